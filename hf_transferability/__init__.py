@@ -1,0 +1,53 @@
+"""Rank pretrained checkpoints for a labelled image dataset, without fine-tuning them.
+
+The public names are loaded when they are first used, so that importing the package stays fast.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from hf_transferability.errors import CheckpointError, TargetError, TransferabilityError, UsageError
+    from hf_transferability.metrics import ScoreWarning, all_metrics, score
+    from hf_transferability.metrics.transferability import combine
+    from hf_transferability.ranking import Ranking, rank
+
+_HOMES = {
+    "CheckpointError": "errors",
+    "Ranking": "ranking",
+    "ScoreWarning": "metrics",
+    "TargetError": "errors",
+    "TransferabilityError": "errors",
+    "UsageError": "errors",
+    "all_metrics": "metrics",
+    "combine": "metrics.transferability",
+    "rank": "ranking",
+    "score": "metrics",
+}
+
+__all__ = [
+    "CheckpointError",
+    "Ranking",
+    "ScoreWarning",
+    "TargetError",
+    "TransferabilityError",
+    "UsageError",
+    "all_metrics",
+    "combine",
+    "rank",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

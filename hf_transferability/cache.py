@@ -1,0 +1,96 @@
+"""Arrays on disk: one safetensors file per (checkpoint, sample, way of extraction), written atomically, found again by content."""
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import cached_assets_path
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+_ARRAYS = ("features", "source_probabilities", "gradient_norms")
+_ABANDONED = 24 * 3600  # seconds after which nobody writes to a part any more
+
+
+@dataclass
+class Arrays:
+    """What one pass of a network over a sample gives.
+
+    Attributes:
+        features: float32 [n_samples, n_features].
+        source_probabilities: float32 [n_samples, n_source_classes], or None without a source head.
+        gradient_norms: float64 [n_batches, 2], or None for a multi-label target or without two layers.
+        facts: about checkpoint and extraction, for the row of results.
+        flags: flag -> detail.
+    """
+
+    features: np.ndarray
+    source_probabilities: np.ndarray | None
+    gradient_norms: np.ndarray | None
+    facts: dict[str, Any]
+    flags: dict[str, str]
+
+
+class Cache:
+    """A folder of arrays and small JSON entries, keyed by everything that determines them.
+
+    Args:
+        folder: default huggingface_hub's assets cache (moves with HF_HOME and HF_ASSETS_CACHE).
+    """
+
+    def __init__(self, folder: str | Path | None = None):
+        self.folder = Path(folder) if folder else cached_assets_path("hf-transferability", "arrays", "v1")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for part in self.folder.glob("*.part"):  # left by a killed run
+            if time.time() - part.stat().st_mtime > _ABANDONED:
+                part.unlink(missing_ok=True)
+
+    def read(self, key: dict[str, Any]) -> Arrays | None:
+        """The arrays of that key; None if there are none or the file is damaged."""
+        try:
+            with safe_open(self._path(key, "safetensors"), framework="numpy") as file:
+                stored = json.loads(file.metadata()["entry"])
+                if stored["key"] != key:
+                    return None
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
+            return None
+        return Arrays(*(tensors.get(name) for name in _ARRAYS), stored["facts"], stored["flags"])  # type: ignore[arg-type]
+
+    def write(self, key: dict[str, Any], arrays: Arrays) -> None:
+        """Store arrays; a reader or a killed run never sees half a file."""
+        tensors = {name: getattr(arrays, name) for name in _ARRAYS if getattr(arrays, name) is not None}
+        entry = json.dumps({"key": key, "facts": arrays.facts, "flags": arrays.flags})
+        contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+        self._replace(self._path(key, "safetensors"), save(contiguous, metadata={"entry": entry}))
+
+    def read_json(self, key: dict[str, Any]) -> Any:
+        """A small entry; None if there is none or it is damaged."""
+        try:
+            return json.loads(self._path(key, "json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def write_json(self, key: dict[str, Any], value: Any) -> None:
+        """Store a small entry atomically."""
+        self._replace(self._path(key, "json"), json.dumps(value).encode())
+
+    def _path(self, key: dict[str, Any], suffix: str) -> Path:
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        return self.folder / f"{digest}.{suffix}"
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)

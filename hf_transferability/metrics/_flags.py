@@ -1,0 +1,40 @@
+"""Flags: why a legal number deserves little trust. A metric warns with one; a row of results lists it."""
+
+import warnings
+
+FLAGS: dict[str, str] = {
+    "n<=d": "no more images than features: a linear fit can explain anything, so compare with care",
+    "saturated": "the score sits at the end of its range and cannot tell candidates apart",
+    "single_image_class": "a class has one image",
+    "few_images_per_class": "a class has fewer than 10 images",
+    "constant_over_pool": "a component is the same for every candidate, so the pool cannot be ordered by it",
+    "pool_of_one": "one candidate has no pool to be compared with: only the components are given",
+    "pool_of_two": "two candidates are scaled to 0 and 1: the score says which is ahead, not by how much",
+    "at_majority": "accuracy does not exceed the share of the largest class",
+    "at_floor": "feature quality does not exceed the value that shuffled labels give",
+    "no_source_head": "the checkpoint has no source head, so there are no source probabilities",
+    "no_second_layer": "fewer than two layers could be traced, so there is no feature update ratio",
+    "vit_extension": "the second layer is an attention projection, which goes beyond the paper",
+    "pooler_output": "no classifier head: the features are the network's own pooled output",
+    "mean_hidden_state": "no classifier head and no loaded pooler: the features are the mean of the last hidden state",
+    "windowed": "16-bit or float images were scaled to 8 bits",
+    "corrupt_skipped": "corrupt images were left out",
+    "pickle_weights": "the weights come from a pickle file, read with weights_only",
+    "not_converged": "an iteration stopped at its limit before it settled",
+    "unstable": "the score depends on its random seeds: differences between candidates may be chance",
+    "subsampled": "computed on a seeded subsample, because the cost grows faster than the number of images",
+    "constant_label_column": "a label column is the same for every image and was left out",
+}
+
+
+class ScoreWarning(UserWarning):
+    """A legal but uninformative input. `flag` is a key of FLAGS and goes into the row of results."""
+
+    def __init__(self, flag: str, detail: str = ""):
+        self.flag = flag
+        super().__init__(f"{flag}: {FLAGS[flag]}" + (f" ({detail})" if detail else ""))
+
+
+def warn(flag: str, detail: str = "") -> None:
+    """Warn with a flag; `detail` holds the numbers behind it."""
+    warnings.warn(ScoreWarning(flag, detail), stacklevel=3)

@@ -1,0 +1,276 @@
+"""The only place that checks and encodes what a metric is given.
+
+Every error reads: `argument` must <rule>; got <value>. <What to do>.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from hf_transferability.metrics._flags import warn
+
+TASKS = ("single_label", "multi_label", "regression")
+_TARGETS = {
+    "single_label": "one class per image",
+    "multi_label": "several labels per image",
+    "regression": "a number per image",
+}
+_SMALLEST, _LARGEST = 1e-100, 1e100  # squares and their sums stay within float64
+
+
+def check_features(features: Any) -> np.ndarray:
+    """Features as a finite float32 or float64 array [n_samples, n_features]; the caller's array is never written to.
+
+    Raises:
+        ValueError: not 2-d, empty, fewer than 2 rows, NaN or infinite.
+        TypeError: not numbers.
+    """
+    array = _as_numbers("features", features, ndim=2, shape="[n_samples, n_features]")
+    if array.shape[0] < 2 or array.shape[1] < 1:
+        raise ValueError(
+            f"`features` must have at least 2 rows and 1 column; got shape {array.shape}. Pass one row per image."
+        )
+    largest = float(np.abs(array).max())
+    if largest > _LARGEST or 0 < largest < _SMALLEST:
+        raise ValueError(
+            f"`features` must be between {_SMALLEST:g} and {_LARGEST:g} in size; got at most {largest:.4g}. Scale them."
+        )
+    return array
+
+
+def check_varying(features: np.ndarray, codes: np.ndarray | None = None) -> None:
+    """Refuse features for which a spread is needed and there is none, between the images or (with codes) within their classes.
+
+    Raises:
+        ValueError: the same row for all images, or for all images of each class.
+    """
+    if (features == features[0]).all():
+        raise ValueError("`features` must vary between images; got the same row for all. Check the checkpoint.")
+    if codes is not None:
+        first = np.unique(codes, return_index=True)[1]
+        if (features == features[first[codes]]).all():
+            raise ValueError(
+                "`features` must vary within a class; got the same row for all images of each. "
+                "Take a sample with more images per class, or use knn."
+            )
+
+
+def task_of(labels: Any) -> str:
+    """Which of TASKS the labels are: two dimensions are several labels per image, floats a regression target, the rest classes."""
+    array = _as_array(labels)
+    if array.ndim == 2:
+        return "multi_label"
+    return "regression" if array.dtype.kind == "f" else "single_label"
+
+
+def check_task(name: str, tasks: tuple[str, ...], labels: Any, others: dict[str, tuple[str, ...]]) -> None:
+    """Refuse labels of a kind that the metric `name` cannot score; `others` are all metrics with their tasks.
+
+    Raises:
+        ValueError: names the metric, and those that can.
+    """
+    task = task_of(labels)
+    if task not in tasks:
+        able = ", ".join(other for other, possible in others.items() if task in possible)
+        array = _as_array(labels)
+        raise ValueError(
+            f"`labels` must be {' or '.join(_TARGETS[own] for own in tasks)} for {name}; "
+            f"got {_TARGETS[task]} ({array.dtype}, shape {array.shape}). "
+            f"Metrics that score {task} targets: {able}."
+            + (" If these are classes, encode them as integers." if task == "regression" else "")
+        )
+
+
+def encode_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, list]:
+    """Class labels of any kind as codes 0..n_classes-1 [n_samples], and the sorted original labels.
+
+    Gaps (0, 2, 5), strings and booleans are fine. Warns with `single_image_class`.
+
+    Raises:
+        ValueError: wrong length, one class only, or missing labels.
+        TypeError: labels that are not classes (floats, objects of mixed type).
+    """
+    array = _as_array(labels)
+    if array.ndim != 1:
+        raise ValueError(
+            f"`labels` must be 1-d, one class per image; got shape {array.shape}. "
+            "Flatten one column with labels[:, 0]; several labels per image need a metric that lists multi_label in its tasks."
+        )
+    if len(array) != n_samples:
+        raise ValueError(
+            f"`labels` must have one entry per row of the other inputs; got {len(array)} for {n_samples}. "
+            "Pass them in the same order."
+        )
+    given = labels if isinstance(labels, list | tuple) else array if array.dtype.kind == "O" else []
+    kinds = {
+        bool if isinstance(value, np.bool) else int if isinstance(value, np.integer) else type(value) for value in given
+    }
+    # A list of both is not guessed at: NumPy would turn the number 1 into the text "1".
+    if kinds - {str, np.str_} and kinds - {bool, int} and (array.dtype.kind == "O" or kinds & {str, np.str_}):
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise TypeError(
+            f"`labels` must be integers, strings or booleans; got {names}. Give every image one label of one type."
+        )
+    if array.dtype.kind in "OT":
+        array = array.astype(str if kinds <= {str, np.str_} else np.int64)
+    if array.dtype.kind not in "iubU":
+        raise TypeError(
+            f"`labels` must be integers, strings or booleans; got {array.dtype}. Encode the classes as integers."
+        )
+    classes, codes, counts = np.unique(array, return_inverse=True, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"`labels` must hold at least 2 classes; got only {classes.tolist()}. Choose another label column or sample."
+        )
+    if counts.min() == 1:
+        warn("single_image_class", f"{int((counts == 1).sum())} of {len(classes)} classes")
+    return codes.astype(np.int64), classes.tolist()
+
+
+def encode_targets(labels: Any, n_samples: int) -> list[np.ndarray]:
+    """Codes of every target that the labels hold: [codes] for one class per image, else one 0/1 vector per label column that varies.
+
+    A column that is the same for every image says nothing about the features: it is left out, for every candidate alike. Warns with
+    `constant_label_column`.
+
+    Raises:
+        ValueError: as `encode_labels`; or columns that are not 0 and 1, or none that varies.
+        TypeError: as `encode_labels`.
+    """
+    if task_of(labels) != "multi_label":
+        return [encode_labels(labels, n_samples)[0]]
+    array = _as_array(labels)
+    if len(array) != n_samples:
+        raise ValueError(
+            f"`labels` must have one entry per row of the other inputs; got {len(array)} for {n_samples}. "
+            "Pass them in the same order."
+        )
+    if array.shape[1] < 2:
+        raise ValueError(
+            f"`labels` must have at least 2 columns when 2-d; got shape {array.shape}. Flatten one column with labels[:, 0]."
+        )
+    if array.dtype.kind not in "iubf" or not np.isin(array, (0, 1)).all():
+        raise ValueError(
+            f"`labels` must hold only 0 and 1 when 2-d; got {array.dtype} values {np.unique(array)[:5].tolist()}. "
+            "Pass one column per label, 1 where the image has it."
+        )
+    array = array.astype(np.int64)
+    constant = np.flatnonzero((array == array[0]).all(axis=0))
+    if len(constant) == array.shape[1]:
+        raise ValueError(
+            f"`labels` must have a column that varies; got {array.shape[1]} constant columns. Choose another sample."
+        )
+    if len(constant):
+        warn("constant_label_column", f"columns {', '.join(map(str, constant))} of {array.shape[1]}")
+    return [column for k, column in enumerate(array.T) if k not in constant]
+
+
+def check_regression_labels(labels: Any, n_samples: int) -> np.ndarray:
+    """Numbers to predict as float64 [n_samples].
+
+    Raises:
+        ValueError: wrong length, NaN or infinite, or the same for every image.
+    """
+    array = _as_array(labels).astype(np.float64)
+    if len(array) != n_samples:
+        raise ValueError(
+            f"`labels` must have one entry per row of the other inputs; got {len(array)} for {n_samples}. "
+            "Pass them in the same order."
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"`labels` must be finite; got NaN or infinity in {int((~np.isfinite(array)).sum())} of {len(array)}. "
+            "Leave those images out."
+        )
+    if (array == array[0]).all():
+        raise ValueError(
+            f"`labels` must vary; got {array[0]:.4g} for every image. Choose another label column or sample."
+        )
+    return array
+
+
+def check_count(name: str, value: Any, smallest: int = 1) -> None:
+    """Refuse a number of things that is no integer or too small.
+
+    Raises:
+        TypeError: not an integer.
+        ValueError: too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"`{name}` must be an integer; got {value!r}. Pass a whole number.")
+    if value < smallest:
+        raise ValueError(f"`{name}` must be at least {smallest}; got {value}. Pass a larger number.")
+
+
+def check_source_probabilities(source_probabilities: Any) -> np.ndarray:
+    """Source probabilities as float64 [n_samples, n_source_classes], each row summing to exactly one.
+
+    Raises:
+        ValueError: not 2-d, NaN, negative, or rows that do not sum to one (logits, for example).
+        TypeError: not numbers.
+    """
+    array = _as_numbers(
+        "source_probabilities", source_probabilities, ndim=2, shape="[n_samples, n_source_classes]"
+    ).astype(np.float64)
+    if array.shape[0] < 2 or array.shape[1] < 2:
+        raise ValueError(
+            f"`source_probabilities` must have at least 2 rows and 2 columns; got shape {array.shape}. "
+            "A checkpoint without a source head has no source probabilities."
+        )
+    sums = array.sum(axis=1)
+    if array.min() < 0 or np.abs(sums - 1).max() > 1e-3:
+        raise ValueError(
+            "`source_probabilities` must be non-negative with rows that sum to 1; "
+            f"got values from {array.min():.4g} to {array.max():.4g} and row sums from {sums.min():.4g} to {sums.max():.4g}. "
+            "Apply a softmax to logits first."
+        )
+    return array / sums[:, None]
+
+
+def check_gradient_norms(gradient_norms: Any) -> np.ndarray:
+    """Gradient norms as float64 [n_batches, 2]: first and second layer, one row per gradient batch.
+
+    Raises:
+        ValueError: another shape, NaN, infinite or negative.
+        TypeError: not numbers.
+    """
+    array = _as_numbers("gradient_norms", gradient_norms, ndim=2, shape="[n_batches, 2]").astype(np.float64)
+    if array.shape[0] < 1 or array.shape[1] != 2:
+        raise ValueError(
+            f"`gradient_norms` must have shape [n_batches, 2] (first, second layer); got {array.shape}. "
+            "Pass one row per gradient batch."
+        )
+    if array.min() < 0:
+        raise ValueError(f"`gradient_norms` must not be negative; got {array.min():.4g}. Pass L2 norms.")
+    return array
+
+
+def _as_array(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):  # a torch tensor, on any device, with or without a graph
+        value = value.detach().cpu()
+        if not hasattr(value, "numpy") or str(value.dtype) == "torch.bfloat16":
+            value = value.float()
+    return np.asarray(value)
+
+
+def _as_numbers(name: str, value: Any, ndim: int, shape: str) -> np.ndarray:
+    try:
+        array = _as_array(value)
+    except ValueError as error:  # ragged rows
+        raise ValueError(
+            f"`{name}` must be an array {shape}; got rows of different lengths. Pass one row per image."
+        ) from error
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"`{name}` must be real numbers; got {array.dtype}. Convert them yourself, nothing is guessed.")
+    if array.ndim != ndim:
+        raise ValueError(f"`{name}` must be an array {shape}; got shape {array.shape}. Pass one row per image.")
+    array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64) if array.dtype.kind != "f" else array
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
+    if array.size and not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).any(axis=1).sum())
+        raise ValueError(
+            f"`{name}` must be finite; got NaN or infinity in {bad} of {len(array)} rows. "
+            "Check the images and the checkpoint that gave them."
+        )
+    return array

@@ -1,0 +1,132 @@
+"""NCTI: Wang, Luo, Zheng, Huang, Baktashmotlagh, "How Far Pre-trained Models Are from Neural Collapse on the Target Dataset Informs
+their Transferability", ICCV 2023, https://openaccess.thecvf.com/content/ICCV2023/html/Wang_How_Far_Pre-trained_Models_Are_from_Neural_Collapse_on_the_ICCV_2023_paper.html
+
+Three numbers per candidate, scaled over the pool and combined. The published tables add all three; the default subtracts the third, as
+the original method does. The default's PCA is exact and of at most min(64, n, d) dimensions.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from hf_transferability.metrics._flags import warn
+from hf_transferability.metrics._pool import scaled
+from hf_transferability.metrics._projection import principal_components
+from hf_transferability.metrics._registry import register
+from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
+
+_DIMENSIONS = 64
+_SMALLEST_SHRINKAGE = 1e-10
+_SATURATED = 0.999
+
+
+def combine(components: Sequence[Mapping[str, float] | None], variant: str = "default") -> list[float | None]:
+    """NCTI of a pool: m(seli) + m(ncc) - m(vc), from -1 to 2; published: the sum of all three, from 0 to 3.
+
+    m(.) is the min-max scaling of a component over the candidates. A component that never varies adds nothing.
+
+    Args:
+        components: what `ncti` returned for each candidate; None for a candidate without.
+        variant: "default" or "published", the one that the components were computed with.
+
+    Returns:
+        One score per candidate; None where it has no components, and everywhere when the pool has a single candidate with components
+        or no component that varies. Flags: pool_of_one, pool_of_two, constant_over_pool.
+
+    Raises:
+        ValueError: an unknown variant, or a component that is missing or not finite.
+
+    Example:
+        >>> combine([{"seli": 1.0, "ncc": 0.5, "vc": 3.0}, {"seli": 2.0, "ncc": 0.6, "vc": 4.0}, {"seli": 3.0, "ncc": 0.7, "vc": 3.0}])
+        [0.0, 0.0, 2.0]
+    """
+    signs = {"seli": 1, "ncc": 1, "vc": 1 if variant == "published" else -1}
+    if variant not in ("default", "published"):
+        raise ValueError(f"`variant` must be one of default, published for ncti; got {variant!r}. Choose one of these.")
+    for own in components:
+        if own is not None and set(own) != set(signs):
+            raise ValueError(f"`components` must hold {', '.join(signs)}; got {sorted(own)}. Pass what ncti returned.")
+    known = [own is not None for own in components]
+    scales = {name: scaled(name, [None if own is None else own[name] for own in components]) for name in signs}
+    if sum(known) < 2:
+        warn("pool_of_one", f"{sum(known)} of {len(known)} candidates have components")
+        return [None] * len(known)
+    if sum(known) == 2:
+        warn("pool_of_two")
+    if constant := [name for name, values in scales.items() if values is None]:
+        warn("constant_over_pool", ", ".join(constant))
+        if len(constant) == len(signs):
+            return [None] * len(known)
+    total = sum(signs[name] * values for name, values in scales.items() if values is not None)
+    return [float(value) if own else None for value, own in zip(total, known, strict=True)]
+
+
+@register(
+    inputs=("features", "labels"),
+    range=(-1.0, 2.0),
+    unit="none",
+    paper="Wang et al. 2023, https://openaccess.thecvf.com/content/ICCV2023/papers/Wang_How_Far_Pre-trained_Models_Are_from_Neural_Collapse_on_the_ICCV_2023_paper.pdf",
+    comparable=False,
+    invariances={"sample_order": 1e-6, "label_names": 1e-6, "shift": 1e-6, "rotation": 1e-6},
+    smallest_n=3,
+    combine=combine,
+)
+def ncti(*, features: Any, labels: Any, variant: str = "default") -> dict[str, float]:
+    """The raw components of NCTI: how close the features are to neural collapse on the target.
+
+    The score itself, comparable within one pool only, is `combine` over the pool's components. After a PCA to 64 dimensions and a linear
+    discriminant with its shrinkage set by their variance: seli, the nuclear norm of the discriminant projection; ncc, the mean
+    posterior of the true class; vc, the log of the summed nuclear norms of each class's posteriors.
+
+    Args:
+        features: [n_samples, n_features], float; computed in float64.
+        labels: [n_samples], classes of any kind.
+        variant: "published" takes scikit-learn's automatic PCA solver, randomised for large input.
+
+    Returns:
+        {"seli": ..., "ncc": ..., "vc": ...}. Flags: n<=d, saturated (ncc), single_image_class.
+
+    Raises:
+        ValueError, TypeError: input that is not finite, does not match in length, has one class, or does not vary within classes.
+
+    Cost: O(n d min(n, d)). Smallest n: 3.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[0.0], [1.0], [2.0], [2.0], [3.0], [4.0]])
+        >>> {name: round(value, 3) for name, value in ncti(features=x, labels=[0, 0, 0, 1, 1, 1]).items()}
+        {'seli': 4.0, 'ncc': 0.831, 'vc': 1.371}
+    """
+    x = check_features(features).astype(np.float64)
+    codes, classes = encode_labels(labels, len(x))
+    check_varying(x, codes)
+    if len(x) <= x.shape[1]:
+        warn("n<=d", f"{len(x)} images, {x.shape[1]} features")
+    if variant == "published":
+        projected = PCA(min(_DIMENSIONS, *x.shape), random_state=42).fit_transform(x)
+    else:
+        projected = principal_components(x, dimensions=_DIMENSIONS)
+    discriminant = _fitted_discriminant(projected, codes)
+    projection, posterior = discriminant.transform(projected), discriminant.predict_proba(projected)
+    ncc = float(posterior[np.arange(len(x)), codes].mean())
+    if ncc > _SATURATED:
+        warn("saturated", f"ncc {ncc:.6g} of at most 1")
+    spread = sum(np.linalg.norm(posterior[codes == k], "nuc") for k in range(len(classes)))
+    seli = np.linalg.norm(projection - projection.mean(axis=0), "nuc")
+    return {"seli": float(seli), "ncc": ncc, "vc": float(np.log(spread))}
+
+
+def _fitted_discriminant(projected: np.ndarray, codes: np.ndarray) -> LinearDiscriminantAnalysis:
+    variance = projected[:, : _DIMENSIONS // 2].var(axis=0, ddof=1).sum()
+    shrinkage = max(float(np.exp(-variance)), _SMALLEST_SHRINKAGE)
+    if shrinkage == _SMALLEST_SHRINKAGE:
+        discriminant = LinearDiscriminantAnalysis(solver="svd")
+    else:
+        discriminant = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # directions without variance within classes, which the svd solver leaves out
+        return discriminant.fit(projected, codes)

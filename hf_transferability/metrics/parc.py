@@ -1,0 +1,103 @@
+"""PARC: Bolya, Mittapalli, Hoffman, "Scalable Diverse Model Selection for Accessible Transfer Learning", NeurIPS 2021,
+https://arxiv.org/abs/2111.06977.
+
+The published tables reduce the features by a randomised PCA of low accuracy; the default is exact, of at most min(n, d) dimensions.
+Neither keeps directions that are nothing but rounding, which standardising would blow up. Labels differ or not, two values, so that
+their ranks need no sorting.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.decomposition import PCA
+
+from hf_transferability.metrics._projection import principal_components
+from hf_transferability.metrics._registry import register
+from hf_transferability.metrics._sample import seeded_subsample
+from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
+
+_DIMENSIONS = 32
+_LARGEST_SAMPLE = 8000  # above this a seeded subsample: all pairs of images are ranked
+
+
+@register(
+    inputs=("features", "labels"),
+    range=(-100.0, 100.0),
+    unit="percent",
+    paper="Bolya et al. 2021, https://arxiv.org/abs/2111.06977",
+    invariances={"sample_order": 1e-6, "label_names": 1e-12, "shift": 1e-6, "scale": 1e-6},
+    smallest_n=3,
+)
+def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0) -> float:
+    """How well images that lie far apart in the features are those that differ in their labels.
+
+    A rank correlation in percent, -100 to 100, around 0 without any relation; comparable between candidates on one sample. Over all
+    pairs of images, Spearman's correlation between 1 - corr of their rows of 32 standardised principal components, and 1 - corr of
+    their one-hot labels; times 100.
+
+    Args:
+        features: [n_samples, n_features], float; computed in float64.
+        labels: [n_samples], classes of any kind.
+        variant: "published" takes a randomised PCA with one power iteration.
+        seed: of the subsample above 8,000 images.
+
+    Returns:
+        The rank correlation. Flags: subsampled, single_image_class.
+
+    Raises:
+        ValueError, TypeError: input that is not finite, does not match in length or has one class; no class with two images;
+            features that vary along one direction only.
+
+    Cost: O(n d min(n, d) + n^2 log n), n at most 8,000 in the second part; 24 bytes for each pair. Smallest n: 3.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[0.0, 1.0], [0.1, 1.2], [1.0, 0.0], [1.3, 0.1]])
+        >>> round(parc(features=x, labels=["a", "a", "b", "b"]), 3)
+        100.0
+    """
+    x = check_features(features).astype(np.float64)
+    codes, _ = encode_labels(labels, len(x))
+    check_varying(x)
+    rows = seeded_subsample([codes], _LARGEST_SAMPLE, seed)
+    x, codes = x[rows], codes[rows]
+    if np.bincount(codes).max() < 2:
+        raise ValueError(
+            "`labels` must have a class with at least 2 images; got one image in each. Take a larger sample."
+        )
+    projected = _published_components(x) if variant == "published" else principal_components(x, dimensions=_DIMENSIONS)
+    if projected.shape[1] < 2:
+        raise ValueError(
+            "`features` must vary along at least 2 directions; got 1. A row of one number correlates with nothing: "
+            "use another metric for such features."
+        )
+    pairs = np.triu(np.ones((len(x), len(x)), dtype=bool), 1)
+    ranks = rankdata(_distances(projected)[pairs])
+    different = (codes[:, None] != codes)[pairs].astype(np.float64)
+    return float(100 * _correlation(ranks, different))
+
+
+def _published_components(x: np.ndarray) -> np.ndarray:
+    pca = PCA(min(_DIMENSIONS, *x.shape), svd_solver="randomized", random_state=1919, iterated_power=1)
+    projected = pca.fit_transform(x)
+    spread = projected.std(axis=0)
+    return projected[:, spread > spread[0] * 1e-6]
+
+
+def _distances(projected: np.ndarray) -> np.ndarray:
+    """1 - correlation between the images' rows of standardised components [n_samples, n_samples]."""
+    rows = (projected - projected.mean(axis=0)) / projected.std(axis=0)
+    rows -= rows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)  # a constant row correlates with nothing
+    # Distances that differ in nothing but rounding are ties.
+    return np.round(1 - rows @ rows.T, 10)
+
+
+def _correlation(ranks: np.ndarray, different: np.ndarray) -> float:
+    ranks -= ranks.mean()
+    different -= different.mean()
+    lengths = np.sqrt((ranks @ ranks) * (different @ different))
+    # All pairs at one distance: no order, so no relation to the labels.
+    return np.clip(ranks @ different / lengths, -1, 1) if lengths > 0 else 0.0

@@ -1,0 +1,101 @@
+"""SFDA: Shao, Zhao, Ge, Zhang, Yang, Wang, Shan, Luo, "Not All Models Are Equal: Predicting Model Transferability in a
+Self-challenging Fisher Space", ECCV 2022, https://arxiv.org/abs/2207.03036.
+
+The published value (two softmaxes for the confidence, one for the score), without its overwriting of the caller's features and without
+its eigenvectors: all generalised eigenvectors V of the within-class covariance S satisfy V V' = S^-1, so a linear solve does.
+"""
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from scipy.special import softmax
+
+from hf_transferability.metrics._flags import warn
+from hf_transferability.metrics._registry import register
+from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
+
+_SATURATED = 0.999
+
+
+@register(
+    inputs=("features", "labels"),
+    range=(0.0, 1.0),
+    unit="share",
+    paper="Shao et al. 2022, https://arxiv.org/abs/2207.03036",
+    invariances={"sample_order": 1e-6, "label_names": 1e-9, "shift": 1e-6},
+)
+def sfda(*, features: Any, labels: Any) -> float:
+    """Mean posterior of the true class under a linear discriminant, after images were pulled towards the other classes.
+
+    A share, 0 to 1; comparable between candidates on one sample. A regularised linear discriminant gives each image a confidence p in
+    its class; the image moves to p x + (1 - p) m, with m the mean of the other classes' means; a second discriminant with the same
+    regularisation gives the score. It is fitted and evaluated on the same images and reaches 1 on pure noise when d approaches n.
+
+    Args:
+        features: [n_samples, n_features], float; computed in float64, the caller's array is left as it is.
+        labels: [n_samples], classes of any kind.
+
+    Returns:
+        The mean posterior. Flags: n<=d, saturated, single_image_class.
+
+    Raises:
+        ValueError, TypeError: input that is not finite, does not match in length, has one class, or does not vary within classes.
+
+    Cost: O(n d^2 + d^3). Smallest n: 3.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[0.0], [1.0], [2.0], [2.0], [3.0], [4.0]])
+        >>> round(sfda(features=x, labels=[0, 0, 0, 1, 1, 1]), 3)
+        0.81
+    """
+    x = check_features(features).astype(np.float64)
+    codes, _ = encode_labels(labels, len(x))
+    check_varying(x, codes)
+    if len(x) <= x.shape[1]:
+        warn("n<=d", f"{len(x)} images, {x.shape[1]} features")
+    means, within = _means_and_within_covariance(x, codes)
+    shrinkage = max(float(np.exp(-5 * _largest_eigenvalue(within))), 1e-10)
+    confidence = softmax(softmax(_discriminant(x, codes, means, within, shrinkage), axis=1), axis=1)
+    own = confidence[np.arange(len(x)), codes][:, None]
+    others = (means.sum(axis=0) - means) / (len(means) - 1)
+    x = own * x + (1 - own) * others[codes]
+    means, within = _means_and_within_covariance(x, codes)
+    posterior = softmax(_discriminant(x, codes, means, within, shrinkage), axis=1)
+    value = float(posterior[np.arange(len(x)), codes].mean())
+    if value > _SATURATED:
+        warn("saturated", f"{value:.6g} of at most 1")
+    return min(value, 1.0)
+
+
+def _means_and_within_covariance(x: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    means = np.stack([x[codes == k].mean(axis=0) for k in range(codes.max() + 1)])
+    deviations = x - means[codes]
+    return means, deviations.T @ deviations / len(x)
+
+
+def _largest_eigenvalue(within: np.ndarray) -> float:
+    """By three rounds of the power method, as published: close to the largest eigenvalue, not equal to it."""
+    right = within.sum(axis=1)
+    left = right
+    for _ in range(3):
+        left = within @ right
+        if not left.any():  # features that cancel out: the published start says nothing
+            return float(np.linalg.norm(within, 2))
+        left /= np.linalg.norm(left)
+        right = within @ left
+        right /= np.linalg.norm(right)
+    return float(right @ within @ left)
+
+
+def _discriminant(
+    x: np.ndarray, codes: np.ndarray, means: np.ndarray, within: np.ndarray, shrinkage: float
+) -> np.ndarray:
+    """Log posteriors up to a constant per image [n_samples, n_classes]."""
+    d = len(within)
+    shrunk = (1 - shrinkage) * within + shrinkage * np.trace(within) / d * np.eye(d)
+    origin = means.mean(axis=0)  # the posterior does not depend on it, its rounding does
+    coefficients = scipy.linalg.cho_solve(scipy.linalg.cho_factor(shrunk), (means - origin).T)
+    intercept = np.log(np.bincount(codes) / len(x)) - ((means - origin) * coefficients.T).sum(axis=1) / 2
+    return (x - origin) @ coefficients + intercept

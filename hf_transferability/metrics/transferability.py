@@ -1,0 +1,109 @@
+"""The transferability score: Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina, "On dataset transferability in medical image
+classification", 2024, https://arxiv.org/abs/2412.20172.
+
+Feature quality times feature update ratio, each scaled over the pool of candidates. It exists only relative to a pool, so arrays of
+one candidate give its two raw components, and `combine` turns a pool of those into scores.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hf_transferability.metrics._flags import warn
+from hf_transferability.metrics._pool import scaled
+from hf_transferability.metrics._registry import register
+from hf_transferability.metrics.feature_quality import feature_quality
+from hf_transferability.metrics.feature_update_ratio import feature_update_ratio
+
+SCENARIOS = ("source_dataset", "architecture")
+
+
+def combine(
+    feature_quality: Sequence[float | None],
+    feature_update_ratio: Sequence[float | None],
+    scenario: str = "source_dataset",
+) -> list[float | None]:
+    """Transferability scores of a pool, between 0 and 1.
+
+    With m(.) the min-max scaling of a component over the candidates that have it: m(FQ) * m(FU) for `source_dataset`, and
+    (1 - m(FQ)) * (1 - m(FU)) for `architecture`, where the published order turns round.
+
+    Args:
+        feature_quality: raw values, None where a candidate has none.
+        feature_update_ratio: likewise.
+        scenario: one of SCENARIOS.
+
+    Returns:
+        One score per candidate; None where it lacks a component, and everywhere when the pool has a single complete candidate or a
+        component that never varies. Flags: pool_of_one, pool_of_two, constant_over_pool.
+
+    Raises:
+        ValueError: an unknown scenario, lists of different length, or a component that is not finite.
+
+    Example:
+        >>> combine([0.5, 0.7, 0.9], [0.1, 0.3, 0.2])
+        [0.0, 0.5, 0.5]
+    """
+    if scenario not in SCENARIOS:
+        raise ValueError(f"`scenario` must be one of {', '.join(SCENARIOS)}; got {scenario!r}. Choose one of these.")
+    if len(feature_quality) != len(feature_update_ratio):
+        raise ValueError(
+            "`feature_quality` and `feature_update_ratio` must have one entry per candidate; "
+            f"got {len(feature_quality)} and {len(feature_update_ratio)}. Use None for a missing value."
+        )
+    quality, ratio = scaled("feature_quality", feature_quality), scaled("feature_update_ratio", feature_update_ratio)
+    complete = sum(q is not None and r is not None for q, r in zip(feature_quality, feature_update_ratio, strict=True))
+    if complete < 2:
+        warn("pool_of_one", f"{complete} of {len(feature_quality)} candidates have both components")
+        return [None] * len(feature_quality)
+    if complete == 2:
+        warn("pool_of_two")
+    if quality is None or ratio is None:
+        constant = "feature quality" if quality is None else "feature update ratio"
+        warn("constant_over_pool", constant)
+        return [None] * len(feature_quality)
+    if scenario == "architecture":
+        quality, ratio = 1 - quality, 1 - ratio
+    return [None if np.isnan(value) else float(value) for value in quality * ratio]
+
+
+@register(
+    inputs=("features", "labels", "gradient_norms"),
+    range=(0.0, 1.0),
+    unit="none",
+    paper="Juodelyte et al. 2024, https://arxiv.org/abs/2412.20172",
+    comparable=False,
+    invariances={"sample_order": 0.03, "label_names": 0.03},
+    smallest_n=12,
+    combine=combine,
+)
+def transferability(*, features: Any, labels: Any, gradient_norms: Any, seed: int = 42) -> dict[str, float]:
+    """The raw components of the transferability score: feature quality and feature update ratio.
+
+    The score itself, from 0 to 1 and comparable within one pool only, is `combine` over the pool's components.
+
+    Args:
+        features: [n_samples, n_features], float.
+        labels: [n_samples], classes of any kind.
+        gradient_norms: [n_batches, 2], float.
+        seed: of the feature quality.
+
+    Returns:
+        {"feature_quality": ..., "feature_update_ratio": ...}. Flags: those of the two.
+
+    Raises:
+        ValueError, TypeError: those of the two.
+
+    Cost: that of feature quality. Smallest n: 12.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[0.0], [0.1], [0.2], [0.3], [0.4], [9.0], [9.1], [9.2], [9.3], [9.4]])
+        >>> transferability(features=x, labels=[0] * 5 + [1] * 5, gradient_norms=[[2.0, 1.0]])
+        {'feature_quality': 1.0, 'feature_update_ratio': 0.5}
+    """
+    return {
+        "feature_quality": feature_quality(features=features, labels=labels, seed=seed),
+        "feature_update_ratio": feature_update_ratio(gradient_norms=gradient_norms),
+    }

@@ -1,0 +1,86 @@
+"""Rows of results: their columns, and the forms in which they are written."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hf_transferability.errors import UsageError
+
+Row = dict[str, Any]
+FORMATS = ("table", "json", "csv")
+_PACKAGES = (
+    "hf-transferability", "torch", "transformers", "timm", "datasets", "accelerate", "huggingface-hub",
+    "scikit-learn", "scipy", "numpy", "pillow", "torchvision",
+)  # fmt: skip
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of everything that can change a number."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    """The ranking as JSON text; a number that is not finite is an error, never `NaN`."""
+    return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """The rows as CSV text: one column per key, lists joined by ";", nothing for a missing value."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([{key: _flat(value) for key, value in row.items()} for row in rows])
+    return text.getvalue()
+
+
+def check_output(path: str | Path) -> Path:
+    """The path, if its ending is one that `save` knows and its folder exists.
+
+    Raises:
+        UsageError: otherwise.
+    """
+    path = Path(path)
+    if path.suffix not in (".json", ".csv", ".parquet"):
+        raise UsageError(f"`output` must end in .json, .csv or .parquet; got {str(path)!r}. Choose one of these.")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"`output` must lie in an existing folder; there is no {path.parent}. Make it first.")
+    return path
+
+
+def save(document: Mapping[str, Any], path: str | Path) -> None:
+    """Write a ranking to .json (all of it), .csv or .parquet (its rows), atomically.
+
+    Raises:
+        UsageError: another ending.
+    """
+    path = check_output(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.suffix == ".parquet":
+            import pandas as pd
+
+            flat = [{key: _flat(value) for key, value in row.items()} for row in document["rows"]]
+            pd.DataFrame(flat).to_parquet(part, index=False)
+        else:
+            part.write_text((to_json(document) + "\n") if path.suffix == ".json" else to_csv(document["rows"]), "utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _flat(value: Any) -> Any:
+    if isinstance(value, list):
+        return ";".join(str(item) for item in value)
+    return json.dumps(value) if isinstance(value, dict) else value

@@ -1,0 +1,92 @@
+"""Which images of a target are drawn, and in which order. All choices come from one seed."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from hf_transferability.errors import UsageError
+
+IMAGES_PER_CLASS = 100  # the paper's sample: 100 times the number of classes, not 100 of each
+DRAWS = ("random", "stratified")
+
+
+def draw_sample(codes: np.ndarray, size: int | str | None, draw: str, seed: int) -> np.ndarray:
+    """Positions of the drawn images, in seeded random order whatever the draw.
+
+    Args:
+        codes: [n_images] class codes (for multi-label targets any codes; only random draws are stratified by nothing).
+        size: number of images; None for 100 x classes; "all". More than there are means all.
+        draw: "random" over images, or "stratified", which keeps each class's share (and at least one image of each).
+        seed: of the draw and the order.
+
+    Raises:
+        UsageError: an unknown draw or size.
+    """
+    if draw not in DRAWS:
+        raise UsageError(f"`draw` must be one of {', '.join(DRAWS)}; got {draw!r}. Choose one of these.")
+    rng = np.random.default_rng(seed)
+    n = sample_size(size, len(np.unique(codes)))
+    order = rng.permutation(len(codes))
+    if n is None or n >= len(codes):
+        return order
+    if draw == "random":
+        return order[:n]
+    kept = np.zeros(len(codes), dtype=bool)
+    for code, count in _shares(codes, n).items():
+        kept[order[codes[order] == code][:count]] = True
+    return order[kept[order]]
+
+
+def sample_size(size: int | str | None, n_classes: int) -> int | None:
+    """The number of images to draw; None for all.
+
+    Raises:
+        UsageError: neither a positive integer, "all" nor None.
+    """
+    if size is None:
+        return IMAGES_PER_CLASS * n_classes
+    if size == "all":
+        return None
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise UsageError(f"`sample_size` must be a positive integer or 'all'; got {size!r}. Leave it out for 100 x classes.")
+    return size
+
+
+class Reservoir:
+    """A uniform sample of a stream of unknown length (algorithm R), kept in memory."""
+
+    def __init__(self, size: int, seed: int):
+        self.size = size
+        self.seen = 0
+        self.items: list = []
+        self._rng = np.random.default_rng(seed)
+
+    def extend(self, stream: Iterable) -> None:
+        """Offer every item of the stream."""
+        for item in stream:
+            self.seen += 1
+            if len(self.items) < self.size:
+                self.items.append(item)
+            elif (slot := int(self._rng.integers(self.seen))) < self.size:
+                self.items[slot] = item
+
+    def shuffled(self) -> list:
+        """The sample in seeded random order."""
+        return [self.items[i] for i in self._rng.permutation(len(self.items))]
+
+
+def _shares(codes: np.ndarray, n: int) -> dict[int, int]:
+    """Images per class: proportional by largest remainder, at least one of each, at most what there is."""
+    classes, available = np.unique(codes, return_counts=True)
+    if n < len(classes):
+        raise UsageError(
+            f"`sample_size` must be at least the number of classes for a stratified draw; got {n} for {len(classes)}. "
+            "Take a larger sample."
+        )
+    exact = available * n / len(codes)
+    counts = np.maximum(np.floor(exact).astype(int), 1)
+    while counts.sum() != n:
+        step = 1 if counts.sum() < n else -1
+        room = counts < available if step > 0 else counts > 1
+        counts[np.argmax(np.where(room, step * (exact - counts), -np.inf))] += step
+    return dict(zip(classes.tolist(), counts.tolist(), strict=True))

@@ -1,0 +1,389 @@
+"""The target dataset: a Hub id, a local folder or a `datasets.Dataset` becomes a sample of encoded images with class codes."""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from datasets.download.download_config import DownloadConfig
+from datasets.utils.file_utils import xopen
+
+from hf_transferability import hub
+from hf_transferability.errors import TargetError, UsageError
+from hf_transferability.images import ImageReport, Images, Window
+from hf_transferability.sampling import Reservoir, draw_sample, sample_size
+
+SMALLEST_SAMPLE = 12  # below this no gradient batch of floor(n / 6) images can hold two of one class
+_LABEL_NAMES = ("label", "labels", "target", "class")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A drawn sample of a target dataset, in seeded random order.
+
+    Attributes:
+        images: the sample's images, uint8 RGB on access.
+        labels: class codes [n_samples], or 0/1 [n_samples, n_labels] for a multi-label target.
+        class_names: one per code or label column, those that occur in the sample.
+        task: "single_label" or "multi_label".
+        positions: each image's row in the split (in a stream: its place in the sample), to name a corrupt one.
+        key: sha256 of the encoded images and labels in order: two samples of one key give equal arrays.
+        provenance: what was drawn from where, for the row of results.
+        flags: flags that hold for every candidate on this target, with their details.
+    """
+
+    images: Images
+    labels: np.ndarray
+    class_names: list[str]
+    task: str
+    positions: list[int]
+    key: str
+    provenance: dict[str, Any]
+    flags: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load_target(
+    dataset: "str | Path | datasets.Dataset",
+    *,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    sample: int | str | None = None,
+    draw: str = "random",
+    seed: int = 0,
+    streaming: bool = False,
+    window: Window | None = None,
+    token: str | None = None,
+) -> Target:
+    """Draw a sample of a labelled image dataset. Images are read, not yet decoded: see `check_images`.
+
+    Args:
+        dataset: a Hub id, a local folder (Hub layout, imagefolder or `save_to_disk`), or a loaded `datasets.Dataset`.
+        config: the dataset's configuration, where it has several.
+        split: any split expression of `datasets`; default "train", or the only split unless that is the test split.
+        revision: branch, tag or commit of a Hub dataset; resolved to a commit first.
+        image_column: default the only column of type Image.
+        label_column: default the only ClassLabel column, else a column called label, labels, target or class.
+        sample: number of images, "all", or None for 100 x classes.
+        draw: "random" or "stratified".
+        seed: of the draw and the order.
+        streaming: sample a dataset larger than the disk by a seeded reservoir.
+        window: (low, high) for images of more than 8 bits.
+        token: Hub token; default the one of `hf auth login`.
+
+    Raises:
+        UsageError: an unknown dataset, split or column; labels that are missing, continuous or of one class; too few images.
+        TargetError: no network or no access.
+    """
+    if isinstance(dataset, datasets.DatasetDict):
+        dataset = dataset[_choose_split(list(dataset), split)]
+    if isinstance(dataset, datasets.Dataset):
+        table, where = dataset, {"id": "(in memory)", "revision": None, "config": None, "split": str(dataset.split or "")}
+        streaming = False
+    else:
+        table, where = _open(str(dataset), config, split, revision, streaming, token)
+    features = table.features
+    if features is None:
+        raise UsageError(f"`streaming` must be off for {dataset}: the stream does not declare its columns. Load it whole.")
+    image_column = _image_column(features, image_column)
+    label_column = _label_column(features, label_column, image_column)
+    reader = _LabelReader(label_column, features[label_column])
+    if image_column not in _image_columns(features) or features[image_column].decode:
+        table = table.cast_column(image_column, datasets.Image(decode=False))
+    table = table.select_columns([image_column, label_column])
+
+    if streaming:
+        records, labels, positions, available = _draw_from_stream(table, image_column, reader, sample, draw, seed)
+    else:
+        raw = table.with_format(None)[label_column][:]
+        reader.refuse_missing(raw)
+        chosen = draw_sample(reader.group_codes(raw), sample, draw, seed)
+        records = table.select(chosen)[image_column][:] if len(chosen) else []
+        labels, positions, available = [raw[i] for i in chosen], chosen.tolist(), len(raw)
+    encoded = [_file_bytes(record, token) for record in records]
+    task, codes, class_names = reader.encode(labels)
+    provenance = {
+        **where,
+        "image_column": image_column,
+        "label_column": label_column,
+        "task": task,
+        "images_available": available,
+        "draw": draw,
+        "seed": seed,
+        "window": list(window) if window else None,
+    }
+    return _target(Images(encoded, window), codes, class_names, task, positions, provenance)
+
+
+def check_images(
+    target: Target,
+    *,
+    skip_corrupt: bool = False,
+    report: ImageReport | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[Target, ImageReport]:
+    """Decode every image once; the target without corrupt ones, and the report (pass it the next time to save the decoding).
+
+    Raises:
+        TargetError: corrupt images, named by row, unless `skip_corrupt`.
+        UsageError: 16-bit values that need a window, or too few images or classes left.
+    """
+    report = report or target.images.inspect(progress)
+    if report.corrupt and not skip_corrupt:
+        rows = [f"row {target.positions[i]} ({reason})" for i, reason in list(report.corrupt.items())[:5]]
+        more = f" and {len(report.corrupt) - 5} more" if len(report.corrupt) > 5 else ""
+        raise TargetError(
+            f"{len(report.corrupt)} of {len(target)} images cannot be decoded: {', '.join(rows)}{more}. "
+            "Mend or remove them, or pass --skip-corrupt to leave them out."
+        )
+    flags = {}
+    if deep := {mode: n for mode, n in report.modes.items() if mode == "F" or mode.startswith("I")}:
+        low, high = target.images.window or (None, None)
+        scale = f"{low:g}..{high:g}" if low is not None else "their own range" if set(deep) == {"F"} else "0..65535"
+        flags["windowed"] = f"{sum(deep.values())} images of mode {', '.join(deep)} by {scale}"
+    if report.corrupt:
+        flags["corrupt_skipped"] = f"{len(report.corrupt)} of {len(target)} images"
+    kept = [i for i in range(len(target)) if i not in report.corrupt]
+    codes, class_names = target.labels[kept], target.class_names
+    if target.task == "single_label":
+        present, codes = np.unique(codes, return_inverse=True)
+        class_names = [class_names[i] for i in present]
+    provenance = {**target.provenance, "modes": report.modes, "corrupt_skipped": len(report.corrupt)}
+    positions = [target.positions[i] for i in kept]
+    checked = _target(target.images.subset(kept), codes, class_names, target.task, positions, provenance)
+    return replace(checked, flags={**checked.flags, **flags}), report
+
+
+def _target(
+    images: Images, codes: np.ndarray, class_names: list[str], task: str, positions: list[int], provenance: dict
+) -> Target:
+    if len(images) < SMALLEST_SAMPLE:
+        raise UsageError(
+            f"the target must have at least {SMALLEST_SAMPLE} images; got {len(images)}. Take a larger sample or split."
+        )
+    flags = {}
+    if task == "single_label":
+        counts = np.bincount(codes, minlength=len(class_names))
+        if len(class_names) < 2:
+            raise UsageError(
+                f"the target must have at least 2 classes; got only {class_names}. Choose another label column, split or sample."
+            )
+        if counts.min() == 1:
+            flags["single_image_class"] = ", ".join(class_names[i] for i in np.flatnonzero(counts == 1)[:5])
+        elif counts.min() < 10:
+            flags["few_images_per_class"] = f"{class_names[int(counts.argmin())]}: {counts.min()}"
+    digest = hashlib.sha256()
+    for encoded in images.encoded:
+        digest.update(hashlib.sha256(encoded).digest())
+    digest.update(np.ascontiguousarray(codes, dtype="<i8").tobytes())
+    digest.update(repr((codes.shape, images.window)).encode())
+    key = digest.hexdigest()
+    provenance = {**provenance, "images": len(images), "classes": list(class_names), "fingerprint": key}
+    return Target(images, codes, class_names, task, positions, key, provenance, flags)
+
+
+def _open(
+    name: str, config: str | None, split: str | None, revision: str | None, streaming: bool, token: str | None
+) -> tuple[Any, dict[str, Any]]:
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
+            saved = datasets.load_from_disk(str(folder))
+            if isinstance(saved, datasets.DatasetDict):
+                chosen = _choose_split(list(saved), split)
+                saved = saved[chosen]
+            else:
+                chosen = str(saved.split or "")
+            return saved, {"id": name, "revision": None, "config": None, "split": chosen}
+        path, commit = str(folder), None
+    elif folder.is_absolute() or name.startswith((".", "~")):
+        raise UsageError(f"`dataset` must be an existing folder or a Hub id; there is no folder {name}. Check the path.")
+    else:
+        path = name
+        try:
+            commit = hub.resolve_dataset(name, revision, token)
+        except Exception as error:
+            raise _named(error)(hub.explain(error, "dataset", name)) from error
+    try:
+        builder = hub.call(datasets.load_dataset_builder, path, name=config, revision=commit, token=token)
+        splits = list(builder.info.splits or {}) or list(builder.config.data_files or {})
+        chosen = _choose_split([str(each) for each in splits], split)
+        table = hub.call(
+            datasets.load_dataset, path, name=config, split=chosen, revision=commit, streaming=streaming, token=token
+        )
+    except UsageError:
+        raise
+    except Exception as error:
+        raise _dataset_error(error, name) from error
+    return table, {"id": name, "revision": commit, "config": builder.config.name, "split": chosen}
+
+
+def _dataset_error(error: Exception, name: str) -> Exception:
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    if hub.is_connection_error(error):
+        return TargetError(hub.explain(error, "dataset", name))
+    if "Dataset scripts are no longer supported" in text or "trust_remote_code" in text:
+        return UsageError(
+            f"dataset {name} needs a loading script, which `datasets` no longer runs. "
+            "Choose a copy in parquet or imagefolder layout."
+        )
+    if isinstance(error, ValueError | FileNotFoundError):
+        # datasets' own texts name the configurations and files that exist.
+        return UsageError(f"dataset {name}: {' '.join(str(error).split()).rstrip('.')}. Check --config, --split and the files.")
+    return TargetError(f"dataset {name} cannot be loaded: {type(error).__name__}: {text}. Check that its files are whole.")
+
+
+def _named(error: Exception) -> type[TargetError] | type[UsageError]:
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    wrong = isinstance(error, RepositoryNotFoundError | RevisionNotFoundError | HFValidationError)
+    return UsageError if wrong and not isinstance(error, GatedRepoError) else TargetError
+
+
+def _choose_split(splits: Sequence[str], asked: str | None) -> str:
+    names = ", ".join(splits)
+    if asked is not None:
+        wanted = [re.sub(r"\[.*\]$", "", part.strip()) for part in asked.split("+")]
+        if splits and (unknown := [part for part in wanted if part not in splits]):
+            raise UsageError(f"`split` must be one of {names}; got {unknown[0]!r}. Choose one of these.")
+        return asked
+    if "train" in splits:
+        return "train"
+    if len(splits) == 1 and "test" not in splits[0].lower():
+        return splits[0]
+    raise UsageError(
+        f"`split` must be named: there is no train split, only {names or 'none'}. "
+        "Pass --split; the test split is never taken unasked, because scores on it would leak into the choice."
+    )
+
+
+def _image_columns(features: datasets.Features) -> list[str]:
+    return [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
+
+
+def _image_column(features: datasets.Features, asked: str | None) -> str:
+    found = _image_columns(features)
+    if asked is not None:
+        if asked not in features:
+            raise UsageError(f"`image_column` must be one of {', '.join(features)}; got {asked!r}. Choose one of these.")
+        return asked
+    if len(found) != 1:
+        what = f"several image columns ({', '.join(found)})" if found else f"no image column among {', '.join(features)}"
+        raise UsageError(f"`image_column` must be named: there is {what}. Pass --image-column.")
+    return found[0]
+
+
+def _label_column(features: datasets.Features, asked: str | None, image_column: str) -> str:
+    if asked is not None:
+        if asked not in features:
+            raise UsageError(f"`label_column` must be one of {', '.join(features)}; got {asked!r}. Choose one of these.")
+        return asked
+    typed = [name for name, feature in features.items() if isinstance(_item(feature), datasets.ClassLabel)]
+    named = [name for name in _LABEL_NAMES if name in features]
+    for candidates in ([name for name in named if name in typed], typed, named):
+        if len(candidates) == 1:
+            return candidates[0]
+    others = [name for name in features if name != image_column]
+    raise UsageError(
+        f"`label_column` must be named: none of the columns {', '.join(others) or '(none)'} is the only one of type ClassLabel. "
+        "Pass --label-column."
+    )
+
+
+def _item(feature: Any) -> Any:
+    return feature.feature if isinstance(feature, datasets.List | datasets.LargeList) else feature
+
+
+class _LabelReader:
+    """Understands one label column: its type, missing values, and the codes of a list of its values."""
+
+    def __init__(self, column: str, feature: Any):
+        self.column = column
+        self.item = _item(feature)
+        self.multi = self.item is not feature
+        self.names = list(self.item.names) if isinstance(self.item, datasets.ClassLabel) else None
+        kind = getattr(self.item, "dtype", type(self.item).__name__)
+        if self.names is None and not re.match(r"u?int|bool|string|large_string", kind):
+            raise UsageError(
+                f"`label_column` must hold classes (ClassLabel, integers, strings or booleans); {column} holds {kind}. "
+                "Choose another column; continuous targets cannot be ranked."
+            )
+
+    def refuse_missing(self, values: Sequence) -> None:
+        """Raise for images without a label: None, or the -1 that Hub datasets use for hidden labels."""
+        missing = [i for i, value in enumerate(values) if value is None or (self.names and value == -1)]
+        if missing:
+            raise UsageError(
+                f"`{self.column}` must have a label for every image; got none for {len(missing)} of {len(values)} "
+                f"(first: row {missing[0]}). Remove those rows or choose another split."
+            )
+
+    def group_codes(self, values: Sequence) -> np.ndarray:
+        """Codes [n_samples] by which a draw may be stratified; a multi-label target has one group per label, repeated."""
+        if not self.multi:
+            return np.unique(np.asarray(values), return_inverse=True)[1]
+        n_labels = self.encode(values)[1].shape[1]
+        return np.arange(len(values)) % max(n_labels, 1)
+
+    def encode(self, values: Sequence) -> tuple[str, np.ndarray, list[str]]:
+        """Task, codes and class names of these values."""
+        if self.multi:
+            return ("multi_label", *self._multi_hot(values))
+        present, codes = np.unique(np.asarray(values), return_inverse=True)
+        names = [self.names[int(i)] if self.names else str(i) for i in present]
+        return "single_label", codes.astype(np.int64), names
+
+    def _multi_hot(self, values: Sequence[Sequence]) -> tuple[np.ndarray, list[str]]:
+        lengths = {len(value) for value in values}
+        flat = {item for value in values for item in value}
+        if self.names is None and len(lengths) == 1 and flat <= {0, 1} and lengths != {1}:
+            matrix = np.asarray(values, dtype=np.int64)  # already one 0/1 entry per label
+            return matrix, [str(i) for i in range(matrix.shape[1])]
+        classes: list = list(range(len(self.names))) if self.names else sorted(flat)
+        place = {value: i for i, value in enumerate(classes)}
+        matrix = np.zeros((len(values), len(classes)), dtype=np.int64)
+        for row, value in enumerate(values):
+            matrix[row, [place[item] for item in value]] = 1
+        return matrix, self.names or [str(value) for value in classes]
+
+
+def _draw_from_stream(
+    table: Any, image_column: str, reader: _LabelReader, sample: int | str | None, draw: str, seed: int
+) -> tuple[list, list, list[int], int]:
+    if draw != "random" or sample == "all":
+        raise UsageError("`streaming` must go with a random draw of a limited size: the whole is never in memory.")
+    if sample is None and reader.names is None:
+        raise UsageError("`sample_size` must be given with streaming when the labels do not declare their classes.")
+    size = sample_size(sample, len(reader.names or ()))
+    reservoir = Reservoir(int(size or 0), seed)
+    reservoir.extend((row[image_column], row[reader.column]) for row in table)
+    drawn = reservoir.shuffled()
+    labels = [label for _, label in drawn]
+    reader.refuse_missing(labels)
+    if sample is None and not reader.multi:
+        # Declared classes may not occur; the sample is 100 x those that do, as without streaming.
+        drawn = drawn[: sample_size(None, len(set(labels)))]
+    return [record for record, _ in drawn], [label for _, label in drawn], list(range(len(drawn))), reservoir.seen
+
+
+def _file_bytes(record: dict[str, Any] | None, token: str | None) -> bytes:
+    """The encoded image; empty, and so corrupt, where the dataset holds none or its file cannot be read."""
+    if record is None:
+        return b""
+    if record.get("bytes") is not None:
+        return record["bytes"]
+    try:
+        with xopen(record["path"], "rb", download_config=DownloadConfig(token=token)) as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+

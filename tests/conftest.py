@@ -1,0 +1,100 @@
+"""What the tests share: a throw-away Hugging Face home, tiny checkpoints and targets made on the spot, and the shared folder."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Read when huggingface_hub and datasets are imported, so set before any of that: tests never touch the user's caches.
+_HOME = tempfile.TemporaryDirectory(prefix="hf-transferability-tests-")
+os.environ["HF_HOME"] = _HOME.name
+for _name in ("HF_HUB_CACHE", "HF_ASSETS_CACHE", "HF_DATASETS_CACHE", "HF_TOKEN", "HF_ENDPOINT"):
+    os.environ.pop(_name, None)
+os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
+os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the project; tests that need it are skipped elsewhere."""
+    if not (SHARED / "datasets").is_dir():
+        pytest.skip("the folder ../shared with real datasets is not beside this checkout")
+    return SHARED
+
+
+def blobs(n: int, n_classes: int, seed: int = 0, size: int = 24) -> tuple[list[np.ndarray], np.ndarray]:
+    """RGB images uint8 [size, size, 3] whose colour and stripes depend on the class, and their codes, not sorted by class."""
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.arange(n) % n_classes)
+    stripes = np.arange(size)[:, None, None]
+    images = []
+    for code in codes:
+        base = 90 + 30 * np.sin(stripes * (code + 1) / 3) + 20 * code * np.array([1, 0, -1])
+        images.append((base + rng.normal(0, 25, (size, size, 3))).clip(0, 255).astype(np.uint8))
+    return images, codes
+
+
+@pytest.fixture(scope="session")
+def make_target(tmp_path_factory):
+    """make_target(n=36, n_classes=3, seed=0, splits=("train",)) -> folder of a dataset in Hub layout."""
+    import datasets
+    from PIL import Image
+
+    def make(n: int = 36, n_classes: int = 3, seed: int = 0, splits: tuple[str, ...] = ("train",)) -> Path:
+        folder = tmp_path_factory.mktemp("target")
+        (folder / "data").mkdir()
+        names = [f"class {i}" for i in range(n_classes)]
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})
+        for number, split in enumerate(splits):
+            images, codes = blobs(n, n_classes, seed + 1000 * number)
+            table = datasets.Dataset.from_dict(
+                {"image": [Image.fromarray(image) for image in images], "label": codes.tolist()}, features=features
+            )
+            table.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
+        return folder
+
+    return make
+
+
+def resnet_config(n_labels: int = 5, width: int = 8, **changes):
+    """The configuration of a ResNet of four small stages."""
+    from transformers import ResNetConfig
+
+    sizes = {"embedding_size": width, "hidden_sizes": [width, 2 * width, 3 * width, 4 * width], "depths": [1, 1, 1, 1]}
+    return ResNetConfig(**{**sizes, "layer_type": "basic", "num_labels": n_labels, **changes})
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tmp_path_factory):
+    """make_checkpoint(config=None, seed=0, size=24, model_class=None) -> folder of a random checkpoint in Hub layout.
+
+    Batch normalisation gets the statistics of random images, so that evaluation mode is as lively as a trained network's.
+    """
+    import torch
+    from transformers import AutoModelForImageClassification, ViTImageProcessor
+
+    def make(config=None, seed: int = 0, size: int = 24, model_class=None, licence: str | None = "mit") -> Path:
+        folder = tmp_path_factory.mktemp("checkpoint")
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            config = config or resnet_config()
+            network = model_class(config) if model_class else AutoModelForImageClassification.from_config(config)
+            for module in network.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.momentum = None
+            network.train()
+            with torch.no_grad():
+                for _ in range(3):
+                    network(pixel_values=torch.randn(8, 3, size, size))
+        network.eval().save_pretrained(folder)
+        statistics = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+        ViTImageProcessor(size={"height": size, "width": size}, **statistics).save_pretrained(folder)
+        if licence:
+            (folder / "README.md").write_text(f"---\nlicense: {licence}\n---\n# A tiny random checkpoint\n")
+        return folder
+
+    return make
