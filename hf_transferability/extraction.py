@@ -1,7 +1,7 @@
 """One pass of a network over a sample: features, source probabilities and gradient norms, on whatever devices Accelerate finds.
 
-The sample is cut into gradient batches once, for any number of processes, and each process takes whole batches; so an image always
-meets the same companions. Within a batch memory is bounded by micro-batches, with exact gradients: first the features without a
+The sample is cut into gradient batches once, for any number of processes, and each process takes whole batches; so an image
+always meets the same companions. Within a batch memory is bounded by micro-batches, with exact gradients: first the features without a
 graph, then the loss and its gradient by the features, then a backward pass for each micro-batch with that gradient.
 """
 
@@ -9,6 +9,7 @@ import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -54,14 +55,14 @@ def gradient_batches(n_samples: int, rule: str = "paper") -> list[slice]:
 
     Args:
         n_samples: at least 6.
-        rule: "paper": batches of floor(n / 6) images and the remainder as one more; "balanced": 6 of equal size, give or take one.
+        rule: "paper": batches of floor(n / 6) images and the remainder as one more; "balanced": 6 of equal size, or nearly so.
     """
     if rule == "balanced":
         edges = np.linspace(0, n_samples, _N_BATCHES + 1).round().astype(int).tolist()
     else:
         size = n_samples // _N_BATCHES
         edges = [*range(0, n_samples, size), n_samples]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+    return [slice(a, b) for a, b in pairwise(edges) if b > a]
 
 
 def extract(
@@ -100,7 +101,7 @@ def extract(
             done = 0
             for index, batch in part:
                 *result, size = _with_less_memory(checkpoint, target, batch, size, state.device)
-                mine.append((index, *result))  # type: ignore[arg-type]
+                mine.append((index, *result))
                 done += batch.stop - batch.start
                 progress(done)
     except CheckpointError as error:
@@ -117,7 +118,7 @@ def extract(
             f"{checkpoint.name} gives NaN or infinite features for {bad} of {len(features)} images. "
             "Its weights may be damaged or overflow in float32."
         )
-    probabilities = np.concatenate([result[2] for result in ordered]) if checkpoint.has_source_head else None  # type: ignore[misc]
+    probabilities = np.concatenate([result[2] for result in ordered]) if checkpoint.has_source_head else None
     norms = None
     if all(result[3] is not None for result in ordered):
         norms = np.array([result[3] for result in ordered], dtype=np.float64)

@@ -1,44 +1,30 @@
 """Rank checkpoints for a target dataset: the road from names to a sorted table, one checkpoint after the other."""
 
-import gc
-import logging
-import time
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import broadcast_object_list
 
-from hf_transferability import extraction, results
-from hf_transferability.cache import Arrays, Cache
-from hf_transferability.checkpoints import Source, load, resolve
-from hf_transferability.errors import CheckpointError, TransferabilityError, UsageError
+from hf_transferability import extraction, pool, results
+from hf_transferability.cache import Cache
+from hf_transferability.candidates import Work, candidate_arrays, reason
+from hf_transferability.errors import UsageError
 from hf_transferability.images import ImageReport, Window
-from hf_transferability.metrics import ScoreWarning, all_metrics, get_metric, score
-from hf_transferability.metrics.transferability import SCENARIOS, combine
+from hf_transferability.metrics import all_metrics, get_metric
+from hf_transferability.metrics.transferability import SCENARIOS
 from hf_transferability.progress import Silent
 from hf_transferability.results import Row
+from hf_transferability.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
 from hf_transferability.targets import Target, check_images, load_target
 
 if TYPE_CHECKING:
     import datasets
     import pandas
 
-log = logging.getLogger(__name__)
-
-_COMPONENTS = ("feature_quality", "feature_update_ratio")
-_SCENARIO_NOTES = {
-    "source_dataset": "scenario source_dataset: the candidates share one architecture; score = m(FQ) * m(FU), "
-    "published agreement with fine-tuning 0.52 (mean weighted Kendall tau over 11 targets).",
-    "architecture": "scenario architecture: the candidates differ in architecture; score = (1 - m(FQ)) * (1 - m(FU)). That the order "
-    "turns round here is a hypothesis found on the data that it was published on, with weak agreement (0.26, against 0.52 within one "
-    "architecture); it can favour bad networks. A candidate whose feature quality does not exceed that of shuffled labels stands last.",
-}
+_HALVES = 10  # half-samples for intervals and tie groups
 
 
 @dataclass
@@ -107,6 +93,8 @@ def rank(
     skip_corrupt: bool = False,
     batches: str = "paper",
     micro_batch: int | None = None,
+    intervals: bool = True,
+    floor: bool = False,
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
     token: str | None = None,
@@ -125,12 +113,14 @@ def rank(
         config, split, revision, image_column, label_column: where in the dataset; see `targets.load_target`.
         sample_size: images to draw, "all", or None for 100 x classes.
         draw: "random" or "stratified".
-        seed: of the draw, the order of the images and the shuffled labels of the floor.
+        seed: of the draw, the order of the images, the half-samples and the shuffled labels.
         streaming: sample a Hub dataset without downloading it whole.
         window: (low, high) for images of more than 8 bits.
         skip_corrupt: leave out images that cannot be decoded.
         batches: "paper" or "balanced" gradient batches.
         micro_batch: images at once; default by measurement.
+        intervals: 90 % intervals and tie groups from half-samples, at some two times the cost of the metrics.
+        floor: also each metric's value with shuffled labels.
         allow_pickle: read pickle weights (with `weights_only`) where there are no safetensors.
         trust_remote_code: run the repositories' own code.
         token: Hub token; default the one of `hf auth login`.
@@ -165,33 +155,55 @@ def rank(
         f"{len(target.class_names)} {'labels' if target.task == 'multi_label' else 'classes'}, seed {seed}"
     )
 
-    rows: list[Row] = []
-    pool: list[Arrays | None] = []
-    for number, name in enumerate(names, 1):
-        progress.start(number, len(names), name)
-        row: Row = {"checkpoint": name, "revision": None}
-        arrays = None
-        try:
-            arrays = _arrays(
-                name, row, target, cache, state, progress, use_cache=use_cache, batches=batches, micro_batch=micro_batch,
-                allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token,
-            )  # fmt: skip
-            if arrays is not None and state.is_main_process:
-                progress.stage("scoring")
-                row |= _scored(arrays, target, chosen, variant)
-            progress.finish("done" + (", from the cache" if row.get("cached") else ""))
-        except Exception as error:  # whatever is wrong with one checkpoint, the others are still ranked
-            arrays = None
-            row["error"] = _reason(error)
-            progress.finish(f"FAILED: {row['error']}")
-        rows.append(row)
-        pool.append(arrays)
-    rows, scenario, notes = _combined(rows, pool, target, chosen, scenario, seed) if state.is_main_process else ([], "", [])
-    shared: list[Any] = [rows, scenario, notes]
-    rows, scenario, notes = broadcast_object_list(shared)
+    work = Work(
+        target, cache, state, progress, use_cache=use_cache, batches=batches, micro_batch=micro_batch,
+        allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token,
+    )  # fmt: skip
+    request = Request(parts_of(chosen, target.task), variant, _HALVES if intervals else 0, seed)
+    rows, scores, keys = _candidates(names, work, request)
+    notes: list[str] = []
+    if state.is_main_process:
+        scenario, notes = pool.choose_scenario(scenario, rows)
+        # Where the published order turns round a bad network could come first, so its floor must be known.
+        turned = scenario == "architecture" and chosen[0] == "transferability"
+        for each, key in zip(scores, keys, strict=True):
+            if each is not None:
+                add_floors(each, request.metrics if floor else COMPONENTS[:turned], target, request, cache, key)
+        rows, notes = _ranked(rows, scores, chosen, variant, scenario, notes)
+    rows, scenario, notes = broadcast_object_list([rows, scenario, notes])
     for note in notes:
         progress.note(note)
     return Ranking(rows, target.provenance, scenario, chosen[0], notes)
+
+
+def _candidates(names: Sequence[str], work: Work, request: Request) -> tuple[list[Row], list[Scores | None], list[dict]]:
+    """Rows, scores and cache keys of all candidates; one candidate's metrics are computed while the next is extracted."""
+    rows: list[Row] = []
+    keys: list[dict] = []
+    futures: list[Future[Scores] | None] = []
+    with ThreadPoolExecutor(1) as scorer:
+        for number, name in enumerate(names, 1):
+            work.progress.start(number, len(names), name)
+            row: Row = {"checkpoint": name, "revision": None}
+            key: dict = {}
+            future = None
+            try:
+                arrays, key = candidate_arrays(name, row, work)
+                if arrays is not None and work.state.is_main_process:
+                    future = scorer.submit(score_candidate, arrays, work.target, request, work.cache, key)
+                work.progress.finish("from the cache" if row["cached"] else "extracted")
+            except Exception as error:  # whatever is wrong with one checkpoint, the others are still ranked
+                row["error"] = reason(error)
+                work.progress.finish(f"FAILED: {row['error']}")
+            rows.append(row)
+            keys.append(key)
+            futures.append(future)
+        work.progress.stage("scoring", len(rows))
+        scores = []
+        for row, future in zip(rows, futures, strict=True):
+            scores.append(_outcome(row, future))
+            work.progress.advance(len(scores))
+    return rows, scores, keys
 
 
 def _check_arguments(
@@ -224,7 +236,7 @@ def _choose_metrics(metrics: Sequence[str], target: Target) -> list[str]:
     for metric in metrics or ("transferability",):
         if metric == "all":
             first = [name for name in ("transferability",) if name in possible]
-            chosen += first + [name for name in possible if name not in _COMPONENTS]
+            chosen += first + [name for name in possible if name not in COMPONENTS]
         elif metric in possible:
             chosen.append(metric)
         else:
@@ -250,189 +262,32 @@ def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Silent)
     return checked
 
 
-def _arrays(
-    name: str,
-    row: Row,
-    target: Target,
-    cache: Cache,
-    state: PartialState,
-    progress: Silent,
-    *,
-    use_cache: bool,
-    batches: str,
-    micro_batch: int | None,
-    allow_pickle: bool,
-    trust_remote_code: bool,
-    token: str | None,
-) -> Arrays | None:
-    """One checkpoint's arrays, from the cache or by extraction, as the main process decides; cached ones are only there."""
-    began = time.monotonic()
-    arrays, decision = None, [None]
-    if state.is_main_process:
-        source, key, failure = _resolved(name, target, batches, allow_pickle, trust_remote_code, token, progress)
-        arrays = cache.read(key) if use_cache and failure is None else None
-        decision = [(source, key, failure, arrays is not None)]  # type: ignore[list-item]
-    source, key, failure, cached = broadcast_object_list(decision)[0]
-    if failure is not None:
-        raise CheckpointError(failure)
-    row["revision"], row["cached"] = source.revision, cached
-    if not cached:
-        arrays = _extracted(source, target, state, progress, batches, micro_batch, token)
-        arrays.facts["seconds"] = round(time.monotonic() - began, 2)
-        if state.is_main_process:
-            try:
-                cache.write(key, arrays)
-            except OSError as error:
-                progress.note(f"{name}: its arrays could not be stored ({error}); free some space before the next run.")
-    if arrays is not None:
-        row |= {"flags": {**target.flags, **arrays.flags}, **arrays.facts}
-    return arrays
-
-
-def _resolved(
-    name: str,
-    target: Target,
-    batches: str,
-    allow_pickle: bool,
-    trust_remote_code: bool,
-    token: str | None,
-    progress: Silent,
-) -> tuple[Source | None, dict[str, Any], str | None]:
-    """The resolved checkpoint and the key of its arrays, or the reason why there are none."""
-    progress.stage("resolving")
+def _outcome(row: Row, future: Future[Scores] | None) -> Scores | None:
+    """A candidate's scores when they are there; None, with the reason in its row, if it failed."""
+    if future is None:
+        return None
     try:
-        source = resolve(name, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token)
-    except Exception as error:
-        return None, {}, _reason(error)
-    key = {"kind": "arrays", "checkpoint": source.key, "target": target.key, "batches": batches}
-    return source, key | {"extraction": extraction.VERSION, "code": trust_remote_code}, None
+        return future.result()
+    except Exception as error:  # a fault in a metric is one candidate's row, not the end of the run
+        row["error"] = reason(error)
+        return None
 
 
-def _extracted(
-    source: Source,
-    target: Target,
-    state: PartialState,
-    progress: Silent,
-    batches: str,
-    micro_batch: int | None,
-    token: str | None,
-) -> Arrays:
-    failure, checkpoint = None, None
-    progress.stage("loading")
-    try:
-        with state.local_main_process_first():  # one download per machine
-            checkpoint = load(source, token)
-    except Exception as error:
-        failure = _reason(error)
-    failures = [text for text in gather_object([failure]) if text]
-    if failures or checkpoint is None:
-        raise CheckpointError(failures[0])
-    try:
-        progress.stage("extracting features and gradients", len(target) // state.num_processes)
-        return extraction.extract(
-            checkpoint, target, batches=batches, micro_batch=micro_batch, state=state, progress=progress.advance
-        )
-    finally:
-        del checkpoint
-        gc.collect()
-        if torch.accelerator.is_available():
-            torch.accelerator.empty_cache()
-
-
-def _scored(arrays: Arrays, target: Target, metrics: Sequence[str], variant: str) -> Row:
-    """Values, flags and reasons of one checkpoint; pool-relative metrics leave their raw components under their own name."""
-    row: Row = {"reasons": {}}
-    flags = {**target.flags, **arrays.flags}
-    inputs = {
-        "features": arrays.features,
-        "labels": target.labels,
-        "source_probabilities": arrays.source_probabilities,
-        "gradient_norms": arrays.gradient_norms,
-    }
-    components = [name for name in _COMPONENTS if target.task in get_metric(name).tasks]
-    for name in [*components, *(name for name in metrics if name not in components and name != "transferability")]:
-        metric = get_metric(name)
-        row[name] = None
-        if "source_probabilities" in metric.inputs and arrays.source_probabilities is None:
-            row["reasons"][name] = f"{name} needs source probabilities, and the checkpoint has no source head"
-            continue
-        if "gradient_norms" in metric.inputs and arrays.gradient_norms is None:
-            row["reasons"][name] = f"{name} needs two gradient layers; traced: {', '.join(arrays.facts['layers']) or 'none'}"
-            continue
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                row[name] = score(name, **inputs, variant=variant if variant in metric.variants else "default")  # type: ignore[arg-type]
-            except (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError) as error:
-                row["reasons"][name] = f"{name} is undefined: {error}"
-        for warning in caught:
-            if isinstance(warning.message, ScoreWarning):
-                flags.setdefault(warning.message.flag, str(warning.message).partition("(")[2].rstrip(")"))
-    row["flags"] = flags
-    row["variant"] = variant
-    return row
-
-
-def _combined(
-    rows: list[Row], pool: list[Arrays | None], target: Target, metrics: Sequence[str], scenario: str, seed: int
-) -> tuple[list[Row], str, list[str]]:
-    """Rows in rank order with their scores, the scenario that was taken, and notes."""
-    notes: list[str] = []
-    signatures = {row["signature"] for row in rows if "signature" in row}
-    if scenario == "auto":
-        scenario = "source_dataset" if len(signatures) <= 1 else "architecture"
-    elif scenario == "source_dataset" and len(signatures) > 1:
-        notes.append(f"scenario source_dataset was asked for, but the candidates have {len(signatures)} architectures.")
-    if "transferability" in metrics and signatures:
-        notes.append(_SCENARIO_NOTES[scenario])
-    for name in metrics if signatures else ():
-        _add_pool_scores(name, rows, scenario, notes)
-    if scenario == "architecture" and "transferability" in metrics:
-        _add_floor(rows, pool, target, seed)
+def _ranked(
+    rows: list[Row], scores: list[Scores | None], metrics: Sequence[str], variant: str, scenario: str, notes: list[str]
+) -> tuple[list[Row], list[str]]:
+    """The rows in rank order and published form, and the notes."""
+    for row, each in zip(rows, scores, strict=True):
+        row |= {"flags": each.flags if each else {}, "reasons": each.reasons if each else {}, "variant": variant}
+        row |= {"intervals": {}, "halves": {}}
+    notes = notes if "transferability" in metrics else []
+    notes += pool.add_scores(rows, scores, metrics, scenario)
     for row in rows:
         _finish(row, metrics)
-    order = sorted(range(len(rows)), key=lambda i: _place(rows[i]))
-    rows = [rows[i] for i in order]
-    _number(rows)
-    return rows, scenario, notes
-
-
-def _add_pool_scores(name: str, rows: list[Row], scenario: str, notes: list[str]) -> None:
-    """Replace raw components of a pool-relative metric by scores, keeping the components as columns of their own."""
-    metric = get_metric(name)
-    if metric.combine is None:
-        return
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        if name == "transferability":
-            values = combine(*([row.get(part) for row in rows] for part in _COMPONENTS), scenario=scenario)
-        else:
-            raw = [row.get(name) for row in rows]
-            for row, parts in zip(rows, raw, strict=True):
-                row |= {f"{name}_{part}": value for part, value in (parts or {}).items()}
-            values = metric.combine(raw)
-    for row, value in zip(rows, values, strict=True):
-        row[name] = value
-    for warning in caught:
-        if isinstance(warning.message, ScoreWarning):
-            notes.append(f"{name}: {warning.message}.")
-            for row in rows:
-                if "flags" in row:
-                    row["flags"].setdefault(warning.message.flag, "")
-
-
-def _add_floor(rows: list[Row], pool: list[Arrays | None], target: Target, seed: int) -> None:
-    """Beside each feature quality the value that shuffled labels give; flag candidates that do not exceed it."""
-    shuffled = np.random.default_rng(seed).permutation(target.labels)
-    for row, arrays in zip(rows, pool, strict=True):
-        if arrays is None or row.get("feature_quality") is None:
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ScoreWarning)
-            floor = score("feature_quality", features=arrays.features, labels=shuffled)
-        row["feature_quality_floor"] = floor
-        if row["feature_quality"] <= floor:  # type: ignore[operator]
-            row["flags"]["at_floor"] = f"{row['feature_quality']:.3f} against {floor:.3f}"
+    ordered = pool.order(rows, scenario, metrics[0])
+    for row in ordered:
+        del row["halves"]
+    return ordered, notes
 
 
 def _finish(row: Row, metrics: Sequence[str]) -> None:
@@ -441,14 +296,16 @@ def _finish(row: Row, metrics: Sequence[str]) -> None:
     details = row.pop("flags", {})
     row.pop("cached", None)
     value = row.get(metrics[0])
-    needed = _COMPONENTS if metrics[0] == "transferability" else (metrics[0],)
+    needed = COMPONENTS if metrics[0] == "transferability" else (metrics[0],)
     error = row.pop("error", None) or next((reasons[name] for name in needed if name in reasons), None)
     first = {
         "rank": None,
         "checkpoint": row.pop("checkpoint"),
         "score": value,
-        **{name: row.pop(name, None) for name in _COMPONENTS},
-        **{name: row.pop(name, None) for name in metrics if name not in _COMPONENTS},
+        "interval": row["intervals"].get(metrics[0]),
+        "tie_group": None,
+        **{name: row.pop(name, None) for name in COMPONENTS},
+        **{name: row.pop(name, None) for name in metrics if name not in COMPONENTS},
         "n_features": row.pop("n_features", None),
         "parameters": row.pop("parameters", None),
         "licence": row.pop("licence", None),
@@ -462,29 +319,3 @@ def _finish(row: Row, metrics: Sequence[str]) -> None:
     rest = dict(row)
     row.clear()
     row.update({**first, **rest})
-
-
-def _place(row: Row) -> tuple[int, float]:
-    """Sorting key: scored, then scored at the floor, then without score, then failed."""
-    if row["score"] is not None:
-        return (1 if "at_floor" in row["flags"] else 0), -row["score"]
-    return (3 if row["error"] else 2), 0.0
-
-
-def _number(rows: Iterable[Row]) -> None:
-    """Ranks from 1; equal scores share a rank."""
-    last: tuple[int, float] | None = None
-    rank_now = 0
-    for number, row in enumerate(rows, 1):
-        if row["score"] is None:
-            continue
-        place = _place(row)
-        rank_now = rank_now if place == last else number
-        row["rank"], last = rank_now, place
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TransferabilityError):
-        return str(error)
-    log.debug("unexpected error", exc_info=error)
-    return f"unexpected {type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ import pytest
 from conftest import resnet_config
 
 import hf_transferability
-from hf_transferability import UsageError, rank, ranking
+from hf_transferability import UsageError, candidates, rank
 from hf_transferability.metrics.transferability import combine
 
 
@@ -37,7 +37,7 @@ def without_extraction(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a network was loaded although its arrays are in the cache")
 
-    monkeypatch.setattr(ranking, "load", refuse)
+    monkeypatch.setattr(candidates, "load", refuse)
 
 
 def test_rows_are_complete_and_in_rank_order(first, pool):
@@ -46,7 +46,9 @@ def test_rows_are_complete_and_in_rank_order(first, pool):
     assert scores == sorted(scores, reverse=True)
     for row in first.rows:
         assert row["error"] is None
-        assert np.isfinite([row[name] for name in ("feature_quality", "feature_update_ratio", "logme", "leep", "h_score")]).all()
+        assert np.isfinite(
+            [row[name] for name in ("feature_quality", "feature_update_ratio", "logme", "leep", "h_score")]
+        ).all()
         assert row["n_features"] == 32
         assert row["licence"] == "mit"
         assert row["revision"].startswith("sha256:")
@@ -75,7 +77,9 @@ def test_other_metrics_come_from_the_cache(first, target, pool, cache, monkeypat
     assert again.metric == "leep"
 
 
-def test_a_changed_dataset_or_checkpoint_does_not_hit_old_entries(first, target, pool, cache, tmp_path, make_target, monkeypatch):
+def test_a_changed_dataset_or_checkpoint_does_not_hit_old_entries(
+    first, target, pool, cache, tmp_path, make_target, monkeypatch
+):
     changed = tmp_path / "changed"
     shutil.copytree(pool[0], changed)
     assert rank(target, [changed], cache_dir=cache).rows[0]["revision"] in {row["revision"] for row in first.rows}
@@ -109,14 +113,14 @@ def test_a_failing_candidate_is_a_row_and_the_rest_is_ranked(target, pool, cache
 
 
 def test_an_unexpected_failure_of_one_candidate_leaves_the_rest(target, pool, cache, monkeypatch):
-    original = ranking.resolve
+    original = candidates.resolve
 
     def resolve(name, **options):
         if name == pool[1]:
             raise ZeroDivisionError("something nobody thought of")
         return original(name, **options)
 
-    monkeypatch.setattr(ranking, "resolve", resolve)
+    monkeypatch.setattr(candidates, "resolve", resolve)
     rows = rank(target, pool, cache_dir=cache).rows
     assert [row["checkpoint"] for row in rows if row["error"]] == [pool[1]]
     assert "ZeroDivisionError" in rows[-1]["error"]
@@ -146,26 +150,10 @@ def test_auto_takes_the_architecture_scenario_for_different_networks(target, poo
     assert any("0.26" in note and "hypothesis" in note for note in result.notes)
     components = [[row[name] for row in result.rows] for name in ("feature_quality", "feature_update_ratio")]
     assert [row["score"] for row in result.rows] == combine(*components, scenario="architecture")
-    assert all("feature_quality_floor" in row for row in result.rows)
+    assert all(0.2 <= row["feature_quality_floor"] <= 1 for row in result.rows)
     forced = rank(target, [*pool, wide], cache_dir=cache, scenario="source_dataset")
     assert forced.scenario == "source_dataset"
     assert any("2 architectures" in note for note in forced.notes)
-
-
-def test_a_candidate_at_its_floor_stands_last_in_the_architecture_scenario(target, pool, cache, monkeypatch):
-    original = ranking.score
-    floors = iter([2.0, 0.0, 0.0])
-
-    def score(name, *, features, labels, **options):
-        if name == "feature_quality" and not options:
-            return next(floors)
-        return original(name, features=features, labels=labels, **options)
-
-    monkeypatch.setattr(ranking, "score", score)
-    result = rank(target, pool, cache_dir=cache, scenario="architecture")
-    assert result.rows[-1]["checkpoint"] == pool[0]
-    assert "at_floor" in result.rows[-1]["flags"]
-    assert result.rows[-1]["rank"] == 3
 
 
 def test_a_checkpoint_without_source_head_has_no_leep_but_is_ranked(target, pool, cache, tmp_path):
@@ -198,7 +186,7 @@ def test_a_dead_network_is_a_row_that_names_the_cause(target, pool, cache, tmp_p
     result = rank(target, [*pool, dead], cache_dir=cache)
     row = next(row for row in result.rows if row["checkpoint"] == str(dead))
     assert row["score"] is None
-    assert "gradient" in row["error"]
+    assert "same row for all" in row["error"]
 
 
 @pytest.mark.parametrize(
@@ -279,3 +267,27 @@ def test_real_data(shared, pool, cache):
         values = [(row["feature_quality"], row["feature_update_ratio"]) for row in result.rows]
         assert np.isfinite(values).all()
         assert len(set(values)) == len(pool)
+
+
+def test_floor_on_request(target, pool, cache):
+    result = rank(target, pool, metrics=["logme", "leep"], cache_dir=cache, floor=True)
+    for row in result.rows:
+        assert row["logme_floor"] < row["logme"]
+        assert row["leep_floor"] <= 0
+        assert "feature_update_ratio_floor" not in row  # it sees no labels of its own
+    plain = rank(target, pool, metrics=["logme", "leep"], cache_dir=cache)
+    assert all("logme_floor" not in row for row in plain.rows)
+    assert [row["score"] for row in plain.rows] == [row["score"] for row in result.rows]
+
+
+def test_without_intervals_there_are_none(target, pool, cache):
+    result = rank(target, pool, cache_dir=cache, intervals=False)
+    assert all(row["interval"] is None for row in result.rows)
+    assert [row["tie_group"] for row in result.rows] == sorted(row["tie_group"] for row in result.rows)
+
+
+def test_identical_checkpoints_cannot_be_told_apart(target, pool, cache, tmp_path):
+    twin = tmp_path / "twin"
+    shutil.copytree(pool[0], twin)
+    groups = {row["checkpoint"]: row["tie_group"] for row in rank(target, [*pool, twin], cache_dir=cache).rows}
+    assert groups[pool[0]] == groups[str(twin)]

@@ -1,0 +1,117 @@
+"""One candidate: from the name that the user gave to the arrays of its network, the same decision in every process."""
+
+import gc
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+
+from hf_transferability import extraction
+from hf_transferability.cache import Arrays, Cache
+from hf_transferability.checkpoints import Source, load, resolve
+from hf_transferability.errors import CheckpointError, TransferabilityError
+from hf_transferability.progress import Silent
+from hf_transferability.results import Row
+from hf_transferability.targets import Target
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is the same for every candidate of a run; the fields are those of `ranking.rank`."""
+
+    target: Target
+    cache: Cache
+    state: PartialState
+    progress: Silent
+    use_cache: bool = True
+    batches: str = "paper"
+    micro_batch: int | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    token: str | None = None
+
+
+def candidate_arrays(name: str, row: Row, work: Work) -> tuple[Arrays | None, dict[str, Any]]:
+    """A candidate's arrays and their key in the cache; puts revision and facts into its row.
+
+    The main process resolves the name and looks into the cache, and all act on what it finds; cached arrays are returned there
+    only. Extracted arrays are on disk before this returns.
+
+    Raises:
+        CheckpointError: why the candidate fails, in every process.
+    """
+    began = time.monotonic()
+    arrays: Arrays | None = None
+    decision: list[Any] = [None]
+    if work.state.is_main_process:
+        source, key, failure = _resolved(name, work)
+        arrays = work.cache.read(key) if work.use_cache and failure is None else None
+        decision = [(source, key, failure, arrays is not None)]
+    source, key, failure, cached = broadcast_object_list(decision)[0]
+    if failure is not None:
+        raise CheckpointError(failure)
+    row["revision"], row["cached"] = source.revision, cached
+    if not cached:
+        arrays = _extracted(source, work)
+        arrays.facts["seconds"] = round(time.monotonic() - began, 2)
+        if work.state.is_main_process:
+            try:
+                work.cache.write(key, arrays)
+            except OSError as error:
+                work.progress.note(f"{name}: its arrays could not be stored ({error}). Free some space before the next run.")
+    if arrays is not None:
+        row |= arrays.facts
+    return arrays, key
+
+
+def reason(error: Exception) -> str:
+    """An error as the text of a row."""
+    if isinstance(error, TransferabilityError):
+        return str(error)
+    log.debug("unexpected error", exc_info=error)
+    return f"unexpected {type(error).__name__}: {error}"
+
+
+def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str | None]:
+    """The resolved checkpoint and the key of its arrays, or the reason why there are none."""
+    work.progress.stage("resolving")
+    try:
+        source = resolve(name, allow_pickle=work.allow_pickle, trust_remote_code=work.trust_remote_code, token=work.token)
+    except Exception as error:
+        return None, {}, reason(error)
+    key = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
+    return source, key | {"extraction": extraction.VERSION, "code": work.trust_remote_code}, None
+
+
+def _extracted(source: Source, work: Work) -> Arrays:
+    failure, checkpoint = None, None
+    work.progress.stage("loading")
+    try:
+        with work.state.local_main_process_first():  # one download per machine
+            checkpoint = load(source, work.token)
+    except Exception as error:
+        failure = reason(error)
+    failures = [text for text in gather_object([failure]) if text]
+    if failures or checkpoint is None:
+        raise CheckpointError(failures[0])
+    work.progress.stage("extracting features and gradients", len(work.target) // work.state.num_processes)
+    try:
+        return extraction.extract(
+            checkpoint,
+            work.target,
+            batches=work.batches,
+            micro_batch=work.micro_batch,
+            state=work.state,
+            progress=work.progress.advance,
+        )
+    finally:
+        del checkpoint
+        gc.collect()
+        if torch.accelerator.is_available():
+            torch.accelerator.empty_cache()

@@ -1,0 +1,194 @@
+"""The metrics of one candidate: values, their spread over half-samples, floors, flags, and reasons for what is undefined."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hf_transferability.cache import Arrays, Cache
+from hf_transferability.metrics import Metric, collect_flags, get_metric, score
+from hf_transferability.targets import Target
+
+COMPONENTS = ("feature_quality", "feature_update_ratio")
+_PROTOCOL = 1  # of half-samples and floors; part of the key of stored scores
+_UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
+Value = float | dict[str, float] | None
+
+
+@dataclass
+class Scores:
+    """What the metrics say about one candidate.
+
+    Attributes:
+        values: metric -> value; a dict of raw components where it exists only over a pool; None where undefined.
+        halves: metric -> its values on the half-samples, None where undefined there.
+        floors: metric -> its value with shuffled labels.
+        flags: flag -> detail.
+        reasons: metric -> why it is undefined.
+    """
+
+    values: dict[str, Value] = field(default_factory=dict)
+    halves: dict[str, list[Value]] = field(default_factory=dict)
+    floors: dict[str, Value] = field(default_factory=dict)
+    flags: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which metrics to compute and how.
+
+    Attributes:
+        metrics: names; those that are pool-relative and made of others (transferability) only stand for their parts.
+        variant: "default" or "published".
+        halves: number of half-samples; 0 for none.
+        seed: of half-samples and shuffled labels.
+    """
+
+    metrics: tuple[str, ...]
+    variant: str
+    halves: int
+    seed: int
+
+
+def score_candidate(arrays: Arrays, target: Target, request: Request, cache: Cache, key: dict[str, Any]) -> Scores:
+    """Compute a candidate's scores, or read those that are stored for the same arrays, metric version and request.
+
+    Args:
+        arrays: of the candidate on the target.
+        target: the checked sample.
+        request: what to compute.
+        cache: where scores are kept.
+        key: of the arrays.
+    """
+    total = Scores(flags={**target.flags, **arrays.flags})
+    for name in request.metrics:
+        entry = _entry("score", name, request, key) | {"halves": request.halves}
+        stored = cache.read_json(entry)
+        part = Scores(**stored) if stored else _score(name, arrays, target, request)
+        if not stored:
+            cache.write_json(entry, asdict(part))
+        for mine, new in zip(vars(total).values(), vars(part).values(), strict=True):
+            for label, value in new.items():
+                mine.setdefault(label, value)
+    return total
+
+
+def add_floors(
+    scores: Scores, names: Sequence[str], target: Target, request: Request, cache: Cache, key: dict[str, Any]
+) -> None:
+    """Put the values that shuffled labels give beside a candidate's scores, and flag those that do not exceed them.
+
+    Args:
+        scores: of `score_candidate`; changed.
+        names: metrics to do it for; those that see no labels, or have no value, are passed over.
+        target, request, cache, key: as for `score_candidate`; the arrays are read from the cache.
+    """
+    arrays: Arrays | None = None
+    shuffled = np.random.default_rng(request.seed).permutation(target.labels)
+    for name in names:
+        metric, value = get_metric(name), scores.values.get(name)
+        if "labels" not in metric.inputs or value is None:
+            continue
+        entry = _entry("floor", name, request, key)
+        stored = cache.read_json(entry)
+        if stored is None:
+            arrays = arrays or cache.read(key)
+            if arrays is None:
+                scores.reasons.setdefault(f"{name}_floor", "the arrays are no longer in the cache")
+                return
+            with collect_flags():  # what holds for shuffled labels says nothing about the true ones
+                floor = _value(metric, _inputs(metric, arrays, target) | {"labels": shuffled}, _variant(metric, request))
+            stored = {"floor": floor}
+            cache.write_json(entry, stored)
+        scores.floors[name] = floor = stored["floor"]
+        if isinstance(value, float) and isinstance(floor, float) and value <= floor:
+            scores.flags["at_floor"] = f"{name} {value:.4g} against {floor:.4g}"
+
+
+def half_samples(labels: np.ndarray, n_halves: int, seed: int) -> list[np.ndarray]:
+    """Positions of random halves of a sample, drawn without replacement within each class, at least one of each.
+
+    Without replacement, because a duplicate would be its own neighbour. A half is what makes the spread between the halves
+    that of the whole sample: n/2 of n leave a variance of (2/n - 1/n).
+    """
+    rng = np.random.default_rng(seed)
+    codes = labels if labels.ndim == 1 else np.zeros(len(labels), dtype=np.int64)
+    members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
+    halves = []
+    for _ in range(n_halves):
+        drawn = [rng.permutation(each)[: max((len(each) + int(rng.integers(2))) // 2, 1)] for each in members]
+        halves.append(np.sort(np.concatenate(drawn)))
+    return halves
+
+
+def _score(name: str, arrays: Arrays, target: Target, request: Request) -> Scores:
+    metric, result = get_metric(name), Scores(values={name: None})
+    variant = _variant(metric, request)
+    if reason := _missing(metric, arrays):
+        result.reasons[name] = reason
+        return result
+    inputs = _inputs(metric, arrays, target)
+    with collect_flags() as flags:
+        try:
+            result.values[name] = score(name, **inputs, variant=variant)
+        except _UNDEFINED as error:
+            result.reasons[name] = f"{name} is undefined: {error}"
+            return result
+    result.flags |= flags
+    with collect_flags():  # what holds for a half says nothing about the whole
+        result.halves[name] = [_value(metric, half, variant) for half in _half_inputs(inputs, request)]
+    return result
+
+
+def _entry(kind: str, name: str, request: Request, key: dict[str, Any]) -> dict[str, Any]:
+    metric = get_metric(name)
+    entry = {"kind": kind, "arrays": key, "metric": name, "version": metric.version, "variant": _variant(metric, request)}
+    return entry | {"protocol": _PROTOCOL, "seed": request.seed}
+
+
+def _variant(metric: Metric, request: Request) -> str:
+    return request.variant if request.variant in metric.variants else "default"
+
+
+def _inputs(metric: Metric, arrays: Arrays, target: Target) -> dict[str, Any]:
+    inputs = {
+        "features": arrays.features,
+        "labels": target.labels,
+        "source_probabilities": arrays.source_probabilities,
+        "gradient_norms": arrays.gradient_norms,
+    }
+    return {name: inputs[name] for name in metric.inputs}
+
+
+def _missing(metric: Metric, arrays: Arrays) -> str | None:
+    if "source_probabilities" in metric.inputs and arrays.source_probabilities is None:
+        return f"{metric.name} needs source probabilities, and the checkpoint has no source head"
+    if "gradient_norms" in metric.inputs and arrays.gradient_norms is None:
+        traced = ", ".join(arrays.facts["layers"]) or "none"
+        return f"{metric.name} needs two gradient layers; traced: {traced}"
+    return None
+
+
+def _half_inputs(inputs: dict[str, Any], request: Request) -> list[dict[str, Any]]:
+    if "gradient_norms" in inputs:
+        norms = inputs["gradient_norms"]
+        rng = np.random.default_rng(request.seed)
+        size = max(len(norms) // 2, 1)  # three of seven: intervals slightly too wide rather than too narrow
+        return [inputs | {"gradient_norms": norms[rng.permutation(len(norms))[:size]]} for _ in range(request.halves)]
+    halves = half_samples(inputs["labels"], request.halves, request.seed)
+    return [{name: value[half] for name, value in inputs.items()} for half in halves]
+
+
+def _value(metric: Metric, inputs: dict[str, Any], variant: str) -> Value:
+    try:
+        return score(metric.name, **inputs, variant=variant)
+    except _UNDEFINED:
+        return None
+
+
+def parts_of(metrics: Sequence[str], task: str) -> tuple[str, ...]:
+    """The metrics to compute for these names on a target of this task: the two components always, where the task allows."""
+    components = [name for name in COMPONENTS if task in get_metric(name).tasks]
+    return (*components, *(name for name in metrics if name not in COMPONENTS and name != "transferability"))

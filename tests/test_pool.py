@@ -1,0 +1,73 @@
+"""Order, ranks and tie groups of a pool, on rows made by hand."""
+
+import numpy as np
+import pytest
+
+from hf_transferability import pool
+from hf_transferability.metrics import collect_flags
+from hf_transferability.scoring import Scores
+
+
+def make_row(score, halves=(), flags=(), error=None):
+    return {"score": score, "flags": list(flags), "error": error, "halves": {"logme": list(halves), "transferability": []}}
+
+
+def test_order_and_shared_ranks():
+    rows = [make_row(None, error="gone"), make_row(0.5), make_row(0.9), make_row(None), make_row(0.5)]
+    ordered = pool.order(rows, "source_dataset", "logme")
+    assert [row["score"] for row in ordered] == [0.9, 0.5, 0.5, None, None]
+    assert [row.get("rank") for row in ordered] == [1, 2, 2, None, None]
+    assert ordered[-1]["error"] == "gone"
+
+
+def test_a_candidate_at_its_floor_stands_last_where_the_order_turns_round():
+    rows = [make_row(0.9, flags=["at_floor"]), make_row(0.1), make_row(None, error="gone")]
+    ordered = pool.order(rows, "architecture", "transferability")
+    assert [row["score"] for row in ordered] == [0.1, 0.9, None]
+    assert [row.get("rank") for row in ordered] == [1, 2, None]
+    ordered = pool.order(rows, "source_dataset", "transferability")
+    assert [row["score"] for row in ordered] == [0.9, 0.1, None]
+
+
+def test_candidates_that_flip_in_more_than_a_tenth_of_the_halves_are_tied():
+    steady, close, far = [3.0] * 10, [2.0] * 8 + [4.0] * 2, [1.0] * 9 + [2.5]
+    rows = [make_row(3.0, steady), make_row(2.0, close), make_row(1.0, far)]
+    ordered = pool.order(rows, "source_dataset", "logme")
+    # The second beats the first in two halves of ten; the third beats the second in one.
+    assert [row["tie_group"] for row in ordered] == [1, 1, 2]
+
+
+def test_a_tie_includes_those_between():
+    rows = [make_row(3.0, [3.0, 1.0]), make_row(2.0, [2.0, 0.5]), make_row(1.0, [0.0, 1.5])]
+    ordered = pool.order(rows, "source_dataset", "logme")
+    assert [row["tie_group"] for row in ordered] == [1, 1, 1]
+
+
+def test_equal_scores_are_tied_without_halves():
+    ordered = pool.order([make_row(1.0), make_row(1.0), make_row(0.0)], "source_dataset", "logme")
+    assert [row["tie_group"] for row in ordered] == [1, 1, 2]
+
+
+def test_intervals_come_from_the_spread_of_the_halves():
+    rng = np.random.default_rng(0)
+    halves = rng.normal(-1.0, 0.1, 4000).tolist()
+    rows = [{"flags": {}, "intervals": {}, "halves": {}} for _ in range(2)]
+    scores = [Scores({"logme": -1.0}, {"logme": halves}), Scores({"logme": -2.0}, {"logme": halves})]
+    assert pool.add_scores(rows, scores, ["logme"], "source_dataset") == []
+    low, high = rows[0]["intervals"]["logme"]
+    assert (low, high) == pytest.approx((-1.1645, -0.8355), abs=0.01)
+
+
+def test_intervals_stay_within_the_range():
+    rows = [{"flags": {}, "intervals": {}, "halves": {}}]
+    pool.add_scores(rows, [Scores({"leep": -0.01}, {"leep": [-0.5, -0.01, 0.0]})], ["leep"], "source_dataset")
+    assert rows[0]["intervals"]["leep"][1] == 0.0
+
+
+def test_pool_scores_of_a_relative_metric_use_the_whole_pool():
+    values = [{"feature_quality": q, "feature_update_ratio": r} for q, r in ((0.5, 1.0), (0.75, 3.0), (1.0, 2.0))]
+    assert pool.pool_scores("transferability", values, "source_dataset") == [0.0, 0.5, 0.5]
+    assert pool.pool_scores("transferability", [*values, None], "architecture") == [1.0, 0.0, 0.0, None]
+    with collect_flags() as flags:
+        assert pool.pool_scores("transferability", values[:1], "source_dataset") == [None]
+    assert "pool_of_one" in flags
