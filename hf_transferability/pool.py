@@ -37,7 +37,14 @@ def choose_scenario(asked: str, rows: Sequence[Row]) -> tuple[str, list[str]]:
     return asked, [_SCENARIO_NOTES[asked]]
 
 
-def add_scores(rows: Sequence[Row], scores: Sequence[Scores | None], metrics: Sequence[str], scenario: str) -> list[str]:
+def scenario_notes(scenario: str) -> list[str]:
+    """What the reader should know about a scenario."""
+    return [_SCENARIO_NOTES[scenario]]
+
+
+def add_scores(
+    rows: Sequence[Row], scores: Sequence[Scores | None], metrics: Sequence[str], scenario: str, variant: str = "default"
+) -> list[str]:
     """Put every metric's score and 90 % interval into the rows; returns notes. Rows without scores have failed."""
     notes: list[str] = []
     alive = [(row, each) for row, each in zip(rows, scores, strict=True) if each is not None]
@@ -46,14 +53,15 @@ def add_scores(rows: Sequence[Row], scores: Sequence[Scores | None], metrics: Se
     for name in dict.fromkeys([*COMPONENTS, *metrics]):
         values = [_values(each, name) for _, each in alive]
         with collect_flags() as flags:
-            pooled = pool_scores(name, values, scenario)
+            pooled = pool_scores(name, values, scenario, variant)
         for flag, detail in flags.items():
             notes.append(f"{name}: {describe(flag, detail)}.")
             for row, _ in alive:
                 row["flags"].setdefault(flag, detail)
         with collect_flags():
             n_halves = max((len(halves) for _, each in alive for halves in each.halves.values()), default=0)
-            halves = [pool_scores(name, [_values(each, name, k) for _, each in alive], scenario) for k in range(n_halves)]
+            columns = [[_values(each, name, k) for _, each in alive] for k in range(n_halves)]
+            halves = [pool_scores(name, column, scenario, variant) for column in columns]
         for i, (row, each) in enumerate(alive):
             row[name] = pooled[i]
             if isinstance(raw := each.values.get(name), dict):
@@ -66,14 +74,14 @@ def add_scores(rows: Sequence[Row], scores: Sequence[Scores | None], metrics: Se
     return notes
 
 
-def pool_scores(name: str, values: Sequence[Value], scenario: str) -> list[float | None]:
+def pool_scores(name: str, values: Sequence[Value], scenario: str, variant: str = "default") -> list[float | None]:
     """One score per candidate from the values of a metric over the pool; they are the same unless it is pool-relative."""
     metric = get_metric(name)
     if name == "transferability":
         columns = [[(each or {}).get(part) for each in values] for part in COMPONENTS]  # type: ignore[union-attr]
         return combine(columns[0], columns[1], scenario)
     if metric.combine is not None:
-        return metric.combine(values)
+        return metric.combine(values, variant=variant)
     return list(values)  # type: ignore[arg-type]
 
 

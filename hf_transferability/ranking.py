@@ -169,7 +169,7 @@ def rank(
         for each, key in zip(scores, keys, strict=True):
             if each is not None:
                 add_floors(each, request.metrics if floor else COMPONENTS[:turned], target, request, cache, key)
-        rows, notes = _ranked(rows, scores, chosen, variant, scenario, notes)
+        rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
     rows, scenario, notes = broadcast_object_list([rows, scenario, notes])
     for note in notes:
         progress.note(note)
@@ -273,15 +273,15 @@ def _outcome(row: Row, future: Future[Scores] | None) -> Scores | None:
         return None
 
 
-def _ranked(
+def ranked(
     rows: list[Row], scores: list[Scores | None], metrics: Sequence[str], variant: str, scenario: str, notes: list[str]
 ) -> tuple[list[Row], list[str]]:
-    """The rows in rank order and published form, and the notes."""
+    """Rows in rank order and published form, and the notes; `rows` and `scores` go together, None has failed."""
     for row, each in zip(rows, scores, strict=True):
         row |= {"flags": each.flags if each else {}, "reasons": each.reasons if each else {}, "variant": variant}
         row |= {"intervals": {}, "halves": {}}
     notes = notes if "transferability" in metrics else []
-    notes += pool.add_scores(rows, scores, metrics, scenario)
+    notes += pool.add_scores(rows, scores, metrics, scenario, variant)
     for row in rows:
         _finish(row, metrics)
     ordered = pool.order(rows, scenario, metrics[0])

@@ -76,16 +76,22 @@ def score_candidate(arrays: Arrays, target: Target, request: Request, cache: Cac
 
 
 def add_floors(
-    scores: Scores, names: Sequence[str], target: Target, request: Request, cache: Cache, key: dict[str, Any]
+    scores: Scores,
+    names: Sequence[str],
+    target: Target,
+    request: Request,
+    cache: Cache,
+    key: dict[str, Any],
+    arrays: Arrays | None = None,
 ) -> None:
     """Put the values that shuffled labels give beside a candidate's scores, and flag those that do not exceed them.
 
     Args:
         scores: of `score_candidate`; changed.
         names: metrics to do it for; those that see no labels, or have no value, are passed over.
-        target, request, cache, key: as for `score_candidate`; the arrays are read from the cache.
+        target, request, cache, key: as for `score_candidate`.
+        arrays: likewise; None reads them from the cache.
     """
-    arrays: Arrays | None = None
     shuffled = np.random.default_rng(request.seed).permutation(target.labels)
     for name in names:
         metric, value = get_metric(name), scores.values.get(name)

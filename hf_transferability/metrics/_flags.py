@@ -1,6 +1,9 @@
 """Flags: why a legal number deserves little trust. A metric warns with one; a row of results lists it."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 FLAGS: dict[str, str] = {
     "n<=d": "no more images than features: a linear fit can explain anything, so compare with care",
@@ -27,14 +30,38 @@ FLAGS: dict[str, str] = {
 }
 
 
+# Where a caller gathers flags, instead of warnings, whose filters are shared between threads.
+_collected: ContextVar[dict[str, str] | None] = ContextVar("collected", default=None)
+
+
 class ScoreWarning(UserWarning):
     """A legal but uninformative input. `flag` is a key of FLAGS and goes into the row of results."""
 
     def __init__(self, flag: str, detail: str = ""):
         self.flag = flag
-        super().__init__(f"{flag}: {FLAGS[flag]}" + (f" ({detail})" if detail else ""))
+        super().__init__(describe(flag, detail))
+
+
+def describe(flag: str, detail: str = "") -> str:
+    """A flag with its meaning, and the numbers behind it."""
+    return f"{flag}: {FLAGS[flag]}" + (f" ({detail})" if detail else "")
 
 
 def warn(flag: str, detail: str = "") -> None:
     """Warn with a flag; `detail` holds the numbers behind it."""
-    warnings.warn(ScoreWarning(flag, detail), stacklevel=3)
+    collected = _collected.get()
+    if collected is None:
+        warnings.warn(ScoreWarning(flag, detail), stacklevel=3)
+    else:
+        collected.setdefault(flag, detail)
+
+
+@contextlib.contextmanager
+def collect_flags() -> Iterator[dict[str, str]]:
+    """Within it, flags of the metrics called in this thread go into a dict flag -> detail, and no warning is given."""
+    flags: dict[str, str] = {}
+    token = _collected.set(flags)
+    try:
+        yield flags
+    finally:
+        _collected.reset(token)

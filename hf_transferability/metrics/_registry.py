@@ -1,7 +1,7 @@
 """What a metric declares, and the table of all metrics.
 
-A metric registers itself: `@register(...)` above its function, in a file of its own. Every file of this package whose name
-does not start with an underscore is imported on the first look-up, so a new metric touches one file.
+A metric registers itself: `@register(...)` above its function, in a file of its own. Every file of this package whose
+name does not start with an underscore is imported on the first look-up, so a new metric touches one file.
 """
 
 import functools
@@ -27,15 +27,17 @@ class Metric:
     Attributes:
         function: takes its inputs by keyword, and `variant` and `seed` where it has them.
         inputs: which of INPUTS it needs.
-        range: lowest and highest value of the default variant, after `combine` where there is one; infinite where there is no bound.
+        range: lowest and highest value of the default variant, after `combine` where there is one; infinite where there
+            is no bound.
         unit: "nats", "share" or the like; "none" for a bare number.
         comparable: whether values may be compared between targets; if not, only within one pool.
         paper: authors, year and link.
         tasks: which of TASKS it can score.
         version: raised whenever the default value changes; part of every published row.
-        invariances: name of a change of the input -> relative tolerance at which the score ignores it.
+        invariances: name of a change of the input -> relative tolerance at which the default variant ignores it.
         smallest_n: fewest images for which it is defined.
-        published: whether the paper's tables have it, or its plain form; where the function takes no `variant`, both are the same.
+        published: whether the paper's tables have it, or its plain form; where the function takes no `variant`, both
+            are the same.
         combine: for a pool-relative metric: raw components over the pool -> one score per candidate.
     """
 
@@ -126,24 +128,26 @@ def score(
     Args:
         name: a metric's name, as listed by `hf-transferability metrics`.
         features: [n_samples, n_features], the input of the source network's last head layer.
-        labels: [n_samples] class labels of any kind; for some metrics also [n_samples, n_labels] of 0 and 1, or float targets.
+        labels: [n_samples] class labels of any kind; for some metrics also [n_samples, n_labels] of 0 and 1, or float
+            targets.
         source_probabilities: [n_samples, n_source_classes], softmax of the source logits.
         gradient_norms: [n_batches, 2], L2 norms of the loss gradient at the first and the second layer.
         variant: "default" (the correct or robust form) or "published" (as in the paper's tables).
-        seed: of the metric's random choices, where it makes any; None is the metric's own (the paper's, where it names one).
+        seed: of the metric's random choices, where it makes any; None is the metric's own (the paper's, where it names
+            one).
 
     Returns:
         A float; or, for a metric that exists only relative to a pool of candidates, a dict of its raw components.
 
     Raises:
-        ValueError, TypeError: an unknown metric or variant, a missing input, a kind of target that the metric cannot score, or
-            input for which it is undefined.
+        ValueError, TypeError: an unknown metric or variant, a missing input, a kind of target that the metric cannot
+            score, or input for which it is undefined.
 
     Example:
         >>> import numpy as np
         >>> x = np.array([[0.0], [0.1], [1.0], [1.1]])
         >>> round(score("logme", features=x, labels=["a", "a", "b", "b"]), 3)
-        0.086
+        -0.276
     """
     metric = get_metric(name)
     given = {

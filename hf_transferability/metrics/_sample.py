@@ -6,9 +6,11 @@ from hf_transferability.metrics._flags import warn
 
 
 def seeded_subsample(targets: list[np.ndarray], largest: int, seed: int) -> np.ndarray | slice:
-    """Rows to keep, in their order: all of them, or about `largest` with two images of every class of every target among them.
+    """Rows to keep, in their order: all of them, or about `largest` with two images of every class of every target
+    among them.
 
-    It looks at nothing but the labels, so that all candidates of one sample are scored on the same images. Warns with `subsampled`.
+    It looks at nothing but the labels, so that all candidates of one sample are scored on the same images. Warns with
+    `subsampled`.
     """
     n = len(targets[0])
     if n <= largest:

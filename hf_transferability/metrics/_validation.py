@@ -15,7 +15,7 @@ _TARGETS = {
     "multi_label": "several labels per image",
     "regression": "a number per image",
 }
-_SMALLEST, _LARGEST = 1e-100, 1e100  # squares and their sums stay within float64
+_SMALLEST, _LARGEST = 1e-30, 1e30  # even squares of squares stay within float64
 
 
 def check_features(features: Any) -> np.ndarray:
@@ -27,9 +27,7 @@ def check_features(features: Any) -> np.ndarray:
     """
     array = _as_numbers("features", features, ndim=2, shape="[n_samples, n_features]")
     if array.shape[0] < 2 or array.shape[1] < 1:
-        raise ValueError(
-            f"`features` must have at least 2 rows and 1 column; got shape {array.shape}. Pass one row per image."
-        )
+        raise ValueError(f"`features` must have at least 2 rows and 1 column; got shape {array.shape}. Pass one row per image.")
     largest = float(np.abs(array).max())
     if largest > _LARGEST or 0 < largest < _SMALLEST:
         raise ValueError(
@@ -39,7 +37,8 @@ def check_features(features: Any) -> np.ndarray:
 
 
 def check_varying(features: np.ndarray, codes: np.ndarray | None = None) -> None:
-    """Refuse features for which a spread is needed and there is none, between the images or (with codes) within their classes.
+    """Refuse features for which a spread is needed and there is none, between the images or (with codes) within their
+    classes.
 
     Raises:
         ValueError: the same row for all images, or for all images of each class.
@@ -56,7 +55,7 @@ def check_varying(features: np.ndarray, codes: np.ndarray | None = None) -> None
 
 
 def task_of(labels: Any) -> str:
-    """Which of TASKS the labels are: two dimensions are several labels per image, floats a regression target, the rest classes."""
+    """Which of TASKS the labels are: 2-d is several labels per image, floats a regression target, the rest classes."""
     array = _as_array(labels)
     if array.ndim == 2:
         return "multi_label"
@@ -102,21 +101,15 @@ def encode_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, list]:
             "Pass them in the same order."
         )
     given = labels if isinstance(labels, list | tuple) else array if array.dtype.kind == "O" else []
-    kinds = {
-        bool if isinstance(value, np.bool) else int if isinstance(value, np.integer) else type(value) for value in given
-    }
+    kinds = {bool if isinstance(value, np.bool) else int if isinstance(value, np.integer) else type(value) for value in given}
     # A list of both is not guessed at: NumPy would turn the number 1 into the text "1".
     if kinds - {str, np.str_} and kinds - {bool, int} and (array.dtype.kind == "O" or kinds & {str, np.str_}):
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise TypeError(
-            f"`labels` must be integers, strings or booleans; got {names}. Give every image one label of one type."
-        )
+        raise TypeError(f"`labels` must be integers, strings or booleans; got {names}. Give every image one label of one type.")
     if array.dtype.kind in "OT":
         array = array.astype(str if kinds <= {str, np.str_} else np.int64)
     if array.dtype.kind not in "iubU":
-        raise TypeError(
-            f"`labels` must be integers, strings or booleans; got {array.dtype}. Encode the classes as integers."
-        )
+        raise TypeError(f"`labels` must be integers, strings or booleans; got {array.dtype}. Encode the classes as integers.")
     classes, codes, counts = np.unique(array, return_inverse=True, return_counts=True)
     if len(classes) < 2:
         raise ValueError(
@@ -128,10 +121,11 @@ def encode_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, list]:
 
 
 def encode_targets(labels: Any, n_samples: int) -> list[np.ndarray]:
-    """Codes of every target that the labels hold: [codes] for one class per image, else one 0/1 vector per label column that varies.
+    """Codes of every target that the labels hold: [codes] for one class per image, else one 0/1 vector per label column
+    that varies.
 
-    A column that is the same for every image says nothing about the features: it is left out, for every candidate alike. Warns with
-    `constant_label_column`.
+    A column that is the same for every image says nothing about the features: it is left out, for every candidate
+    alike. Warns with `constant_label_column`.
 
     Raises:
         ValueError: as `encode_labels`; or columns that are not 0 and 1, or none that varies.
@@ -183,9 +177,7 @@ def check_regression_labels(labels: Any, n_samples: int) -> np.ndarray:
             "Leave those images out."
         )
     if (array == array[0]).all():
-        raise ValueError(
-            f"`labels` must vary; got {array[0]:.4g} for every image. Choose another label column or sample."
-        )
+        raise ValueError(f"`labels` must vary; got {array[0]:.4g} for every image. Choose another label column or sample.")
     return array
 
 
@@ -209,9 +201,9 @@ def check_source_probabilities(source_probabilities: Any) -> np.ndarray:
         ValueError: not 2-d, NaN, negative, or rows that do not sum to one (logits, for example).
         TypeError: not numbers.
     """
-    array = _as_numbers(
-        "source_probabilities", source_probabilities, ndim=2, shape="[n_samples, n_source_classes]"
-    ).astype(np.float64)
+    array = _as_numbers("source_probabilities", source_probabilities, ndim=2, shape="[n_samples, n_source_classes]").astype(
+        np.float64
+    )
     if array.shape[0] < 2 or array.shape[1] < 2:
         raise ValueError(
             f"`source_probabilities` must have at least 2 rows and 2 columns; got shape {array.shape}. "

@@ -1,11 +1,14 @@
-"""Feature quality, the forward part of the metric of Juodelyte et al., "On dataset transferability in medical image classification",
-2024, https://arxiv.org/abs/2412.20172: neighbourhood components analysis (Goldberger et al., NIPS 2004), then 5 nearest neighbours.
+"""Feature quality, the forward part of the metric of Juodelyte et al., "On dataset transferability in medical image
+classification", 2024, https://arxiv.org/abs/2412.20172: neighbourhood components analysis (Goldberger et al., NIPS
+2004), then 5 nearest neighbours.
 
-The objective, initialisation, optimiser and stopping rule are those of scikit-learn's NeighborhoodComponentsAnalysis. What differs is
-the arithmetic: images sorted by class make the class mask a set of blocks, the n x n work is done in place, and features wider than
-the sample are first rotated into the span of the images, which changes nothing but rounding.
+The objective, initialisation, optimiser and stopping rule are those of scikit-learn's NeighborhoodComponentsAnalysis.
+What differs is the arithmetic: images sorted by class make the class mask a set of blocks, the n x n work is done in
+place, and features wider than the sample are first rotated into the span of the images, which changes nothing but
+rounding.
 """
 
+import itertools
 import os
 import warnings
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -21,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import seeded_subsample
-from hf_transferability.metrics._validation import check_features, encode_labels
+from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
 
 _DIMENSIONS = 50
 _ITERATIONS = 50
@@ -40,12 +43,14 @@ _LARGEST_SAMPLE = 4000  # above this a seeded subsample: time and memory grow wi
     smallest_n=5,
 )
 def feature_quality(*, features: Any, labels: Any, seed: int = 42) -> float:
-    """Mean share of an image's own class among its 5 nearest neighbours, itself included, in a learned linear projection.
+    """Mean share of an image's own class among its 5 nearest neighbours, itself included, in a learned linear
+    projection.
 
-    A share, from 0.2 (the image alone) to 1, lower only with duplicate images; comparable between candidates on one sample.
-    The projection to min(50, d) dimensions maximises the expected leave-one-out accuracy of a soft neighbour rule, by at most
-    50 iterations of L-BFGS. It is fitted and evaluated on the same images, so the value is optimistic: compare it with the value
-    that shuffled labels give. The optimiser's path amplifies rounding: expect differences up to 0.03 between machines.
+    A share, from 0.2 (the image alone) to 1, lower only with duplicate images; comparable between candidates on one
+    sample. The projection to min(50, d) dimensions maximises the expected leave-one-out accuracy of a soft neighbour
+    rule, by at most 50 iterations of L-BFGS. It is fitted and evaluated on the same images, so the value is optimistic:
+    compare it with the value that shuffled labels give. The optimiser's path amplifies rounding: expect differences up
+    to 0.03 between machines.
 
     Args:
         features: [n_samples, n_features], float; computed in float64.
@@ -56,7 +61,8 @@ def feature_quality(*, features: Any, labels: Any, seed: int = 42) -> float:
         The mean share. Flags: n<=d, subsampled, single_image_class.
 
     Raises:
-        ValueError, TypeError: input that is not finite, does not match in length, has one class, or fewer than 5 images.
+        ValueError, TypeError: input that is not finite, does not match in length, has one class, never varies, or has
+            fewer than 5 images.
 
     Cost: 50 iterations of O(n^2 + n d), n at most 4,000. Smallest n: 5.
 
@@ -68,6 +74,7 @@ def feature_quality(*, features: Any, labels: Any, seed: int = 42) -> float:
     """
     x = check_features(features).astype(np.float64)  # float32 rounding would send the optimiser down another path
     codes, _ = encode_labels(labels, len(x))
+    check_varying(x)
     if len(x) < _NEIGHBOURS:
         raise ValueError(f"`features` must have at least {_NEIGHBOURS} rows; got {len(x)}. Take a larger sample.")
     if len(x) <= x.shape[1]:
@@ -90,8 +97,12 @@ def _initial_projection(x: np.ndarray, codes: np.ndarray, seed: int) -> np.ndarr
         # Constant or duplicate features make the decompositions divide by zero variances that nothing here uses.
         warnings.simplefilter("ignore")
         if dimensions <= min(d, codes.max()):
-            return LinearDiscriminantAnalysis(n_components=dimensions).fit(x, codes).scalings_.T[:dimensions]
-        if dimensions < min(d, n):
+            # No discriminant where nothing varies within the classes, or their means are one.
+            if (x != x[np.unique(codes, return_index=True)[1]][codes]).any():
+                scalings = LinearDiscriminantAnalysis(n_components=dimensions).fit(x, codes).scalings_
+                if scalings.size:
+                    return scalings.T[:dimensions]
+        elif dimensions < min(d, n):
             return PCA(n_components=dimensions, random_state=seed).fit(x).components_
     return np.eye(dimensions, d)
 
@@ -105,7 +116,7 @@ def _neighbourhood_components(x: np.ndarray, codes: np.ndarray, start: np.ndarra
         _, _, basis = np.linalg.svd(x, full_matrices=False)
         x, start = x @ basis.T, start @ basis.T
     edges = np.concatenate([[0], np.cumsum(np.bincount(codes))])
-    classes = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    classes = [slice(a, b) for a, b in itertools.pairwise(edges)]
     chunks = [(slice(a, min(a + _CHUNK, own.stop)), own) for own in classes for a in range(own.start, own.stop, _CHUNK)]
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -113,20 +124,17 @@ def _neighbourhood_components(x: np.ndarray, codes: np.ndarray, start: np.ndarra
         value, pull = _soft_neighbour_accuracy(projected, chunks, pool)
         return -value, (-2 * (pull.T @ x)).ravel()
 
-    result = minimize(
-        objective, start.ravel(), method="L-BFGS-B", jac=True, tol=_TOLERANCE, options={"maxiter": _ITERATIONS}
-    )
+    result = minimize(objective, start.ravel(), method="L-BFGS-B", jac=True, tol=_TOLERANCE, options={"maxiter": _ITERATIONS})
     learned = result.x.reshape(start.shape)
     return learned if basis is None else learned @ basis
 
 
-def _soft_neighbour_accuracy(
-    z: np.ndarray, chunks: list[tuple[slice, slice]], pool: Executor
-) -> tuple[float, np.ndarray]:
-    """Sum over images of the probability p_i of a soft neighbour of the own class, and half its gradient by z [n, n_dimensions].
+def _soft_neighbour_accuracy(z: np.ndarray, chunks: list[tuple[slice, slice]], pool: Executor) -> tuple[float, np.ndarray]:
+    """Sum over images of the probability p_i of a soft neighbour of the own class, and half its gradient by z [n,
+    n_dimensions].
 
-    With P the soft neighbour probabilities and W = P * (same class - p_i): W z + W' z - diag(column sums of W) z. A chunk of rows
-    with the class they belong to stays in the processor's cache through every step.
+    With P the soft neighbour probabilities and W = P * (same class - p_i): W z + W' z - diag(column sums of W) z. A
+    chunk of rows with the class they belong to stays in the processor's cache through every step.
     """
     squares = np.einsum("ij,ij->i", z, z)
 

@@ -1,7 +1,8 @@
-"""Feature update ratio, the backward part of the metric of Juodelyte et al., "On dataset transferability in medical image
-classification", 2024, https://arxiv.org/abs/2412.20172.
+"""Feature update ratio, the backward part of the metric of Juodelyte et al., "On dataset transferability in medical
+image classification", 2024, https://arxiv.org/abs/2412.20172.
 
-A ratio of means over the gradient batches, not a mean of ratios; the gradient norms come from `hf_transferability.extraction`.
+A ratio of means over the gradient batches, not a mean of ratios; the gradient norms come from
+`hf_transferability.extraction`.
 """
 
 from typing import Any
@@ -24,8 +25,8 @@ from hf_transferability.metrics._validation import check_gradient_norms
 def feature_update_ratio(*, gradient_norms: Any) -> float:
     """How strongly the target's loss pulls at the second layer compared with the first.
 
-    Without unit, not negative; comparable within one architecture only. With g1, g2 the L2 norms of the triplet loss's gradient at
-    the weights of the first and the second convolution, one value per batch: mean(g2) / mean(g1).
+    Without unit, not negative; comparable within one architecture only. With g1, g2 the L2 norms of the triplet loss's
+    gradient at the weights of the first and the second convolution, one value per batch: mean(g2) / mean(g1).
 
     Args:
         gradient_norms: [n_batches, 2], float.

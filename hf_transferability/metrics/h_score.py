@@ -1,9 +1,10 @@
 """H-score: Bao et al., "An Information-Theoretic Approach to Transferability in Task Transfer Learning", ICIP 2019,
-https://arxiv.org/abs/2212.10082; shrunk as in Ibrahim, Ponomareva, Mazumder, "Newer is not always better", ECML-PKDD 2022,
-https://arxiv.org/abs/2110.06893.
+https://arxiv.org/abs/2212.10082; shrunk as in Ibrahim, Ponomareva, Mazumder, "Newer is not always better", ECML-PKDD
+2022, https://arxiv.org/abs/2110.06893.
 
-The plain H-score is exactly n_classes - 1 on pure noise when n < d. The default shrinks the covariance (Ledoit-Wolf) and weighs the
-between-class part by what the shrinkage leaves of it; `variant="published"` is the plain one. Both use biased covariances.
+The plain H-score is exactly n_classes - 1 on pure noise when n < d. The default shrinks the covariance (Ledoit-Wolf)
+and weighs the between-class part by what the shrinkage leaves of it; `variant="published"` is the plain one. Both use
+biased covariances.
 """
 
 from typing import Any
@@ -31,27 +32,29 @@ _SMALLEST_SHRINKAGE = 1e-10
 def h_score(*, features: Any, labels: Any, variant: str = "default") -> float:
     """How much of the features' variance lies between the classes, in units of the features' own covariance.
 
-    Without unit, from 0 to n_classes - 1; comparable between candidates on one sample. With S the covariance shrunk by the
-    Ledoit-Wolf share a, and B the covariance of the class means: trace(S^-1 (1 - a) B).
+    Without unit, from 0 to n_classes - 1; comparable between candidates on one sample. With S the covariance shrunk by
+    the Ledoit-Wolf share a, and B the covariance of the class means: trace(S^-1 (1 - a) B).
 
     Args:
         features: [n_samples, n_features], float.
-        labels: [n_samples], classes of any kind; or [n_samples, n_labels] of 0 and 1: the mean over the columns that vary.
+        labels: [n_samples], classes of any kind; or [n_samples, n_labels] of 0 and 1: the mean over the columns that
+            vary.
         variant: "published" uses the plain covariance (its pseudo-inverse), a = 0.
 
     Returns:
         The score. Flags: n<=d, saturated, single_image_class, constant_label_column.
 
     Raises:
-        ValueError, TypeError: input that is not finite, does not match in length, has one class, or features that never vary.
+        ValueError, TypeError: input that is not finite, does not match in length, has one class, or features that never
+            vary.
 
     Cost: O(n d^2 + d^3), d at most n for the published variant. Smallest n: 2.
 
     Example:
         >>> import numpy as np
-        >>> x = np.array([[0.0], [0.0], [1.0], [1.0]])
+        >>> x = np.array([[0.0], [1.0], [2.0], [3.0]])
         >>> round(h_score(features=x, labels=[0, 0, 1, 1], variant="published"), 3)
-        1.0
+        0.8
     """
     x = check_features(features).astype(np.float64)
     targets = encode_targets(labels, len(x))
@@ -66,7 +69,7 @@ def h_score(*, features: Any, labels: Any, variant: str = "default") -> float:
     if value > highest * (1 - 1e-6):
         warn("saturated", f"{value:.6g} of at most {highest:.6g}")
     elif value == 0:
-        warn("saturated", "0: the covariance is shrunk away")
+        warn("saturated", "0: the class means are one, or the shrinkage leaves nothing of them")
     return value
 
 

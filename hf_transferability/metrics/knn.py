@@ -1,9 +1,10 @@
-"""k nearest neighbours, left one out: Cover, Hart, "Nearest Neighbor Pattern Classification", IEEE Transactions on Information Theory
-1967, https://doi.org/10.1109/TIT.1967.1053964. A plain comparison, not one of the paper's methods.
+"""k nearest neighbours, left one out: Cover, Hart, "Nearest Neighbor Pattern Classification", IEEE Transactions on
+Information Theory 1967, https://doi.org/10.1109/TIT.1967.1053964. A plain comparison, not one of the paper's methods.
 
-Euclidean on the features as they are: the neighbours of feature quality, but for its learned projection and for its counting an image
-among its own neighbours; and unlike cosine it is defined for a row of zeros and does not depend on an offset of the features. A tie
-goes to the class of the nearest neighbour, where scikit-learn's classifier takes the smallest class code and so depends on the names.
+Euclidean on the features as they are: the neighbours of feature quality, but for its learned projection and for its
+counting an image among its own neighbours; and unlike cosine it is defined for a row of zeros and does not depend on an
+offset of the features. A tie goes to the class of the nearest neighbour, where scikit-learn's classifier takes the
+smallest class code and so depends on the names.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._projection import centred
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import seeded_subsample
-from hf_transferability.metrics._validation import check_count, check_features, encode_targets
+from hf_transferability.metrics._validation import check_count, check_features, check_varying, encode_targets
 
 _LARGEST_SAMPLE = 20_000  # above this a seeded subsample: all pairs of images are compared
 
@@ -33,12 +34,13 @@ _LARGEST_SAMPLE = 20_000  # above this a seeded subsample: all pairs of images a
 def knn(*, features: Any, labels: Any, k: int = 5, seed: int = 0) -> float:
     """Share of images whose class is the most frequent among their k nearest neighbours, the image itself left out.
 
-    A share, 0 to 1; comparable between candidates on one sample. Not optimistic, since no image votes for itself; but on imbalanced
-    classes the share of the largest one is reached without learning anything, which is flagged.
+    A share, 0 to 1; comparable between candidates on one sample. Not optimistic, since no image votes for itself; but
+    on imbalanced classes the share of the largest one is reached without learning anything, which is flagged.
 
     Args:
         features: [n_samples, n_features], float; computed in float64.
-        labels: [n_samples], classes of any kind; or [n_samples, n_labels] of 0 and 1: the mean over the columns that vary.
+        labels: [n_samples], classes of any kind; or [n_samples, n_labels] of 0 and 1: the mean over the columns that
+            vary.
         k: neighbours that vote.
         seed: of the subsample above 20,000 images.
 
@@ -46,8 +48,8 @@ def knn(*, features: Any, labels: Any, k: int = 5, seed: int = 0) -> float:
         The share. Flags: at_majority, subsampled, single_image_class, constant_label_column.
 
     Raises:
-        ValueError, TypeError: input that is not finite, does not match in length, has one class, never varies, or k + 1 images or more
-            are missing.
+        ValueError, TypeError: input that is not finite, does not match in length, has one class, never varies, or has
+            fewer than k + 1 images.
 
     Cost: O(n^2 d), n at most 20,000. Smallest n: k + 1.
 
@@ -59,6 +61,7 @@ def knn(*, features: Any, labels: Any, k: int = 5, seed: int = 0) -> float:
     """
     x = check_features(features)
     targets = encode_targets(labels, len(x))
+    check_varying(x)
     check_count("k", k)
     if len(x) <= k:
         raise ValueError(f"`features` must have at least {k + 1} rows for k={k}; got {len(x)}. Take a larger sample.")

@@ -1,8 +1,8 @@
-"""LEEP: Nguyen, Hassner, Seeger, Archambeau, "LEEP: A New Measure to Evaluate Transferability of Learned Representations",
-ICML 2020, https://arxiv.org/abs/2002.12462.
+"""LEEP: Nguyen, Hassner, Seeger, Archambeau, "LEEP: A New Measure to Evaluate Transferability of Learned
+Representations", ICML 2020, https://arxiv.org/abs/2002.12462.
 
-Takes probabilities, never logits, and computes in float64. A source class without mass gives nothing to the empirical conditional,
-instead of 0/0.
+Takes probabilities, never logits, and computes in float64. A source class without mass gives nothing to the empirical
+conditional, instead of 0/0.
 """
 
 from typing import Any
@@ -23,8 +23,8 @@ from hf_transferability.metrics._validation import check_source_probabilities, e
 def leep(*, source_probabilities: Any, labels: Any) -> float:
     """Mean log likelihood of the labels when the source network's classes are translated into the target's.
 
-    In nats per image, at most 0; comparable between candidates on one sample. With p(z|i) the source probabilities and P(y|z) the
-    empirical conditional sum_i [y_i = y] p(z|i) / sum_i p(z|i): mean_i log sum_z p(z|i) P(y_i|z).
+    In nats per image, at most 0; comparable between candidates on one sample. With p(z|i) the source probabilities and
+    P(y|z) the empirical conditional sum_i [y_i = y] p(z|i) / sum_i p(z|i): mean_i log sum_z p(z|i) P(y_i|z).
 
     Args:
         source_probabilities: [n_samples, n_source_classes], rows summing to one.
@@ -40,9 +40,9 @@ def leep(*, source_probabilities: Any, labels: Any) -> float:
 
     Example:
         >>> import numpy as np
-        >>> p = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
-        >>> round(leep(source_probabilities=p, labels=[0, 1, 1, 1]), 3)
-        -0.347
+        >>> p = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+        >>> round(leep(source_probabilities=p, labels=[0, 0, 1, 1, 1]), 3)
+        -0.382
     """
     p = check_source_probabilities(source_probabilities)
     codes, classes = encode_labels(labels, len(p))

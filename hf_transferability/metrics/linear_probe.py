@@ -1,9 +1,9 @@
 """Linear probe: Alain, Bengio, "Understanding intermediate layers using linear classifier probes", 2016,
 https://arxiv.org/abs/1610.01644. A plain comparison, not one of the paper's methods.
 
-Macro one-versus-rest AUC, like the fine-tuned performance that scores are compared with: it does not reward guessing the largest class.
-Cross-validated, so that it is not optimistic when there are more features than images. The folds depend on the labels and their order
-alone: all candidates of one sample are compared on the same folds.
+Macro one-versus-rest AUC, like the fine-tuned performance that scores are compared with: it does not reward guessing
+the largest class. Cross-validated, so that it is not optimistic when there are more features than images. The folds
+depend on the labels and their order alone: all candidates of one sample are compared on the same folds.
 """
 
 import warnings
@@ -41,22 +41,23 @@ _LARGEST_SAMPLE = 20_000  # above this a seeded subsample
 def linear_probe(*, features: Any, labels: Any, seed: int = 0) -> float:
     """Test AUC of a logistic regression on the frozen features, by 5-fold cross-validation.
 
-    Macro one-versus-rest area under the ROC curve, 0 to 1, 0.5 without any relation; comparable between candidates on one sample.
-    Features are standardised on the training folds; the penalty is scikit-learn's, |w|^2 / 2 beside the summed log loss. An AUC is
-    taken for each class and test fold that has images in and outside the class, and averaged over folds, then over classes.
+    Macro one-versus-rest area under the ROC curve, 0 to 1, 0.5 without any relation; comparable between candidates on
+    one sample. Features are standardised on the training folds; the penalty is scikit-learn's, |w|^2 / 2 beside the
+    summed log loss. An AUC is taken for each class and test fold that has images in and outside the class, and averaged
+    over folds, then over classes.
 
     Args:
         features: [n_samples, n_features], float; computed in float64.
-        labels: [n_samples], classes of any kind; or [n_samples, n_labels] of 0 and 1: the mean over the columns that vary. A class
-            with one image is left out, and a column where only one image differs.
+        labels: [n_samples], classes of any kind; or [n_samples, n_labels] of 0 and 1: the mean over the columns that
+            vary. A class with one image is left out, and a column where only one image differs.
         seed: of the folds, and of the subsample above 20,000 images.
 
     Returns:
         The mean AUC. Flags: subsampled, single_image_class, constant_label_column, not_converged.
 
     Raises:
-        ValueError, TypeError: input that is not finite, does not match in length, never varies, or has fewer than two classes with at
-            least two images each.
+        ValueError, TypeError: input that is not finite, does not match in length, never varies, or has fewer than two
+            classes with at least two images each.
 
     Cost: 5 fits of O(n d c) a step, n at most 20,000; per label column. Smallest n: 4.
 
@@ -74,9 +75,7 @@ def linear_probe(*, features: Any, labels: Any, seed: int = 0) -> float:
     values = [_cross_validated(x, codes[rows], seed) for codes in targets]
     known = [value for value in values if value is not None]
     if not known:
-        raise ValueError(
-            "`labels` must have at least 2 classes with at least 2 images each; got fewer. Take a larger sample."
-        )
+        raise ValueError("`labels` must have at least 2 classes with at least 2 images each; got fewer. Take a larger sample.")
     return float(np.mean(known))
 
 
@@ -103,7 +102,8 @@ def _cross_validated(x: np.ndarray, codes: np.ndarray, seed: int) -> float | Non
 def _fit_and_predict(train: np.ndarray, codes: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_ITERATIONS))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # reported below
+        warnings.simplefilter("ignore", UserWarning)  # many classes for few images
         probe.fit(train, codes)
     if probe[-1].n_iter_.max() >= _ITERATIONS:
         warn("not_converged", f"{_ITERATIONS} steps of the logistic regression")

@@ -2,8 +2,9 @@
 https://arxiv.org/abs/2102.11005.
 
 The usual fixed-point code leaves the (d - k) log(alpha) of the feature directions without a singular value out of the
-log-determinant, so that networks wider than the sample win; and it stops after 11 rounds with an evidence that mixes old and new
-quantities. The default here is the full evidence at the fixed point; `variant="published"` reproduces the published tables.
+log-determinant, so that networks wider than the sample win; and it stops after 11 rounds with an evidence that mixes
+old and new quantities. The default here is the full evidence at the fixed point; `variant="published"` reproduces the
+published tables.
 """
 
 from typing import Any
@@ -30,30 +31,33 @@ _EPSILON = 1e-5  # keeps alpha and beta finite at a perfect fit, as in the publi
     invariances={"sample_order": 1e-6, "label_names": 1e-9, "rotation": 1e-6},
 )
 def logme(*, features: Any, labels: Any, variant: str = "default") -> float:
-    """Log evidence per image of a Bayesian linear regression from features to each one-versus-rest label, mean over classes.
+    """Log evidence per image of a Bayesian linear regression from features to each one-versus-rest label, mean over
+    classes.
 
-    In nats per image, unbounded on both sides; comparable between candidates on one sample, not between samples or targets.
-    With t the 0/1 target of a class, and alpha and beta the prior's and the noise's precision at the fixed point:
-    [d/2 log alpha + n/2 log beta - beta/2 |Fm - t|^2 - alpha/2 |m|^2 - 1/2 log det(alpha I + beta F'F) - n/2 log 2 pi] / n.
+    In nats per image, unbounded on both sides; comparable between candidates on one sample, not between samples or
+    targets. With t the 0/1 target of a class, and alpha and beta the prior's and the noise's precision at the fixed
+    point: [d/2 log alpha + n/2 log beta - beta/2 |Fm - t|^2 - alpha/2 |m|^2 - 1/2 log det(alpha I + beta F'F) - n/2 log
+    2 pi] / n.
 
     Args:
         features: [n_samples, n_features], float.
-        labels: [n_samples], classes of any kind; [n_samples, n_labels] of 0 and 1, one evidence per column that varies; or [n_samples]
-            floats, a regression target taken as it is (so only comparable for one unit).
+        labels: [n_samples], classes of any kind; [n_samples, n_labels] of 0 and 1, one evidence per column that varies;
+            or [n_samples] floats, a regression target taken as it is (so only comparable for one unit).
         variant: "published" leaves (d - k) log alpha out and stops early, as the paper's tables do.
 
     Returns:
         The mean evidence. Flags: n<=d, not_converged, single_image_class, constant_label_column.
 
     Raises:
-        ValueError, TypeError: input that is not finite, does not match in length, or has one class; features of nothing but zeros.
+        ValueError, TypeError: input that is not finite, does not match in length, or has one class; features of nothing
+            but zeros.
 
     Cost: O(n d min(n, d)) once, then O(min(n, d) c) a round. Smallest n: 2.
 
     Example:
         >>> import numpy as np
         >>> round(logme(features=np.array([[0.0], [0.1], [1.0], [1.1]]), labels=[0, 0, 1, 1]), 3)
-        0.086
+        -0.276
     """
     x = check_features(features).astype(np.float64)
     targets = _targets(labels, len(x))
@@ -87,6 +91,11 @@ def _left_vectors_and_squared_singular_values(x: np.ndarray, variant: str) -> tu
         # Its SVD of X'X keeps directions that are pure rounding, which moves the published value by what they happen to be.
         _, squared, vt = np.linalg.svd(x.T @ x)
         v, kept = vt.T, np.sqrt(squared) > 1e-10
+        if not kept.any():
+            raise ValueError(
+                "`features` must have a singular value above 1e-10 for the published variant; "
+                f'got at most {np.sqrt(squared[0]):.4g}. Use variant="default".'
+            )
     else:
         squared, v = np.linalg.eigh(x.T @ x)
         kept = squared > squared[-1] * d * np.finfo(np.float64).eps
@@ -97,13 +106,13 @@ def _exact_evidence(sigma: np.ndarray, projected: np.ndarray, rest: float, n: in
     alpha = beta = 1.0
     for _ in range(_ROUNDS):
         ratio = alpha / beta
-        gamma, m2, residual = _moments(sigma, projected, rest, ratio)
-        alpha, beta = gamma / (m2 + _EPSILON), (n - gamma) / (residual + _EPSILON)
+        gamma, free, m2, residual = _moments(sigma, projected, rest, ratio, n)
+        alpha, beta = gamma / (m2 + _EPSILON), free / (residual + _EPSILON)
         if abs(alpha / beta - ratio) <= _TOLERANCE * ratio:
             break
     else:
         warn("not_converged", f"{_ROUNDS} rounds")
-    _, m2, residual = _moments(sigma, projected, rest, alpha / beta)
+    _, _, m2, residual = _moments(sigma, projected, rest, alpha / beta, n)
     return _evidence(sigma, alpha, beta, m2, residual, n, d) - (d - len(sigma)) * np.log(alpha) / (2 * n)
 
 
@@ -112,19 +121,20 @@ def _published_evidence(sigma: np.ndarray, projected: np.ndarray, rest: float, n
     m2 = residual = 0.0
     for _ in range(_PUBLISHED_ROUNDS):
         ratio = alpha / beta
-        gamma, m2, residual = _moments(sigma, projected, rest, ratio)
-        alpha, beta = gamma / (m2 + _EPSILON), (n - gamma) / (residual + _EPSILON)
+        gamma, free, m2, residual = _moments(sigma, projected, rest, ratio, n)
+        alpha, beta = gamma / (m2 + _EPSILON), free / (residual + _EPSILON)
         if abs(alpha / beta - ratio) / ratio <= _PUBLISHED_TOLERANCE:
             break
     return _evidence(sigma, alpha, beta, m2, residual, n, d)
 
 
-def _moments(sigma: np.ndarray, projected: np.ndarray, rest: float, ratio: float) -> tuple[float, float, float]:
-    """Effective dimensions, squared norm of the posterior mean and squared residual, at ratio = alpha / beta."""
+def _moments(sigma: np.ndarray, projected: np.ndarray, rest: float, ratio: float, n: int) -> tuple[float, float, float, float]:
+    """At ratio = alpha / beta: effective dimensions gamma, n - gamma, squared norm of the posterior mean, squared residual."""
     gamma = (sigma / (sigma + ratio)).sum()
+    free = n - len(sigma) + (ratio / (sigma + ratio)).sum()  # n - gamma, without its cancellation when n <= d
     m2 = (sigma * projected / (ratio + sigma) ** 2).sum()
     residual = (projected / (1 + sigma / ratio) ** 2).sum() + rest
-    return float(gamma), float(m2), float(residual)
+    return float(gamma), float(free), float(m2), float(residual)
 
 
 def _evidence(sigma: np.ndarray, alpha: float, beta: float, m2: float, residual: float, n: int, d: int) -> float:

@@ -1,9 +1,11 @@
-"""NLEEP: Li, Jia, Sang, Zhu, Green, Wang, Gong, "Ranking Neural Checkpoints", CVPR 2021, https://arxiv.org/abs/2011.11200.
+"""NLEEP: Li, Jia, Sang, Zhu, Green, Wang, Gong, "Ranking Neural Checkpoints", CVPR 2021,
+https://arxiv.org/abs/2011.11200.
 
-LEEP with the components of a Gaussian mixture in place of source classes, so it needs no source head. The published tables leave the
-logarithm out and fit one mixture without a seed. The default has the logarithm, averages five seeded mixtures, regularises their
-covariances relative to the features' scale, and takes fewer components for small samples. It hands the images to the mixture in the
-order of their distance from the centre, so that the score depends neither on their order nor on the features' rotation.
+LEEP with the components of a Gaussian mixture in place of source classes, so it needs no source head. The published
+tables leave the logarithm out and fit one mixture without a seed. The default has the logarithm, averages five seeded
+mixtures, regularises their covariances relative to the features' scale, and takes fewer components for small samples.
+It hands the images to the mixture in the order of their distance from the centre, so that the score depends neither on
+their order nor on the features' rotation.
 """
 
 import warnings
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._projection import principal_components
@@ -36,12 +39,13 @@ _LARGEST_SAMPLE = 2000  # above this a seeded subsample: each component's covari
     invariances={"sample_order": 1e-6, "label_names": 1e-9, "shift": 1e-6, "scale": 1e-6, "rotation": 1e-6},
 )
 def nleep(*, features: Any, labels: Any, variant: str = "default", seed: int = 0) -> float:
-    """Mean log likelihood of the labels when the components of a Gaussian mixture over the features are translated into classes.
+    """Mean log likelihood of the labels when the components of a Gaussian mixture over the features are translated into
+    classes.
 
-    In nats per image, at most 0 (published: a share, 0 to 1); comparable between candidates on one sample. With p(v|i) the posterior
-    of component v for image i, among 5 per class after a PCA that keeps 80 % of the variance, and P(y|v) the empirical conditional:
-    mean_i log sum_v p(v|i) P(y_i|v). The mixture is fitted on the same images, so the value is optimistic: compare it with the value
-    that shuffled labels give.
+    In nats per image, at most 0 (published: a share, 0 to 1); comparable between candidates on one sample. With p(v|i)
+    the posterior of component v for image i, among 5 per class after a PCA that keeps 80 % of the variance, and P(y|v)
+    the empirical conditional: mean_i log sum_v p(v|i) P(y_i|v). The mixture is fitted on the same images, so the value
+    is optimistic: compare it with the value that shuffled labels give.
 
     Args:
         features: [n_samples, n_features], float; computed in float64.
@@ -50,12 +54,12 @@ def nleep(*, features: Any, labels: Any, variant: str = "default", seed: int = 0
         seed: of the (first) mixture, and of the subsample above 2,000 images.
 
     Returns:
-        The mean over the seeds. Flags: n<=d, subsampled, single_image_class, not_converged; unstable (default only), with the
-        spread over the seeds.
+        The mean over the seeds. Flags: n<=d, subsampled, single_image_class, not_converged; unstable (default only),
+        with the spread over the seeds.
 
     Raises:
-        ValueError, TypeError: input that is not finite, does not match in length, has one class, or never varies; published only:
-            fewer than 5 images per class on average, or a mixture that collapses.
+        ValueError, TypeError: input that is not finite, does not match in length, has one class, or never varies;
+            published only: fewer than 5 images per class on average, or a mixture that collapses.
 
     Cost: for each seed and step 5 c n r^2, r the dimensions kept, n at most 2,000. Smallest n: 2.
 
@@ -103,13 +107,14 @@ def _published_posterior(x: np.ndarray, components: int, seed: int) -> np.ndarra
 
 def _posterior(projected: np.ndarray, components: int, regularisation: float, seed: int) -> np.ndarray:
     mixture = GaussianMixture(components, reg_covar=regularisation, random_state=seed)
-    with warnings.catch_warnings():
+    # One thread: on matrices this small more of them cost up to four times what they bring.
+    with threadpool_limits(1), warnings.catch_warnings():
         # Duplicate images leave k-means with fewer clusters than asked for; the rest is reported below.
         warnings.simplefilter("ignore")
-        mixture.fit(projected)
+        posterior = mixture.fit(projected).predict_proba(projected)
     if not mixture.converged_:
         warn("not_converged", f"{mixture.max_iter} steps of the mixture with seed {seed}")
-    return mixture.predict_proba(projected)
+    return posterior
 
 
 def _likelihood(posterior: np.ndarray, codes: np.ndarray) -> np.ndarray:

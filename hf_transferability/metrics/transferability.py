@@ -1,8 +1,8 @@
-"""The transferability score: Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina, "On dataset transferability in medical image
-classification", 2024, https://arxiv.org/abs/2412.20172.
+"""The transferability score: Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina, "On dataset transferability in
+medical image classification", 2024, https://arxiv.org/abs/2412.20172.
 
-Feature quality times feature update ratio, each scaled over the pool of candidates. It exists only relative to a pool, so arrays of
-one candidate give its two raw components, and `combine` turns a pool of those into scores.
+Feature quality times feature update ratio, each scaled over the pool of candidates. It exists only relative to a pool,
+so arrays of one candidate give its two raw components, and `combine` turns a pool of those into scores.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ def combine(
 ) -> list[float | None]:
     """Transferability scores of a pool, between 0 and 1.
 
-    With m(.) the min-max scaling of a component over the candidates that have it: m(FQ) * m(FU) for `source_dataset`, and
-    (1 - m(FQ)) * (1 - m(FU)) for `architecture`, where the published order turns round.
+    With m(.) the min-max scaling of a component over the candidates that have it: m(FQ) * m(FU) for `source_dataset`,
+    and (1 - m(FQ)) * (1 - m(FU)) for `architecture`, where the published order turns round.
 
     Args:
         feature_quality: raw values, None where a candidate has none.
@@ -35,14 +35,14 @@ def combine(
         scenario: one of SCENARIOS.
 
     Returns:
-        One score per candidate; None where it lacks a component, and everywhere when the pool has a single complete candidate or a
-        component that never varies. Flags: pool_of_one, pool_of_two, constant_over_pool.
+        One score per candidate; None where it lacks a component, and everywhere when the pool has a single complete
+        candidate or a component that never varies. Flags: pool_of_one, pool_of_two, constant_over_pool.
 
     Raises:
         ValueError: an unknown scenario, lists of different length, or a component that is not finite.
 
     Example:
-        >>> combine([0.5, 0.7, 0.9], [0.1, 0.3, 0.2])
+        >>> combine([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])
         [0.0, 0.5, 0.5]
     """
     if scenario not in SCENARIOS:

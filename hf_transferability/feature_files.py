@@ -1,0 +1,152 @@
+"""Rank arrays that the user already has, one file per candidate, so that images need not leave the building."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+
+from hf_transferability import pool
+from hf_transferability.cache import Arrays, Cache
+from hf_transferability.errors import UsageError
+from hf_transferability.metrics import all_metrics, get_metric
+from hf_transferability.metrics._registry import INPUTS
+from hf_transferability.metrics._validation import task_of
+from hf_transferability.ranking import Ranking, ranked
+from hf_transferability.results import Row
+from hf_transferability.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
+from hf_transferability.targets import Target
+
+_HALVES = 10
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz or .safetensors file, by name: features, labels, source_probabilities, gradient_norms.
+
+    Raises:
+        UsageError: no such file, another format, a pickled array, or names that are not these.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+        elif path.suffix == ".safetensors":
+            arrays = load_safetensors(path.read_bytes())
+        else:
+            raise UsageError(f"`file` must end in .npz or .safetensors; got {path}. Save the arrays with numpy.savez.")
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}. Check the path.") from None
+    except (ValueError, OSError, SafetensorError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(
+            f"{path} cannot be read: {error}. Save plain arrays, without objects: they would need a pickle."
+        ) from error
+    if unknown := [name for name in arrays if name not in INPUTS]:
+        raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")
+    if "labels" not in arrays:
+        raise UsageError(f"{path} must hold an array called labels; got {', '.join(arrays) or 'none'}. Add it.")
+    return arrays
+
+
+def rank_features(
+    files: Sequence[str | Path],
+    *,
+    metrics: Sequence[str] = ("all",),
+    scenario: str = "auto",
+    variant: str = "default",
+    intervals: bool = True,
+    floor: bool = False,
+    seed: int = 0,
+    cache_dir: str | Path | None = None,
+) -> Ranking:
+    """Rank candidates by arrays in files, all of one sample of images in one order.
+
+    Args:
+        files: .npz or .safetensors, one per candidate; see `read_arrays`.
+        metrics: names; the rows are sorted by the first; "all" stands for those that the files' arrays and labels allow.
+        scenario: as in `rank`, but "auto" cannot look at architectures: for transferability of several files it must be named.
+        variant, intervals, floor, seed, cache_dir: as in `rank`.
+
+    Returns:
+        The ranking; a row's "checkpoint" is its file.
+
+    Raises:
+        UsageError: files that cannot be read, labels that differ between them, or a metric that their arrays do not allow.
+    """
+    if not files:
+        raise UsageError("`files` must name at least one file; got none.")
+    contents = [read_arrays(path) for path in files]
+    labels = contents[0]["labels"]
+    for path, content in zip(files, contents, strict=True):
+        if not np.array_equal(content["labels"], labels):
+            raise UsageError(
+                f"{path} must have the same labels as {files[0]}; they differ. Extract all from one sample, in one order."
+            )
+    chosen = _choose_metrics(metrics, contents)
+    if scenario == "auto" and len(files) > 1 and "transferability" in chosen:
+        if "all" in metrics:
+            chosen.remove("transferability")
+        else:
+            raise UsageError(
+                "`scenario` must be source_dataset or architecture for transferability of files; got auto. Name it."
+            )
+    scenario = "source_dataset" if scenario == "auto" else scenario
+    task = task_of(labels)
+    codes = np.unique(labels, return_inverse=True)[1] if task == "single_label" else labels
+    key = hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()
+    target = Target([], codes, [], task, [], key, {"id": "(files)", "task": task, "images": len(codes)})  # type: ignore[arg-type]
+    cache = Cache(cache_dir)
+    request = Request(
+        tuple(name for name in parts_of(chosen, task) if _allowed(name, contents)), variant, _HALVES * intervals, seed
+    )
+    rows: list[Row] = []
+    scores: list[Scores | None] = []
+    for path, content in zip(files, contents, strict=True):
+        arrays = _arrays(content)
+        revision = "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        entry = {"kind": "file", "content": revision}
+        each = score_candidate(arrays, target, request, cache, entry)
+        if floor:
+            add_floors(each, request.metrics, target, request, cache, entry, arrays)
+        rows.append({"checkpoint": str(path), "revision": revision, "n_features": arrays.facts["n_features"]})
+        scores.append(each)
+    notes = pool.scenario_notes(scenario) if "transferability" in chosen else []
+    rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes)
+
+
+def _choose_metrics(metrics: Sequence[str], contents: Sequence[dict[str, np.ndarray]]) -> list[str]:
+    task = task_of(contents[0]["labels"])
+    possible = [name for name, metric in all_metrics().items() if task in metric.tasks and _allowed(name, contents)]
+    chosen: list[str] = []
+    for name in metrics:
+        if name == "all":
+            first = [each for each in ("transferability",) if each in possible]
+            chosen += first or [each for each in COMPONENTS if each in possible]
+            chosen += [each for each in possible if each not in COMPONENTS]
+        elif name in possible:
+            chosen.append(name)
+        else:
+            needs = ", ".join(get_metric(name).inputs)
+            raise UsageError(
+                f"{name} needs {needs}, for another kind of labels or of arrays than these files hold. "
+                f"Possible: {', '.join(possible)}."
+            )
+    if not chosen:
+        raise UsageError(f"the files must hold arrays for a metric; got {', '.join(contents[0])}. Add features, for example.")
+    return list(dict.fromkeys(chosen))
+
+
+def _allowed(name: str, contents: Sequence[dict[str, np.ndarray]]) -> bool:
+    return all(part in content for content in contents for part in get_metric(name).inputs)
+
+
+def _arrays(content: dict[str, np.ndarray]) -> Arrays:
+    features: Any = content.get("features")
+    facts: dict[str, Any] = {"n_features": int(features.shape[1]) if features is not None and features.ndim == 2 else None, "layers": []}
+    return Arrays(features, content.get("source_probabilities"), content.get("gradient_norms"), facts, {})

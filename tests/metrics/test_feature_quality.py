@@ -1,0 +1,48 @@
+import importlib
+
+import numpy as np
+import pytest
+
+from hf_transferability.metrics import score
+
+
+def test_five_images_by_hand(scored):
+    """Each of five images has all five as neighbours: 3 of 5 see a share of 3/5, 2 of 5 a share of 2/5."""
+    arrays = {"features": np.array([[0.0], [1], [2], [3], [4]]), "labels": np.array([0, 1, 0, 1, 0])}
+    assert scored("feature_quality", arrays)[0][0] == pytest.approx((3 * 0.6 + 2 * 0.4) / 5)
+
+
+@pytest.mark.parametrize(("n", "d", "classes"), [(80, 60, 2), (70, 3, 3), (70, 3, 5), (40, 90, 2), (160, 60, 52)])
+def test_every_initialisation(n, d, classes, make_arrays, scored):
+    """PCA, identity, LDA, wider than the sample, LDA with more classes than dimensions."""
+    value, flags = scored("feature_quality", make_arrays(n=n, d=d, classes=classes, signal=3.0))
+    assert 0.2 <= value[0] <= 1
+    assert ("n<=d" in flags) == (n <= d)
+
+
+def test_dead_repeated_and_constant_features(make_arrays, scored):
+    arrays = make_arrays(n=60, d=3, signal=3.0)
+    x = arrays["features"]
+    value, _ = scored("feature_quality", {**arrays, "features": np.hstack([x, x, np.zeros((60, 60)), np.full((60, 2), 0.1)])})
+    assert value[0] > 0.8
+
+
+def test_nothing_varies_within_the_classes(scored):
+    labels = np.arange(12) % 2
+    value, _ = scored("feature_quality", {"features": np.array([[0.0], [1.0]])[labels], "labels": labels})
+    assert value[0] == 1
+
+
+def test_refuses_too_few_images():
+    with pytest.raises(ValueError, match=r"^`features` must have at least 5 rows; got 4. Take a larger sample.$"):
+        score("feature_quality", features=np.eye(4), labels=[0, 0, 1, 1])
+
+
+def test_a_rare_class_survives_the_subsample(monkeypatch, make_arrays, scored):
+    monkeypatch.setattr(importlib.import_module("hf_transferability.metrics.feature_quality"), "_LARGEST_SAMPLE", 30)
+    arrays = make_arrays(n=200, classes=2, signal=5.0)
+    arrays["labels"][:] = 0
+    arrays["labels"][:2] = 1
+    value, flags = scored("feature_quality", arrays)
+    assert value[0] < 1  # the two of the other class are there, and too few to fill their neighbourhood
+    assert "subsampled" in flags

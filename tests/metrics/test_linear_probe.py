@@ -1,0 +1,73 @@
+import importlib
+
+import numpy as np
+import pytest
+
+from hf_transferability.metrics import score
+
+
+def test_features_that_say_nothing_are_one_half(scored):
+    """Every value occurs equally often in each class; the folds alone keep the AUC from one half."""
+    x = np.zeros((40, 2))
+    x[:, 0] = np.repeat([0.0, 1.0], 20)
+    labels = np.tile([0, 1], 20)
+    value, _ = scored("linear_probe", {"features": x, "labels": labels})
+    assert value[0] == pytest.approx(0.5, abs=0.25)
+
+
+def test_by_hand(scored):
+    """A line that separates the classes, in either direction, orders every pair: AUC 1."""
+    x = np.linspace(-1, 1, 20)[:, None]
+    for sign in (1, -1):
+        assert scored("linear_probe", {"features": sign * x, "labels": np.repeat([0, 1], 10)})[0][0] == 1
+
+
+def test_noise_is_near_one_half_however_wide(make_arrays, scored):
+    values = [scored("linear_probe", make_arrays(n=60, d=200, signal=0.0, seed=seed))[0][0] for seed in range(3)]
+    assert np.mean(values) == pytest.approx(0.5, abs=0.15)
+
+
+def test_imbalance_is_not_rewarded(make_arrays, scored):
+    arrays = make_arrays(n=200, signal=0.0)
+    labels = (np.arange(200) < 20).astype(int)
+    assert scored("linear_probe", {**arrays, "labels": labels})[0][0] < 0.75
+
+
+def test_small_classes(make_arrays, scored):
+    arrays = make_arrays(n=30, classes=2, signal=5.0)
+    labels = arrays["labels"].copy()
+    labels[:3] = (2, 3, 3)
+    value, flags = scored("linear_probe", {**arrays, "labels": labels})
+    assert 0 <= value[0] <= 1
+    assert flags == {"single_image_class"}
+    text = "^`labels` must have at least 2 classes with at least 2 images each; got fewer. Take a larger sample.$"
+    with pytest.raises(ValueError, match=text):
+        scored("linear_probe", {**arrays, "labels": (np.arange(30) == 0).astype(int)})
+
+
+def test_a_column_that_cannot_be_scored_is_left_out(make_arrays, scored):
+    arrays = make_arrays(n=40, classes=2)
+    columns = np.stack([arrays["labels"], 1 - arrays["labels"]], axis=1)
+    value, _ = scored("linear_probe", {**arrays, "labels": columns})
+    rare = np.hstack([columns, (np.arange(40) == 7).astype(int)[:, None]])
+    assert scored("linear_probe", {**arrays, "labels": rare})[0] == value
+
+
+def test_the_seed_draws_the_folds(make_arrays, scored):
+    arrays = make_arrays(n=60, signal=0.5)
+    assert scored("linear_probe", arrays, seed=0)[0] != scored("linear_probe", arrays, seed=1)[0]
+
+
+def test_not_converged_is_flagged(monkeypatch, make_arrays, scored):
+    monkeypatch.setattr(importlib.import_module("hf_transferability.metrics.linear_probe"), "_ITERATIONS", 1)
+    assert "not_converged" in scored("linear_probe", make_arrays())[1]
+
+
+def test_large_samples_are_subsampled(monkeypatch, make_arrays, scored):
+    monkeypatch.setattr(importlib.import_module("hf_transferability.metrics.linear_probe"), "_LARGEST_SAMPLE", 50)
+    assert "subsampled" in scored("linear_probe", make_arrays(n=120))[1]
+
+
+def test_refuses_one_row_for_all():
+    with pytest.raises(ValueError, match=r"^`features` must vary between images"):
+        score("linear_probe", features=np.ones((9, 2)), labels=[0, 1, 2] * 3)

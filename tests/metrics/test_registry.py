@@ -1,0 +1,318 @@
+"""What every metric must do, over the whole registry: a new metric is tested by being registered."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_transferability.metrics import FLAGS, ScoreWarning, all_metrics, collect_flags, get_metric, score
+from hf_transferability.metrics._registry import INPUTS, TASKS
+
+METRICS = all_metrics()
+VARIANTS = [(name, variant) for name, metric in METRICS.items() for variant in metric.variants]
+LABELLED = [name for name, metric in METRICS.items() if "labels" in metric.inputs]
+ON_FEATURES = [name for name, metric in METRICS.items() if "features" in metric.inputs]
+INVARIANCES = [(name, change) for name, metric in METRICS.items() for change in metric.invariances]
+SLOW = ("feature_quality", "transferability", "nleep", "linear_probe")
+# How far rounding the features to float32 may move a value. The optimiser of feature quality amplifies it.
+FLOAT32 = {"feature_quality": 0.03, "transferability": 0.03}
+# What no relation to the labels gives, at most, for the metrics that need no flag when there are more features than images.
+CHANCE = {"knn": 0.7, "linear_probe": 0.75, "parc": 10.0}
+
+
+def change(kind, arrays, seed=0):
+    """The same arrays, changed in a way that the score may ignore."""
+    rng = np.random.default_rng(seed)
+    features = arrays["features"]
+    if kind == "sample_order":
+        order = rng.permutation(len(features))
+        return {key: value[rng.permutation(7) if key == "gradient_norms" else order] for key, value in arrays.items()}
+    if kind == "label_names":
+        return {**arrays, "labels": rng.permutation(arrays["labels"].max() + 1)[arrays["labels"]]}
+    if kind == "shift":
+        return {**arrays, "features": features + rng.uniform(-10, 10, features.shape[1])}
+    if kind == "scale":
+        factor = 10 ** rng.uniform(-3, 3)
+        return {**arrays, "features": features * factor, "gradient_norms": arrays["gradient_norms"] * factor}
+    if kind == "rotation":
+        rotation = np.linalg.qr(rng.standard_normal((features.shape[1],) * 2))[0]
+        return {**arrays, "features": features @ rotation}
+    raise ValueError(f"no test for invariance {kind}")
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_declaration(name):
+    metric = METRICS[name]
+    assert metric.name == name == metric.function.__name__
+    assert metric.function.__module__.endswith(name)
+    assert set(metric.inputs) <= set(INPUTS)
+    assert set(metric.tasks) <= set(TASKS)
+    assert metric.tasks
+    assert metric.range[0] < metric.range[1]
+    assert metric.unit
+    assert re.search(r"\d{4}, https://", metric.paper)
+    assert metric.version >= 1
+    assert metric.smallest_n >= 2
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_plain_floats_within_the_range(name, variant, make_arrays):
+    arrays = make_arrays()
+    metric = METRICS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScoreWarning)
+        value = score(name, **{key: arrays[key] for key in metric.inputs}, variant=variant)
+    assert all(type(part) is float for part in (value.values() if isinstance(value, dict) else [value]))
+    assert isinstance(value, dict) == (metric.combine is not None)
+    if variant == "default" and metric.combine is None:
+        assert metric.range[0] <= value <= metric.range[1]
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_same_value_twice_and_inputs_left_alone(name, variant, make_arrays, scored):
+    arrays = make_arrays()
+    for array in arrays.values():
+        array.flags.writeable = False
+    first, _ = scored(name, arrays, variant=variant)
+    second, _ = scored(name, {key: value.copy() for key, value in arrays.items()}, variant=variant)
+    assert (first == second).all()
+
+
+@pytest.mark.parametrize(("name", "kind"), INVARIANCES)
+def test_declared_invariances(name, kind, make_arrays, scored):
+    for n, d, classes in ((61, 8, 3), (40, 60, 2)):
+        arrays = make_arrays(n=n, d=d, classes=classes)
+        value, flags = scored(name, arrays)
+        changed, changed_flags = scored(name, change(kind, arrays))
+        assert changed == pytest.approx(value, rel=METRICS[name].invariances[kind], abs=1e-9)
+        assert flags == changed_flags
+
+
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in INVARIANCES if pair[0] not in SLOW])
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), n=st.integers(12, 50), d=st.integers(2, 30), classes=st.integers(2, 4))
+def test_declared_invariances_of_many_shapes(name, kind, seed, n, d, classes, make_arrays, scored):
+    arrays = make_arrays(n=n, d=d, classes=classes, seed=seed)
+    value, _ = scored(name, arrays)
+    changed, _ = scored(name, change(kind, arrays, seed))
+    assert changed == pytest.approx(value, rel=METRICS[name].invariances[kind], abs=1e-9)
+
+
+@pytest.mark.parametrize("name", LABELLED)
+@pytest.mark.parametrize("names", [(0, 2, 5), (-7, 1000, 3), ("b", "a", "ab"), ("10", "9", "1")])
+def test_labels_with_gaps_and_text(name, names, make_arrays, scored):
+    arrays = make_arrays(n=45, d=6)
+    value, flags = scored(name, arrays)
+    named = np.array(names)[arrays["labels"]]
+    # relative to what sorting the names makes of the order of the classes
+    tolerance = max(METRICS[name].invariances["label_names"], 1e-9)
+    for labels in (named, named.tolist(), named.astype(object)):
+        renamed, renamed_flags = scored(name, {**arrays, "labels": labels})
+        assert renamed == pytest.approx(value, rel=tolerance, abs=1e-9)
+        assert renamed_flags == flags
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_boolean_labels(name, make_arrays, scored):
+    arrays = make_arrays(classes=2)
+    value, _ = scored(name, arrays)
+    assert (scored(name, {**arrays, "labels": arrays["labels"].astype(bool)})[0] == value).all()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_tensors_and_lists(name, make_arrays, scored):
+    torch = pytest.importorskip("torch")
+    arrays = make_arrays(n=40, d=5)
+    value, _ = scored(name, arrays)
+    assert (scored(name, {key: array.tolist() for key, array in arrays.items()})[0] == value).all()
+    tensors = {key: torch.tensor(array, requires_grad=key == "features") for key, array in arrays.items()}
+    assert (scored(name, tensors)[0] == value).all()
+
+
+@pytest.mark.parametrize(("name", "variant"), [pair for pair in VARIANTS if pair[0] in ON_FEATURES])
+def test_float32_is_close_to_float64(name, variant, make_arrays, scored):
+    arrays = make_arrays(n=80, d=6)
+    value, _ = scored(name, arrays, variant=variant)
+    rounded, _ = scored(name, {**arrays, "features": arrays["features"].astype(np.float32)}, variant=variant)
+    assert rounded == pytest.approx(value, rel=FLOAT32.get(name, 1e-3), abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "variant"), [pair for pair in VARIANTS if pair[0] in LABELLED])
+def test_separable_beats_noise(name, variant, make_arrays, scored):
+    separable, _ = scored(name, make_arrays(n=120, signal=6.0), variant=variant)
+    noise, _ = scored(name, make_arrays(n=120, signal=0.0), variant=variant)
+    if name == "ncti":  # seli and ncc grow, the share that vc measures does not have to
+        assert (separable[:2] > noise[:2]).all()
+    else:
+        assert separable[0] > noise[0]
+
+
+@pytest.mark.parametrize(("name", "variant"), [pair for pair in VARIANTS if pair[0] in ON_FEATURES])
+def test_noise_with_more_features_than_images_is_not_silently_high(name, variant, make_arrays, scored):
+    value, flags = scored(name, make_arrays(n=50, d=200, classes=2, signal=0.0), variant=variant)
+    assert "n<=d" in flags or value[0] <= CHANCE[name]
+
+
+@pytest.mark.parametrize("name", ON_FEATURES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_refuses_features_that_are_not_finite(name, bad, make_arrays, scored):
+    arrays = make_arrays()
+    arrays["features"][3, 1] = arrays["features"][9, 0] = bad
+    text = "`features` must be finite; got NaN or infinity in 2 of 60 rows. Check the images and the checkpoint that gave them."
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        scored(name, arrays)
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_refuses_one_class(name, make_arrays, scored):
+    text = "`labels` must hold at least 2 classes; got only ['lesion']. Choose another label column or sample."
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        scored(name, {**make_arrays(), "labels": np.array(["lesion"] * 60)})
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_refuses_another_length(name, make_arrays, scored):
+    arrays = make_arrays()
+    text = "`labels` must have one entry per row of the other inputs; got 59 for 60. Pass them in the same order."
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        scored(name, {**arrays, "labels": arrays["labels"][:-1]})
+
+
+@pytest.mark.parametrize("name", ON_FEATURES)
+@pytest.mark.parametrize(
+    ("features", "error", "text"),
+    [
+        ([["1", "2"]] * 60, TypeError, "`features` must be real numbers; got <U1."),
+        (np.ones((60, 3), dtype=bool), TypeError, "`features` must be real numbers; got bool."),
+        (np.ones((60, 3), dtype=complex), TypeError, "`features` must be real numbers; got complex128."),
+        (object(), TypeError, "`features` must be real numbers; got object."),
+        (np.ones(60), ValueError, "`features` must be an array [n_samples, n_features]; got shape (60,)."),
+        (np.ones((60, 3, 3)), ValueError, "`features` must be an array [n_samples, n_features]; got shape (60, 3, 3)."),
+        ([[1.0], [1.0, 2.0]], ValueError, "`features` must be an array [n_samples, n_features]; got rows of different"),
+        (np.ones((1, 3)), ValueError, "`features` must have at least 2 rows and 1 column; got shape (1, 3)."),
+        (np.ones((60, 0)), ValueError, "`features` must have at least 2 rows and 1 column; got shape (60, 0)."),
+        (np.full((60, 3), 1e60), ValueError, "`features` must be between 1e-30 and 1e+30 in size; got at most 1e+60."),
+    ],
+)
+def test_refuses_features_of_the_wrong_type(name, features, error, text, make_arrays, scored):
+    with pytest.raises(error, match=f"^{re.escape(text)}"):
+        scored(name, {**make_arrays(), "features": features})
+
+
+@pytest.mark.parametrize("name", LABELLED)
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        ([0, "a"] * 30, "`labels` must be integers, strings or booleans; got int, str."),
+        ([None, "a"] * 30, "`labels` must be integers, strings or booleans; got NoneType, str."),
+        (np.array([1j, 2j] * 30), "`labels` must be integers, strings or booleans; got complex128."),
+    ],
+)
+def test_refuses_labels_that_are_not_classes(name, labels, text, make_arrays, scored):
+    with pytest.raises(TypeError, match=f"^{re.escape(text)}"):
+        scored(name, {**make_arrays(), "labels": labels})
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_refuses_missing_inputs_and_unknown_options(name, make_arrays):
+    arrays = {key: value for key, value in make_arrays().items() if key in METRICS[name].inputs}
+    first = METRICS[name].inputs[0]
+    with pytest.raises(ValueError, match=f"^`{first}` must be given for {name}; got None. {name} needs "):
+        score(name, **{key: value for key, value in arrays.items() if key != first})
+    with pytest.raises(ValueError, match=rf"^`variant` must be one of default.* for {name}; got 'other'\."):
+        score(name, **arrays, variant="other")
+    with pytest.raises(TypeError, match=r"^`seed` must be an integer; got 'x'\."):
+        score(name, **arrays, seed="x")
+    with pytest.raises(ValueError, match=r"^`seed` must be at least 0; got -1\."):
+        score(name, **arrays, seed=-1)
+
+
+def test_refuses_an_unknown_metric():
+    with pytest.raises(ValueError, match=r"^`metric` must be one of feature_quality, .*; got 'accuracy'\. Choose"):
+        get_metric("accuracy")
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_several_labels_per_image(name, make_arrays, scored):
+    arrays = make_arrays()
+    columns = np.stack([arrays["labels"] == k for k in range(3)], axis=1).astype(int)
+    able = [other for other, metric in METRICS.items() if "multi_label" in metric.tasks]
+    if name not in able:
+        text = (
+            f"`labels` must be one class per image for {name}; got several labels per image (int64, shape (60, 3)). "
+            f"Metrics that score multi_label targets: {', '.join(able)}."
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            scored(name, {**arrays, "labels": columns})
+        return
+    value, flags = scored(name, {**arrays, "labels": columns})
+    if name == "logme":  # one class against the rest is what it does anyway
+        assert value == pytest.approx(scored(name, arrays)[0], rel=1e-12)
+    else:
+        singles = [scored(name, {**arrays, "labels": column})[0][0] for column in columns.T]
+        assert value[0] == pytest.approx(np.mean(singles), rel=1e-12)
+    for same in (columns.astype(bool), columns.astype(np.float32), columns.tolist()):
+        assert (scored(name, {**arrays, "labels": same})[0] == value).all()
+    constant = np.hstack([columns, np.zeros((60, 1), int), np.ones((60, 1), int)])
+    again, more_flags = scored(name, {**arrays, "labels": constant})
+    assert (again == value).all()
+    assert more_flags == flags | {"constant_label_column"}
+    with pytest.warns(ScoreWarning, match=r"^constant_label_column: .* \(columns 3, 4 of 5\)$"):
+        score(name, features=arrays["features"], labels=constant)
+
+
+@pytest.mark.parametrize("name", [name for name in LABELLED if "multi_label" in METRICS[name].tasks])
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (np.zeros((60, 3), int), "`labels` must have a column that varies; got 3 constant columns."),
+        (np.arange(120).reshape(60, 2), "`labels` must hold only 0 and 1 when 2-d; got int64 values [0, 1, 2, 3, 4]."),
+        (np.zeros((60, 1), int), "`labels` must have at least 2 columns when 2-d; got shape (60, 1)."),
+        (np.eye(59, dtype=int), "`labels` must have one entry per row of the other inputs; got 59 for 60."),
+        (np.full((60, 2), np.nan), "`labels` must hold only 0 and 1 when 2-d; got float64 values [nan]."),
+    ],
+)
+def test_refuses_label_columns(name, labels, text, make_arrays, scored):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+        scored(name, {**make_arrays(), "labels": labels})
+
+
+@pytest.mark.parametrize("name", [name for name in LABELLED if name != "logme"])
+def test_numbers_as_labels_are_refused_by_all_but_logme(name, make_arrays, scored):
+    text = f" for {name}; got a number per image (float64, shape (60,)). Metrics that score regression targets: logme. "
+    with pytest.raises(ValueError, match=re.escape(text)):
+        scored(name, {**make_arrays(), "labels": np.linspace(0, 1, 60)})
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_a_class_with_one_image_is_flagged(name, make_arrays, scored):
+    arrays = make_arrays(n=60)
+    labels = arrays["labels"].copy()
+    labels[17] = 9
+    value, flags = scored(name, {**arrays, "labels": labels})
+    assert np.isfinite(value).all()
+    assert "single_image_class" in flags
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_a_single_label_column_names_the_remedy(name, make_arrays, scored):
+    """MedMNIST's labels come as [n, 1]."""
+    arrays = make_arrays()
+    with pytest.raises(ValueError, match=r"^`labels` must "):
+        scored(name, {**arrays, "labels": arrays["labels"][:, None]})
+
+
+def test_flags_are_words():
+    assert all(text and not text.endswith(".") for text in FLAGS.values())
+    with pytest.raises(KeyError):
+        ScoreWarning("no such flag")
+
+
+def test_flags_can_be_collected_instead_of_warned_about(make_arrays):
+    arrays = make_arrays(n=20, d=30)
+    with collect_flags() as flags:  # a warning would be an error
+        score("logme", features=arrays["features"], labels=arrays["labels"])
+    assert flags == {"n<=d": "20 images, 30 features"}
