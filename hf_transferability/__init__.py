@@ -10,11 +10,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from hf_transferability.errors import CheckpointError, TargetError, TransferabilityError, UsageError
+    from hf_transferability.feature_files import rank_features
     from hf_transferability.metrics import ScoreWarning, all_metrics, score
     from hf_transferability.metrics.transferability import combine
     from hf_transferability.ranking import Ranking, rank
+    from hf_transferability.registration import METRIC_PATH, register
 
 _HOMES = {
+    "METRIC_PATH": "registration",
     "CheckpointError": "errors",
     "Ranking": "ranking",
     "ScoreWarning": "metrics",
@@ -24,10 +27,13 @@ _HOMES = {
     "all_metrics": "metrics",
     "combine": "metrics.transferability",
     "rank": "ranking",
+    "rank_features": "feature_files",
+    "register": "registration",
     "score": "metrics",
 }
 
 __all__ = [
+    "METRIC_PATH",
     "CheckpointError",
     "Ranking",
     "ScoreWarning",
@@ -37,6 +43,8 @@ __all__ = [
     "all_metrics",
     "combine",
     "rank",
+    "rank_features",
+    "register",
     "score",
 ]
 

@@ -1,9 +1,10 @@
-"""Arrays on disk: one safetensors file per (checkpoint, sample, way of extraction), written atomically, found again by content."""
+"""Arrays on disk: one safetensors file per (checkpoint, sample, way of extraction), written atomically, found by content."""
 
 import hashlib
 import json
 import os
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,10 @@ class Cache:
                 if stored["key"] != key:
                     return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            probabilities, norms = tensors.get("source_probabilities"), tensors.get("gradient_norms")
+            return Arrays(tensors["features"], probabilities, norms, stored["facts"], stored["flags"])
         except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
             return None
-        return Arrays(*(tensors.get(name) for name in _ARRAYS), stored["facts"], stored["flags"])  # type: ignore[arg-type]
 
     def write(self, key: dict[str, Any], arrays: Arrays) -> None:
         """Store arrays; a reader or a killed run never sees half a file."""
@@ -85,7 +87,7 @@ class Cache:
         return self.folder / f"{digest}.{suffix}"
 
     def _replace(self, path: Path, content: bytes) -> None:
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
         try:
             with part.open("wb") as file:
                 file.write(content)

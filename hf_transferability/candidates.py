@@ -1,14 +1,13 @@
 """One candidate: from the name that the user gave to the arrays of its network, the same decision in every process."""
 
-import gc
 import logging
 import time
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils.memory import clear_device_cache
 
 from hf_transferability import extraction
 from hf_transferability.cache import Arrays, Cache
@@ -112,6 +111,4 @@ def _extracted(source: Source, work: Work) -> Arrays:
         )
     finally:
         del checkpoint
-        gc.collect()
-        if torch.accelerator.is_available():
-            torch.accelerator.empty_cache()
+        clear_device_cache(garbage_collection=True)

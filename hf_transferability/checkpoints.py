@@ -1,4 +1,4 @@
-"""Source checkpoints: a Hub id or local folder becomes a commit, then a network with its preprocessing, head and gradient layers."""
+"""Source checkpoints: a Hub id or folder becomes a commit, then a network with its preprocessing, head and gradient layers."""
 
 import contextlib
 import hashlib
@@ -29,8 +29,10 @@ _PICKLE = ("pytorch_model.bin", r"pytorch_model-\d+-of-\d+\.bin", "pytorch_model
 _NOT_ARCHITECTURE = re.compile(
     r"id2label|label2id|num_labels|num_classes|problem_type|architectures|auto_map|dtype|torch_dtype|transformers_version|"
     r"_name_or_path|name_or_path|pretrained_cfg|label_names|finetuning_task|initializer_\w+|use_cache|output_\w+|return_dict|"
-    r"\w*drop\w*|\w*loss\w*|vocab\w*|\w+_token_id|_commit_hash|_attn_implementation\w*|chunk_size_feed_forward|is_encoder_decoder"
+    r"\w*drop\w*|\w*loss\w*|vocab\w*|\w+_token_id|_commit_hash|_attn_implementation\w*|chunk_size_feed_forward|is_encoder_decoder|"
+    r"out_features|out_indices|pooler_\w+|auxiliary_\w+|use_auxiliary_head|use_mask_token|encoder_stride"
 )
+_POOLER = re.compile(r"(^|\.)pooler\.")
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,13 @@ def load(source: Source, token: str | None = None) -> Checkpoint:
             raise CheckpointError(
                 f"{source.name} needs code from its own repository. Read that code, then pass --trust-remote-code."
             ) from error
-        raise CheckpointError(f"{source.name} cannot be loaded: {type(error).__name__}: {_first_line(error)}.") from error
+        raise CheckpointError(
+            f"{source.name} cannot be loaded: {type(error).__name__}: {_first_line(error)}. "
+            "Check that its files are whole and that this version of transformers or timm knows its architecture."
+        ) from error
 
 
-def _load(source: Source, folder: Path) -> Checkpoint:
+def _load(source: Source, folder: Path, headless: bool = False) -> Checkpoint:
     config = AutoConfig.from_pretrained(folder, trust_remote_code=source.trust_remote_code, local_files_only=True)
     if isinstance(getattr(config, "model_args", None), dict):
         # timm writes the number of classes twice, and its wrapper refuses the second.
@@ -182,6 +187,8 @@ def _load(source: Source, folder: Path) -> Checkpoint:
     classifier = type(config) in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING or "AutoModelForImageClassification" in (
         getattr(config, "auto_map", None) or {}
     )
+    if headless or (config.model_type == "timm_wrapper" and config.num_labels == 0):
+        classifier = False  # the wrapper of timm for classification refuses a network without a head
     network, info = (AutoModelForImageClassification if classifier else AutoModel).from_pretrained(
         folder,
         config=config,
@@ -212,10 +219,12 @@ def _load(source: Source, folder: Path) -> Checkpoint:
         head_keys = {f"{head_name}.{name}" for name, _ in checkpoint.head.named_parameters()}
         checkpoint.has_source_head = not missing & head_keys and logits.flatten(1).shape[1] > 1
         missing -= head_keys
+        if missing and not checkpoint.has_source_head and all(_POOLER.search(key) for key in missing):
+            return _load(source, folder, headless=True)  # a pretraining checkpoint of a family whose classifiers have a pooler
     elif logits is not None:
-        feature_source = "logits"  # a timm network that was saved without a head gives its pooled features as logits
+        feature_source = "logits"  # zero classes: the head lets the pooled features through
     else:
-        poolers = {key for key in missing if re.search(r"(^|\.)pooler\.", key)}
+        poolers = {key for key in missing if _POOLER.search(key)}
         missing -= poolers
         has_pooler = getattr(traced.result, "pooler_output", None) is not None and not poolers
         feature_source = "pooler_output" if has_pooler else "mean of last_hidden_state"
@@ -251,9 +260,7 @@ def _headless_features(output: Any, feature_source: str) -> torch.Tensor:
 
 def _processor(source: Source, folder: Path) -> Any:
     try:
-        return AutoImageProcessor.from_pretrained(
-            folder, trust_remote_code=source.trust_remote_code, local_files_only=True
-        )
+        return AutoImageProcessor.from_pretrained(folder, trust_remote_code=source.trust_remote_code, local_files_only=True)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{source.name} has no usable image processor ({_first_line(error)}). "
@@ -309,9 +316,7 @@ def _flags(source: Source, checkpoint: Checkpoint, feature_source: str, extensio
     return flags
 
 
-def _choose_files(
-    name: str, files: Sequence[str], allow_pickle: bool, trust_remote_code: bool
-) -> tuple[tuple[str, ...], bool]:
+def _choose_files(name: str, files: Sequence[str], allow_pickle: bool, trust_remote_code: bool) -> tuple[tuple[str, ...], bool]:
     """The files to load, and whether the weights are pickled."""
     if "config.json" not in files:
         raise CheckpointError(

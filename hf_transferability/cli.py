@@ -4,10 +4,11 @@ Exit status: 0 all went well, 1 something failed (the rest is still ranked), 2 w
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_transferability import __version__
 from hf_transferability.errors import TransferabilityError, UsageError
@@ -25,9 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = words[1:]
     parser = _parser()
     options = parser.parse_args(words)
-    if not sys.stderr.isatty():  # their bars would fill a log; read when the libraries are imported
-        for library in ("HF_HUB", "HF_DATASETS"):
-            os.environ.setdefault(f"{library}_DISABLE_PROGRESS_BARS", "1")
+    _quiet_libraries()
     try:
         return options.run(options)
     except UsageError as error:
@@ -51,6 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _quiet_libraries() -> None:
+    """Settings that the libraries read when they are imported: our own messages say what they would, once and with a remedy."""
+    for name in ("HF_HUB_VERBOSITY", "DATASETS_VERBOSITY"):
+        os.environ.setdefault(name, "error")
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+        if not sys.stderr.isatty():  # they would fill a log
+            os.environ.setdefault(name, "1")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,18 +105,18 @@ def _add_rank(commands: Any) -> None:
     target.add_argument("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
     target.add_argument("--image-column", metavar="NAME", help="default: the only column of type Image")
     target.add_argument("--label-column", metavar="NAME", help="default: the only ClassLabel column, or one called label")
-    target.add_argument(
-        "--sample-size", metavar="N|all", type=_sample_size, help="images to draw (default: 100 x classes)"
-    )
+    target.add_argument("--sample-size", metavar="N|all", type=_sample_size, help="images to draw (default: 100 x classes)")
     target.add_argument("--draw", choices=("random", "stratified"), default="random", help="default: random, as in the paper")
-    target.add_argument("--seed", type=int, default=0, help="of the draw and the order of the images (default: 0)")
+    target.add_argument("--seed", type=_seed, default=0, help="of the draw and the order of the images (default: 0)")
     target.add_argument("--streaming", action="store_true", help="sample a dataset without downloading it whole")
     target.add_argument(
         "--window", metavar="LOW,HIGH", type=_window, help="values that become black and white in 16-bit or float images"
     )
     target.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be decoded")
     work = rank.add_argument_group("checkpoints and work")
-    work.add_argument("--allow-pickle", action="store_true", help="read pickle weights (weights_only) where there are no safetensors")
+    work.add_argument(
+        "--allow-pickle", action="store_true", help="read pickle weights (weights_only) where there are no safetensors"
+    )
     work.add_argument("--trust-remote-code", action="store_true", help="run code from the checkpoints' repositories")
     work.add_argument(
         "--batches", choices=("paper", "balanced"), default="paper",
@@ -117,6 +125,8 @@ def _add_rank(commands: Any) -> None:
     work.add_argument("--micro-batch", metavar="K", type=_positive, help="images in memory at once (default: by measurement)")
     work.add_argument("--cache-dir", metavar="DIR", help="where arrays are kept (default: the Hub's assets cache)")
     work.add_argument("--no-cache", action="store_true", help="compute everything again")
+    work.add_argument("--no-intervals", action="store_true", help="no 90%% intervals and tie groups, which cost some seconds")
+    work.add_argument("--floor", action="store_true", help="also each metric's value with shuffled labels")
     _add_output(rank)
 
 
@@ -130,13 +140,13 @@ def _add_demo(commands: Any) -> None:
     demo = commands.add_parser(
         "demo",
         help="make small checkpoints and a target, and rank them: no network, no account",
-        description="Make real small checkpoints and a target on this machine, and rank them through the same code as any other.",
+        description="Make small real checkpoints and a target on this machine, and rank them by the same code as any others.",
         allow_abbrev=False,
     )
     demo.set_defaults(run=_demo)
     demo.add_argument("--verify", action="store_true", help="fine-tune each checkpoint and say how well the ranking agrees")
     demo.add_argument("--keep", metavar="DIR", help="make the demo in this folder and keep it (default: a temporary one)")
-    demo.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    demo.add_argument("--seed", type=_seed, default=0, help="of everything random (default: 0)")
     _add_output(demo)
 
 
@@ -147,6 +157,7 @@ def _rank(options: argparse.Namespace) -> int:
     if options.output:
         results.check_output(options.output)
     progress = reporter(sys.stderr)
+    progress.stage("starting")
     try:
         from hf_transferability.ranking import rank
 
@@ -169,6 +180,8 @@ def _rank(options: argparse.Namespace) -> int:
             skip_corrupt=options.skip_corrupt,
             batches=options.batches,
             micro_batch=options.micro_batch,
+            intervals=not options.no_intervals,
+            floor=options.floor,
             allow_pickle=options.allow_pickle,
             trust_remote_code=options.trust_remote_code,
             cache_dir=options.cache_dir,
@@ -204,11 +217,62 @@ def _print_ranking(ranking: "Ranking", options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from hf_transferability import results
+    from hf_transferability.progress import reporter
+
+    if options.output:
+        results.check_output(options.output)
+    progress = reporter(sys.stderr)
+    progress.stage("starting")
+    aucs: dict[str, float] = {}
+    try:
+        from hf_transferability import demo
+        from hf_transferability.ranking import rank
+
+        with contextlib.ExitStack() as stack:
+            try:
+                made = stack.enter_context(demo.run(options.keep, options.seed, progress.note))
+            except ValueError as error:  # a folder with something else in it, or a negative seed
+                raise UsageError(str(error)) from error
+            progress.note(f"now what this would do: {made.command}")
+            ranking = rank(made.target, made.checkpoints, seed=options.seed, progress=progress)
+            if options.verify:
+                progress.stage("fine-tuning every checkpoint")
+                aucs = demo.verify(made.target, made.checkpoints, options.seed, progress.note)
+    finally:
+        progress.close()
+    status = _print_ranking(ranking, options)
+    if aucs:
+        _print_agreement(ranking, aucs, sys.stdout if options.format == "table" else sys.stderr)
+    return status
+
+
+def _print_agreement(ranking: "Ranking", aucs: dict[str, float], stream: TextIO) -> None:
+    from hf_transferability.demo import agreement
+
+    print("\nfine-tuned performance (test AUC, 0.5 for guessing), best first:", file=stream)
+    for checkpoint, auc in sorted(aucs.items(), key=lambda item: -item[1]):
+        print(f"  {auc:.3f}  {checkpoint}", file=stream)
+    scores = {row["checkpoint"]: row["score"] for row in ranking.rows}
+    for untrained, text in ((True, "with"), (False, "without")):
+        try:
+            tau = f"{agreement(scores, aucs, untrained=untrained):.2f}"
+        except ValueError as error:
+            tau = f"undefined: {error}"
+        print(
+            f"agreement of ranking and fine-tuning, {text} the untrained one (weighted Kendall tau, -1 to 1): {tau}",
+            file=stream,
+        )
 
 
 def _sample_size(text: str) -> int | str:
     return "all" if text == "all" else _positive(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be 0 or a positive whole number; got {text!r}")
+    return int(text)
 
 
 def _positive(text: str) -> int:

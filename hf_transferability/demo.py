@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 import torch
 from huggingface_hub import DatasetCardData, ModelCardData
 from PIL import Image, ImageDraw
+from scipy.stats import weightedtau
 from sklearn.datasets import load_digits, load_sample_images
 from sklearn.metrics import roc_auc_score
 from transformers import AutoImageProcessor, BitImageProcessor, ResNetConfig, ResNetForImageClassification
@@ -32,6 +33,7 @@ from transformers.utils import logging
 
 TARGET_DIGITS = (2, 3, 5, 8, 9)
 SOURCE_DIGITS = (0, 1, 4, 6, 7)
+UNTRAINED = "untrained"
 SIZE = 32  # pixels, of every image
 
 _WIDTHS = [32, 64, 128]  # channels of the three stages; the last is n_features
@@ -245,6 +247,30 @@ def verify(
     return aucs
 
 
+def agreement(scores: Mapping[str, float | None], aucs: Mapping[str, float], *, untrained: bool = True) -> float:
+    """Weighted Kendall tau between scores and fine-tuned performance, -1 to 1, over the candidates with both.
+
+    Args:
+        scores: checkpoint -> score; None where it has none.
+        aucs: checkpoint -> test AUC, as `verify` gives them.
+        untrained: False leaves the untrained checkpoint out, which is easier to tell from the others than they are.
+
+    Raises:
+        ValueError: fewer than two candidates have both, or all of them tie.
+    """
+    pairs = [
+        (score, aucs[checkpoint])
+        for checkpoint, score in scores.items()
+        if score is not None and checkpoint in aucs and (untrained or Path(checkpoint).name != UNTRAINED)
+    ]
+    tau = float(weightedtau(*zip(*pairs, strict=True)).statistic) if len(pairs) > 1 else math.nan
+    if math.isnan(tau):
+        raise ValueError(
+            f"`scores` must order at least two checkpoints of `aucs`; got {len(pairs)}. Rank more of them."
+        )
+    return tau
+
+
 def _write_checkpoint(folder: Path, name: str, source: Source, seed: int, steps: int, images: int) -> None:
     config = ResNetConfig(embedding_size=_WIDTHS[0], hidden_sizes=_WIDTHS, depths=[1, 1, 1], layer_type="basic")
     config.num_labels = source.n_classes
@@ -380,7 +406,7 @@ SOURCES = {
     ),
     "shapes": Source(_draw_shapes, len(_SHAPES), "demo-shapes", "cc0-1.0", "drawn shapes"),
     "textures": Source(_draw_textures, 8, "demo-textures", "cc0-1.0", "drawn gratings"),
-    "untrained": Source(None, 5, "none", "cc0-1.0", "no training, random weights"),
+    UNTRAINED: Source(None, 5, "none", "cc0-1.0", "no training, random weights"),
 }
 
 

@@ -1,28 +1,27 @@
 """One pass of a network over a sample: features, source probabilities and gradient norms, on whatever devices Accelerate finds.
 
 The sample is cut into gradient batches once, for any number of processes, and each process takes whole batches; so an image
-always meets the same companions. Within a batch memory is bounded by micro-batches, with exact gradients: first the features without a
-graph, then the loss and its gradient by the features, then a backward pass for each micro-batch with that gradient.
+always meets the same companions. Within a batch memory is bounded by micro-batches, with exact gradients: first the features
+without a graph, then the loss and its gradient by the features, then a backward pass for each micro-batch with that gradient.
 """
 
-import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from accelerate.utils.memory import should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from hf_transferability.cache import Arrays
 from hf_transferability.checkpoints import Checkpoint
 from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.targets import Target
-from hf_transferability.triplet_loss import triplet_loss
+from hf_transferability.triplet_loss import MARGIN, triplet_loss
 
 VERSION = 1  # part of every cache key: raise it when the same input would give other arrays
 BATCHES = ("paper", "balanced")
@@ -31,7 +30,16 @@ _LARGEST_MICRO_BATCH = 256
 _CPU_ACTIVATIONS = 1.5 * 2**30  # bytes of activations to hold at once on a CPU; on an accelerator a quarter of its memory
 _KEPT_PIXELS = 512 * 2**20  # bytes of preprocessed pixels kept between the two passes over a gradient batch
 T = TypeVar("T")
-BatchResult = tuple[int, np.ndarray, np.ndarray | None, tuple[float, float] | None]
+
+
+class BatchResult(NamedTuple):
+    """What one gradient batch gives; `n_triplets` and `loss` tell why its gradient may vanish."""
+
+    features: np.ndarray
+    probabilities: np.ndarray | None
+    norms: tuple[float, float] | None
+    n_triplets: int
+    loss: float
 
 
 def process_state() -> PartialState:
@@ -91,7 +99,7 @@ def extract(
         CheckpointError: out of memory with a single image, features that are not finite, or a failure in another process.
     """
     state = state or process_state()
-    mine: list[BatchResult] = []
+    mine: list[tuple[int, BatchResult]] = []
     failure: str | None = None
     size = micro_batch or 0
     try:
@@ -100,37 +108,55 @@ def extract(
         with state.split_between_processes(list(enumerate(gradient_batches(len(target), batches)))) as part:
             done = 0
             for index, batch in part:
-                *result, size = _with_less_memory(checkpoint, target, batch, size, state.device)
-                mine.append((index, *result))
+                result, size = _with_less_memory(checkpoint, target, batch, size, state.device)
+                mine.append((index, result))
                 done += batch.stop - batch.start
                 progress(done)
     except CheckpointError as error:
         failure = str(error)
     except Exception as error:
         failure = f"{checkpoint.name} failed on the images: {type(error).__name__}: {error}"
-    gathered: list[tuple[str | None, list[BatchResult]]] = gather_object([(failure, mine)])
+    gathered: list[tuple[str | None, list[tuple[int, BatchResult]]]] = gather_object([(failure, mine)])
     if failures := [text for text, _ in gathered if text]:
         raise CheckpointError(failures[0])
-    ordered = sorted((result for _, results in gathered for result in results), key=lambda result: result[0])
-    features = np.concatenate([result[1] for result in ordered])
+    ordered = [result for _, result in sorted((pair for _, pairs in gathered for pair in pairs), key=lambda pair: pair[0])]
+    features = np.concatenate([result.features for result in ordered])
     if bad := int((~np.isfinite(features)).any(axis=1).sum()):
         raise CheckpointError(
             f"{checkpoint.name} gives NaN or infinite features for {bad} of {len(features)} images. "
             "Its weights may be damaged or overflow in float32."
         )
-    probabilities = np.concatenate([result[2] for result in ordered]) if checkpoint.has_source_head else None
-    norms = None
-    if all(result[3] is not None for result in ordered):
-        norms = np.array([result[3] for result in ordered], dtype=np.float64)
+    probabilities = norms = None
+    if checkpoint.has_source_head:
+        probabilities = np.concatenate([result.probabilities for result in ordered if result.probabilities is not None])
+    if all(result.norms is not None for result in ordered):
+        norms = np.array([result.norms for result in ordered], dtype=np.float64)
     facts = {**checkpoint.facts, "micro_batch": size, "device": str(state.device.type), "torch": torch.__version__}
+    facts["no_gradient"] = None if norms is None else _why_no_gradient(ordered, norms)
     return Arrays(features, probabilities, norms, facts, dict(checkpoint.flags))
 
 
-def _with_less_memory(checkpoint: Checkpoint, target: Target, batch: slice, size: int, device: torch.device) -> tuple:
+def _why_no_gradient(results: Sequence[BatchResult], norms: np.ndarray) -> str | None:
+    """Why there is no feature update ratio, as far as the batches tell; None where the first layer has a gradient."""
+    if norms[:, 0].any():
+        return None
+    if not any(result.n_triplets for result in results):
+        return "no gradient batch holds two images of one class and one of another. Take a larger sample."
+    if not any(result.loss for result in results):
+        return (
+            f"the network already keeps the classes apart by more than the margin of {MARGIN} in every gradient batch, so the "
+            "loss has no gradient. The target is too easy to tell candidates apart this way; compare them by another metric."
+        )
+    return "the loss gradient vanishes before it reaches the first layer: an untrained or collapsed network."
+
+
+def _with_less_memory(
+    checkpoint: Checkpoint, target: Target, batch: slice, size: int, device: torch.device
+) -> tuple[BatchResult, int]:
     """A batch's arrays and the micro-batch that fitted, halved as often as memory runs out."""
     while True:
         try:
-            return (*_extract_batch(checkpoint, target, batch, size, device), size)
+            return _extract_batch(checkpoint, target, batch, size, device), size
         except Exception as error:
             if not should_reduce_batch_size(error):
                 raise
@@ -139,14 +165,10 @@ def _with_less_memory(checkpoint: Checkpoint, target: Target, batch: slice, size
                     f"{checkpoint.name} runs out of memory with a single image. Choose a smaller network, or a larger device."
                 ) from error
         size = max(size // 2, 1)
-        gc.collect()
-        if torch.accelerator.is_available():
-            torch.accelerator.empty_cache()
+        clear_device_cache(garbage_collection=True)
 
 
-def _extract_batch(
-    checkpoint: Checkpoint, target: Target, batch: slice, size: int, device: torch.device
-) -> tuple[np.ndarray, np.ndarray | None, tuple[float, float] | None]:
+def _extract_batch(checkpoint: Checkpoint, target: Target, batch: slice, size: int, device: torch.device) -> BatchResult:
     parts = [range(start, min(start + size, batch.stop)) for start in range(batch.start, batch.stop, size)]
     kept: list[torch.Tensor] = []
     kept_bytes = 0
@@ -161,12 +183,13 @@ def _extract_batch(
             if logits is not None:
                 probabilities.append(torch.softmax(logits.cpu().double(), dim=1).float().numpy())
     values = torch.cat(features)
-    norms = None
+    norms, n_triplets, loss = None, 0, 0.0
     if target.task == "single_label" and len(checkpoint.layers) == 2:
         labels = torch.from_numpy(target.labels[batch])
-        _, gradient, _ = triplet_loss(values, labels)
+        loss, gradient, n_triplets = triplet_loss(values, labels)
         norms = _gradient_norms(checkpoint, target, parts, kept, gradient, device)
-    return values.cpu().numpy(), np.concatenate(probabilities) if probabilities else None, norms
+    joined = np.concatenate(probabilities) if probabilities else None
+    return BatchResult(values.cpu().numpy(), joined, norms, n_triplets, loss)
 
 
 def _gradient_norms(

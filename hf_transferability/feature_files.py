@@ -1,6 +1,8 @@
 """Rank arrays that the user already has, one file per candidate, so that images need not leave the building."""
 
 import hashlib
+import io
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 arrays = dict(file)
         elif path.suffix == ".safetensors":
             arrays = load_safetensors(path.read_bytes())
@@ -40,11 +42,11 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
             raise UsageError(f"`file` must end in .npz or .safetensors; got {path}. Save the arrays with numpy.savez.")
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}. Check the path.") from None
-    except (ValueError, OSError, SafetensorError) as error:
-        if isinstance(error, UsageError):
-            raise
+    except UsageError:
+        raise
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile, SafetensorError) as error:  # KeyError: a type numpy lacks
         raise UsageError(
-            f"{path} cannot be read: {error}. Save plain arrays, without objects: they would need a pickle."
+            f"{path} cannot be read: {error}. Save whole arrays of plain numbers, no bfloat16, no objects (a pickle)."
         ) from error
     if unknown := [name for name in arrays if name not in INPUTS]:
         raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")
@@ -147,6 +149,6 @@ def _allowed(name: str, contents: Sequence[dict[str, np.ndarray]]) -> bool:
 
 
 def _arrays(content: dict[str, np.ndarray]) -> Arrays:
-    features: Any = content.get("features")
-    facts: dict[str, Any] = {"n_features": int(features.shape[1]) if features is not None and features.ndim == 2 else None, "layers": []}
+    features = content.get("features", np.empty(0))
+    facts: dict[str, Any] = {"n_features": int(features.shape[1]) if features.ndim == 2 else None, "layers": []}
     return Arrays(features, content.get("source_probabilities"), content.get("gradient_norms"), facts, {})

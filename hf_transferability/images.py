@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hf_transferability.errors import UsageError
 
@@ -18,10 +18,17 @@ _SIXTEEN_BIT = (0.0, 65535.0)
 
 @dataclass(frozen=True)
 class ImageReport:
-    """What decoding a sample showed: PIL mode -> number of images, and position -> reason for those that are corrupt."""
+    """What decoding a sample showed.
+
+    Attributes:
+        modes: PIL mode -> number of images.
+        corrupt: position -> reason.
+        brightest: the highest pixel that integer images of more than 8 bits reached, of 255; None without such images.
+    """
 
     modes: dict[str, int]
     corrupt: dict[int, str]
+    brightest: int | None = None
 
 
 class Images(Sequence[np.ndarray]):
@@ -43,7 +50,8 @@ class Images(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(self.encoded)
 
-    def __getitem__(self, index):  # type: ignore[override]
+    def __getitem__(self, index):
+        index = range(len(self))[index]
         if index not in self._decoded:
             pixels = decode(self.encoded[index], self.window)[0]
             if pixels.nbytes > self._free:
@@ -69,6 +77,7 @@ class Images(Sequence[np.ndarray]):
         """
         modes: Counter[str] = Counter()
         corrupt: dict[int, str] = {}
+        brightest: int | None = None
 
         def attempt(index: int) -> tuple[np.ndarray, str] | Exception:
             try:
@@ -85,11 +94,13 @@ class Images(Sequence[np.ndarray]):
                 else:
                     pixels, mode = result
                     modes[mode] += 1
+                    if mode.startswith("I"):
+                        brightest = max(brightest or 0, int(pixels.max()))
                     if pixels.nbytes <= self._free and index not in self._decoded:
                         self._free -= pixels.nbytes
                         self._decoded[index] = pixels
                 progress(index + 1)
-        return ImageReport(dict(sorted(modes.items())), corrupt)
+        return ImageReport(dict(sorted(modes.items())), corrupt, brightest)
 
 
 def decode(encoded: bytes, window: Window | None = None) -> tuple[np.ndarray, str]:
@@ -99,23 +110,39 @@ def decode(encoded: bytes, window: Window | None = None) -> tuple[np.ndarray, st
         UsageError: values outside 16 bits without a window.
         Exception: whatever PIL raises on damaged files; files of over about 89 million pixels are refused, too.
     """
-    with Image.open(io.BytesIO(encoded)) as image:
+    if not encoded:
+        raise ValueError("the file is missing, empty or unreadable")
+    try:
+        opened = Image.open(io.BytesIO(encoded))
+    except UnidentifiedImageError:
+        raise ValueError("not an image file in a format that Pillow reads") from None
+    with opened as image:
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
             raise ValueError(f"{image.width} x {image.height} pixels are more than the limit of {Image.MAX_IMAGE_PIXELS}")
         image.load()
         mode = image.mode
-        return np.asarray(to_rgb(ImageOps.exif_transpose(image), window)), mode
+        return np.asarray(to_rgb(_upright(image), window)), mode
 
 
 def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
     """An 8-bit RGB copy of an image of any mode: 1, L, LA, P, RGB, RGBA, CMYK, I, I;16, F ...
 
     Raises:
-        UsageError: an integer image with values outside 0..65535 and no window, or a float image without finite values.
+        UsageError: an integer image with values outside 0..65535 and no window.
+        ValueError: a float image with values that are not finite.
     """
     if image.mode == "F" or image.mode.startswith("I"):
         return Image.fromarray(_eight_bit(np.asarray(image), image.mode, window)).convert("RGB")
+    if image.mode == "P":
+        image = image.convert("RGBA")  # PIL warns of the direct way where the palette holds transparency
     return image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # EXIF data that cannot be read turn nothing, and are no reason to refuse the pixels
+        return image
 
 
 def _eight_bit(values: np.ndarray, mode: str, window: Window | None) -> np.ndarray:
@@ -132,5 +159,5 @@ def _eight_bit(values: np.ndarray, mode: str, window: Window | None) -> np.ndarr
                 "Pass --window LOW,HIGH, the values that become black and white."
             )
         low, high = _SIXTEEN_BIT
-    scale = 255.0 / (high - low) if high > low else 0.0
-    return np.round((values.clip(low, high) - low) * scale).astype(np.uint8)
+    span = high - low or 1.0  # a constant image becomes black
+    return np.round((values.clip(low, high) - low) * 255.0 / span).astype(np.uint8)

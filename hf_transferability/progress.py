@@ -1,7 +1,8 @@
-"""What a long run says while it works: bars on a terminal, plain lines elsewhere, nothing by default from Python. All on stderr."""
+"""What a long run says while it works, on stderr: bars on a terminal, plain lines elsewhere; by default nothing from Python."""
 
+import os
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 
 class Silent:
@@ -30,7 +31,7 @@ class Lines(Silent):
     """One plain line per checkpoint and stage, for logs and pipes."""
 
     def __init__(self, stream: TextIO):
-        self._stream = stream
+        self._stream: TextIO | None = stream
         self._place = ""
         self._began = time.monotonic()
 
@@ -49,7 +50,12 @@ class Lines(Silent):
         self._place = ""
 
     def _say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        if self._stream is None:
+            return
+        try:
+            print(text, file=self._stream, flush=True)
+        except BrokenPipeError:  # nobody reads any more, which is no reason to stop the work
+            self._stream = None
 
 
 class Bars(Silent):
@@ -57,51 +63,68 @@ class Bars(Silent):
 
     def __init__(self, stream: TextIO):
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
-            console=Console(file=stream),
+            console=Console(file=stream, highlight=False, markup=False, emoji=False),
             transient=True,
         )
         self._progress.start()
-        self._pool: int | None = None
-        self._stage: int | None = None
+        self._pool: Any = None
+        self._stage: Any = None
+        self._total: int | None = None
         self._name = ""
+        self._number = self._size = 0
         self._began = time.monotonic()
 
     def note(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(text)
 
     def start(self, number: int, total: int, checkpoint: str) -> None:
         self._name, self._began = checkpoint, time.monotonic()
+        self._number, self._size = number - 1, total
+        self._end_stage()
         if self._pool is None:
-            self._pool = self._progress.add_task("checkpoints", total=total)  # type: ignore[assignment]
-        self._progress.update(self._pool, completed=number - 1)  # type: ignore[arg-type]
+            self._pool = self._progress.add_task("", total=total, count=f"0/{total}")
+        self._progress.update(self._pool, description=shorten(checkpoint))
 
     def stage(self, name: str, total: int | None = None) -> None:
-        if self._stage is not None:
-            self._progress.remove_task(self._stage)  # type: ignore[arg-type]
-        text = f"{self._name}: {name}" if self._name else name
-        self._stage = self._progress.add_task(text, total=total)  # type: ignore[assignment]
+        self._end_stage()
+        self._total = total
+        self._stage = self._progress.add_task(name, total=total, count=f"0/{total}" if total else "")
 
     def advance(self, done: int) -> None:
         if self._stage is not None:
-            self._progress.update(self._stage, completed=done)  # type: ignore[arg-type]
+            self._progress.update(self._stage, completed=done, count=f"{done}/{self._total}" if self._total else "")
 
     def finish(self, outcome: str) -> None:
         self.note(f"{self._name}: {outcome} ({time.monotonic() - self._began:.1f} s)")
-        if self._pool is not None:
-            self._progress.advance(self._pool)  # type: ignore[arg-type]
-        self._name = ""
+        self._end_stage()
+        self._number += 1
+        self._progress.update(
+            self._pool, description="checkpoints", completed=self._number, count=f"{self._number}/{self._size}"
+        )
 
     def close(self) -> None:
         self._progress.stop()
 
+    def _end_stage(self) -> None:
+        if self._stage is not None:
+            self._progress.remove_task(self._stage)
+        self._stage = None
+
+
+def shorten(name: str, width: int = 32) -> str:
+    """The end of a long id or path, which tells it from others."""
+    return name if len(name) <= width else f"…{name[1 - width :]}"
+
 
 def reporter(stream: TextIO) -> Silent:
-    """Bars where the stream is a terminal, lines elsewhere."""
+    """Bars where the stream is a terminal, lines elsewhere; silent in all but the first of several processes."""
+    if os.environ.get("RANK", "0") != "0":
+        return Silent()
     return Bars(stream) if stream.isatty() else Lines(stream)

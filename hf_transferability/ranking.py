@@ -253,12 +253,13 @@ def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Silent)
     known = cache.read_json(key)
     report = None
     if known is not None:
-        report = ImageReport(known["modes"], {int(index): reason for index, reason in known["corrupt"].items()})
+        corrupt = {int(index): text for index, text in known["corrupt"].items()}
+        report = ImageReport(known["modes"], corrupt, known.get("brightest"))
     else:
         progress.stage("decoding images", len(target))
     checked, report = check_images(target, skip_corrupt=skip_corrupt, report=report, progress=progress.advance)
     if known is None:
-        cache.write_json(key, {"modes": report.modes, "corrupt": report.corrupt})
+        cache.write_json(key, {"modes": report.modes, "corrupt": report.corrupt, "brightest": report.brightest})
     return checked
 
 
@@ -294,7 +295,8 @@ def _finish(row: Row, metrics: Sequence[str]) -> None:
     """Bring a row into its published form: score, error, list of flags, and columns in a fixed order."""
     reasons = row.pop("reasons", {})
     details = row.pop("flags", {})
-    row.pop("cached", None)
+    for internal in ("cached", "no_gradient"):
+        row.pop(internal, None)
     value = row.get(metrics[0])
     needed = COMPONENTS if metrics[0] == "transferability" else (metrics[0],)
     error = row.pop("error", None) or next((reasons[name] for name in needed if name in reasons), None)

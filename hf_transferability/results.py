@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import TransferabilityError, UsageError
 
 Row = dict[str, Any]
 FORMATS = ("table", "json", "csv")
@@ -46,16 +46,19 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def check_output(path: str | Path) -> Path:
-    """The path, if its ending is one that `save` knows and its folder exists.
+    """The path, if its ending is one that `save` knows and it can be written.
 
     Raises:
         UsageError: otherwise.
     """
     path = Path(path)
-    if path.suffix not in (".json", ".csv", ".parquet"):
+    if path.suffix.lower() not in (".json", ".csv", ".parquet"):
         raise UsageError(f"`output` must end in .json, .csv or .parquet; got {str(path)!r}. Choose one of these.")
-    if not path.absolute().parent.is_dir():
+    folder = path.absolute().parent
+    if not folder.is_dir():
         raise UsageError(f"`output` must lie in an existing folder; there is no {path.parent}. Make it first.")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        raise UsageError(f"`output` must be a file that can be written; got {str(path)!r}. Choose another.")
     return path
 
 
@@ -63,19 +66,23 @@ def save(document: Mapping[str, Any], path: str | Path) -> None:
     """Write a ranking to .json (all of it), .csv or .parquet (its rows), atomically.
 
     Raises:
-        UsageError: another ending.
+        UsageError: another ending, or not a place to write to.
+        TransferabilityError: the file cannot be written.
     """
     path = check_output(path)
+    ending = path.suffix.lower()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        if path.suffix == ".parquet":
+        if ending == ".parquet":
             import pandas as pd
 
             flat = [{key: _flat(value) for key, value in row.items()} for row in document["rows"]]
             pd.DataFrame(flat).to_parquet(part, index=False)
         else:
-            part.write_text((to_json(document) + "\n") if path.suffix == ".json" else to_csv(document["rows"]), "utf-8")
+            part.write_text((to_json(document) + "\n") if ending == ".json" else to_csv(document["rows"]), "utf-8")
         os.replace(part, path)
+    except OSError as error:
+        raise TransferabilityError(f"{path} cannot be written: {error.strerror}. Choose another place for it.") from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -1,6 +1,7 @@
 """Which images of a target are drawn, and in which order. All choices come from one seed."""
 
 from collections.abc import Iterable
+from numbers import Integral
 
 import numpy as np
 
@@ -14,7 +15,7 @@ def draw_sample(codes: np.ndarray, size: int | str | None, draw: str, seed: int)
     """Positions of the drawn images, in seeded random order whatever the draw.
 
     Args:
-        codes: [n_images] class codes (for multi-label targets any codes; only random draws are stratified by nothing).
+        codes: [n_images] class codes; only their number of distinct values and a stratified draw depend on them.
         size: number of images; None for 100 x classes; "all". More than there are means all.
         draw: "random" over images, or "stratified", which keeps each class's share (and at least one image of each).
         seed: of the draw and the order.
@@ -31,10 +32,11 @@ def draw_sample(codes: np.ndarray, size: int | str | None, draw: str, seed: int)
         return order
     if draw == "random":
         return order[:n]
+    in_order = codes[order]
     kept = np.zeros(len(codes), dtype=bool)
     for code, count in _shares(codes, n).items():
-        kept[order[codes[order] == code][:count]] = True
-    return order[kept[order]]
+        kept[np.flatnonzero(in_order == code)[:count]] = True
+    return order[kept]
 
 
 def sample_size(size: int | str | None, n_classes: int) -> int | None:
@@ -47,9 +49,9 @@ def sample_size(size: int | str | None, n_classes: int) -> int | None:
         return IMAGES_PER_CLASS * n_classes
     if size == "all":
         return None
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+    if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
         raise UsageError(f"`sample_size` must be a positive integer or 'all'; got {size!r}. Leave it out for 100 x classes.")
-    return size
+    return int(size)
 
 
 class Reservoir:

@@ -140,7 +140,8 @@ def _score(name: str, arrays: Arrays, target: Target, request: Request) -> Score
         try:
             result.values[name] = score(name, **inputs, variant=variant)
         except _UNDEFINED as error:
-            result.reasons[name] = f"{name} is undefined: {error}"
+            cause = arrays.facts.get("no_gradient") if "gradient_norms" in metric.inputs else None
+            result.reasons[name] = f"{name} is undefined: {cause or error}"
             return result
     result.flags |= flags
     with collect_flags():  # what holds for a half says nothing about the whole

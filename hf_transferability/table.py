@@ -1,62 +1,153 @@
 """A ranking as a table for people, with the reasons of failed candidates and the meaning of its flags below it."""
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
-from hf_transferability.metrics import FLAGS
+from hf_transferability.metrics import FLAGS, all_metrics
 
 if TYPE_CHECKING:
     from hf_transferability.ranking import Ranking
 
 _NOTHING = "-"
+_GAP = 2
+
+
+@dataclass
+class _Column:
+    title: str
+    cells: list[str]
+    right: bool = True
+
+    @property
+    def width(self) -> int:
+        """The least width at which no word of it is cut."""
+        return max(len(word) for cell in (self.title, *self.cells) for word in cell.split(" ") or [""])
+
+    @property
+    def full_width(self) -> int:
+        return max(len(cell) for cell in (self.title, *self.cells))
 
 
 def print_table(ranking: "Ranking", stream: TextIO) -> None:
-    """Print a ranking; as wide as it must be where the stream is not a terminal."""
-    console = Console(file=stream, width=None if stream.isatty() else 10_000, highlight=False)
+    """Print a ranking: as wide as it must be, but on a terminal folded into blocks of columns that fit it."""
+    terminal = stream.isatty()
+    console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
     rows = ranking.rows
-    extra = [name for name in rows[0] if name in _metric_columns(ranking)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("rank", justify="right")
-    table.add_column("checkpoint", overflow="fold")
-    table.add_column(f"score ({ranking.metric})", justify="right")
-    for title in ("feature quality", "update ratio", *extra, "features", "parameters"):
-        table.add_column(title, justify="right")
-    table.add_column("licence")
-    table.add_column("commit")
-    table.add_column("seconds", justify="right")
-    table.add_column("flags", overflow="fold")
-    for row in rows:
-        table.add_row(
-            _text(row["rank"]),
-            row["checkpoint"],
-            "failed" if row["error"] else _text(row["score"]),
-            _text(row["feature_quality"]),
-            _text(row["feature_update_ratio"]),
-            *(_text(row.get(name)) for name in extra),
-            _text(row["n_features"]),
-            _count(row["parameters"]),
-            str(row["licence"] or _NOTHING),
-            (row["revision"] or _NOTHING).removeprefix("sha256:")[:8],
-            _NOTHING if row["seconds"] is None else f"{row['seconds']:.1f}",
-            ", ".join(row["flags"]),
-        )
-    console.print(table)
+    console.print(f"ranked by {ranking.metric}, scenario {ranking.scenario}\n")
+    rank, name, *others = _columns(ranking)
+    for block in _blocks(rank, name, others, console.width) if terminal else [[rank, name, *others]]:
+        console.print(_table(block, console.width if terminal else None))
+        if terminal:
+            console.print()
+    for reason, names in _undefined(rows).items():
+        console.print(f"{reason}: {', '.join(names)}")
     for row in rows:
         if row["error"]:
-            console.print(f"\nfailed: {row['checkpoint']}: {row['error']}", markup=False, soft_wrap=True)
+            console.print(f"\nfailed: {row['checkpoint']}: {row['error']}")
     if flags := list(dict.fromkeys(flag for row in rows for flag in row["flags"])):
-        console.print("\nflags:", markup=False)
+        console.print("\nflags:")
         for flag in flags:
-            console.print(f"  {flag}: {FLAGS[flag]}", markup=False, soft_wrap=True)
+            console.print(f"  {flag}: {FLAGS.get(flag, 'see flag_details in the JSON output')}")
 
 
-def _metric_columns(ranking: "Ranking") -> set[str]:
-    from hf_transferability.metrics import all_metrics
+def _columns(ranking: "Ranking") -> list[_Column]:
+    rows = ranking.rows
+    shown = {ranking.metric, "feature_quality", "feature_update_ratio"}
+    extra = [name for name in rows[0] if name in all_metrics() and name not in shown]
+    flags = [", ".join(row["flags"]) for row in rows]
+    return [
+        _Column("rank", [_text(row["rank"]) for row in rows]),
+        _Column("checkpoint", [row["checkpoint"] for row in rows], right=False),
+        _Column("score", ["failed" if row["error"] else _text(row["score"]) for row in rows]),
+        *_uncertainty(rows),
+        _Column("feature quality", [_text(row["feature_quality"]) for row in rows]),
+        _Column("update ratio", [_text(row["feature_update_ratio"]) for row in rows]),
+        *(_Column(name, [_text(row.get(name)) for row in rows]) for name in extra),
+        *([_Column("flags", flags, right=False)] if any(flags) else []),
+        _Column("features", [_text(row["n_features"]) for row in rows]),
+        _Column("parameters", [_count(row["parameters"]) for row in rows]),
+        _Column("licence", [str(row["licence"] or _NOTHING) for row in rows], right=False),
+        _Column("commit", [(row["revision"] or _NOTHING).removeprefix("sha256:")[:8] for row in rows], right=False),
+        _Column("seconds", [_NOTHING if row["seconds"] is None else f"{row['seconds']:.1f}" for row in rows]),
+    ]
 
-    return set(all_metrics()) - {ranking.metric, "feature_quality", "feature_update_ratio"}
+
+def _uncertainty(rows: Sequence[dict[str, Any]]) -> list[_Column]:
+    """The scores' intervals, and the groups that cannot be told apart, where there are any."""
+    intervals = [row.get("interval") for row in rows]
+    groups = [row.get("tie_group") for row in rows]
+    columns = []
+    if any(intervals):
+        columns.append(_Column("90% interval", [f"{each[0]:.3g}..{each[1]:.3g}" if each else _NOTHING for each in intervals]))
+    if len(set(groups) - {None}) < len([group for group in groups if group is not None]):
+        columns.append(_Column("tie group", [_text(group) for group in groups]))
+    return columns
+
+
+def _blocks(rank: _Column, name: _Column, others: Sequence[_Column], width: int) -> list[list[_Column]]:
+    """The columns in as few blocks as fit the width, each with rank and checkpoint; long ids folded at their slashes."""
+    fitting = max(min(name.full_width, max(width // 3, 24)), len(name.title))
+    name = _Column(name.title, [fold_id(cell, fitting) for cell in name.cells], right=False)
+    start = rank.width + _GAP + fitting
+    blocks: list[list[_Column]] = []
+    used = width
+    for column in others:
+        if used + _GAP + column.width > width or not blocks:
+            blocks.append([rank, name])
+            used = start
+        blocks[-1].append(column)
+        used += _GAP + column.width
+    return blocks
+
+
+def _table(columns: Sequence[_Column], width: int | None) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    spare = width - sum(column.width + _GAP for column in columns) + _GAP if width else 0
+    for column in columns:
+        # A folded id comes with its line breaks; of the rest, flags can use the room that is left.
+        own = max(len(line) for cell in (column.title, *column.cells) for line in cell.split("\n"))
+        room = None
+        if width:
+            room = own if column.title == "checkpoint" else column.width
+            if column.title == "flags":
+                room = min(own, column.width + max(spare, 0))
+        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold", width=room)
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*cells)
+    return table
+
+
+def fold_id(name: str, width: int) -> str:
+    """An id or path in lines of at most `width`, broken at slashes and before @ if possible; a commit is cut to 8 digits."""
+    name = re.sub(r"@([0-9a-f]{8})[0-9a-f]{32}$", r"@\1", name)
+    return "\n".join(_fold(name, width, (r"[^/@]*/|@?[^/@]+|@", r"[^ _-]*[ _-]|[^ _-]+", ".")))
+
+
+def _fold(text: str, width: int, patterns: Sequence[str]) -> list[str]:
+    """Lines of the pieces that the first pattern finds; a piece that is too long is folded by the further ones."""
+    lines = [""]
+    for piece in re.findall(patterns[0], text):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        if len(piece) > width:
+            lines[-1:] = _fold(piece, width, patterns[1:])
+        else:
+            lines[-1] += piece
+    return lines
+
+
+def _undefined(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Why a further metric has no value -> the checkpoints."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        for reason in row.get("undefined", {}).values():
+            reasons.setdefault(reason, []).append(row["checkpoint"])
+    return reasons
 
 
 def _text(value: Any) -> str:

@@ -13,11 +13,12 @@ from datasets.download.download_config import DownloadConfig
 from datasets.utils.file_utils import xopen
 
 from hf_transferability import hub
-from hf_transferability.errors import TargetError, UsageError
+from hf_transferability.errors import TargetError, TransferabilityError, UsageError
 from hf_transferability.images import ImageReport, Images, Window
 from hf_transferability.sampling import Reservoir, draw_sample, sample_size
 
 SMALLEST_SAMPLE = 12  # below this no gradient batch of floor(n / 6) images can hold two of one class
+_DARK = 128  # 15-bit images and less: scans of 12 bits reach 16 of 255 when 65535 is white
 _LABEL_NAMES = ("label", "labels", "target", "class")
 
 
@@ -30,7 +31,7 @@ class Target:
         labels: class codes [n_samples], or 0/1 [n_samples, n_labels] for a multi-label target.
         class_names: one per code or label column, those that occur in the sample.
         task: "single_label" or "multi_label".
-        positions: each image's row in the split (in a stream: its place in the sample), to name a corrupt one.
+        positions: each image's row in the split, to name a corrupt one.
         key: sha256 of the encoded images and labels in order: two samples of one key give equal arrays.
         provenance: what was drawn from where, for the row of results.
         flags: flags that hold for every candidate on this target, with their details.
@@ -50,7 +51,7 @@ class Target:
 
 
 def load_target(
-    dataset: "str | Path | datasets.Dataset",
+    dataset: "str | Path | datasets.Dataset | datasets.DatasetDict | datasets.IterableDataset | datasets.IterableDatasetDict",
     *,
     config: str | None = None,
     split: str | None = None,
@@ -67,7 +68,7 @@ def load_target(
     """Draw a sample of a labelled image dataset. Images are read, not yet decoded: see `check_images`.
 
     Args:
-        dataset: a Hub id, a local folder (Hub layout, imagefolder or `save_to_disk`), or a loaded `datasets.Dataset`.
+        dataset: a Hub id, a local folder (Hub layout, imagefolder or `save_to_disk`), or a dataset loaded by `datasets`.
         config: the dataset's configuration, where it has several.
         split: any split expression of `datasets`; default "train", or the only split unless that is the test split.
         revision: branch, tag or commit of a Hub dataset; resolved to a commit first.
@@ -84,32 +85,40 @@ def load_target(
         UsageError: an unknown dataset, split or column; labels that are missing, continuous or of one class; too few images.
         TargetError: no network or no access.
     """
-    if isinstance(dataset, datasets.DatasetDict):
-        dataset = dataset[_choose_split(list(dataset), split)]
-    if isinstance(dataset, datasets.Dataset):
-        table, where = dataset, {"id": "(in memory)", "revision": None, "config": None, "split": str(dataset.split or "")}
-        streaming = False
-    else:
+    if window is not None and not window[0] < window[1]:
+        raise UsageError(f"`window` must be (low, high) with low below high; got {window!r}. Exchange or part them.")
+    if isinstance(dataset, str | Path):
         table, where = _open(str(dataset), config, split, revision, streaming, token)
+    else:
+        table, chosen_split = _loaded(dataset, split)
+        where = {"id": "(in memory)", "revision": None, "config": None, "split": chosen_split}
+    streaming = isinstance(table, datasets.IterableDataset)
     features = table.features
     if features is None:
-        raise UsageError(f"`streaming` must be off for {dataset}: the stream does not declare its columns. Load it whole.")
+        raise UsageError(f"`streaming` must be off for {where['id']}: the stream does not declare its columns. Load it whole.")
     image_column = _image_column(features, image_column)
     label_column = _label_column(features, label_column, image_column)
     reader = _LabelReader(label_column, features[label_column])
     if image_column not in _image_columns(features) or features[image_column].decode:
         table = table.cast_column(image_column, datasets.Image(decode=False))
-    table = table.select_columns([image_column, label_column])
+    table = table.select_columns([image_column, label_column]).with_format(None)
+    if reader.multi and draw == "stratified":
+        raise UsageError(f"`draw` must be random for a multi-label target; {label_column} holds lists. Leave it out.")
 
-    if streaming:
-        records, labels, positions, available = _draw_from_stream(table, image_column, reader, sample, draw, seed)
-    else:
-        raw = table.with_format(None)[label_column][:]
-        reader.refuse_missing(raw)
-        chosen = draw_sample(reader.group_codes(raw), sample, draw, seed)
-        records = table.select(chosen)[image_column][:] if len(chosen) else []
-        labels, positions, available = [raw[i] for i in chosen], chosen.tolist(), len(raw)
-    encoded = [_file_bytes(record, token) for record in records]
+    try:
+        if streaming:
+            records, labels, positions, available = _draw_from_stream(table, image_column, reader, sample, draw, seed)
+        else:
+            raw = table[label_column][:]
+            reader.refuse_missing(raw, range(len(raw)))
+            chosen = draw_sample(reader.group_codes(raw), sample, draw, seed)
+            records = table.select(chosen)[image_column][:] if len(chosen) else []
+            labels, positions, available = [raw[i] for i in chosen], chosen.tolist(), len(raw)
+        encoded = [_file_bytes(record, token) for record in records]
+    except TransferabilityError:
+        raise
+    except Exception as error:
+        raise _dataset_error(error, where["id"]) from error
     task, codes, class_names = reader.encode(labels)
     provenance = {
         **where,
@@ -150,6 +159,8 @@ def check_images(
         low, high = target.images.window or (None, None)
         scale = f"{low:g}..{high:g}" if low is not None else "their own range" if set(deep) == {"F"} else "0..65535"
         flags["windowed"] = f"{sum(deep.values())} images of mode {', '.join(deep)} by {scale}"
+        if report.brightest is not None and report.brightest < _DARK:
+            flags["windowed"] += f", which leaves them dark (at most {report.brightest} of 255): choose --window LOW,HIGH"
     if report.corrupt:
         flags["corrupt_skipped"] = f"{len(report.corrupt)} of {len(target)} images"
     kept = [i for i in range(len(target)) if i not in report.corrupt]
@@ -175,7 +186,8 @@ def _target(
         counts = np.bincount(codes, minlength=len(class_names))
         if len(class_names) < 2:
             raise UsageError(
-                f"the target must have at least 2 classes; got only {class_names}. Choose another label column, split or sample."
+                f"the target must have at least 2 classes; got only {class_names}. "
+                "Choose another label column, split or sample."
             )
         if counts.min() == 1:
             flags["single_image_class"] = ", ".join(class_names[i] for i in np.flatnonzero(counts == 1)[:5])
@@ -198,12 +210,10 @@ def _open(
     if folder.is_dir():
         if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
             saved = datasets.load_from_disk(str(folder))
-            if isinstance(saved, datasets.DatasetDict):
-                chosen = _choose_split(list(saved), split)
-                saved = saved[chosen]
-            else:
-                chosen = str(saved.split or "")
-            return saved, {"id": name, "revision": None, "config": None, "split": chosen}
+            if isinstance(saved, datasets.Dataset):
+                saved = datasets.DatasetDict({str(saved.split or "train"): saved})
+            table, chosen = _loaded(saved, split)
+            return table, {"id": name, "revision": None, "config": None, "split": chosen}
         path, commit = str(folder), None
     elif folder.is_absolute() or name.startswith((".", "~")):
         raise UsageError(f"`dataset` must be an existing folder or a Hub id; there is no folder {name}. Check the path.")
@@ -227,7 +237,39 @@ def _open(
     return table, {"id": name, "revision": commit, "config": builder.config.name, "split": chosen}
 
 
+def _loaded(dataset: Any, split: str | None) -> tuple[Any, str]:
+    """The chosen split of a loaded dataset, and its name."""
+    if not isinstance(dataset, datasets.Dataset | datasets.IterableDataset | dict):
+        raise UsageError(
+            f"`dataset` must be a Hub id, a folder or a dataset of `datasets`; got {type(dataset).__name__}. Convert it."
+        )
+    if not isinstance(dataset, dict):
+        if split is not None:
+            raise UsageError(
+                f"`split` must be left out for a single loaded dataset; got {split!r}. Pass the split's own dataset."
+            )
+        return dataset, str(dataset.split or "")
+    chosen = _choose_split([str(name) for name in dataset], split)
+    if chosen in dataset:
+        return dataset[chosen], chosen
+    try:
+        parts = datasets.ReadInstruction.from_spec(chosen).to_absolute({name: len(part) for name, part in dataset.items()})
+    except (ValueError, AssertionError, TypeError) as error:
+        raise UsageError(
+            f"`split` must be a split or an expression such as train[:50%] of {', '.join(dataset)}; got {chosen!r} ({error}). "
+            "Correct it."
+        ) from error
+    pieces = []
+    for part in parts:
+        rows = range(len(dataset[part.splitname]))[part.from_ : part.to]
+        pieces.append(dataset[part.splitname].select(rows))
+    return datasets.concatenate_datasets(pieces), chosen
+
+
 def _dataset_error(error: Exception, name: str) -> Exception:
+    damaged = isinstance(error, datasets.exceptions.DatasetGenerationError) or type(error).__module__.startswith("pyarrow")
+    if isinstance(error, datasets.exceptions.DatasetGenerationError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # the outer text says nothing
     text = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     if hub.is_connection_error(error):
         return TargetError(hub.explain(error, "dataset", name))
@@ -236,7 +278,7 @@ def _dataset_error(error: Exception, name: str) -> Exception:
             f"dataset {name} needs a loading script, which `datasets` no longer runs. "
             "Choose a copy in parquet or imagefolder layout."
         )
-    if isinstance(error, ValueError | FileNotFoundError):
+    if isinstance(error, ValueError | FileNotFoundError) and not damaged:
         # datasets' own texts name the configurations and files that exist.
         return UsageError(f"dataset {name}: {' '.join(str(error).split()).rstrip('.')}. Check --config, --split and the files.")
     return TargetError(f"dataset {name} cannot be loaded: {type(error).__name__}: {text}. Check that its files are whole.")
@@ -275,6 +317,14 @@ def _image_column(features: datasets.Features, asked: str | None) -> str:
     if asked is not None:
         if asked not in features:
             raise UsageError(f"`image_column` must be one of {', '.join(features)}; got {asked!r}. Choose one of these.")
+        feature = features[asked]
+        kind = getattr(feature, "dtype", type(feature).__name__)
+        stored = isinstance(feature, dict) and set(feature) == {"bytes", "path"}
+        if not (asked in found or stored or re.fullmatch(r"(large_)?(string|binary)", kind)):
+            raise UsageError(
+                f"`image_column` must hold one image, or the path of one, in each row; {asked} holds {kind}. "
+                "Choose another column."
+            )
         return asked
     if len(found) != 1:
         what = f"several image columns ({', '.join(found)})" if found else f"no image column among {', '.join(features)}"
@@ -294,8 +344,8 @@ def _label_column(features: datasets.Features, asked: str | None, image_column: 
             return candidates[0]
     others = [name for name in features if name != image_column]
     raise UsageError(
-        f"`label_column` must be named: none of the columns {', '.join(others) or '(none)'} is the only one of type ClassLabel. "
-        "Pass --label-column."
+        f"`label_column` must be named: none of the columns {', '.join(others) or '(none)'} is the only one of type "
+        "ClassLabel. Pass --label-column."
     )
 
 
@@ -311,28 +361,38 @@ class _LabelReader:
         self.item = _item(feature)
         self.multi = self.item is not feature
         self.names = list(self.item.names) if isinstance(self.item, datasets.ClassLabel) else None
-        kind = getattr(self.item, "dtype", type(self.item).__name__)
-        if self.names is None and not re.match(r"u?int|bool|string|large_string", kind):
+        kind = "lists of " * self.multi + getattr(self.item, "dtype", type(self.item).__name__)
+        if self.names is None and not re.match(r"(lists of )?(u?int|bool|string|large_string)", kind):
             raise UsageError(
                 f"`label_column` must hold classes (ClassLabel, integers, strings or booleans); {column} holds {kind}. "
                 "Choose another column; continuous targets cannot be ranked."
             )
 
-    def refuse_missing(self, values: Sequence) -> None:
-        """Raise for images without a label: None, or the -1 that Hub datasets use for hidden labels."""
-        missing = [i for i, value in enumerate(values) if value is None or (self.names and value == -1)]
+    def refuse_missing(self, values: Sequence, rows: Sequence[int]) -> None:
+        """Raise for images without a label: None, or the -1 that Hub datasets use for hidden labels; and for unknown codes."""
+        missing, unknown = [], []
+        for i, value in zip(rows, values, strict=True):
+            for item in value if self.multi and value is not None else (value,):
+                if item is None or ((self.names or self.multi) and item == -1):
+                    missing.append(i)
+                elif self.names and not 0 <= item < len(self.names):
+                    unknown.append((i, item))
         if missing:
             raise UsageError(
-                f"`{self.column}` must have a label for every image; got none for {len(missing)} of {len(values)} "
-                f"(first: row {missing[0]}). Remove those rows or choose another split."
+                f"`{self.column}` must have a label for every image; got none (null or -1) for {len(set(missing))} of "
+                f"{len(values)} (first: row {missing[0]}). Remove those rows or choose another split."
+            )
+        if unknown:
+            raise UsageError(
+                f"`{self.column}` must hold codes of its {len(self.names or ())} class names; got {unknown[0][1]} in row "
+                f"{unknown[0][0]}. Correct the dataset's features."
             )
 
     def group_codes(self, values: Sequence) -> np.ndarray:
-        """Codes [n_samples] by which a draw may be stratified; a multi-label target has one group per label, repeated."""
+        """Codes [n_samples], as many distinct ones as there are classes; of a single-label target, the classes themselves."""
         if not self.multi:
             return np.unique(np.asarray(values), return_inverse=True)[1]
-        n_labels = self.encode(values)[1].shape[1]
-        return np.arange(len(values)) % max(n_labels, 1)
+        return np.arange(len(values)) % max(len(self._label_list(values)[0]), 1)
 
     def encode(self, values: Sequence) -> tuple[str, np.ndarray, list[str]]:
         """Task, codes and class names of these values."""
@@ -343,17 +403,24 @@ class _LabelReader:
         return "single_label", codes.astype(np.int64), names
 
     def _multi_hot(self, values: Sequence[Sequence]) -> tuple[np.ndarray, list[str]]:
-        lengths = {len(value) for value in values}
-        flat = {item for value in values for item in value}
-        if self.names is None and len(lengths) == 1 and flat <= {0, 1} and lengths != {1}:
-            matrix = np.asarray(values, dtype=np.int64)  # already one 0/1 entry per label
-            return matrix, [str(i) for i in range(matrix.shape[1])]
-        classes: list = list(range(len(self.names))) if self.names else sorted(flat)
+        classes, vectors = self._label_list(values)
+        if vectors:
+            return np.asarray(values, dtype=np.int64), [str(i) for i in classes]
         place = {value: i for i, value in enumerate(classes)}
         matrix = np.zeros((len(values), len(classes)), dtype=np.int64)
         for row, value in enumerate(values):
             matrix[row, [place[item] for item in value]] = 1
         return matrix, self.names or [str(value) for value in classes]
+
+    def _label_list(self, values: Sequence[Sequence]) -> tuple[list, bool]:
+        """The labels that may occur in a multi-label column, and whether its values already are one 0/1 entry per label."""
+        if self.names:
+            return list(range(len(self.names))), False
+        lengths = {len(value) for value in values}
+        flat = {item for value in values for item in value}
+        if len(lengths) == 1 and flat <= {0, 1} and lengths != {1}:
+            return list(range(lengths.pop())), True
+        return sorted(flat), False
 
 
 def _draw_from_stream(
@@ -365,14 +432,15 @@ def _draw_from_stream(
         raise UsageError("`sample_size` must be given with streaming when the labels do not declare their classes.")
     size = sample_size(sample, len(reader.names or ()))
     reservoir = Reservoir(int(size or 0), seed)
-    reservoir.extend((row[image_column], row[reader.column]) for row in table)
+    reservoir.extend((index, row[image_column], row[reader.column]) for index, row in enumerate(table))
     drawn = reservoir.shuffled()
-    labels = [label for _, label in drawn]
-    reader.refuse_missing(labels)
+    labels = [label for _, _, label in drawn]
+    reader.refuse_missing(labels, [row for row, _, _ in drawn])
     if sample is None and not reader.multi:
         # Declared classes may not occur; the sample is 100 x those that do, as without streaming.
         drawn = drawn[: sample_size(None, len(set(labels)))]
-    return [record for record, _ in drawn], [label for _, label in drawn], list(range(len(drawn))), reservoir.seen
+    positions, records, labels = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
+    return records, labels, positions, reservoir.seen
 
 
 def _file_bytes(record: dict[str, Any] | None, token: str | None) -> bytes:
@@ -382,8 +450,13 @@ def _file_bytes(record: dict[str, Any] | None, token: str | None) -> bytes:
     if record.get("bytes") is not None:
         return record["bytes"]
     try:
-        with xopen(record["path"], "rb", download_config=DownloadConfig(token=token)) as file:
-            return file.read()
-    except FileNotFoundError:
+        return hub.call(_read, record["path"], token)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        if hub.is_connection_error(error):
+            raise
         return b""
 
+
+def _read(path: str, token: str | None) -> bytes:
+    with xopen(path, "rb", download_config=DownloadConfig(token=token)) as file:
+        return file.read()

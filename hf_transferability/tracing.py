@@ -15,7 +15,7 @@ _QUERY_NAMES = ("query", "q_proj", "q", "to_q", "wq")
 
 @dataclass(frozen=True)
 class UsedWeight:
-    """A convolution's or linear layer's weight in the order of execution; `tokens`: applied to more than one vector an image."""
+    """A convolution's or linear layer's weight, in execution order; `tokens`: applied to more than one vector an image."""
 
     name: str
     convolution: bool
@@ -60,6 +60,7 @@ def trace(network: nn.Module, forward: Callable[[], object]) -> Trace:
             used[name] = UsedWeight(name, convolution, values.ndim > 2)
 
     def entering(module: nn.Module, inputs: tuple) -> None:
+        assert isinstance(module.weight, torch.Tensor)
         record(module.weight, inputs[0], isinstance(module, nn.Conv2d))
 
     def leaving(name: str) -> Callable:
@@ -91,14 +92,16 @@ def trace(network: nn.Module, forward: Callable[[], object]) -> Trace:
 def find_head(outputs: list[tuple[str, nn.Module, torch.Tensor]], logits: torch.Tensor) -> tuple[str, nn.Module] | None:
     """The module that makes the logits [batch, n_source_classes]: the last one whose output they are.
 
-    Where they are an average over several heads or places, the first linear layer or convolution with as many outputs.
+    Where they are an average over several heads, the first of those; over places, the last layer with as many outputs.
     """
     for name, module, output in reversed(outputs):
         if output.numel() == logits.numel() and torch.equal(output.reshape(logits.shape), logits):
             return name, module
     for name, module, output in outputs:
-        channels = output.shape[1] if isinstance(module, nn.Conv2d) else output.shape[-1]
-        if channels == logits.shape[-1] and (output.shape == logits.shape or isinstance(module, nn.Conv2d)):
+        if isinstance(module, nn.Linear) and output.shape == logits.shape:
+            return name, module
+    for name, module, output in reversed(outputs):
+        if output.shape[1 if isinstance(module, nn.Conv2d) else -1] == logits.shape[-1]:
             return name, module
     return None
 
@@ -113,8 +116,9 @@ def pooled(values: torch.Tensor, channels_first: bool) -> torch.Tensor:
 def gradient_layers(network: nn.Module, used: list[UsedWeight], head: str | None) -> tuple[list[GradientLayer], bool]:
     """The first and second layer of the feature update ratio, and whether the second is the attention extension.
 
-    The first two convolutions in execution order, depthwise ones included. With a single one (a plain vision transformer): that and
-    the query projection of the first linear layer's block, or the first third of a fused one. Fewer than two layers: what there is.
+    The first two convolutions in execution order, depthwise ones included. With a single one (a plain vision transformer):
+    that and the query projection of the first linear layer's block, or the first third of a fused one. Fewer than two layers:
+    what there is.
     """
     parameters = dict(network.named_parameters(remove_duplicate=False))
     body = [weight for weight in used if head is None or weight.name.rpartition(".")[0] != head]

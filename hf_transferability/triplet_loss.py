@@ -1,8 +1,9 @@
 """Triplet margin loss over all triplets of a batch, and its gradient, in O(b^2 log b) without a list of triplets.
 
-The loss is that of Juodelyte et al. 2024 (https://arxiv.org/abs/2412.20172): mean of max(0, d_ij - d_ik + margin) over the triplets
-where it is positive, i and j of one class, k of another, d the Euclidean distance of L2-normalised embeddings. For one anchor, how many
-negatives are active for a positive is its rank among the sorted negatives, and the sum of their distances a prefix sum.
+The loss is that of Juodelyte et al. 2024 (https://arxiv.org/abs/2412.20172): mean of max(0, d_ij - d_ik + margin) over the
+triplets where it is positive, i and j of one class, k of another, d the Euclidean distance of L2-normalised embeddings. For one
+anchor, how many negatives are active for a positive is its rank among the sorted negatives, and the sum of their distances a
+prefix sum.
 """
 
 import torch
@@ -12,9 +13,7 @@ _CHUNK_ENTRIES = 2**20  # distances held at once: 8 MB each, some ten such array
 _NO_DISTANCE = 1e-7  # closer than this is the same point up to rounding: the distance has no gradient there
 
 
-def triplet_loss(
-    embeddings: torch.Tensor, labels: torch.Tensor, margin: float = MARGIN
-) -> tuple[float, torch.Tensor, int]:
+def triplet_loss(embeddings: torch.Tensor, labels: torch.Tensor, margin: float = MARGIN) -> tuple[float, torch.Tensor, int]:
     """Loss, its gradient by the embeddings, and the number of triplets that exist.
 
     Args:

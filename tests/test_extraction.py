@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from accelerate import PartialState
 
 from hf_transferability import extraction
 from hf_transferability.checkpoints import Checkpoint, load, resolve
-from hf_transferability.errors import CheckpointError
+from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.extraction import extract, gradient_batches
 from hf_transferability.metrics import score
 from hf_transferability.targets import Target, check_images, load_target
@@ -154,14 +153,17 @@ def test_a_multi_label_target_has_no_gradient_norms(tiny):
     assert arrays.features.shape == (40, 32)
 
 
-def test_the_state_refuses_processes_that_do_not_see_each_other(monkeypatch):
+def test_processes_that_do_not_see_each_other_are_refused(monkeypatch):
+    class Alone:
+        num_processes = 1
+
+        def __init__(self, **options):
+            pass
+
     monkeypatch.setenv("WORLD_SIZE", "2")
-    PartialState._reset_state()
-    try:
-        with pytest.raises(Exception, match=r"processes|RANK|rank"):
-            extraction.process_state()
-    finally:
-        PartialState._reset_state()
+    monkeypatch.setattr(extraction, "PartialState", Alone)
+    with pytest.raises(TransferabilityError, match="2 processes were started, but Accelerate sees 1"):
+        extraction.process_state()
 
 
 def test_two_processes_give_what_one_gives(tiny, tmp_path):
@@ -171,7 +173,7 @@ def test_two_processes_give_what_one_gives(tiny, tmp_path):
     single = subprocess.run(
         [sys.executable, *command, "--cache-dir", str(tmp_path / "one")], capture_output=True, text=True, check=False
     )
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29533"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     double = subprocess.run(
         [*launcher, *command, "--cache-dir", str(tmp_path / "two")],
         capture_output=True,
@@ -190,3 +192,27 @@ def test_two_processes_give_what_one_gives(tiny, tmp_path):
     assert files[0].name == files[1].name
     for name in ("features", "source_probabilities", "gradient_norms"):
         np.testing.assert_allclose(second[name], first[name], rtol=1e-5, atol=1e-6)
+
+
+def test_a_missing_gradient_names_its_cause(tiny, make_checkpoint):
+    target = checked_target(tiny[0])
+    checkpoint = load(resolve(str(tiny[1])))
+    assert extract(checkpoint, target).facts["no_gradient"] is None
+
+    lonely = Target(target.images.subset(range(12)), np.arange(12), [], "single_label", [], "", {})
+    assert "two images of one class" in extract(checkpoint, lonely).facts["no_gradient"]
+
+    forward, n = checkpoint.forward, iter(range(10_000))
+    codes = torch.from_numpy(target.labels)
+
+    def perfect(pixels):
+        features, logits = forward(pixels)
+        positions = [next(n) % len(codes) for _ in pixels]
+        return features * 0 + torch.nn.functional.one_hot(codes[positions], 32).float(), logits
+
+    checkpoint.forward = perfect
+    assert "too easy" in extract(checkpoint, target, micro_batch=100).facts["no_gradient"]
+
+    checkpoint.forward = lambda pixels: (forward(pixels)[0].detach() + 0 * sum(w.weight.sum() for w in checkpoint.layers), None)
+    checkpoint.has_source_head = False
+    assert "vanishes" in extract(checkpoint, target, micro_batch=100).facts["no_gradient"]

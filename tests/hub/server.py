@@ -74,9 +74,7 @@ class LoopbackHub:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._server is not None and self._thread is not None
         self._server.shutdown()
         self._thread.join()
@@ -168,6 +166,9 @@ class LoopbackHub:
     def _answer(self, request: Incoming, token: str | None) -> Answer:
         """Find the route for a request and run it; an error becomes the answer that the clients know."""
         try:
+            if refusal := self.faults.refusal_for(request.path):
+                headers = {} if refusal.retry_after is None else {"Retry-After": refusal.retry_after}
+                raise HubError(refusal.status, None, "The hub was told to refuse this", headers)
             if token is not None and request.account is None:
                 raise HubError(401, None, "Invalid credentials in Authorization header")
             for route in self.routes:
@@ -264,10 +265,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         cut = self.server.hub.faults.cut_for(answer.repo_id, answer.file_path)
         allowed = length if cut is None else cut.limit(answer.start, length)
+        damaged = self.server.hub.faults.damages(answer.repo_id, answer.file_path)
         with answer.file.open("rb") as file:
             file.seek(answer.start)
             while record.sent < allowed:
                 chunk = file.read(min(CHUNK, allowed - record.sent))
+                if damaged and record.sent + len(chunk) == length:
+                    chunk = chunk[:-1] + bytes([chunk[-1] ^ 255])
                 self.wfile.write(chunk)
                 record.sent += len(chunk)
         if allowed < length:

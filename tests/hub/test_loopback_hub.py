@@ -96,6 +96,30 @@ def test_http(hub: LoopbackHub) -> None:
     assert get(hub, "/alice/plain/resolve/main/../../x")[1]["X-Error-Code"] == "EntryNotFound"
 
 
+def test_damage(hub: LoopbackHub) -> None:
+    """A damaged download has the right length and another last byte."""
+    hub.commit("model", "alice/damaged", {"a.bin": b"0123456789", "b.bin": b"0123456789"})
+    hub.faults.add_damage("alice/damaged", r"a\.bin")
+    bodies = [get(hub, f"/alice/damaged/resolve/main/{name}.bin")[2] for name in "ab"]
+    assert bodies == [b"012345678\xc6", b"0123456789"]
+    hub.faults.clear()
+    assert get(hub, "/alice/damaged/resolve/main/a.bin")[2] == b"0123456789"
+
+
+def test_refusals(hub: LoopbackHub) -> None:
+    """A planned refusal is answered as often as it was asked for, with its Retry-After, and cleared with the other faults."""
+    hub.commit("model", "alice/busy", {"a.txt": b"text"})
+    hub.faults.add_refusal("models/alice/busy", 429, retry_after="7", times=2)
+    answers = [get(hub, "/api/models/alice/busy") for _ in range(3)]
+    assert [(status, headers["Retry-After"]) for status, headers, _ in answers] == [(429, "7"), (429, "7"), (200, None)]
+    hub.faults.add_refusal("alice/busy", 503)
+    assert get(hub, "/api/models/alice/busy")[0] == 503
+    assert get(hub, "/alice/busy/resolve/main/a.txt")[0] == 503
+    hub.requests.clear()  # a 503 in the log is a fault of the hub to the tests that follow
+    hub.faults.clear()
+    assert get(hub, "/api/models/alice/busy")[0] == 200
+
+
 def test_storage(hub: LoopbackHub, tmp_path: Path) -> None:
     """Commits add, replace and delete; wrong calls are refused."""
     (tmp_path / "sub").mkdir()

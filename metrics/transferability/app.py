@@ -1,0 +1,88 @@
+"""A page that scores a file of features. `score_file` does it; Gradio only shows the result."""
+
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from hf_transferability import all_metrics
+from hf_transferability.evaluate_module import Transferability
+from hf_transferability.feature_files import read_arrays
+
+LARGEST = 512 * 2**20  # bytes of arrays, unpacked
+INTRODUCTION = """\
+# Transferability
+
+How well would a pretrained checkpoint do on your labelled images after fine-tuning? Upload what it makes of them: a `.npz` or
+`.safetensors` file with the arrays `features` [n_samples, n_features] and `labels` [n_samples], and, for the metrics that need
+them, `source_probabilities` [n_samples, n_source_classes] and `gradient_norms` [n_batches, 2]. Scores tell candidates apart
+on one sample of images: upload one file per checkpoint. Do not upload what must not leave your organisation:
+`pip install hf-transferability` computes the same on your own machine.
+"""
+
+
+def score_file(path: str | Path | None, metric: str = "default") -> tuple[list[list[Any]], str]:
+    """Rows of name and score, and remarks on how far to trust them.
+
+    Raises:
+        ValueError, TypeError: no file, one that cannot be read, or arrays for which the metric is undefined.
+    """
+    if path is None:
+        raise ValueError("choose a file first.")
+    _check_size(Path(path))
+    arrays = read_arrays(path)
+    inputs = {
+        "predictions": arrays.pop("features", None),
+        "references": arrays.pop("labels", None),
+        **arrays,
+    }
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        scores = Transferability(metric).compute(**inputs)
+    remarks = dict.fromkeys(str(warning.message) for warning in caught)
+    return [[name, value] for name, value in scores.items()], "\n".join(f"- {remark}" for remark in remarks)
+
+
+def build_demo() -> Any:
+    """The page, not yet served."""
+    import gradio as gr
+
+    def show(path: str | None, metric: str) -> tuple[list[list[Any]], str]:
+        try:
+            return score_file(path, metric)
+        except (ValueError, TypeError) as error:
+            raise gr.Error(str(error), duration=None) from error
+
+    with gr.Blocks(title="Transferability") as demo:
+        gr.Markdown(INTRODUCTION)
+        with gr.Row():
+            file = gr.File(label="Features file", file_types=[".npz", ".safetensors"], type="filepath")
+            metric = gr.Dropdown(
+                [("all that the file allows", "default"), *((name, name) for name in all_metrics())],
+                value="default",
+                label="Metric",
+            )
+        button = gr.Button("Score", variant="primary")
+        scores = gr.Dataframe(headers=["metric", "score"], datatype=["str", "number"], interactive=False, label="Scores")
+        remarks = gr.Markdown()
+        button.click(show, [file, metric], [scores, remarks], api_name="score")
+    return demo
+
+
+def _check_size(path: Path) -> None:
+    """Refuse what would fill the memory; a small .npz can unpack to much more than its own size."""
+    size = path.stat().st_size
+    if path.suffix == ".npz":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{path.name} cannot be read: {error}. Save it with numpy.savez.") from error
+    if size > LARGEST:
+        raise ValueError(
+            f"the arrays must have at most {LARGEST // 2**20} MiB; got {size / 2**20:.0f}. Score them on your own machine."
+        )
+
+
+if __name__ == "__main__":
+    build_demo().launch(max_file_size=LARGEST)
