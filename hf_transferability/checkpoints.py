@@ -239,6 +239,10 @@ def _load(source: Source, folder: Path, headless: bool = False) -> Checkpoint:
 
     with torch.no_grad():
         features, again = checkpoint.forward(pixels)[0], checkpoint.forward(pixels)[0]
+    if not torch.isfinite(features).all():
+        raise CheckpointError(
+            f"{source.name} gives NaN or infinite features. Its weights may be damaged or overflow in float32."
+        )
     if not torch.equal(features, again):
         raise CheckpointError(
             f"{source.name} gives other features each time it sees the same image (random masking, for example), "

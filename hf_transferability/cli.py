@@ -5,15 +5,17 @@ Exit status: 0 all went well, 1 something failed (the rest is still ranked), 2 w
 
 import argparse
 import contextlib
+import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_transferability import __version__
 from hf_transferability.errors import TransferabilityError, UsageError
 
 if TYPE_CHECKING:
+    from hf_transferability.progress import Silent
     from hf_transferability.ranking import Ranking
 
 PROGRAM = "hf-transferability"
@@ -70,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_rank(commands)
+    _add_score(commands)
+    _add_metrics(commands)
+    _add_register(commands)
     _add_demo(commands)
     return parser
 
@@ -87,18 +92,7 @@ def _add_rank(commands: Any) -> None:
     rank.add_argument(
         "checkpoints", metavar="CHECKPOINT", nargs="+", help="Hub id (owner/name or owner/name@revision) or local folder"
     )
-    rank.add_argument(
-        "--metric", action="append", dest="metrics", metavar="NAME",
-        help="metric to compute, repeatable; rows are sorted by the first; 'all' for all (default: transferability)",
-    )  # fmt: skip
-    rank.add_argument(
-        "--scenario", choices=("auto", "source_dataset", "architecture"), default="auto",
-        help="do the candidates differ in their source dataset or in their architecture (default: auto, which looks)",
-    )  # fmt: skip
-    rank.add_argument(
-        "--variant", choices=("default", "published"), default="default",
-        help="baselines in their correct form, or as in the paper's tables",
-    )  # fmt: skip
+    _add_metric_options(rank, "transferability")
     target = rank.add_argument_group("target dataset")
     target.add_argument("--config", metavar="NAME", help="configuration of the dataset")
     target.add_argument("--split", metavar="NAME", help="split or split expression (default: train; never test unasked)")
@@ -123,11 +117,62 @@ def _add_rank(commands: Any) -> None:
         help="gradient batches: the paper's, with its small remainder, or of equal size",
     )  # fmt: skip
     work.add_argument("--micro-batch", metavar="K", type=_positive, help="images in memory at once (default: by measurement)")
-    work.add_argument("--cache-dir", metavar="DIR", help="where arrays are kept (default: the Hub's assets cache)")
-    work.add_argument("--no-cache", action="store_true", help="compute everything again")
-    work.add_argument("--no-intervals", action="store_true", help="no 90%% intervals and tie groups, which cost some seconds")
-    work.add_argument("--floor", action="store_true", help="also each metric's value with shuffled labels")
+    work.add_argument("--no-cache", action="store_true", help="extract everything again")
     _add_output(rank)
+
+
+def _add_score(commands: Any) -> None:
+    score = commands.add_parser(
+        "score",
+        help="rank arrays that you have extracted yourself",
+        description="Rank candidates by arrays in files, one file each, all of one sample of images in one order. Arrays: "
+        "features [images, features], labels [images], source_probabilities [images, source classes], gradient_norms [batches, 2].",
+        allow_abbrev=False,
+    )
+    score.set_defaults(run=_score)
+    score.add_argument("files", metavar="FILE", nargs="+", help=".npz or .safetensors")
+    _add_metric_options(score, "all that the arrays allow")
+    score.add_argument("--seed", type=_seed, default=0, help="of half-samples and shuffled labels (default: 0)")
+    _add_output(score)
+
+
+def _add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument(
+        "--metric", action="append", dest="metrics", metavar="NAME",
+        help=f"metric to compute, repeatable; rows are sorted by the first; 'all' for all (default: {default})",
+    )  # fmt: skip
+    command.add_argument(
+        "--scenario", choices=("auto", "source_dataset", "architecture"), default="auto",
+        help="do the candidates differ in their source dataset or in their architecture (default: auto, which looks)",
+    )  # fmt: skip
+    command.add_argument(
+        "--variant", choices=("default", "published"), default="default",
+        help="baselines in their correct form, or as in the paper's tables",
+    )  # fmt: skip
+    command.add_argument(
+        "--no-intervals", action="store_true", help="no 90%% intervals and tie groups, which cost some seconds"
+    )
+    command.add_argument("--floor", action="store_true", help="also each metric's value with shuffled labels")
+    command.add_argument(
+        "--cache-dir", metavar="DIR", help="where arrays and scores are kept (default: the Hub's assets cache)"
+    )
+
+
+def _add_metrics(commands: Any) -> None:
+    metrics = commands.add_parser("metrics", help="list the metrics", description="List the metrics.", allow_abbrev=False)
+    metrics.set_defaults(run=_metrics)
+    metrics.add_argument("--format", choices=("table", "json", "markdown"), default="table", help="default: table")
+
+
+def _add_register(commands: Any) -> None:
+    register = commands.add_parser(
+        "register",
+        help='let evaluate.load("transferability") find the metric',
+        description='Write a script into your Hugging Face cache, so that evaluate.load("transferability") finds the metric by '
+        "its bare name, with and without a network. Safe to repeat.",
+        allow_abbrev=False,
+    )
+    register.set_defaults(run=_register)
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
@@ -152,13 +197,10 @@ def _add_demo(commands: Any) -> None:
 
 def _rank(options: argparse.Namespace) -> int:
     from hf_transferability import results
-    from hf_transferability.progress import reporter
 
     if options.output:
         results.check_output(options.output)
-    progress = reporter(sys.stderr)
-    progress.stage("starting")
-    try:
+    with _reported() as progress:
         from hf_transferability.ranking import rank
 
         ranking = rank(
@@ -188,9 +230,64 @@ def _rank(options: argparse.Namespace) -> int:
             use_cache=not options.no_cache,
             progress=progress,
         )
-    finally:
-        progress.close()
     return _print_ranking(ranking, options)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from hf_transferability import results
+
+    if options.output:
+        results.check_output(options.output)
+    from hf_transferability.feature_files import rank_features
+
+    ranking = rank_features(
+        options.files,
+        metrics=options.metrics or ("all",),
+        scenario=options.scenario,
+        variant=options.variant,
+        intervals=not options.no_intervals,
+        floor=options.floor,
+        seed=options.seed,
+        cache_dir=options.cache_dir,
+    )
+    for note in ranking.notes:
+        print(note, file=sys.stderr)
+    return _print_ranking(ranking, options)
+
+
+def _metrics(options: argparse.Namespace) -> int:
+    from hf_transferability import listing, table
+
+    if options.format == "json":
+        print(json.dumps(listing.metric_rows(), indent=2))
+    elif options.format == "markdown":
+        print(listing.to_markdown())
+    else:
+        table.print_rows(listing.COLUMNS, [listing.as_text(row) for row in listing.metric_rows()], sys.stdout)
+    return 0
+
+
+def _register(options: argparse.Namespace) -> int:
+    from hf_transferability.registration import register
+
+    print(register())
+    return 0
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator["Silent"]:
+    """What the work says, on stderr, until its end."""
+    from hf_transferability.progress import reporter
+
+    progress = reporter(sys.stderr)
+    with contextlib.ExitStack() as stack:
+        stack.callback(progress.close)
+        progress.stage("starting")
+        from hf_transferability import hub
+
+        hub.on_download = progress.download
+        stack.callback(setattr, hub, "on_download", None)
+        yield progress
 
 
 def _print_ranking(ranking: "Ranking", options: argparse.Namespace) -> int:
@@ -218,14 +315,11 @@ def _print_ranking(ranking: "Ranking", options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     from hf_transferability import results
-    from hf_transferability.progress import reporter
 
     if options.output:
         results.check_output(options.output)
-    progress = reporter(sys.stderr)
-    progress.stage("starting")
     aucs: dict[str, float] = {}
-    try:
+    with _reported() as progress:
         from hf_transferability import demo
         from hf_transferability.ranking import rank
 
@@ -239,8 +333,6 @@ def _demo(options: argparse.Namespace) -> int:
             if options.verify:
                 progress.stage("fine-tuning every checkpoint")
                 aucs = demo.verify(made.target, made.checkpoints, options.seed, progress.note)
-    finally:
-        progress.close()
     status = _print_ranking(ranking, options)
     if aucs:
         _print_agreement(ranking, aucs, sys.stdout if options.format == "table" else sys.stderr)

@@ -141,18 +141,14 @@ def make_target(
         for split, (low, high) in edges.items():
             chosen = rng.permutation(np.concatenate([member[low:high] for member in members]))
             columns = {
-                "image": [
-                    {"bytes": _png(images[i, ..., 0]), "path": f"{split}-{k:04}.png"} for k, i in enumerate(chosen)
-                ],
+                "image": [{"bytes": _png(images[i, ..., 0]), "path": f"{split}-{k:04}.png"} for k, i in enumerate(chosen)],
                 "label": labels[chosen],
             }
             pq.write_table(pa.table(columns, schema=schema), partial / "data" / f"{split}-00000-of-00001.parquet")
         card = DatasetCardData(
             license="cc-by-4.0",
             task_categories=["image-classification"],
-            configs=[
-                {"config_name": "default", "data_files": [{"split": s, "path": f"data/{s}-*.parquet"} for s in edges]}
-            ],
+            configs=[{"config_name": "default", "data_files": [{"split": s, "path": f"data/{s}-*.parquet"} for s in edges]}],
         )
         text = "Five of scikit-learn's digits (UCI optical recognition of handwritten digits), seen by a noisy camera."
         (partial / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n# Demo target\n\n{text}\n", encoding="utf-8")
@@ -265,9 +261,7 @@ def agreement(scores: Mapping[str, float | None], aucs: Mapping[str, float], *, 
     ]
     tau = float(weightedtau(*zip(*pairs, strict=True)).statistic) if len(pairs) > 1 else math.nan
     if math.isnan(tau):
-        raise ValueError(
-            f"`scores` must order at least two checkpoints of `aucs`; got {len(pairs)}. Rank more of them."
-        )
+        raise ValueError(f"`scores` must order at least two checkpoints of `aucs`; got {len(pairs)}. Rank more of them.")
     return tau
 
 
@@ -401,9 +395,7 @@ SOURCES = {
     "digits": Source(_draw_source_digits, 5, "scikit-learn-digits", "cc-by-4.0", _OTHERS),
     "digits-shuffled": Source(_draw_shuffled, 5, "scikit-learn-digits", "cc-by-4.0", _OTHERS + ", labels shuffled"),
     "photo-cells": Source(_draw_patches, 12, "scikit-learn-photos", "cc-by-2.0", "which part of two photographs"),
-    "photo-rotations": Source(
-        _draw_rotations, 4, "scikit-learn-photos", "cc-by-2.0", "how a part of a photograph is turned"
-    ),
+    "photo-rotations": Source(_draw_rotations, 4, "scikit-learn-photos", "cc-by-2.0", "how a part of a photograph is turned"),
     "shapes": Source(_draw_shapes, len(_SHAPES), "demo-shapes", "cc0-1.0", "drawn shapes"),
     "textures": Source(_draw_textures, 8, "demo-textures", "cc0-1.0", "drawn gratings"),
     UNTRAINED: Source(None, 5, "none", "cc0-1.0", "no training, random weights"),

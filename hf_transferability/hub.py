@@ -30,6 +30,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import parse_ratelimit_headers
+from tqdm import tqdm
 
 T = TypeVar("T")
 _ATTEMPTS = 5
@@ -49,6 +50,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # The HTTP library under huggingface_hub changed its name between 1.x and 2.x.
 _HTTP_LIBRARIES = {"httpx", "httpx2", "requests", "urllib3", "aiohttp"}
+# Hears the file, the bytes so far and the bytes in all of every download; None leaves the client's own bars.
+on_download: Callable[[str, int, int | None], None] | None = None
 _last_unreachable: tuple[float, Exception] | None = None
 
 
@@ -189,14 +192,34 @@ def download(model: HubModel, files: Sequence[str], token: str | None = None) ->
         Exception: the client's error, for `explain`.
     """
     for name in files:
-        path = Path(call(hf_hub_download, model.repo_id, name, revision=model.commit, token=token))
+        options: dict[str, Any] = {"revision": model.commit, "token": token, "tqdm_class": _watched(name)}
+        path = Path(call(hf_hub_download, model.repo_id, name, **options))
         if not _is_whole(path):
             _throw_away(path)
-            path = Path(call(hf_hub_download, model.repo_id, name, revision=model.commit, token=token))
+            path = Path(call(hf_hub_download, model.repo_id, name, **options))
             if not _is_whole(path):
                 _throw_away(path)
                 raise DamagedFileError(f"{name} arrived damaged twice")
     return path.parent
+
+
+def _watched(name: str) -> type[tqdm] | None:
+    """A bar for the client that draws nothing and tells `on_download`."""
+    if on_download is None:
+        return None
+    tell = on_download
+
+    class Watched(tqdm):
+        def __init__(self, *args: Any, total: int | None = None, initial: int = 0, **options: Any):
+            super().__init__(total=total, initial=initial, disable=True)
+            self.done, self.whole = initial, total
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.done += int(n or 0)
+            tell(name, self.done, self.whole)
+            return None
+
+    return Watched
 
 
 def _is_whole(path: Path) -> bool:

@@ -135,7 +135,7 @@ def rank(
         UsageError: wrong arguments, or a dataset that does not fit them.
         TargetError: a dataset that cannot be read.
     """
-    names = _check_arguments(checkpoints, metrics, scenario, variant, batches)
+    names = _check_arguments(checkpoints, metrics, scenario, variant, batches, seed)
     progress = progress or Silent()
     state = extraction.process_state()
     if not state.is_main_process:
@@ -207,7 +207,7 @@ def _candidates(names: Sequence[str], work: Work, request: Request) -> tuple[lis
 
 
 def _check_arguments(
-    checkpoints: Sequence[str | Path], metrics: Sequence[str], scenario: str, variant: str, batches: str
+    checkpoints: Sequence[str | Path], metrics: Sequence[str], scenario: str, variant: str, batches: str, seed: int
 ) -> list[str]:
     if isinstance(checkpoints, str | Path) or isinstance(metrics, str):
         raise UsageError("`checkpoints` and `metrics` must be lists; got a single text. Put it in a list.")
@@ -220,6 +220,8 @@ def _check_arguments(
         raise UsageError(f"`variant` must be default or published; got {variant!r}. Choose one of these.")
     if batches not in extraction.BATCHES:
         raise UsageError(f"`batches` must be one of {', '.join(extraction.BATCHES)}; got {batches!r}. Choose one of these.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"`seed` must be 0 or a positive whole number; got {seed!r}.")
     for metric in metrics:
         if metric != "all":
             try:

@@ -44,6 +44,8 @@ def print_table(ranking: "Ranking", stream: TextIO) -> None:
         console.print(_table(block, console.width if terminal else None))
         if terminal:
             console.print()
+    if _tied(rows):
+        console.print("Candidates of one tie group cannot be told apart: fine-tune any of them, or take a larger sample.")
     for reason, names in _undefined(rows).items():
         console.print(f"{reason}: {', '.join(names)}")
     for row in rows:
@@ -55,10 +57,25 @@ def print_table(ranking: "Ranking", stream: TextIO) -> None:
             console.print(f"  {flag}: {FLAGS.get(flag, 'see flag_details in the JSON output')}")
 
 
+def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
+    """Print rows of text; a terminal that is too narrow gets one block of lines per row."""
+    terminal = stream.isatty()
+    console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
+    columns = [_Column(title, [row[i] for row in rows], right=False) for i, title in enumerate(titles)]
+    if sum(column.full_width + _GAP for column in columns) <= console.width:
+        console.print(_table(columns, None))
+        return
+    for row in rows:
+        console.print(row[0], style="bold")
+        for title, cell in zip(titles[1:], row[1:], strict=True):
+            console.print(f"  {title}: {cell}", soft_wrap=True)
+
+
 def _columns(ranking: "Ranking") -> list[_Column]:
     rows = ranking.rows
     shown = {ranking.metric, "feature_quality", "feature_update_ratio"}
     extra = [name for name in rows[0] if name in all_metrics() and name not in shown]
+    floors = list(dict.fromkeys(name for row in rows for name in row if name.endswith("_floor")))
     flags = [", ".join(row["flags"]) for row in rows]
     return [
         _Column("rank", [_text(row["rank"]) for row in rows]),
@@ -68,6 +85,7 @@ def _columns(ranking: "Ranking") -> list[_Column]:
         _Column("feature quality", [_text(row["feature_quality"]) for row in rows]),
         _Column("update ratio", [_text(row["feature_update_ratio"]) for row in rows]),
         *(_Column(name, [_text(row.get(name)) for row in rows]) for name in extra),
+        *(_Column(name.replace("_", " "), [_text(row.get(name)) for row in rows]) for name in floors),
         *([_Column("flags", flags, right=False)] if any(flags) else []),
         _Column("features", [_text(row["n_features"]) for row in rows]),
         _Column("parameters", [_count(row["parameters"]) for row in rows]),
@@ -84,9 +102,14 @@ def _uncertainty(rows: Sequence[dict[str, Any]]) -> list[_Column]:
     columns = []
     if any(intervals):
         columns.append(_Column("90% interval", [f"{each[0]:.3g}..{each[1]:.3g}" if each else _NOTHING for each in intervals]))
-    if len(set(groups) - {None}) < len([group for group in groups if group is not None]):
+    if _tied(rows):
         columns.append(_Column("tie group", [_text(group) for group in groups]))
     return columns
+
+
+def _tied(rows: Sequence[dict[str, Any]]) -> bool:
+    groups = [row["tie_group"] for row in rows if row.get("tie_group") is not None]
+    return len(set(groups)) < len(groups)
 
 
 def _blocks(rank: _Column, name: _Column, others: Sequence[_Column], width: int) -> list[list[_Column]]:

@@ -225,11 +225,15 @@ def _open(
             raise _named(error)(hub.explain(error, "dataset", name)) from error
     try:
         builder = hub.call(datasets.load_dataset_builder, path, name=config, revision=commit, token=token)
+        if commit is not None and builder.hash != commit:  # what `datasets` does when the Hub fails, whatever was asked for
+            raise ConnectionError(f"only commit {builder.hash} of it is cached")
         splits = list(builder.info.splits or {}) or list(builder.config.data_files or {})
         chosen = _choose_split([str(each) for each in splits], split)
-        table = hub.call(
-            datasets.load_dataset, path, name=config, split=chosen, revision=commit, streaming=streaming, token=token
-        )
+        if streaming:
+            table = builder.as_streaming_dataset(split=chosen)
+        else:
+            hub.call(builder.download_and_prepare)
+            table = builder.as_dataset(split=chosen)
     except UsageError:
         raise
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What the tests share: a throw-away Hugging Face home, tiny checkpoints and targets made on the spot, and the shared folder."""
+"""What the tests share: a throw-away Hugging Face home, tiny checkpoints and targets, and the shared folder."""
 
 import os
 import tempfile
@@ -12,8 +12,8 @@ for _name in ("HF_HUB_CACHE", "HF_ASSETS_CACHE", "HF_DATASETS_CACHE", "HF_TOKEN"
 os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
 os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 
-import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from builders import blobs, resnet_config  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -24,18 +24,6 @@ def shared() -> Path:
     if not (SHARED / "datasets").is_dir():
         pytest.skip("the folder ../shared with real datasets is not beside this checkout")
     return SHARED
-
-
-def blobs(n: int, n_classes: int, seed: int = 0, size: int = 24) -> tuple[list[np.ndarray], np.ndarray]:
-    """RGB images uint8 [size, size, 3] whose colour and stripes depend on the class, and their codes, not sorted by class."""
-    rng = np.random.default_rng(seed)
-    codes = rng.permutation(np.arange(n) % n_classes)
-    stripes = np.arange(size)[:, None, None]
-    images = []
-    for code in codes:
-        base = 90 + 30 * np.sin(stripes * (code + 1) / 3) + 20 * code * np.array([1, 0, -1])
-        images.append((base + rng.normal(0, 25, (size, size, 3))).clip(0, 255).astype(np.uint8))
-    return images, codes
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +46,6 @@ def make_target(tmp_path_factory):
         return folder
 
     return make
-
-
-def resnet_config(n_labels: int = 5, width: int = 8, **changes):
-    """The configuration of a ResNet of four small stages."""
-    from transformers import ResNetConfig
-
-    sizes = {"embedding_size": width, "hidden_sizes": [width, 2 * width, 3 * width, 4 * width], "depths": [1, 1, 1, 1]}
-    return ResNetConfig(**{**sizes, "layer_type": "basic", "num_labels": n_labels, **changes})
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from conftest import resnet_config
+from builders import resnet_config
 from safetensors.torch import load_file, save_file
 
 from hf_transferability.checkpoints import architecture_signature, load, resolve

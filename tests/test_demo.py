@@ -56,9 +56,7 @@ def test_checkpoints_load_whole_and_predict(made):
     image = Image.new("RGB", (40, 50), "red")
     assert [path.name for path in made[0].checkpoints] == list(demo.SOURCES)
     for path, source in zip(made[0].checkpoints, demo.SOURCES.values(), strict=True):
-        model, loading = AutoModelForImageClassification.from_pretrained(
-            path, use_safetensors=True, output_loading_info=True
-        )
+        model, loading = AutoModelForImageClassification.from_pretrained(path, use_safetensors=True, output_loading_info=True)
         assert not any(loading.values())
         pixels = AutoImageProcessor.from_pretrained(path)(image, return_tensors="pt")["pixel_values"]
         assert pixels.shape == (1, 3, demo.SIZE, demo.SIZE)
@@ -154,16 +152,14 @@ def test_a_failure_while_making_leaves_nothing_half_made(tmp_path, monkeypatch):
 
 def test_somebody_elses_folder_is_refused_and_kept(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(
-        ValueError, match="`folder` must be absent, empty or made by the demo; got .*Choose another one."
-    ):
+    with pytest.raises(ValueError, match=r"`folder` must be absent, empty or made by the demo; got .*Choose another one\."):
         demo.make_target(tmp_path, **TINY_TARGET)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_another_seed_or_size_is_refused(made):
     target = made[0].target
-    with pytest.raises(ValueError, match="`folder` must be made as .*'seed': 1.*Choose another one."):
+    with pytest.raises(ValueError, match=r"`folder` must be made as .*'seed': 1.*Choose another one\."):
         demo.make_target(target, 1, **TINY_TARGET)
     with pytest.raises(ValueError, match="`folder` must be made as"):
         demo.make_target(target, 0)
@@ -214,7 +210,7 @@ def test_agreement_with_and_without_the_untrained_checkpoint():
     aucs = {"pool/a": 0.8, "pool/b": 0.7, "pool/c": 0.9, "pool/untrained": 0.6}
     assert demo.agreement(scores, aucs, untrained=False) == pytest.approx(1)
     assert demo.agreement(scores, aucs) < 0
-    with pytest.raises(ValueError, match="got 1. Rank more of them."):
+    with pytest.raises(ValueError, match=r"got 1\. Rank more of them\."):
         demo.agreement({"pool/a": 0.9}, aucs)
-    with pytest.raises(ValueError, match="got 2. Rank more of them."):
+    with pytest.raises(ValueError, match=r"got 2\. Rank more of them\."):
         demo.agreement({"pool/a": 0.9, "pool/b": 0.9}, aucs)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import blobs, resnet_config
+from builders import blobs, resnet_config
 from PIL import Image
 
 from hf_transferability import ScoreWarning, all_metrics, rank, score

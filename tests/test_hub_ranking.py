@@ -12,12 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import resnet_config
+from builders import resnet_config
 from hub import LoopbackHub
 
 TOKENS = {"hf_reader_secret": {"alice/private", "alice/gated", "alice/gated-data"}, "hf_stranger_secret": set()}
 SERVANT = """
-import contextlib, io, json, os, sys, warnings
+import contextlib, io, json, os, sys, time, warnings
+sleep = time.sleep
+time.sleep = lambda seconds: sleep(seconds / 10)  # the clients wait often
 warnings.simplefilter("error", ResourceWarning)
 from hf_transferability.cli import main
 answers = sys.stdout
@@ -255,6 +257,19 @@ def test_a_busy_hub(shell, hub, faults):
     assert done.seconds < 20
 
 
+def test_an_outage_never_gives_an_older_dataset(shell, hub, faults, made):
+    """`datasets` itself would silently take the commit that it has cached."""
+    first = hub.commit("dataset", "alice/growing", made.target)
+    assert shell("alice/growing", "alice/one").status == 0
+    second = hub.commit("dataset", "alice/growing", made.other)
+    faults.add_refusal("/datasets/alice/growing/resolve/", 404)
+    done = shell("alice/growing", "alice/one")
+    assert (done.status, done.document) == (1, None)
+    assert f"only commit {first} of it is cached" in done.err
+    faults.clear()
+    assert shell("alice/growing", "alice/one").document["dataset"]["revision"] == second
+
+
 def test_without_network(hub, shell, place, made):
     """A port that nobody listens on; what is pinned and cached goes on, and the rest says what is cached."""
     assert shell("alice/data", "alice/one", f"alice/one@{hub.shas['old']}").status == 0
@@ -287,6 +302,11 @@ def test_offline_mode(hub, shell, place):
         done = offline("alice/data", "alice/one", "alice/two")
         assert done.status == 0
         assert done.document == online.document
+        moving = offline("alice/moving", "alice/one")  # of two cached commits the one that was loaded last
+        assert (moving.status, moving.document["dataset"]["revision"]) == (
+            0,
+            hub.store.get("dataset", "alice/moving").branches["main"],
+        )
         fresh = offline("alice/data", "alice/one", "alice/one@v1", "alice/none", "--no-cache", "--sample-size", "30")
         assert fresh.status == 1
         assert fresh.rows["alice/one"]["revision"] == hub.shas["new"]

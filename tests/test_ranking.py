@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import resnet_config
+from builders import resnet_config
 
 import hf_transferability
 from hf_transferability import UsageError, candidates, rank
@@ -197,6 +197,7 @@ def test_a_dead_network_is_a_row_that_names_the_cause(target, pool, cache, tmp_p
         ({"variant": "nonsense"}, "must be default or published"),
         ({"batches": "nonsense"}, "must be one of paper"),
         ({"sample_size": 0}, "positive integer"),
+        ({"seed": -1}, "0 or a positive"),
         ({"draw": "nonsense"}, "must be one of random"),
         ({"metrics": "logme"}, "must be lists"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
-from conftest import blobs
+from builders import blobs
 from datasets import ClassLabel, Dataset, DatasetDict, Features, LargeList, List, Value
 from PIL import Image
 
