@@ -126,7 +126,7 @@ def _add_score(commands: Any) -> None:
         "score",
         help="rank arrays that you have extracted yourself",
         description="Rank candidates by arrays in files, one file each, all of one sample of images in one order. Arrays: "
-        "features [images, features], labels [images], source_probabilities [images, source classes], gradient_norms [batches, 2].",
+        "features [images, features], labels [images], source_probabilities [images, classes], gradient_norms [batches, 2].",
         allow_abbrev=False,
     )
     score.set_defaults(run=_score)
@@ -328,7 +328,8 @@ def _demo(options: argparse.Namespace) -> int:
                 made = stack.enter_context(demo.run(options.keep, options.seed, progress.note))
             except ValueError as error:  # a folder with something else in it, or a negative seed
                 raise UsageError(str(error)) from error
-            progress.note(f"now what this would do: {made.command}")
+            if options.keep:
+                progress.note(f"now what this command would do: {made.command}")
             ranking = rank(made.target, made.checkpoints, seed=options.seed, progress=progress)
             if options.verify:
                 progress.stage("fine-tuning every checkpoint")
