@@ -20,7 +20,7 @@ from hf_transferability.metrics._validation import task_of
 from hf_transferability.ranking import Ranking, ranked
 from hf_transferability.results import Row
 from hf_transferability.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
-from hf_transferability.targets import Target
+from hf_transferability.targets import Target, class_flags
 
 _HALVES = 10
 
@@ -99,9 +99,12 @@ def rank_features(
             )
     scenario = "source_dataset" if scenario == "auto" else scenario
     task = task_of(labels)
-    codes = np.unique(labels, return_inverse=True)[1] if task == "single_label" else labels
+    codes, flags = labels, {}
+    if task == "single_label":
+        classes, codes = np.unique(labels, return_inverse=True)
+        flags = class_flags(codes, [str(name) for name in classes])
     key = hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()
-    target = Target([], codes, [], task, [], key, {"id": "(files)", "task": task, "images": len(codes)})  # type: ignore[arg-type]
+    target = Target([], codes, [], task, [], key, {"id": "(files)", "task": task, "images": len(codes)}, flags)  # type: ignore[arg-type]
     cache = Cache(cache_dir)
     request = Request(
         tuple(name for name in parts_of(chosen, task) if _allowed(name, contents)), variant, _HALVES * intervals, seed

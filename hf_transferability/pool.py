@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import rankdata
 
 from hf_transferability.metrics import collect_flags, describe, get_metric
 from hf_transferability.metrics.transferability import combine
@@ -62,6 +63,8 @@ def add_scores(
             n_halves = max((len(halves) for _, each in alive for halves in each.halves.values()), default=0)
             columns = [[_values(each, name, k) for _, each in alive] for k in range(n_halves)]
             halves = [pool_scores(name, column, scenario, variant) for column in columns]
+        if name == metrics[0]:
+            _flag_unstable_ranks([row for row, _ in alive], halves)
         for i, (row, each) in enumerate(alive):
             row[name] = pooled[i]
             if isinstance(raw := each.values.get(name), dict):
@@ -123,6 +126,17 @@ def _interval(name: str, value: float | None, halves: Sequence[float | None]) ->
     low, high = get_metric(name).range
     reach = _Z90 * float(np.std(np.array(halves, dtype=float), ddof=1))
     return [max(value - reach, min(low, value)), min(value + reach, max(high, value))]
+
+
+def _flag_unstable_ranks(rows: Sequence[Row], halves: Sequence[Sequence[float | None]]) -> None:
+    """Flag candidates whose rank moves over more than half of the pool between half-samples."""
+    complete = [half for half in halves if None not in half]
+    if len(rows) < 4 or not complete:
+        return
+    ranks = np.array([rankdata(-np.array(half, dtype=float)) for half in complete])
+    for row, low, high in zip(rows, ranks.min(axis=0), ranks.max(axis=0), strict=True):
+        if high - low > len(rows) / 2:
+            row["flags"].setdefault("unstable", f"rank {low:g} to {high:g} of {len(rows)} on half-samples")
 
 
 def _add_tie_groups(scored: Sequence[Row], metric: str) -> None:

@@ -150,9 +150,10 @@ def rank(
         target = _checked(target, cache, skip_corrupt, progress)
     chosen = _choose_metrics(metrics, target)
     where = target.provenance
+    kind = {"single_label": "classes", "multi_label": "labels an image"}.get(target.task)
     progress.note(
         f"target {where['id']}, split {where['split']}: {len(target)} of {where['images_available']} images, "
-        f"{len(target.class_names)} {'labels' if target.task == 'multi_label' else 'classes'}, seed {seed}"
+        f"{f'{len(target.class_names)} {kind}' if kind else 'a number to predict'}, seed {seed}"
     )
 
     work = Work(

@@ -120,7 +120,7 @@ def half_samples(labels: np.ndarray, n_halves: int, seed: int) -> list[np.ndarra
     that of the whole sample: n/2 of n leave a variance of (2/n - 1/n).
     """
     rng = np.random.default_rng(seed)
-    codes = labels if labels.ndim == 1 else np.zeros(len(labels), dtype=np.int64)
+    codes = labels if labels.ndim == 1 and labels.dtype.kind != "f" else np.zeros(len(labels), dtype=np.int64)
     members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
     halves = []
     for _ in range(n_halves):

@@ -15,11 +15,11 @@ from datasets.utils.file_utils import xopen
 from hf_transferability import hub
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError
 from hf_transferability.images import ImageReport, Images, Window
+from hf_transferability.labels import LabelReader, find_label_column
 from hf_transferability.sampling import Reservoir, draw_sample, sample_size
 
 SMALLEST_SAMPLE = 12  # below this no gradient batch of floor(n / 6) images can hold two of one class
 _DARK = 128  # 15-bit images and less: scans of 12 bits reach 16 of 255 when 65535 is white
-_LABEL_NAMES = ("label", "labels", "target", "class")
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,10 @@ class Target:
 
     Attributes:
         images: the sample's images, uint8 RGB on access.
-        labels: class codes [n_samples], or 0/1 [n_samples, n_labels] for a multi-label target.
+        labels: class codes [n_samples]; 0/1 [n_samples, n_labels] for a multi-label target; floats [n_samples] for a
+            regression target.
         class_names: one per code or label column, those that occur in the sample.
-        task: "single_label" or "multi_label".
+        task: "single_label", "multi_label" or "regression".
         positions: each image's row in the split, to name a corrupt one.
         key: sha256 of the encoded images and labels in order: two samples of one key give equal arrays.
         provenance: what was drawn from where, for the row of results.
@@ -74,7 +75,7 @@ def load_target(
         revision: branch, tag or commit of a Hub dataset; resolved to a commit first.
         image_column: default the only column of type Image.
         label_column: default the only ClassLabel column, else a column called label, labels, target or class.
-        sample: number of images, "all", or None for 100 x classes.
+        sample: number of images, "all", or None for 100 x classes (1,000 for a regression target).
         draw: "random" or "stratified".
         seed: of the draw and the order.
         streaming: sample a dataset larger than the disk by a seeded reservoir.
@@ -97,13 +98,14 @@ def load_target(
     if features is None:
         raise UsageError(f"`streaming` must be off for {where['id']}: the stream does not declare its columns. Load it whole.")
     image_column = _image_column(features, image_column)
-    label_column = _label_column(features, label_column, image_column)
-    reader = _LabelReader(label_column, features[label_column])
+    label_column = find_label_column(features, label_column, image_column)
+    reader = LabelReader(label_column, features[label_column])
     if image_column not in _image_columns(features) or features[image_column].decode:
         table = table.cast_column(image_column, datasets.Image(decode=False))
     table = table.select_columns([image_column, label_column]).with_format(None)
-    if reader.multi and draw == "stratified":
-        raise UsageError(f"`draw` must be random for a multi-label target; {label_column} holds lists. Leave it out.")
+    if draw == "stratified" and (reader.multi or reader.numbers):
+        kind = "a multi-label target; {} holds lists" if reader.multi else "a regression target; {} holds numbers"
+        raise UsageError(f"`draw` must be random for {kind.format(label_column)}. Leave it out.")
 
     try:
         if streaming:
@@ -181,26 +183,29 @@ def _target(
         raise UsageError(
             f"the target must have at least {SMALLEST_SAMPLE} images; got {len(images)}. Take a larger sample or split."
         )
-    flags = {}
-    if task == "single_label":
-        counts = np.bincount(codes, minlength=len(class_names))
-        if len(class_names) < 2:
-            raise UsageError(
-                f"the target must have at least 2 classes; got only {class_names}. "
-                "Choose another label column, split or sample."
-            )
-        if counts.min() == 1:
-            flags["single_image_class"] = ", ".join(class_names[i] for i in np.flatnonzero(counts == 1)[:5])
-        elif counts.min() < 10:
-            flags["few_images_per_class"] = f"{class_names[int(counts.argmin())]}: {counts.min()}"
+    if task == "single_label" and len(class_names) < 2:
+        raise UsageError(
+            f"the target must have at least 2 classes; got only {class_names}. Choose another label column, split or sample."
+        )
     digest = hashlib.sha256()
     for encoded in images.encoded:
         digest.update(hashlib.sha256(encoded).digest())
-    digest.update(np.ascontiguousarray(codes, dtype="<i8").tobytes())
+    digest.update(np.ascontiguousarray(codes, dtype="<f8" if task == "regression" else "<i8").tobytes())
     digest.update(repr((codes.shape, images.window)).encode())
     key = digest.hexdigest()
     provenance = {**provenance, "images": len(images), "classes": list(class_names), "fingerprint": key}
+    flags = class_flags(codes, class_names) if task == "single_label" else {}
     return Target(images, codes, class_names, task, positions, key, provenance, flags)
+
+
+def class_flags(codes: np.ndarray, class_names: Sequence[str]) -> dict[str, str]:
+    """Flags of classes with few images in a sample."""
+    counts = np.bincount(codes, minlength=len(class_names))
+    if counts.min() == 1:
+        return {"single_image_class": ", ".join(class_names[i] for i in np.flatnonzero(counts == 1)[:5])}
+    if counts.min() < 10:
+        return {"few_images_per_class": f"{class_names[int(counts.argmin())]}: {counts.min()}"}
+    return {}
 
 
 def _open(
@@ -336,99 +341,8 @@ def _image_column(features: datasets.Features, asked: str | None) -> str:
     return found[0]
 
 
-def _label_column(features: datasets.Features, asked: str | None, image_column: str) -> str:
-    if asked is not None:
-        if asked not in features:
-            raise UsageError(f"`label_column` must be one of {', '.join(features)}; got {asked!r}. Choose one of these.")
-        return asked
-    typed = [name for name, feature in features.items() if isinstance(_item(feature), datasets.ClassLabel)]
-    named = [name for name in _LABEL_NAMES if name in features]
-    for candidates in ([name for name in named if name in typed], typed, named):
-        if len(candidates) == 1:
-            return candidates[0]
-    others = [name for name in features if name != image_column]
-    raise UsageError(
-        f"`label_column` must be named: none of the columns {', '.join(others) or '(none)'} is the only one of type "
-        "ClassLabel. Pass --label-column."
-    )
-
-
-def _item(feature: Any) -> Any:
-    return feature.feature if isinstance(feature, datasets.List | datasets.LargeList) else feature
-
-
-class _LabelReader:
-    """Understands one label column: its type, missing values, and the codes of a list of its values."""
-
-    def __init__(self, column: str, feature: Any):
-        self.column = column
-        self.item = _item(feature)
-        self.multi = self.item is not feature
-        self.names = list(self.item.names) if isinstance(self.item, datasets.ClassLabel) else None
-        kind = "lists of " * self.multi + getattr(self.item, "dtype", type(self.item).__name__)
-        if self.names is None and not re.match(r"(lists of )?(u?int|bool|string|large_string)", kind):
-            raise UsageError(
-                f"`label_column` must hold classes (ClassLabel, integers, strings or booleans); {column} holds {kind}. "
-                "Choose another column; continuous targets cannot be ranked."
-            )
-
-    def refuse_missing(self, values: Sequence, rows: Sequence[int]) -> None:
-        """Raise for images without a label: None, or the -1 that Hub datasets use for hidden labels; and for unknown codes."""
-        missing, unknown = [], []
-        for i, value in zip(rows, values, strict=True):
-            for item in value if self.multi and value is not None else (value,):
-                if item is None or ((self.names or self.multi) and item == -1):
-                    missing.append(i)
-                elif self.names and not 0 <= item < len(self.names):
-                    unknown.append((i, item))
-        if missing:
-            raise UsageError(
-                f"`{self.column}` must have a label for every image; got none (null or -1) for {len(set(missing))} of "
-                f"{len(values)} (first: row {missing[0]}). Remove those rows or choose another split."
-            )
-        if unknown:
-            raise UsageError(
-                f"`{self.column}` must hold codes of its {len(self.names or ())} class names; got {unknown[0][1]} in row "
-                f"{unknown[0][0]}. Correct the dataset's features."
-            )
-
-    def group_codes(self, values: Sequence) -> np.ndarray:
-        """Codes [n_samples], as many distinct ones as there are classes; of a single-label target, the classes themselves."""
-        if not self.multi:
-            return np.unique(np.asarray(values), return_inverse=True)[1]
-        return np.arange(len(values)) % max(len(self._label_list(values)[0]), 1)
-
-    def encode(self, values: Sequence) -> tuple[str, np.ndarray, list[str]]:
-        """Task, codes and class names of these values."""
-        if self.multi:
-            return ("multi_label", *self._multi_hot(values))
-        present, codes = np.unique(np.asarray(values), return_inverse=True)
-        names = [self.names[int(i)] if self.names else str(i) for i in present]
-        return "single_label", codes.astype(np.int64), names
-
-    def _multi_hot(self, values: Sequence[Sequence]) -> tuple[np.ndarray, list[str]]:
-        classes, vectors = self._label_list(values)
-        if vectors:
-            return np.asarray(values, dtype=np.int64), [str(i) for i in classes]
-        place = {value: i for i, value in enumerate(classes)}
-        matrix = np.zeros((len(values), len(classes)), dtype=np.int64)
-        for row, value in enumerate(values):
-            matrix[row, [place[item] for item in value]] = 1
-        return matrix, self.names or [str(value) for value in classes]
-
-    def _label_list(self, values: Sequence[Sequence]) -> tuple[list, bool]:
-        """The labels that may occur in a multi-label column, and whether its values already are one 0/1 entry per label."""
-        if self.names:
-            return list(range(len(self.names))), False
-        lengths = {len(value) for value in values}
-        flat = {item for value in values for item in value}
-        if len(lengths) == 1 and flat <= {0, 1} and lengths != {1}:
-            return list(range(lengths.pop())), True
-        return sorted(flat), False
-
-
 def _draw_from_stream(
-    table: Any, image_column: str, reader: _LabelReader, sample: int | str | None, draw: str, seed: int
+    table: Any, image_column: str, reader: LabelReader, sample: int | str | None, draw: str, seed: int
 ) -> tuple[list, list, list[int], int]:
     if draw != "random" or sample == "all":
         raise UsageError("`streaming` must go with a random draw of a limited size: the whole is never in memory.")

@@ -71,3 +71,13 @@ def test_pool_scores_of_a_relative_metric_use_the_whole_pool():
     with collect_flags() as flags:
         assert pool.pool_scores("transferability", values[:1], "source_dataset") == [None]
     assert "pool_of_one" in flags
+
+
+def test_ranks_that_move_over_half_of_the_pool_are_flagged():
+    halves = [[4.0, 3.0, 2.0, 1.0], [1.0, 3.5, 2.0, 0.5]]  # the first falls from rank 1 to 3; with the next, to 4
+    for last, flagged in (([3.0, 4.0, 2.5, 1.0], False), ([0.1, 3.0, 2.0, 1.0], True)):
+        rows = [{"flags": {}, "intervals": {}, "halves": {}} for _ in range(4)]
+        columns = list(zip(*halves, last, strict=True))
+        scores = [Scores({"logme": float(i)}, {"logme": list(column)}) for i, column in enumerate(columns)]
+        pool.add_scores(rows, scores, ["logme"], "source_dataset")
+        assert ["unstable" in row["flags"] for row in rows] == [flagged, False, False, False]

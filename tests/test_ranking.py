@@ -292,3 +292,16 @@ def test_identical_checkpoints_cannot_be_told_apart(target, pool, cache, tmp_pat
     shutil.copytree(pool[0], twin)
     groups = {row["checkpoint"]: row["tie_group"] for row in rank(target, [*pool, twin], cache_dir=cache).rows}
     assert groups[pool[0]] == groups[str(twin)]
+
+
+def test_a_regression_target_is_ranked_by_logme(target, pool, cache):
+    import datasets
+
+    table = datasets.load_dataset(str(target), split="train")
+    ages = [20 + 10 * label + i / 50 for i, label in enumerate(table["label"])]
+    table = table.remove_columns("label").add_column("age", ages)
+    with pytest.raises(UsageError, match=r"transferability cannot score a regression target.*logme"):
+        rank(table, pool, label_column="age", cache_dir=cache)
+    result = rank(table, pool, metrics=["logme"], label_column="age", cache_dir=cache, floor=True)
+    assert all(row["score"] > row["logme_floor"] for row in result.rows)
+    assert all(row["interval"] for row in result.rows)

@@ -110,12 +110,25 @@ def test_multi_label_cannot_be_stratified():
     refused("`draw` must be random for a multi-label target", table([[0], [1]] * 12, List(AB)), draw="stratified")
 
 
-@pytest.mark.parametrize("feature", [Value("float32"), Value("float64"), List(Value("float32")), List(List(Value("int8")))])
-def test_continuous_labels_are_refused(feature):
-    value = 1 if isinstance(feature, Value) else [1.0] if feature == List(Value("float32")) else [[1]]
-    text = refused("`label_column` must hold classes", table([value] * 24, feature))
-    assert "label holds" in text
-    assert "continuous targets cannot be ranked" in text
+@pytest.mark.parametrize("feature", [List(Value("float32")), List(List(Value("int8")))])
+def test_labels_of_other_types_are_refused(feature):
+    value = [1.0] if feature == List(Value("float32")) else [[1]]
+    assert "label holds" in refused("`label_column` must hold classes", table([value] * 24, feature))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_numbers_to_predict_are_a_regression_target(kind):
+    ages = [20 + i / 7 for i in range(48)]
+    target = load_target(table(ages, Value(kind)))
+    assert target.task == "regression"
+    assert sorted(target.labels) == pytest.approx(ages)
+    assert check_images(target)[0].labels.tolist() == target.labels.tolist()
+    refused("`draw` must be random for a regression target", table(ages, Value(kind)), draw="stratified")
+    refused("must have a label for every image", table([float("nan"), *ages[1:]], Value(kind)))
+
+
+def test_classes_that_a_table_turned_into_floats_are_not_taken_for_numbers():
+    assert "Cast classes to integers" in refused("classes or numbers to predict", table([0.0, 1.0] * 24, Value("float64")))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ FLAGS: dict[str, str] = {
     "corrupt_skipped": "corrupt images were left out",
     "pickle_weights": "the weights come from a pickle file, read with weights_only",
     "not_converged": "an iteration stopped at its limit before it settled",
-    "unstable": "the score depends on its random seeds: differences between candidates may be chance",
+    "unstable": "the score moves much with random seeds, or the rank with the choice of images: it may be chance",
     "subsampled": "computed on a seeded subsample, because the cost grows faster than the number of images",
     "constant_label_column": "a label column is the same for every image and was left out",
 }
