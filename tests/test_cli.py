@@ -319,7 +319,15 @@ def test_ids_are_folded_where_a_reader_would():
 def test_interrupt(made):
     """Ctrl-C ends the run with a message and status 130, and what is finished is kept."""
     words = [*COMMAND, "rank", "target", "a", "b", "c", "--cache-dir", "interrupted", "--no-intervals"]
-    process = subprocess.Popen(words, cwd=made, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell's background job ignores interrupts and passes that on; the user's terminal does not.
+    process = subprocess.Popen(
+        words,
+        cwd=made,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     said = ""
     for line in process.stderr:
         said += line
@@ -418,13 +426,14 @@ def test_the_demo(run, made, monkeypatch):
 
     monkeypatch.setattr(demo, "run", small)
     monkeypatch.setattr(demo, "verify", lambda *args: {"a": 0.9, "b": 0.6, "c": 0.7})
-    done = run("demo", "--verify")
+    done = run("demo", "--verify", "--keep", "demo")
     assert done.status == 0
     assert "making nothing" in done.err
     assert "hf-transferability rank target a b c" in done.err
     assert re.search(r"0\.900  a\n  0\.700  c\n  0\.600  b\n", done.out)
     assert re.search(r"agreement .* with the untrained one .*: -?[01]\.\d\d\n", done.out)
     done = run("demo", "--verify", "--format", "json")
+    assert "hf-transferability rank" not in done.err  # the folders are gone by then
     assert len(json.loads(done.out)["rows"]) == 3
     assert "agreement" in done.err
 
