@@ -1,5 +1,6 @@
 """Arrays on disk: one safetensors file per (checkpoint, sample, way of extraction), written atomically, found by content."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ import numpy as np
 from huggingface_hub import cached_assets_path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+from hf_transferability.errors import UsageError
 
 _ARRAYS = ("features", "source_probabilities", "gradient_norms")
 _ABANDONED = 24 * 3600  # seconds after which nobody writes to a part any more
@@ -36,20 +39,40 @@ class Arrays:
     facts: dict[str, Any]
     flags: dict[str, str]
 
+    def digest(self) -> str:
+        """sha256 of the arrays' values."""
+        digest = hashlib.sha256()
+        for name in _ARRAYS:
+            if (array := getattr(self, name)) is not None:
+                digest.update(f"{name}{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
 
 class Cache:
     """A folder of arrays and small JSON entries, keyed by everything that determines them.
 
     Args:
         folder: default huggingface_hub's assets cache (moves with HF_HOME and HF_ASSETS_CACHE).
+
+    Attributes:
+        failure: why something could not be stored; None as long as all went well.
+
+    Raises:
+        UsageError: the folder cannot be made.
     """
 
     def __init__(self, folder: str | Path | None = None):
-        self.folder = Path(folder) if folder else cached_assets_path("hf-transferability", "arrays", "v1")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder = Path(folder) if folder else cached_assets_path("hf-transferability", "arrays", "v1")
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            where = f"`cache_dir` must be a folder that can be written to; {folder}" if folder else "the Hub's assets cache"
+            raise UsageError(f"{where} cannot be made: {error.strerror or error}. Pass --cache-dir with another.") from error
+        self.failure: str | None = None
         for part in self.folder.glob("*.part"):  # left by a killed run
-            if time.time() - part.stat().st_mtime > _ABANDONED:
-                part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another process has just finished it
+                if time.time() - part.stat().st_mtime > _ABANDONED:
+                    part.unlink()
 
     def read(self, key: dict[str, Any]) -> Arrays | None:
         """The arrays of that key; None if there are none or the file is damaged."""
@@ -61,32 +84,32 @@ class Cache:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             probabilities, norms = tensors.get("source_probabilities"), tensors.get("gradient_norms")
             return Arrays(tensors["features"], probabilities, norms, stored["facts"], stored["flags"])
-        except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None
 
-    def write(self, key: dict[str, Any], arrays: Arrays) -> None:
-        """Store arrays; a reader or a killed run never sees half a file."""
+    def write(self, key: dict[str, Any], arrays: Arrays) -> bool:
+        """Store arrays; a reader or a killed run never sees half a file. False where that failed; see `failure`."""
         tensors = {name: getattr(arrays, name) for name in _ARRAYS if getattr(arrays, name) is not None}
         entry = json.dumps({"key": key, "facts": arrays.facts, "flags": arrays.flags})
         contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        self._replace(self._path(key, "safetensors"), save(contiguous, metadata={"entry": entry}))
+        return self._replace(self._path(key, "safetensors"), save(contiguous, metadata={"entry": entry}))
 
     def read_json(self, key: dict[str, Any]) -> Any:
         """A small entry; None if there is none or it is damaged."""
         try:
             return json.loads(self._path(key, "json").read_text())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
 
-    def write_json(self, key: dict[str, Any], value: Any) -> None:
-        """Store a small entry atomically."""
-        self._replace(self._path(key, "json"), json.dumps(value).encode())
+    def write_json(self, key: dict[str, Any], value: Any) -> bool:
+        """Store a small entry atomically. False where that failed; see `failure`."""
+        return self._replace(self._path(key, "json"), json.dumps(value).encode())
 
     def _path(self, key: dict[str, Any], suffix: str) -> Path:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return self.folder / f"{digest}.{suffix}"
 
-    def _replace(self, path: Path, content: bytes) -> None:
+    def _replace(self, path: Path, content: bytes) -> bool:
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
         try:
             with part.open("wb") as file:
@@ -94,5 +117,10 @@ class Cache:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)
+            return True
+        except OSError as error:  # a full disk is no reason to lose what is in memory
+            self.failure = f"results could not be stored in {self.folder}: {error.strerror or error}."
+            return False
         finally:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,12 @@ from hf_transferability.cache import Arrays, Cache
 from hf_transferability.checkpoints import Source, load, resolve
 from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.progress import Silent
-from hf_transferability.results import Row
+from hf_transferability.results import Row, package_versions
 from hf_transferability.targets import Target
 
 log = logging.getLogger(__name__)
+
+_PREPROCESSING = ("transformers", "timm", "torchvision", "pillow")  # another version may give other pixels or another network
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,11 @@ class Work:
     token: str | None = None
 
 
-def candidate_arrays(name: str, row: Row, work: Work) -> tuple[Arrays | None, dict[str, Any]]:
-    """A candidate's arrays and their key in the cache; puts revision and facts into its row.
+def candidate_arrays(name: str, row: Row, work: Work) -> Callable[[], Arrays | None]:
+    """What gives a candidate's arrays, in the main process; puts revision and facts into its row.
 
-    The main process resolves the name and looks into the cache, and all act on what it finds; cached arrays are returned there
-    only. Extracted arrays are on disk before this returns.
+    The main process resolves the name and looks into the cache, and all act on what it finds. Extracted arrays are on disk
+    before this returns, and are read again when they are needed, so that a large pool does not fill the memory.
 
     Raises:
         CheckpointError: why the candidate fails, in every process.
@@ -59,14 +62,13 @@ def candidate_arrays(name: str, row: Row, work: Work) -> tuple[Arrays | None, di
     if not cached:
         arrays = _extracted(source, work)
         arrays.facts["seconds"] = round(time.monotonic() - began, 2)
-        if work.state.is_main_process:
-            try:
-                work.cache.write(key, arrays)
-            except OSError as error:
-                work.progress.note(f"{name}: its arrays could not be stored ({error}). Free some space before the next run.")
-    if arrays is not None:
-        row |= arrays.facts
-    return arrays, key
+    if arrays is None:
+        return lambda: None
+    row |= arrays.facts
+    if work.state.is_main_process and (cached or work.cache.write(key, arrays)):
+        return lambda: work.cache.read(key)
+    kept = arrays
+    return lambda: kept
 
 
 def reason(error: Exception) -> str:
@@ -84,18 +86,22 @@ def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str
         source = resolve(name, allow_pickle=work.allow_pickle, trust_remote_code=work.trust_remote_code, token=work.token)
     except Exception as error:
         return None, {}, reason(error)
-    key = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
-    return source, key | {"extraction": extraction.VERSION, "code": work.trust_remote_code}, None
+    key: dict[str, Any] = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
+    key |= {"extraction": extraction.VERSION, "code": work.trust_remote_code}
+    versions = package_versions()
+    key["preprocessing"] = [f"{name} {versions.get(name)}" for name in _PREPROCESSING]
+    return source, key, None
 
 
 def _extracted(source: Source, work: Work) -> Arrays:
     failure, checkpoint = None, None
     work.progress.stage("loading")
-    try:
-        with work.state.local_main_process_first():  # one download per machine
+    with work.state.local_main_process_first():  # one download per machine
+        # Caught inside: an error that left this block would leave the other processes waiting at its end.
+        try:
             checkpoint = load(source, work.token)
-    except Exception as error:
-        failure = reason(error)
+        except Exception as error:
+            failure = reason(error)
     failures = [text for text in gather_object([failure]) if text]
     if failures or checkpoint is None:
         raise CheckpointError(failures[0])

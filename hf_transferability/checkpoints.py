@@ -29,7 +29,8 @@ _PICKLE = ("pytorch_model.bin", r"pytorch_model-\d+-of-\d+\.bin", "pytorch_model
 _NOT_ARCHITECTURE = re.compile(
     r"id2label|label2id|num_labels|num_classes|problem_type|architectures|auto_map|dtype|torch_dtype|transformers_version|"
     r"_name_or_path|name_or_path|pretrained_cfg|label_names|finetuning_task|initializer_\w+|use_cache|output_\w+|return_dict|"
-    r"\w*drop\w*|\w*loss\w*|vocab\w*|\w+_token_id|_commit_hash|_attn_implementation\w*|chunk_size_feed_forward|is_encoder_decoder|"
+    r"gradient_checkpointing|torchscript|use_bfloat16|\w*drop\w*|\w*loss\w*|vocab\w*|\w+_token_id|_commit_hash|"
+    r"_attn_implementation\w*|chunk_size_feed_forward|is_encoder_decoder|"
     r"out_features|out_indices|pooler_\w+|auxiliary_\w+|use_auxiliary_head|use_mask_token|encoder_stride"
 )
 _POOLER = re.compile(r"(^|\.)pooler\.")
@@ -181,9 +182,7 @@ def load(source: Source, token: str | None = None) -> Checkpoint:
 
 def _load(source: Source, folder: Path, headless: bool = False) -> Checkpoint:
     config = AutoConfig.from_pretrained(folder, trust_remote_code=source.trust_remote_code, local_files_only=True)
-    if isinstance(getattr(config, "model_args", None), dict):
-        # timm writes the number of classes twice, and its wrapper refuses the second.
-        config.model_args.pop("num_classes", None)
+    _check_configuration(source, folder, config)
     classifier = type(config) in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING or "AutoModelForImageClassification" in (
         getattr(config, "auto_map", None) or {}
     )
@@ -253,6 +252,28 @@ def _load(source: Source, folder: Path, headless: bool = False) -> Checkpoint:
     return checkpoint
 
 
+def _check_configuration(source: Source, folder: Path, config: Any) -> None:
+    """Refuse a configuration that names other files than those that were resolved and hashed."""
+    arguments = getattr(config, "model_args", None)
+    if isinstance(arguments, dict):
+        # timm writes the number of classes twice, and its wrapper refuses the second.
+        arguments.pop("num_classes", None)
+        if loading := [name for name in arguments if name in ("checkpoint_path", "cache_dir") or "pretrained" in name]:
+            raise CheckpointError(
+                f"{source.name} names other weights in its config.json (model_args: {', '.join(loading)}), which might run "
+                "code when they are read. Remove these arguments."
+            )
+    if "adapter_config.json" in (path.name for path in folder.iterdir()):
+        raise CheckpointError(f"{source.name} is an adapter for another network. Merge it into that network first.")
+    for index in (name for name in source.files if name.endswith(".index.json")):
+        shards = set(json.loads((folder / index).read_text())["weight_map"].values())
+        if strange := sorted(shards - set(source.files)):
+            raise CheckpointError(
+                f"{source.name} cannot be loaded: its index names weights in files that are missing or of unusual names "
+                f"({', '.join(map(str, strange[:3]))}). Complete it, or save it again with save_pretrained."
+            )
+
+
 def _headless_features(output: Any, feature_source: str) -> torch.Tensor:
     if feature_source == "logits":
         return output.logits.flatten(1)
@@ -278,10 +299,10 @@ def _facts(source: Source, folder: Path, config: Any, checkpoint: Checkpoint, n_
     processor = checkpoint.processor
     return {
         "architecture": str(architecture),
-        "signature": architecture_signature(config),
+        "signature": architecture_signature(config, checkpoint.network),
         "n_features": n_features,
         "parameters": sum(parameter.numel() for parameter in checkpoint.network.parameters()),
-        "licence": card.get("license"),
+        "licence": "".join(filter(str.isprintable, str(card["license"]))) if card.get("license") else None,
         "training_datasets": card.get("datasets") or [],
         "layers": [layer.name + (f"[:{layer.rows}]" if layer.rows else "") for layer in checkpoint.layers],
         "preprocessing": f"{type(processor).__name__} ({getattr(processor, 'backend', None) or 'default'})",
@@ -289,11 +310,20 @@ def _facts(source: Source, folder: Path, config: Any, checkpoint: Checkpoint, n_
     }
 
 
-def architecture_signature(config: Any) -> str:
-    """A digest that two configurations share exactly when they differ in nothing but the head and training settings."""
+def architecture_signature(config: Any, network: nn.Module | None = None) -> str:
+    """A digest that two configurations share exactly when they differ in nothing but the head and training settings.
+
+    Args:
+        config: of transformers.
+        network: tells whether the image size shapes any weights; without it, it counts.
+    """
     values = config.to_dict()
-    if "architecture" in values and "pretrained_cfg" in values:  # timm: the name says it all
-        values = {"architecture": values["architecture"], "model_args": values.get("model_args")}
+    if "architecture" in values and "pretrained_cfg" in values:  # timm: the name and what departs from it
+        arguments = values.get("model_args") or {}
+        usual = {name: value for name, value in arguments.items() if (name, value) != ("in_chans", 3) and name != "global_pool"}
+        values = {"architecture": values["architecture"], "model_args": usual}
+    elif network is not None and not any("pos" in name for name, _ in network.named_parameters()):
+        values.pop("image_size", None)
 
     def kept(value: Any) -> Any:
         if isinstance(value, dict):

@@ -150,9 +150,13 @@ def _add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
         help="baselines in their correct form, or as in the paper's tables",
     )  # fmt: skip
     command.add_argument(
-        "--no-intervals", action="store_true", help="no 90%% intervals and tie groups, which cost some seconds"
+        "--no-intervals",
+        action="store_true",
+        help="no 90%% intervals and tie groups, which cost up to ten times the metrics themselves",
     )
-    command.add_argument("--floor", action="store_true", help="also each metric's value with shuffled labels")
+    command.add_argument(
+        "--floor", action="store_true", help="also the highest value of each metric in five shuffles of the labels"
+    )
     command.add_argument(
         "--cache-dir", metavar="DIR", help="where arrays and scores are kept (default: the Hub's assets cache)"
     )

@@ -5,9 +5,11 @@ always meets the same companions. Within a batch memory is bounded by micro-batc
 without a graph, then the loss and its gradient by the features, then a backward pass for each micro-batch with that gradient.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
@@ -49,7 +51,8 @@ def process_state() -> PartialState:
         TransferabilityError: several processes were started but do not see each other, so each would do all the work.
     """
     world = int(os.environ.get("WORLD_SIZE", 1))
-    state = PartialState(cpu=True) if world > 1 and not torch.accelerator.is_available() else PartialState()
+    patience = {"timeout": timedelta(hours=6)}  # for the others while one downloads or scores
+    state = PartialState(cpu=world > 1 and not torch.accelerator.is_available(), **patience)
     if state.num_processes != world:
         raise TransferabilityError(
             f"{world} processes were started, but Accelerate sees {state.num_processes}. Start with "
@@ -105,13 +108,14 @@ def extract(
     try:
         checkpoint.network.to(state.device)
         size = size or _affordable_micro_batch(checkpoint, target, state.device)
-        with state.split_between_processes(list(enumerate(gradient_batches(len(target), batches)))) as part:
-            done = 0
-            for index, batch in part:
+        done = 0
+        everything = list(enumerate(gradient_batches(len(target), batches)))
+        for index, batch in everything[state.process_index :: state.num_processes]:
+            with _full_precision():
                 result, size = _with_less_memory(checkpoint, target, batch, size, state.device)
-                mine.append((index, result))
-                done += batch.stop - batch.start
-                progress(done)
+            mine.append((index, result))
+            done += batch.stop - batch.start
+            progress(done)
     except CheckpointError as error:
         failure = str(error)
     except Exception as error:
@@ -121,6 +125,7 @@ def extract(
         raise CheckpointError(failures[0])
     ordered = [result for _, result in sorted((pair for _, pairs in gathered for pair in pairs), key=lambda pair: pair[0])]
     features = np.concatenate([result.features for result in ordered])
+    assert len(features) == len(target), "every batch exactly once"
     if bad := int((~np.isfinite(features)).any(axis=1).sum()):
         raise CheckpointError(
             f"{checkpoint.name} gives NaN or infinite features for {bad} of {len(features)} images. "
@@ -134,6 +139,18 @@ def extract(
     facts = {**checkpoint.facts, "micro_batch": size, "device": str(state.device.type), "torch": torch.__version__}
     facts["no_gradient"] = None if norms is None else _why_no_gradient(ordered, norms)
     return Arrays(features, probabilities, norms, facts, dict(checkpoint.flags))
+
+
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
+    """Convolutions and products in float32 on every device; cuDNN's default of TF32 would move results by some 1e-3."""
+    products = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(products)
 
 
 def _why_no_gradient(results: Sequence[BatchResult], norms: np.ndarray) -> str | None:

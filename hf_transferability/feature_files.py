@@ -17,12 +17,10 @@ from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics._registry import INPUTS
 from hf_transferability.metrics._validation import task_of
-from hf_transferability.ranking import Ranking, ranked
+from hf_transferability.ranking import HALVES, Ranking, check_choices, floors_needed, ranked
 from hf_transferability.results import Row
 from hf_transferability.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
 from hf_transferability.targets import Target, class_flags
-
-_HALVES = 10
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
@@ -82,10 +80,11 @@ def rank_features(
     """
     if not files:
         raise UsageError("`files` must name at least one file; got none.")
+    check_choices(scenario, variant, seed)
     contents = [read_arrays(path) for path in files]
     labels = contents[0]["labels"]
     for path, content in zip(files, contents, strict=True):
-        if not np.array_equal(content["labels"], labels):
+        if not np.array_equal(content["labels"], labels, equal_nan=labels.dtype.kind == "f"):
             raise UsageError(
                 f"{path} must have the same labels as {files[0]}; they differ. Extract all from one sample, in one order."
             )
@@ -107,17 +106,16 @@ def rank_features(
     target = Target([], codes, [], task, [], key, {"id": "(files)", "task": task, "images": len(codes)}, flags)  # type: ignore[arg-type]
     cache = Cache(cache_dir)
     request = Request(
-        tuple(name for name in parts_of(chosen, task) if _allowed(name, contents)), variant, _HALVES * intervals, seed
+        tuple(name for name in parts_of(chosen, task) if _allowed(name, contents)), variant, HALVES * intervals, seed
     )
     rows: list[Row] = []
     scores: list[Scores | None] = []
     for path, content in zip(files, contents, strict=True):
         arrays = _arrays(content)
         revision = "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        entry = {"kind": "file", "content": revision}
-        each = score_candidate(arrays, target, request, cache, entry)
-        if floor:
-            add_floors(each, request.metrics, target, request, cache, entry, arrays)
+        each = score_candidate(lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
+        floors = request.metrics if floor else floors_needed(scenario, chosen[0])
+        add_floors(each, floors, lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
         rows.append({"checkpoint": str(path), "revision": revision, "n_features": arrays.facts["n_features"]})
         scores.append(each)
     notes = pool.scenario_notes(scenario) if "transferability" in chosen else []
@@ -126,6 +124,9 @@ def rank_features(
 
 
 def _choose_metrics(metrics: Sequence[str], contents: Sequence[dict[str, np.ndarray]]) -> list[str]:
+    for name in metrics:
+        if name != "all" and name not in all_metrics():
+            raise UsageError(f"`metric` must be one of {', '.join(all_metrics())}; got {name!r}. Choose one of these.")
     task = task_of(contents[0]["labels"])
     possible = [name for name, metric in all_metrics().items() if task in metric.tasks and _allowed(name, contents)]
     chosen: list[str] = []

@@ -82,7 +82,7 @@ class Images(Sequence[np.ndarray]):
         def attempt(index: int) -> tuple[np.ndarray, str] | Exception:
             try:
                 return decode(self.encoded[index], self.window)
-            except UsageError:
+            except (UsageError, MemoryError):
                 raise
             except Exception as error:  # any decoder's failure on any damage is the same to the user: a corrupt image
                 return error

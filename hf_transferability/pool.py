@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import rankdata
+from scipy.stats import t as student
 
 from hf_transferability.metrics import collect_flags, describe, get_metric
 from hf_transferability.metrics.transferability import combine
@@ -11,7 +12,6 @@ from hf_transferability.results import Row
 from hf_transferability.scoring import COMPONENTS, Scores, Value
 
 _FLIPS = 0.1  # share of half-samples in which two candidates may change places and still be told apart
-_Z90 = 1.645  # a normal distribution's 5 % and 95 % points, in standard deviations
 
 _SCENARIO_NOTES = {
     "source_dataset": "scenario source_dataset: the candidates share one architecture; score = m(FQ) * m(FU), with m(.) scaled "
@@ -55,6 +55,9 @@ def add_scores(
         values = [_values(each, name) for _, each in alive]
         with collect_flags() as flags:
             pooled = pool_scores(name, values, scenario, variant)
+        numbers = [value for value in pooled if value is not None]
+        if len(numbers) > 1 and len(set(numbers)) == 1:
+            flags.setdefault("constant_over_pool", f"{name} {numbers[0]:.4g}")
         for flag, detail in flags.items():
             notes.append(f"{name}: {describe(flag, detail)}.")
             for row, _ in alive:
@@ -70,7 +73,7 @@ def add_scores(
             if isinstance(raw := each.values.get(name), dict):
                 row |= {f"{name}_{part}": value for part, value in raw.items()}
             spread = [half[i] for half in halves if half[i] is not None]
-            row["intervals"][name] = _interval(name, pooled[i], spread)
+            row["intervals"][name] = _interval(name, variant, pooled[i], spread)
             row["halves"][name] = [half[i] for half in halves]
             if name in each.floors:
                 row[f"{name}_floor"] = each.floors[name]
@@ -106,7 +109,11 @@ def order(rows: Sequence[Row], scenario: str, metric: str) -> list[Row]:
     for number, row in enumerate(scored, 1):
         before = scored[number - 2] if number > 1 else None
         row["rank"] = before["rank"] if before is not None and place(before) == place(row) else number
-    _add_tie_groups(scored, metric)
+    if not any(row["halves"][metric] for row in scored):
+        return ordered  # nothing was compared
+    groups = 0
+    for kind in (0, 1):  # a candidate at its floor is not tied with one above it, whatever their scores
+        groups = _add_tie_groups([row for row in scored if place(row)[0] == kind], metric, groups)
     return ordered
 
 
@@ -120,11 +127,11 @@ def _values(scores: Scores, name: str, half: int | None = None) -> Value:
     return halves[half] if halves else None
 
 
-def _interval(name: str, value: float | None, halves: Sequence[float | None]) -> list[float] | None:
+def _interval(name: str, variant: str, value: float | None, halves: Sequence[float | None]) -> list[float] | None:
     if value is None or len(halves) < 2:
         return None
-    low, high = get_metric(name).range
-    reach = _Z90 * float(np.std(np.array(halves, dtype=float), ddof=1))
+    low, high = get_metric(name).range_of(variant)
+    reach = float(student.ppf(0.95, len(halves) - 1) * np.std(np.array(halves, dtype=float), ddof=1))
     return [max(value - reach, min(low, value)), min(value + reach, max(high, value))]
 
 
@@ -139,9 +146,9 @@ def _flag_unstable_ranks(rows: Sequence[Row], halves: Sequence[Sequence[float | 
             row["flags"].setdefault("unstable", f"rank {low:g} to {high:g} of {len(rows)} on half-samples")
 
 
-def _add_tie_groups(scored: Sequence[Row], metric: str) -> None:
-    """Number the groups of candidates that cannot be told apart, in rank order."""
-    group, reach = 0, -1
+def _add_tie_groups(scored: Sequence[Row], metric: str, group: int) -> int:
+    """Number the groups of candidates that cannot be told apart, in rank order, after `group`; returns the last number."""
+    reach = -1
     last = [
         max(j for j in range(i, len(scored)) if j == i or _flips(scored[i], scored[j], metric) > _FLIPS)
         for i in range(len(scored))
@@ -151,6 +158,7 @@ def _add_tie_groups(scored: Sequence[Row], metric: str) -> None:
             group += 1
         row["tie_group"] = group
         reach = max(reach, last[i])
+    return group
 
 
 def _flips(better: Row, worse: Row, metric: str) -> float:

@@ -1,17 +1,17 @@
 """Rank checkpoints for a target dataset: the road from names to a sorted table, one checkpoint after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 
 from hf_transferability import extraction, pool, results
 from hf_transferability.cache import Cache
 from hf_transferability.candidates import Work, candidate_arrays, reason
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import TargetError, UsageError
 from hf_transferability.images import ImageReport, Window
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics.transferability import SCENARIOS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import datasets
     import pandas
 
-_HALVES = 10  # half-samples for intervals and tie groups
+HALVES = 10  # half-samples for intervals and tie groups
 
 
 @dataclass
@@ -119,8 +119,8 @@ def rank(
         skip_corrupt: leave out images that cannot be decoded.
         batches: "paper" or "balanced" gradient batches.
         micro_batch: images at once; default by measurement.
-        intervals: 90 % intervals and tie groups from half-samples, at some two times the cost of the metrics.
-        floor: also each metric's value with shuffled labels.
+        intervals: 90 % intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
+        floor: also the highest value of each metric in five shuffles of the labels.
         allow_pickle: read pickle weights (with `weights_only`) where there are no safetensors.
         trust_remote_code: run the repositories' own code.
         token: Hub token; default the one of `hf auth login`.
@@ -142,12 +142,18 @@ def rank(
         progress = Silent()
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
+    target, failure = None, None
     with state.main_process_first():
-        target = load_target(
-            dataset, config=config, split=split, revision=revision, image_column=image_column, label_column=label_column,
-            sample=sample_size, draw=draw, seed=seed, streaming=streaming, window=window, token=token,
-        )  # fmt: skip
-        target = _checked(target, cache, skip_corrupt, progress)
+        # Caught inside: an error that left this block would leave the other processes waiting at its end.
+        try:
+            target = load_target(
+                dataset, config=config, split=split, revision=revision, image_column=image_column, label_column=label_column,
+                sample=sample_size, draw=draw, seed=seed, streaming=streaming, window=window, token=token,
+            )  # fmt: skip
+            target = _checked(target, cache, skip_corrupt, progress)
+        except Exception as error:
+            failure = error
+    target = _agreed(target, failure)
     chosen = _choose_metrics(metrics, target)
     where = target.provenance
     kind = {"single_label": "classes", "multi_label": "labels an image"}.get(target.task)
@@ -160,51 +166,68 @@ def rank(
         target, cache, state, progress, use_cache=use_cache, batches=batches, micro_batch=micro_batch,
         allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token,
     )  # fmt: skip
-    request = Request(parts_of(chosen, target.task), variant, _HALVES if intervals else 0, seed)
-    rows, scores, keys = _candidates(names, work, request)
+    request = Request(parts_of(chosen, target.task), variant, HALVES if intervals else 0, seed)
+    rows, scores, readers = _candidates(names, work, request)
     notes: list[str] = []
     if state.is_main_process:
         scenario, notes = pool.choose_scenario(scenario, rows)
         # Where the published order turns round a bad network could come first, so its floor must be known.
-        turned = scenario == "architecture" and chosen[0] == "transferability"
-        for each, key in zip(scores, keys, strict=True):
+        floors = request.metrics if floor else floors_needed(scenario, chosen[0])
+        for each, read in zip(scores, readers, strict=True):
             if each is not None:
-                add_floors(each, request.metrics if floor else COMPONENTS[:turned], target, request, cache, key)
+                add_floors(each, floors, read, target, request, cache)
         rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
+        notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
     rows, scenario, notes = broadcast_object_list([rows, scenario, notes])
     for note in notes:
         progress.note(note)
     return Ranking(rows, target.provenance, scenario, chosen[0], notes)
 
 
-def _candidates(names: Sequence[str], work: Work, request: Request) -> tuple[list[Row], list[Scores | None], list[dict]]:
-    """Rows, scores and cache keys of all candidates; one candidate's metrics are computed while the next is extracted."""
+def floors_needed(scenario: str, metric: str) -> tuple[str, ...]:
+    """The floors without which an order would mislead: where it turns round, a bad network could come first."""
+    return ("feature_quality",) if scenario == "architecture" and metric == "transferability" else ()
+
+
+def _agreed(target: Target | None, failure: Exception | None) -> Target:
+    """The target, if every process has the same one; else the reason, in all of them."""
+    states = gather_object([(None if failure is None else reason(failure), target.key if target else None)])
+    if failure is not None:
+        raise failure
+    if failures := [text for text, _ in states if text]:
+        raise TargetError(f"another process cannot read the dataset: {failures[0]}")
+    if target is None or len({key for _, key in states}) > 1:
+        raise TargetError("the processes have drawn different samples: the dataset changed meanwhile. Pin it with --revision.")
+    return target
+
+
+def _candidates(names: Sequence[str], work: Work, request: Request) -> tuple[list[Row], list[Scores | None], list[Callable]]:
+    """Rows, scores and arrays of all candidates; one candidate's metrics are computed while the next is extracted."""
     rows: list[Row] = []
-    keys: list[dict] = []
+    readers: list[Callable] = []
     futures: list[Future[Scores] | None] = []
     with ThreadPoolExecutor(1) as scorer:
         for number, name in enumerate(names, 1):
             work.progress.start(number, len(names), name)
             row: Row = {"checkpoint": name, "revision": None}
-            key: dict = {}
             future = None
+            readers.append(lambda: None)
             try:
-                arrays, key = candidate_arrays(name, row, work)
-                if arrays is not None and work.state.is_main_process:
-                    future = scorer.submit(score_candidate, arrays, work.target, request, work.cache, key)
+                readers[-1] = candidate_arrays(name, row, work)
+                if work.state.is_main_process:
+                    future = scorer.submit(score_candidate, readers[-1], work.target, request, work.cache)
                 work.progress.finish("from the cache" if row["cached"] else "extracted")
             except Exception as error:  # whatever is wrong with one checkpoint, the others are still ranked
                 row["error"] = reason(error)
                 work.progress.finish(f"FAILED: {row['error']}")
             rows.append(row)
-            keys.append(key)
             futures.append(future)
         work.progress.stage("scoring", len(rows))
         scores = []
         for row, future in zip(rows, futures, strict=True):
             scores.append(_outcome(row, future))
             work.progress.advance(len(scores))
-    return rows, scores, keys
+    return rows, scores, readers
 
 
 def _check_arguments(
@@ -215,14 +238,9 @@ def _check_arguments(
     names = list(dict.fromkeys(str(name) for name in checkpoints))
     if not names:
         raise UsageError("`checkpoints` must name at least one checkpoint; got none.")
-    if scenario not in ("auto", *SCENARIOS):
-        raise UsageError(f"`scenario` must be one of auto, {', '.join(SCENARIOS)}; got {scenario!r}. Choose one of these.")
-    if variant not in ("default", "published"):
-        raise UsageError(f"`variant` must be default or published; got {variant!r}. Choose one of these.")
+    check_choices(scenario, variant, seed)
     if batches not in extraction.BATCHES:
         raise UsageError(f"`batches` must be one of {', '.join(extraction.BATCHES)}; got {batches!r}. Choose one of these.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"`seed` must be 0 or a positive whole number; got {seed!r}.")
     for metric in metrics:
         if metric != "all":
             try:
@@ -230,6 +248,20 @@ def _check_arguments(
             except ValueError as error:
                 raise UsageError(str(error)) from None
     return names
+
+
+def check_choices(scenario: str, variant: str, seed: int) -> None:
+    """Refuse what no ranking knows.
+
+    Raises:
+        UsageError: names the possible values.
+    """
+    if scenario not in ("auto", *SCENARIOS):
+        raise UsageError(f"`scenario` must be one of auto, {', '.join(SCENARIOS)}; got {scenario!r}. Choose one of these.")
+    if variant not in ("default", "published"):
+        raise UsageError(f"`variant` must be default or published; got {variant!r}. Choose one of these.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"`seed` must be 0 or a positive whole number; got {seed!r}.")
 
 
 def _choose_metrics(metrics: Sequence[str], target: Target) -> list[str]:

@@ -1,17 +1,20 @@
 """The metrics of one candidate: values, their spread over half-samples, floors, flags, and reasons for what is undefined."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from hf_transferability.cache import Arrays, Cache
+from hf_transferability.errors import CheckpointError
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
+from hf_transferability.results import package_versions
 from hf_transferability.targets import Target
 
 COMPONENTS = ("feature_quality", "feature_update_ratio")
-_PROTOCOL = 1  # of half-samples and floors; part of the key of stored scores
+_SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
+_PROTOCOL = 2  # of half-samples and floors; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 Value = float | dict[str, float] | None
 
@@ -23,7 +26,7 @@ class Scores:
     Attributes:
         values: metric -> value; a dict of raw components where it exists only over a pool; None where undefined.
         halves: metric -> its values on the half-samples, None where undefined there.
-        floors: metric -> its value with shuffled labels.
+        floors: metric -> the highest of its values with labels shuffled five times.
         flags: flag -> detail.
         reasons: metric -> why it is undefined.
     """
@@ -52,16 +55,20 @@ class Request:
     seed: int
 
 
-def score_candidate(arrays: Arrays, target: Target, request: Request, cache: Cache, key: dict[str, Any]) -> Scores:
+def score_candidate(read: Callable[[], Arrays | None], target: Target, request: Request, cache: Cache) -> Scores:
     """Compute a candidate's scores, or read those that are stored for the same arrays, metric version and request.
 
     Args:
-        arrays: of the candidate on the target.
+        read: gives the candidate's arrays on the target.
         target: the checked sample.
         request: what to compute.
         cache: where scores are kept.
-        key: of the arrays.
+
+    Raises:
+        CheckpointError: the arrays have vanished from the cache meanwhile.
     """
+    arrays = _present(read)
+    key = _key(arrays, target)
     total = Scores(flags={**target.flags, **arrays.flags})
     for name in request.metrics:
         entry = _entry("score", name, request, key) | {"halves": request.halves}
@@ -78,21 +85,24 @@ def score_candidate(arrays: Arrays, target: Target, request: Request, cache: Cac
 def add_floors(
     scores: Scores,
     names: Sequence[str],
+    read: Callable[[], Arrays | None],
     target: Target,
     request: Request,
     cache: Cache,
-    key: dict[str, Any],
-    arrays: Arrays | None = None,
 ) -> None:
-    """Put the values that shuffled labels give beside a candidate's scores, and flag those that do not exceed them.
+    """Put the highest values that shuffled labels give beside a candidate's scores, and flag those that do not exceed them.
 
     Args:
         scores: of `score_candidate`; changed.
         names: metrics to do it for; those that see no labels, or have no value, are passed over.
-        target, request, cache, key: as for `score_candidate`.
-        arrays: likewise; None reads them from the cache.
+        read, target, request, cache: as for `score_candidate`, which see for errors.
     """
-    shuffled = np.random.default_rng(request.seed).permutation(target.labels)
+    if not names:
+        return
+    arrays = _present(read)
+    key = _key(arrays, target)
+    rng = np.random.default_rng(request.seed)
+    shuffles = [rng.permutation(target.labels) for _ in range(_SHUFFLES)]
     for name in names:
         metric, value = get_metric(name), scores.values.get(name)
         if "labels" not in metric.inputs or value is None:
@@ -100,17 +110,17 @@ def add_floors(
         entry = _entry("floor", name, request, key)
         stored = cache.read_json(entry)
         if stored is None:
-            arrays = arrays or cache.read(key)
-            if arrays is None:
-                scores.reasons.setdefault(f"{name}_floor", "the arrays are no longer in the cache")
-                return
             with collect_flags():  # what holds for shuffled labels says nothing about the true ones
-                floor = _value(metric, _inputs(metric, arrays, target) | {"labels": shuffled}, _variant(metric, request))
-            stored = {"floor": floor}
+                inputs, variant = _inputs(metric, arrays, target), _variant(metric, request)
+                values = [_value(metric, inputs | {"labels": shuffled}, variant) for shuffled in shuffles]
+            numbers = [each for each in values if isinstance(each, float)]
+            stored = {"floor": max(numbers) if numbers else None}
             cache.write_json(entry, stored)
         scores.floors[name] = floor = stored["floor"]
         if isinstance(value, float) and isinstance(floor, float) and value <= floor:
-            scores.flags["at_floor"] = f"{name} {value:.4g} against {floor:.4g}"
+            flag = "at_floor" if name == "feature_quality" else "metric_at_floor"
+            detail = f"{name} {value:.4g} against {floor:.4g}"
+            scores.flags[flag] = f"{scores.flags[flag]}, {detail}" if flag in scores.flags else detail
 
 
 def half_samples(labels: np.ndarray, n_halves: int, seed: int) -> list[np.ndarray]:
@@ -147,6 +157,20 @@ def _score(name: str, arrays: Arrays, target: Target, request: Request) -> Score
     with collect_flags():  # what holds for a half says nothing about the whole
         result.halves[name] = [_value(metric, half, variant) for half in _half_inputs(inputs, request)]
     return result
+
+
+def _present(read: Callable[[], Arrays | None]) -> Arrays:
+    arrays = read()
+    if arrays is None:
+        raise CheckpointError("its arrays have vanished from the cache while the run went on. Run again.")
+    return arrays
+
+
+def _key(arrays: Arrays, target: Target) -> dict[str, Any]:
+    """What a score depends on beside metric and request: the values themselves, and the libraries that compute with them."""
+    versions = package_versions()
+    libraries = [f"{name} {versions.get(name)}" for name in ("numpy", "scipy", "scikit-learn")]
+    return {"values": arrays.digest(), "target": target.key, "libraries": libraries}
 
 
 def _entry(kind: str, name: str, request: Request, key: dict[str, Any]) -> dict[str, Any]:

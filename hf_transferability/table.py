@@ -38,7 +38,8 @@ def print_table(ranking: "Ranking", stream: TextIO) -> None:
     terminal = stream.isatty()
     console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
     rows = ranking.rows
-    console.print(f"ranked by {ranking.metric}, scenario {ranking.scenario}\n")
+    scenario = f", scenario {ranking.scenario}" if "transferability" in rows[0] or ranking.metric == "transferability" else ""
+    console.print(f"ranked by {ranking.metric}{scenario}\n")
     rank, name, *others = _columns(ranking)
     for block in _blocks(rank, name, others, console.width) if terminal else [[rank, name, *others]]:
         console.print(_table(block, console.width if terminal else None))

@@ -206,6 +206,40 @@ def test_signature_of_timm_networks():
     assert architecture_signature(wider) != signature
 
 
+def test_signature_of_a_timm_network_does_not_depend_on_how_it_was_saved():
+    base = {"architecture": "resnet18", "num_classes": 10, "pretrained_cfg": {"tag": "a1"}}
+    forms = [{}, {"model_args": {}}, {"model_args": {"num_classes": 4, "in_chans": 3, "global_pool": "avg"}}]
+    assert len({architecture_signature(hf.TimmWrapperConfig.from_dict({**base, **form})) for form in forms}) == 1
+    grey = hf.TimmWrapperConfig.from_dict({**base, "model_args": {"in_chans": 1}})
+    assert architecture_signature(grey) != architecture_signature(hf.TimmWrapperConfig.from_dict(base))
+
+
+def test_signature_counts_the_image_size_only_where_it_shapes_weights(make_checkpoint):
+    small = {"hidden_sizes": [8, 8, 8, 8], "depths": [1, 1, 1, 1]}
+    convolutional = [hf.ConvNextConfig(**small, image_size=size) for size in (24, 48)]
+    signatures = {opened(make_checkpoint(config, size=64)).facts["signature"] for config in convolutional}
+    assert len(signatures) == 1
+
+
+def test_other_weights_named_by_a_timm_configuration_are_refused(copy, tmp_path):
+    folder = copy()
+    configuration = {"architecture": "resnet18", "num_classes": 5, "pretrained_cfg": {"tag": "a1"}}
+    configuration["model_args"] = {"checkpoint_path": str(tmp_path / "evil.pth")}
+    (folder / "config.json").write_text(json.dumps(configuration))
+    with pytest.raises(CheckpointError, match="checkpoint_path"):
+        opened(folder)
+
+
+def test_shards_of_unusual_names_are_refused(copy):
+    folder = copy()
+    (folder / "model.safetensors").rename(folder / "weights-a.safetensors")
+    names = load_file(folder / "weights-a.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, "weights-a.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match=r"unusual names \(weights-a\.safetensors\)"):
+        opened(folder)
+
+
 # Weights that do not fit
 
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -167,22 +169,31 @@ def test_processes_that_do_not_see_each_other_are_refused(monkeypatch):
 
 
 def test_two_processes_give_what_one_gives(tiny, tmp_path):
-    """Real processes under torchrun: one table, one cache, the same numbers."""
-    script = [str(tiny[0]), str(tiny[1]), "--format", "json", "--micro-batch", "4"]
-    command = ["-m", "hf_transferability", "rank", *script]
-    single = subprocess.run(
-        [sys.executable, *command, "--cache-dir", str(tmp_path / "one")], capture_output=True, text=True, check=False
-    )
+    """Real processes under torchrun: one table, one cache, the same numbers, and nobody waits for a candidate that fails."""
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny[1], broken)
+    (broken / "model.safetensors").write_bytes(b"not weights")
+    words = [str(tiny[0]), str(broken), str(tiny[1]), "--format", "json", "--micro-batch", "4"]
+    command = ["-m", "hf_transferability", "rank", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    double = subprocess.run(
-        [*launcher, *command, "--cache-dir", str(tmp_path / "two")],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert (single.returncode, double.returncode) == (0, 0), single.stderr + double.stderr
-    one, two = json.loads(single.stdout), json.loads(double.stdout)  # a second table would not parse
+    runs = []
+    for name, start in (("one", [sys.executable]), ("two", launcher)):
+        done = subprocess.run(
+            [*start, *command, "--cache-dir", str(tmp_path / name)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+            timeout=240,
+        )
+        assert done.stdout, done.stderr
+        runs.append((done, json.loads(done.stdout)))  # a second table would not parse
+    (single, one), (double, two) = runs
+    assert single.returncode == 1
+    assert double.returncode != 0
+    for document in (one, two):
+        assert [row["error"] is None for row in document["rows"]] == [True, False]
     for component in ("feature_quality", "feature_update_ratio"):
         assert two["rows"][0][component] == pytest.approx(one["rows"][0][component], rel=1e-5, abs=1e-2)
     from safetensors.numpy import load_file
@@ -192,6 +203,25 @@ def test_two_processes_give_what_one_gives(tiny, tmp_path):
     assert files[0].name == files[1].name
     for name in ("features", "source_probabilities", "gradient_norms"):
         np.testing.assert_allclose(second[name], first[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_processes", [2, 3, 8, 11])
+def test_every_batch_is_taken_once_by_any_number_of_processes(tiny, n_processes, monkeypatch):
+    """More processes than batches, too; they run one after the other here, so each sees the results of those before it."""
+    target = checked_target(tiny[0])
+    checkpoint = load(resolve(str(tiny[1])))
+    expected = extract(checkpoint, target, micro_batch=8)
+    shares: list = []
+    monkeypatch.setattr(extraction, "gather_object", lambda mine: shares.extend(mine) or shares)
+    real = extraction.process_state()
+    for rank_of_process in range(n_processes):
+        state = SimpleNamespace(process_index=rank_of_process, num_processes=n_processes, device=real.device)
+        try:
+            arrays = extract(checkpoint, target, micro_batch=8, state=state)
+        except (AssertionError, ValueError):  # not all shares are there yet
+            assert rank_of_process + 1 < n_processes
+    np.testing.assert_array_equal(arrays.features, expected.features)
+    np.testing.assert_array_equal(arrays.gradient_norms, expected.gradient_norms)
 
 
 def test_a_missing_gradient_names_its_cause(tiny, make_checkpoint):

@@ -109,6 +109,8 @@ def test_bad_files_are_refused_with_the_remedy(files, tmp_path, cache):
     np.savez(tmp_path / "relabelled.npz", **other)
     with pytest.raises(UsageError, match="same labels"):
         rank_features([files[0], tmp_path / "relabelled.npz"], cache_dir=cache)
+    with pytest.raises(UsageError, match="must be one of"):
+        rank_features(files, metrics=["nonsense"], cache_dir=cache)
     with pytest.raises(UsageError, match="leep needs"):
         np.savez(tmp_path / "bare.npz", features=np.ones((4, 2)), labels=np.arange(4) % 2)
         rank_features([tmp_path / "bare.npz"], metrics=["leep"], cache_dir=cache)

@@ -29,6 +29,15 @@ def test_a_candidate_at_its_floor_stands_last_where_the_order_turns_round():
     assert [row["score"] for row in ordered] == [0.9, 0.1, None]
 
 
+def test_a_candidate_at_its_floor_ties_nobody_above_it():
+    rows = [make_row(score) for score in (0.5, 0.1, 0.9)]
+    for row in rows:
+        row["halves"]["transferability"] = [row["score"]] * 10
+    rows[2]["flags"] = ["at_floor"]
+    ordered = pool.order(rows, "architecture", "transferability")
+    assert [(row["score"], row["tie_group"]) for row in ordered] == [(0.5, 1), (0.1, 2), (0.9, 3)]
+
+
 def test_candidates_that_flip_in_more_than_a_tenth_of_the_halves_are_tied():
     steady, close, far = [3.0] * 10, [2.0] * 8 + [4.0] * 2, [1.0] * 9 + [2.5]
     rows = [make_row(3.0, steady), make_row(2.0, close), make_row(1.0, far)]
@@ -43,9 +52,28 @@ def test_a_tie_includes_those_between():
     assert [row["tie_group"] for row in ordered] == [1, 1, 1]
 
 
-def test_equal_scores_are_tied_without_halves():
+def test_equal_scores_are_tied_whatever_the_halves_say():
+    rows = [make_row(1.0, [1.0] * 10), make_row(1.0, [0.5] * 10), make_row(0.0, [0.0] * 10)]
+    assert [row["tie_group"] for row in pool.order(rows, "source_dataset", "logme")] == [1, 1, 2]
+
+
+def test_without_halves_nothing_is_said_about_ties():
     ordered = pool.order([make_row(1.0), make_row(1.0), make_row(0.0)], "source_dataset", "logme")
-    assert [row["tie_group"] for row in ordered] == [1, 1, 2]
+    assert all("tie_group" not in row for row in ordered)
+
+
+def test_a_metric_that_is_the_same_for_all_is_flagged():
+    rows = [{"flags": {}, "intervals": {}, "halves": {}} for _ in range(3)]
+    notes = pool.add_scores(rows, [Scores({"sfda": 1.0}, {"sfda": [1.0, 1.0]}) for _ in rows], ["sfda"], "source_dataset")
+    assert all("constant_over_pool" in row["flags"] for row in rows)
+    assert "sfda 1" in notes[0]
+
+
+def test_intervals_of_the_published_variant_have_its_range():
+    rows = [{"flags": {}, "intervals": {}, "halves": {}}]
+    scores = [Scores({"nleep": 0.5}, {"nleep": [0.4, 0.5, 0.6]})]
+    pool.add_scores(rows, scores, ["nleep"], "source_dataset", "published")
+    assert rows[0]["intervals"]["nleep"][1] > 0.6
 
 
 def test_intervals_come_from_the_spread_of_the_halves():

@@ -284,7 +284,7 @@ def test_floor_on_request(target, pool, cache):
 def test_without_intervals_there_are_none(target, pool, cache):
     result = rank(target, pool, cache_dir=cache, intervals=False)
     assert all(row["interval"] is None for row in result.rows)
-    assert [row["tie_group"] for row in result.rows] == sorted(row["tie_group"] for row in result.rows)
+    assert all(row["tie_group"] is None for row in result.rows)  # nothing was compared
 
 
 def test_identical_checkpoints_cannot_be_told_apart(target, pool, cache, tmp_path):
@@ -305,3 +305,43 @@ def test_a_regression_target_is_ranked_by_logme(target, pool, cache):
     result = rank(table, pool, metrics=["logme"], label_column="age", cache_dir=cache, floor=True)
     assert all(row["score"] > row["logme_floor"] for row in result.rows)
     assert all(row["interval"] for row in result.rows)
+
+
+def test_without_the_cache_nothing_old_is_shown(target, pool, tmp_path, monkeypatch):
+    first = rank(target, pool[:1], cache_dir=tmp_path).rows[0]
+    original = candidates.extraction.extract
+
+    def extract(*arguments, **options):
+        arrays = original(*arguments, **options)
+        arrays.features = arrays.features[::-1].copy()  # as if an update of a library had changed them
+        arrays.gradient_norms = arrays.gradient_norms * [1.0, 2.0]
+        return arrays
+
+    monkeypatch.setattr(candidates.extraction, "extract", extract)
+    again = rank(target, pool[:1], cache_dir=tmp_path, use_cache=False).rows[0]
+    assert again["feature_update_ratio"] == pytest.approx(2 * first["feature_update_ratio"])
+    assert again["feature_quality"] != first["feature_quality"]
+
+
+def test_another_version_of_the_preprocessing_is_another_entry(target, pool, cache, first, monkeypatch):
+    without_extraction(monkeypatch)
+    versions = candidates.package_versions()
+    monkeypatch.setattr(candidates, "package_versions", lambda: versions | {"pillow": "0.1"})
+    assert "a network was loaded" in rank(target, pool[:1], cache_dir=cache).rows[0]["error"]
+
+
+def test_a_full_disk_loses_nothing_that_is_in_memory(target, pool, tmp_path, first, monkeypatch):
+    def replace(source, destination):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hf_transferability.cache.os.replace", replace)
+    result = rank(target, pool, metrics=["transferability"], cache_dir=tmp_path, scenario="architecture")
+    assert all(row["score"] is not None and row["feature_quality_floor"] for row in result.rows)
+    assert any("No space left on device" in note for note in result.notes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_folder_that_cannot_be_made_is_a_usage_error(target, pool, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"cache_dir.*cannot be made"):
+        rank(target, pool, cache_dir=tmp_path / "file" / "folder")

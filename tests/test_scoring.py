@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from hf_transferability import scoring
 from hf_transferability.cache import Arrays, Cache
+from hf_transferability.errors import CheckpointError
 from hf_transferability.scoring import Request, Scores, add_floors, half_samples, score_candidate
 from hf_transferability.targets import Target
-
-KEY = {"kind": "arrays", "checkpoint": "made up"}
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def test_half_samples_are_seeded():
 
 def test_values_halves_and_flags(cache):
     arrays, target = candidate()
-    scores = score_candidate(arrays, target, request("logme", "feature_update_ratio"), cache, KEY)
+    scores = score_candidate(lambda: arrays, target, request("logme", "feature_update_ratio"), cache)
     assert scores.values["logme"] == pytest.approx(scoring.score("logme", features=arrays.features, labels=target.labels))
     assert len(scores.halves["logme"]) == len(scores.halves["feature_update_ratio"]) == 4
     assert len(set(scores.halves["feature_update_ratio"])) > 1
@@ -62,21 +61,21 @@ def test_values_halves_and_flags(cache):
 
 def test_scores_are_stored_and_depend_on_what_was_asked(cache, monkeypatch):
     arrays, target = candidate()
-    first = score_candidate(arrays, target, request("logme"), cache, KEY)
+    first = score_candidate(lambda: arrays, target, request("logme"), cache)
 
     def refuse(*arguments, **options):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(scoring, "score", refuse)
-    assert score_candidate(arrays, target, request("logme"), cache, KEY) == first
+    assert score_candidate(lambda: arrays, target, request("logme"), cache) == first
     for asked in (request("logme", halves=5), request("logme", variant="published"), request("h_score")):
         with pytest.raises(AssertionError, match="computed again"):
-            score_candidate(arrays, target, asked, cache, KEY)
+            score_candidate(lambda: arrays, target, asked, cache)
 
 
 def test_a_missing_source_head_is_a_reason(cache):
     arrays, target = candidate(head=False)
-    scores = score_candidate(arrays, target, request("leep", "logme"), cache, KEY)
+    scores = score_candidate(lambda: arrays, target, request("leep", "logme"), cache)
     assert scores.values["leep"] is None
     assert "source head" in scores.reasons["leep"]
     assert scores.values["logme"] is not None
@@ -85,25 +84,41 @@ def test_a_missing_source_head_is_a_reason(cache):
 def test_an_undefined_score_is_a_reason(cache):
     arrays, target = candidate()
     arrays.gradient_norms = np.zeros((7, 2))
-    scores = score_candidate(arrays, target, request("feature_update_ratio"), cache, KEY)
+    scores = score_candidate(lambda: arrays, target, request("feature_update_ratio"), cache)
     assert scores.values["feature_update_ratio"] is None
     assert "gradient" in scores.reasons["feature_update_ratio"]
 
 
+def test_other_arrays_or_labels_never_get_stored_scores(cache):
+    arrays, target = candidate()
+    first = score_candidate(lambda: arrays, target, request("logme"), cache)
+    arrays.features = arrays.features + np.float32(0.5) * (np.arange(60) % 2)[:, None]
+    assert score_candidate(lambda: arrays, target, request("logme"), cache).values != first.values
+
+
 def test_floors_flag_what_does_not_exceed_them(cache):
     arrays, target = candidate()
-    cache.write(KEY, arrays)
-    good, bad = Scores({"feature_quality": 1.01}), Scores({"feature_quality": 0.2})
+    good, bad = Scores({"feature_quality": 1.01, "logme": 9.0}), Scores({"feature_quality": 0.2, "logme": 9.0})
+    names = ("feature_quality", "feature_update_ratio", "logme")
     for scores in (good, bad):
-        add_floors(scores, ("feature_quality", "feature_update_ratio"), target, request("feature_quality"), cache, KEY)
+        add_floors(scores, names, lambda: arrays, target, request("feature_quality"), cache)
     assert good.floors == bad.floors
     assert 0.2 < good.floors["feature_quality"] < 0.9
-    assert "at_floor" not in good.flags
+    assert good.flags == {}
+    assert set(bad.flags) == {"at_floor"}
     assert "0.2 against" in bad.flags["at_floor"]
 
 
-def test_a_floor_without_arrays_says_so(cache):
+def test_another_metric_at_its_floor_is_not_feature_quality_at_its_floor(cache):
+    arrays, target = candidate()
+    scores = Scores({"logme": -50.0, "h_score": 0.0})
+    add_floors(scores, ("logme", "h_score"), lambda: arrays, target, request("logme"), cache)
+    assert set(scores.flags) == {"metric_at_floor"}
+    assert "logme -50 against" in scores.flags["metric_at_floor"]
+    assert "h_score" in scores.flags["metric_at_floor"]
+
+
+def test_vanished_arrays_are_an_error_of_the_candidate(cache):
     _, target = candidate()
-    scores = Scores({"logme": 0.0})
-    add_floors(scores, ("logme",), target, request("logme"), cache, {"kind": "arrays", "checkpoint": "never written"})
-    assert "no longer in the cache" in scores.reasons["logme_floor"]
+    with pytest.raises(CheckpointError, match="vanished"):
+        score_candidate(lambda: None, target, request("logme"), cache)

@@ -15,6 +15,7 @@ FLAGS: dict[str, str] = {
     "pool_of_two": "two candidates are scaled to 0 and 1: the score says which is ahead, not by how much",
     "at_majority": "accuracy does not exceed the share of the largest class",
     "at_floor": "feature quality does not exceed the value that shuffled labels give",
+    "metric_at_floor": "a metric does not exceed the value that shuffled labels give",
     "no_source_head": "the checkpoint has no source head, so there are no source probabilities",
     "no_second_layer": "fewer than two layers could be traced, so there is no feature update ratio",
     "vit_extension": "the second layer is an attention projection, which goes beyond the paper",

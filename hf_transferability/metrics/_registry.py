@@ -29,6 +29,7 @@ class Metric:
         inputs: which of INPUTS it needs.
         range: lowest and highest value of the default variant, after `combine` where there is one; infinite where there
             is no bound.
+        published_range: of the published variant, where it differs.
         unit: "nats", "share" or the like; "none" for a bare number.
         comparable: whether values may be compared between targets; if not, only within one pool.
         paper: authors, year and link.
@@ -54,6 +55,11 @@ class Metric:
     smallest_n: int = 2
     published: bool = True
     combine: Callable[..., Any] | None = None
+    published_range: tuple[float, float] | None = None
+
+    def range_of(self, variant: str) -> tuple[float, float]:
+        """Lowest and highest value of a variant."""
+        return self.published_range if variant == "published" and self.published_range else self.range
 
     @property
     def summary(self) -> str:

@@ -73,6 +73,7 @@ def combine(components: Sequence[Mapping[str, float] | None], variant: str = "de
 @register(
     inputs=("features", "labels"),
     range=(-1.0, 2.0),
+    published_range=(0.0, 3.0),
     unit="none",
     paper="Wang et al. 2023, https://openaccess.thecvf.com/ICCV2023, pages 5549-5558",
     comparable=False,
