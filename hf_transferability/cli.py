@@ -152,11 +152,9 @@ def _add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
         "--no-intervals",
         action="store_true",
-        help="no 90%% intervals and tie groups, which cost up to ten times the metrics themselves",
+        help="no 90%% intervals and tie groups: faster with many metrics",
     )
-    command.add_argument(
-        "--floor", action="store_true", help="also the highest value of each metric in five shuffles of the labels"
-    )
+    command.add_argument("--floor", action="store_true", help="also each metric's highest value in five shuffles of the labels")
     command.add_argument(
         "--cache-dir", metavar="DIR", help="where arrays and scores are kept (default: the Hub's assets cache)"
     )

@@ -14,7 +14,7 @@ from hf_transferability.targets import Target
 
 COMPONENTS = ("feature_quality", "feature_update_ratio")
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
-_PROTOCOL = 2  # of half-samples and floors; part of the key of stored scores
+_PROTOCOL = 3  # of half-samples and floors; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 Value = float | dict[str, float] | None
 
@@ -123,18 +123,20 @@ def add_floors(
             scores.flags[flag] = f"{scores.flags[flag]}, {detail}" if flag in scores.flags else detail
 
 
-def half_samples(labels: np.ndarray, n_halves: int, seed: int) -> list[np.ndarray]:
+def half_samples(labels: np.ndarray, n_halves: int, seed: int, largest: int | None = None) -> list[np.ndarray]:
     """Positions of random halves of a sample, drawn without replacement within each class, at least one of each.
 
     Without replacement, because a duplicate would be its own neighbour. A half is what makes the spread between the halves
-    that of the whole sample: n/2 of n leave a variance of (2/n - 1/n).
+    that of the whole sample: n/2 of n leave a variance of (2/n - 1/n). `largest` is the subsample that the metric takes of a
+    larger sample; a half is then half of that.
     """
     rng = np.random.default_rng(seed)
     codes = labels if labels.ndim == 1 and labels.dtype.kind != "f" else np.zeros(len(labels), dtype=np.int64)
+    share = min(len(labels), largest or len(labels)) / (2 * len(labels))
     members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
     halves = []
     for _ in range(n_halves):
-        drawn = [rng.permutation(each)[: max((len(each) + int(rng.integers(2))) // 2, 1)] for each in members]
+        drawn = [rng.permutation(each)[: max(int(len(each) * share + rng.random()), 1)] for each in members]
         halves.append(np.sort(np.concatenate(drawn)))
     return halves
 
@@ -155,7 +157,7 @@ def _score(name: str, arrays: Arrays, target: Target, request: Request) -> Score
             return result
     result.flags |= flags
     with collect_flags():  # what holds for a half says nothing about the whole
-        result.halves[name] = [_value(metric, half, variant) for half in _half_inputs(inputs, request)]
+        result.halves[name] = [_value(metric, half, variant) for half in _half_inputs(metric, inputs, request)]
     return result
 
 
@@ -202,13 +204,13 @@ def _missing(metric: Metric, arrays: Arrays) -> str | None:
     return None
 
 
-def _half_inputs(inputs: dict[str, Any], request: Request) -> list[dict[str, Any]]:
+def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> list[dict[str, Any]]:
     if "gradient_norms" in inputs:
         norms = inputs["gradient_norms"]
         rng = np.random.default_rng(request.seed)
         size = max(len(norms) // 2, 1)  # three of seven: intervals slightly too wide rather than too narrow
         return [inputs | {"gradient_norms": norms[rng.permutation(len(norms))[:size]]} for _ in range(request.halves)]
-    halves = half_samples(inputs["labels"], request.halves, request.seed)
+    halves = half_samples(inputs["labels"], request.halves, request.seed, metric.largest_sample)
     return [{name: value[half] for name, value in inputs.items()} for half in halves]
 
 

@@ -43,6 +43,13 @@ def test_half_samples_keep_every_class_and_repeat_no_image(codes, seed):
             assert max(count // 2, 1) <= drawn <= max((count + 1) // 2, 1)
 
 
+def test_halves_of_a_metric_that_takes_a_subsample_are_halves_of_that():
+    labels = np.repeat(np.arange(3), (3000, 6000, 9000))
+    for half in half_samples(labels, 2, 0, largest=4000):
+        assert np.bincount(labels[half]) == pytest.approx(np.array([1, 2, 3]) * 2000 / 6, abs=1)
+    assert len(half_samples(labels, 1, 0, largest=40_000)[0]) == 9000
+
+
 def test_half_samples_are_seeded():
     labels = np.arange(30) % 3
     first, again, other = (half_samples(labels, 2, seed) for seed in (1, 1, 2))

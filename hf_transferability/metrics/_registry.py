@@ -29,6 +29,7 @@ class Metric:
         inputs: which of INPUTS it needs.
         range: lowest and highest value of the default variant, after `combine` where there is one; infinite where there
             is no bound.
+        largest_sample: above so many images it takes a seeded subsample of this size.
         published_range: of the published variant, where it differs.
         unit: "nats", "share" or the like; "none" for a bare number.
         comparable: whether values may be compared between targets; if not, only within one pool.
@@ -56,6 +57,7 @@ class Metric:
     published: bool = True
     combine: Callable[..., Any] | None = None
     published_range: tuple[float, float] | None = None
+    largest_sample: int | None = None
 
     def range_of(self, variant: str) -> tuple[float, float]:
         """Lowest and highest value of a variant."""

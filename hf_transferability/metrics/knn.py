@@ -25,6 +25,7 @@ _LARGEST_SAMPLE = 20_000  # above this a seeded subsample: all pairs of images a
     inputs=("features", "labels"),
     range=(0.0, 1.0),
     unit="share",
+    largest_sample=_LARGEST_SAMPLE,
     paper="Cover and Hart 1967, https://doi.org/10.1109/TIT.1967.1053964",
     tasks=("single_label", "multi_label"),
     invariances={"sample_order": 1e-12, "label_names": 1e-12, "shift": 1e-6, "scale": 1e-6, "rotation": 1e-6},

@@ -32,6 +32,7 @@ _LARGEST_SAMPLE = 20_000  # above this a seeded subsample
     inputs=("features", "labels"),
     range=(0.0, 1.0),
     unit="AUC",
+    largest_sample=_LARGEST_SAMPLE,
     paper="Alain and Bengio 2016, https://arxiv.org/abs/1610.01644",
     tasks=("single_label", "multi_label"),
     invariances={"sample_order": 0.1, "label_names": 1e-3, "shift": 1e-3, "scale": 1e-3},

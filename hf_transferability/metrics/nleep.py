@@ -36,6 +36,7 @@ _LARGEST_SAMPLE = 2000  # above this a seeded subsample: each component's covari
     range=(-np.inf, 0.0),
     published_range=(0.0, 1.0),
     unit="nats per image",
+    largest_sample=_LARGEST_SAMPLE,
     paper="Li et al. 2021, https://arxiv.org/abs/2011.11200",
     invariances={"sample_order": 1e-6, "label_names": 1e-9, "shift": 1e-6, "scale": 1e-6, "rotation": 1e-6},
 )

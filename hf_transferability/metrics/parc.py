@@ -26,6 +26,7 @@ _LARGEST_SAMPLE = 8000  # above this a seeded subsample: all pairs of images are
     inputs=("features", "labels"),
     range=(-100.0, 100.0),
     unit="percent",
+    largest_sample=_LARGEST_SAMPLE,
     paper="Bolya et al. 2021, https://arxiv.org/abs/2111.06977",
     invariances={"sample_order": 1e-6, "label_names": 1e-12, "shift": 1e-6, "scale": 1e-6},
     smallest_n=3,
