@@ -12,7 +12,7 @@ from accelerate.utils.memory import clear_device_cache
 
 from hf_transferability import extraction
 from hf_transferability.cache import Arrays, Cache
-from hf_transferability.checkpoints import Source, load, resolve
+from hf_transferability.checkpoints import Source, card_facts, load, resolve
 from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.progress import Silent
 from hf_transferability.results import Row, package_versions
@@ -65,6 +65,10 @@ def candidate_arrays(name: str, row: Row, work: Work) -> Callable[[], Arrays | N
     if arrays is None:
         return lambda: None
     row |= arrays.facts
+    if source.folder is not None:
+        row |= card_facts(source.folder)  # not part of the key, so the stored ones may be older
+    if leak := _trained_on(row["training_datasets"], work.target.provenance["id"]):
+        row["leak"] = leak
     if work.state.is_main_process and (cached or work.cache.write(key, arrays)):
         return lambda: work.cache.read(key)
     kept = arrays
@@ -77,6 +81,12 @@ def reason(error: Exception) -> str:
         return str(error)
     log.debug("unexpected error", exc_info=error)
     return f"unexpected {type(error).__name__}: {error}"
+
+
+def _trained_on(named: list[str], target: str) -> str | None:
+    """The entry of a model card's training datasets that is the target, by its id or the last part of it."""
+    same = {target.strip("/").lower(), target.strip("/").split("/")[-1].lower()}
+    return next((name for name in named if {name.lower(), name.split("/")[-1].lower()} & same), None)
 
 
 def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str | None]:

@@ -170,6 +170,10 @@ def load(source: Source, token: str | None = None) -> Checkpoint:
     except CheckpointError:
         raise
     except Exception as error:
+        if source.pickle and "weights_only" in str(error):
+            raise CheckpointError(
+                f"{source.name} is a pickle that holds more than weights, so it is not read. Choose a safetensors version."
+            ) from error
         if "trust_remote_code" in str(error):
             raise CheckpointError(
                 f"{source.name} needs code from its own repository. Read that code, then pass --trust-remote-code."
@@ -294,7 +298,6 @@ def _processor(source: Source, folder: Path) -> Any:
 
 
 def _facts(source: Source, folder: Path, config: Any, checkpoint: Checkpoint, n_features: int) -> dict[str, Any]:
-    card = _card(folder)
     architecture = getattr(config, "architecture", None) or config.model_type
     processor = checkpoint.processor
     return {
@@ -302,8 +305,7 @@ def _facts(source: Source, folder: Path, config: Any, checkpoint: Checkpoint, n_
         "signature": architecture_signature(config, checkpoint.network),
         "n_features": n_features,
         "parameters": sum(parameter.numel() for parameter in checkpoint.network.parameters()),
-        "licence": "".join(filter(str.isprintable, str(card["license"]))) if card.get("license") else None,
-        "training_datasets": card.get("datasets") or [],
+        **card_facts(folder),
         "layers": [layer.name + (f"[:{layer.rows}]" if layer.rows else "") for layer in checkpoint.layers],
         "preprocessing": f"{type(processor).__name__} ({getattr(processor, 'backend', None) or 'default'})",
         "transformers": transformers.__version__,
@@ -373,14 +375,17 @@ def _choose_files(name: str, files: Sequence[str], allow_pickle: bool, trust_rem
     raise CheckpointError(f"{name} has no model.safetensors. Choose a checkpoint that holds the network's weights.")
 
 
-def _card(folder: Path) -> dict[str, Any]:
-    path = folder / "README.md"
-    if not path.exists():
-        return {}
-    try:
-        return ModelCard.load(path).data.to_dict()
-    except Exception:  # a card that cannot be parsed says nothing, and is no reason to refuse the checkpoint
-        return {}
+def card_facts(folder: Path) -> dict[str, Any]:
+    """Licence and training datasets as a checkpoint's model card gives them; a card that cannot be parsed says nothing."""
+    card: dict[str, Any] = {}
+    if (folder / "README.md").exists():
+        with contextlib.suppress(Exception):  # whatever is wrong with it, it is no reason to refuse the checkpoint
+            card = ModelCard.load(folder / "README.md").data.to_dict()
+    licence, trained = card.get("license"), card.get("datasets") or []
+    return {
+        "licence": "".join(filter(str.isprintable, str(licence))) if licence else None,
+        "training_datasets": [trained] if isinstance(trained, str) else [str(name) for name in trained],
+    }
 
 
 def _sha256(path: Path) -> bytes:

@@ -43,8 +43,9 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     except UsageError:
         raise
     except (ValueError, OSError, KeyError, zipfile.BadZipFile, SafetensorError) as error:  # KeyError: a type numpy lacks
+        cause = "it is no such archive, or holds pickled objects" if "pickle" in str(error) else error
         raise UsageError(
-            f"{path} cannot be read: {error}. Save whole arrays of plain numbers, no bfloat16, no objects (a pickle)."
+            f"{path} cannot be read: {cause}. Save whole arrays of plain numbers, no bfloat16, no objects (a pickle)."
         ) from error
     if unknown := [name for name in arrays if name not in INPUTS]:
         raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")

@@ -30,9 +30,14 @@ def find_label_column(features: datasets.Features, asked: str | None, image_colu
         if len(candidates) == 1:
             return candidates[0]
     others = [name for name in features if name != image_column]
+    if not others:
+        raise UsageError(
+            f"the dataset must have labels beside its column {image_column}; there are none. "
+            "A folder of images needs one sub-folder for each of at least two classes."
+        )
     raise UsageError(
-        f"`label_column` must be named: none of the columns {', '.join(others) or '(none)'} is the only one of type "
-        "ClassLabel. Pass --label-column."
+        f"`label_column` must be named: which of the columns {', '.join(others)} holds the labels cannot be told from their types. "
+        "Pass --label-column."
     )
 
 

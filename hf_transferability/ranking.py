@@ -140,6 +140,8 @@ def rank(
     state = extraction.process_state()
     if not state.is_main_process:
         progress = Silent()
+    if len(names) < len(checkpoints):
+        progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
     target, failure = None, None
@@ -316,6 +318,8 @@ def ranked(
     for row, each in zip(rows, scores, strict=True):
         row |= {"flags": each.flags if each else {}, "reasons": each.reasons if each else {}, "variant": variant}
         row |= {"intervals": {}, "halves": {}}
+        if leak := row.pop("leak", None):
+            row["flags"]["trained_on_target"] = leak
     notes = notes if "transferability" in metrics else []
     notes += pool.add_scores(rows, scores, metrics, scenario, variant)
     for row in rows:

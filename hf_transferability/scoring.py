@@ -14,7 +14,7 @@ from hf_transferability.targets import Target
 
 COMPONENTS = ("feature_quality", "feature_update_ratio")
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
-_PROTOCOL = 3  # of half-samples and floors; part of the key of stored scores
+_PROTOCOL = 4  # of half-samples and floors; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 Value = float | dict[str, float] | None
 
@@ -116,8 +116,11 @@ def add_floors(
             numbers = [each for each in values if isinstance(each, float)]
             stored = {"floor": max(numbers) if numbers else None}
             cache.write_json(entry, stored)
-        scores.floors[name] = floor = stored["floor"]
-        if isinstance(value, float) and isinstance(floor, float) and value <= floor:
+        floor = stored["floor"]
+        if floor is None:  # raw components of a pool-relative metric have no order
+            continue
+        scores.floors[name] = floor
+        if isinstance(value, float) and value <= floor:
             flag = "at_floor" if name == "feature_quality" else "metric_at_floor"
             detail = f"{name} {value:.4g} against {floor:.4g}"
             scores.flags[flag] = f"{scores.flags[flag]}, {detail}" if flag in scores.flags else detail
@@ -155,7 +158,7 @@ def _score(name: str, arrays: Arrays, target: Target, request: Request) -> Score
             cause = arrays.facts.get("no_gradient") if "gradient_norms" in metric.inputs else None
             result.reasons[name] = f"{name} is undefined: {cause or error}"
             return result
-    result.flags |= flags
+    result.flags |= {flag: f"{name}: {detail}" if detail else name for flag, detail in flags.items()}
     with collect_flags():  # what holds for a half says nothing about the whole
         result.halves[name] = [_value(metric, half, variant) for half in _half_inputs(metric, inputs, request)]
     return result

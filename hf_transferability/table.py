@@ -46,7 +46,9 @@ def print_table(ranking: "Ranking", stream: TextIO) -> None:
         if terminal:
             console.print()
     if _tied(rows):
-        console.print("Candidates of one tie group cannot be told apart: fine-tune any of them, or take a larger sample.")
+        console.print(
+            "Candidates of one tie group change places when half of the images are left out: this sample cannot order them."
+        )
     for reason, names in _undefined(rows).items():
         console.print(f"{reason}: {', '.join(names)}")
     for row in rows:
@@ -55,7 +57,14 @@ def print_table(ranking: "Ranking", stream: TextIO) -> None:
     if flags := list(dict.fromkeys(flag for row in rows for flag in row["flags"])):
         console.print("\nflags:")
         for flag in flags:
-            console.print(f"  {flag}: {FLAGS.get(flag, 'see flag_details in the JSON output')}")
+            console.print(f"  {flag}: {FLAGS.get(flag, 'see flag_details in the JSON output')}{_details(rows, flag)}")
+
+
+def _details(rows: Sequence[dict[str, Any]], flag: str) -> str:
+    """The numbers behind a flag, where they are few; the JSON output has them all."""
+    found = list(dict.fromkeys(row.get("flag_details", {}).get(flag) for row in rows if flag in row["flags"]))
+    shown = [detail for detail in found if detail]
+    return f" ({'; '.join(shown)})" if 0 < len(shown) <= 3 else ""
 
 
 def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:

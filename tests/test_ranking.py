@@ -345,3 +345,17 @@ def test_a_cache_folder_that_cannot_be_made_is_a_usage_error(target, pool, tmp_p
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"cache_dir.*cannot be made"):
         rank(target, pool, cache_dir=tmp_path / "file" / "folder")
+
+
+def test_a_checkpoint_trained_on_the_target_is_flagged(target, pool, cache, tmp_path):
+    leaky = tmp_path / "leaky"
+    shutil.copytree(pool[0], leaky)
+    (leaky / "README.md").write_text(f"---\nlicense: mit\ndatasets:\n- somebody/{target.name}\n---\n")
+    result = rank(target, [*pool, leaky], cache_dir=cache)  # the arrays of its twin, but its own card
+    assert {row["checkpoint"] for row in result.rows if "trained_on_target" in row["flags"]} == {str(leaky)}
+
+
+def test_the_architecture_scenario_for_one_architecture_says_so(target, pool, cache):
+    result = rank(target, pool, cache_dir=cache, scenario="architecture")
+    assert "share one architecture" in result.notes[0]
+    assert "the candidates differ" not in result.notes[0]
