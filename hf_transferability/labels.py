@@ -36,8 +36,8 @@ def find_label_column(features: datasets.Features, asked: str | None, image_colu
             "A folder of images needs one sub-folder for each of at least two classes."
         )
     raise UsageError(
-        f"`label_column` must be named: which of the columns {', '.join(others)} holds the labels cannot be told from their types. "
-        "Pass --label-column."
+        f"`label_column` must be named: which of the columns {', '.join(others)} holds the labels cannot be told from their "
+        "types. Pass --label-column."
     )
 
 

@@ -15,7 +15,8 @@ _FLIPS = 0.1  # share of half-samples in which two candidates may change places 
 
 _SCENARIO_NOTES = {
     "source_dataset": "scenario source_dataset: the candidates share one architecture; score = m(FQ) * m(FU), with m(.) scaled "
-    "over this pool, so that the lowest of either gets 0. Published agreement with fine-tuning 0.52 (mean weighted Kendall tau over 11 targets).",
+    "over this pool, so that the lowest of either gets 0. Published agreement with fine-tuning 0.52 (mean weighted Kendall tau "
+    "over 11 targets).",
     "architecture": "scenario architecture: the candidates differ in architecture; score = (1 - m(FQ)) * (1 - m(FU)). That the "
     "order turns round here is a hypothesis found on the data that it was published on, with weak agreement (0.26, against "
     "0.52 within one architecture); it can favour bad networks. A candidate whose feature quality does not exceed that of "
