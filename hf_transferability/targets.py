@@ -36,6 +36,7 @@ class Target:
         key: sha256 of the encoded images and labels in order: two samples of one key give equal arrays.
         provenance: what was drawn from where, for the row of results.
         flags: flags that hold for every candidate on this target, with their details.
+        files: each image's file and folder, "" where the dataset does not say, to name a corrupt one.
     """
 
     images: Images
@@ -46,6 +47,7 @@ class Target:
     key: str
     provenance: dict[str, Any]
     flags: dict[str, str] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -132,7 +134,8 @@ def load_target(
         "seed": seed,
         "window": list(window) if window else None,
     }
-    return _target(Images(encoded, window), codes, class_names, task, positions, provenance)
+    target = _target(Images(encoded, window), codes, class_names, task, positions, provenance)
+    return replace(target, files=["/".join(Path((record or {}).get("path") or "").parts[-2:]) for record in records])
 
 
 def check_images(
@@ -150,7 +153,8 @@ def check_images(
     """
     report = report or target.images.inspect(progress)
     if report.corrupt and not skip_corrupt:
-        rows = [f"row {target.positions[i]} ({reason})" for i, reason in list(report.corrupt.items())[:5]]
+        named = [" ".join(filter(None, (f"row {row}", file))) for row, file in zip(target.positions, target.files, strict=True)]
+        rows = [f"{named[i]} ({reason})" for i, reason in list(report.corrupt.items())[:5]]
         more = f" and {len(report.corrupt) - 5} more" if len(report.corrupt) > 5 else ""
         raise TargetError(
             f"{len(report.corrupt)} of {len(target)} images cannot be decoded: {', '.join(rows)}{more}. "
@@ -173,7 +177,7 @@ def check_images(
     provenance = {**target.provenance, "modes": report.modes, "corrupt_skipped": len(report.corrupt)}
     positions = [target.positions[i] for i in kept]
     checked = _target(target.images.subset(kept), codes, class_names, target.task, positions, provenance)
-    return replace(checked, flags={**checked.flags, **flags}), report
+    return replace(checked, flags={**checked.flags, **flags}, files=[target.files[i] for i in kept]), report
 
 
 def _target(

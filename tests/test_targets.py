@@ -532,7 +532,7 @@ def test_rows_without_an_image_are_corrupt(tmp_path, missing):
     images = [record if i == 4 else {"bytes": png(i), "path": None} for i in range(24)]
     features = Features({"image": datasets.Image(), "label": AB})
     target = load_target(Dataset.from_dict({"image": images, "label": [0, 1] * 12}, features=features))
-    with pytest.raises(TargetError, match=r"row 4 \(the file is missing, empty or unreadable\)"):
+    with pytest.raises(TargetError, match=r"row 4 .*\(the file is missing, empty or unreadable\)"):
         check_images(target)
 
 
@@ -540,7 +540,9 @@ def test_an_imagefolder_with_a_file_that_is_no_image(layouts, tmp_path):
     shutil.copytree(layouts["folder"], tmp_path / "folder")
     damaged = sorted((tmp_path / "folder" / "train").rglob("*.png"))[7]
     damaged.write_bytes(b"<html>quota exceeded</html>")
-    with pytest.raises(TargetError, match=r"1 of 48 images cannot be decoded: row 7 \(not an image file"):
+    with pytest.raises(
+        TargetError, match=rf"1 of 48 images cannot be decoded: row 7 class 0/{damaged.name} \(not an image file"
+    ):
         check_images(load_target(tmp_path / "folder"))
 
 
