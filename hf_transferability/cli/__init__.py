@@ -1,0 +1,71 @@
+"""The command line: parsing and printing only. Data on stdout, everything else on stderr.
+
+Each command is a module of this package with a function `add`. Exit status: 0 all went well, 1 something failed (the rest is still ranked), 2 wrong usage, 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from hf_transferability import __version__
+from hf_transferability.cli import demo, metrics, rank, register, score
+from hf_transferability.errors import TransferabilityError, UsageError
+
+PROGRAM = "hf-transferability"
+COMMANDS = (rank, score, metrics, register, demo)  # one module each; the order of --help
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["--"]:  # `hf extensions exec transferability -- ...` passes the dashes on
+        words = words[1:]
+    parser = _parser()
+    options = parser.parse_args(words)
+    _quiet_libraries()
+    try:
+        return options.run(options)
+    except UsageError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    except TransferabilityError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted. Finished checkpoints are kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of stdout has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("HF_TRANSFERABILITY_TRACEBACK"):
+            raise
+        print(
+            f"{PROGRAM}: unexpected {type(error).__name__}: {error}\n"
+            "This is a fault of the program. Set HF_TRANSFERABILITY_TRACEBACK=1 to see where it happens, and report it.",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _quiet_libraries() -> None:
+    """Settings that the libraries read when they are imported: our own messages say what they would, once and with a remedy."""
+    for name in ("HF_HUB_VERBOSITY", "DATASETS_VERBOSITY"):
+        os.environ.setdefault(name, "error")
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+        if not sys.stderr.isatty():  # they would fill a log
+            os.environ.setdefault(name, "1")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Rank pretrained checkpoints for a labelled image dataset, without fine-tuning them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
+    return parser

@@ -1,0 +1,73 @@
+"""`hf-transferability demo`: make small checkpoints and a target, and rank them."""
+
+import argparse
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+from hf_transferability.cli.options import add_output, seed
+from hf_transferability.cli.output import print_ranking, reported
+from hf_transferability.errors import UsageError
+
+if TYPE_CHECKING:
+    from hf_transferability.ranking import Ranking
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    demo = commands.add_parser(
+        "demo",
+        help="make small checkpoints and a target, and rank them: no network, no account",
+        description="Make small real checkpoints and a target on this machine, and rank them by the same code as any others.",
+        allow_abbrev=False,
+    )
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--verify", action="store_true", help="fine-tune each checkpoint and say how well the ranking agrees")
+    demo.add_argument("--keep", metavar="DIR", help="make the demo in this folder and keep it (default: a temporary one)")
+    demo.add_argument("--seed", type=seed, default=0, help="of everything random (default: 0)")
+    add_output(demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from hf_transferability import results
+
+    if options.output:
+        results.check_output(options.output)
+    aucs: dict[str, float] = {}
+    with reported() as progress:
+        from hf_transferability import demo
+        from hf_transferability.ranking import rank
+
+        with contextlib.ExitStack() as stack:
+            try:
+                made = stack.enter_context(demo.run(options.keep, options.seed, progress.note))
+            except ValueError as error:  # a folder with something else in it, or a negative seed
+                raise UsageError(str(error)) from error
+            if options.keep:
+                progress.note(f"now what this command would do: {made.command}")
+            ranking = rank(made.target, made.checkpoints, seed=options.seed, progress=progress)
+            if options.verify:
+                progress.stage("fine-tuning every checkpoint")
+                aucs = demo.verify(made.target, made.checkpoints, options.seed, progress.note)
+    status = print_ranking(ranking, options)
+    if aucs:
+        _print_agreement(ranking, aucs, sys.stdout if options.format == "table" else sys.stderr)
+    return status
+
+
+def _print_agreement(ranking: "Ranking", aucs: dict[str, float], stream: TextIO) -> None:
+    from hf_transferability.demo import agreement
+
+    print("\nfine-tuned performance (test AUC, 0.5 for guessing), best first:", file=stream)
+    for checkpoint, auc in sorted(aucs.items(), key=lambda item: -item[1]):
+        print(f"  {auc:.3f}  {checkpoint}", file=stream)
+    scores = {row["checkpoint"]: row["score"] for row in ranking.rows}
+    for untrained, text in ((True, "with"), (False, "without")):
+        try:
+            tau = f"{agreement(scores, aucs, untrained=untrained):.2f}"
+        except ValueError as error:
+            tau = f"undefined: {error}"
+        print(
+            f"agreement of ranking and fine-tuning, {text} the untrained one (weighted Kendall tau, -1 to 1): {tau}",
+            file=stream,
+        )

@@ -1,0 +1,65 @@
+"""Options that several commands share, and the types of their values."""
+
+import argparse
+
+
+def add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
+    """Which metrics, in which form."""
+    command.add_argument(
+        "--metric", action="append", dest="metrics", metavar="NAME",
+        help=f"metric to compute, repeatable; rows are sorted by the first; 'all' for all (default: {default})",
+    )  # fmt: skip
+    command.add_argument(
+        "--scenario", choices=("auto", "source_dataset", "architecture"), default="auto",
+        help="do the candidates differ in their source dataset or in their architecture (default: auto, which looks)",
+    )  # fmt: skip
+    command.add_argument(
+        "--variant", choices=("default", "published"), default="default",
+        help="baselines in their correct form, or as in the paper's tables",
+    )  # fmt: skip
+    command.add_argument(
+        "--no-intervals",
+        action="store_true",
+        help="no 90%% intervals and tie groups: faster with many metrics",
+    )
+    command.add_argument("--floor", action="store_true", help="also each metric's highest value in five shuffles of the labels")
+    command.add_argument(
+        "--cache-dir", metavar="DIR", help="where arrays and scores are kept (default: the Hub's assets cache)"
+    )
+
+
+def add_output(command: argparse.ArgumentParser) -> None:
+    """Where the ranking goes."""
+    output = command.add_argument_group("output")
+    output.add_argument("--format", choices=("table", "json", "csv"), default="table", help="on stdout (default: table)")
+    output.add_argument("--output", metavar="FILE", help="also write the result to a .json, .csv or .parquet file")
+
+
+def sample_size(text: str) -> int | str:
+    """A number of images, or "all"."""
+    return "all" if text == "all" else positive(text)
+
+
+def seed(text: str) -> int:
+    """A seed: 0 or more."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be 0 or a positive whole number; got {text!r}")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A number of things: 1 or more."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive whole number; got {text!r}")
+    return int(text)
+
+
+def window(text: str) -> tuple[float, float]:
+    """Two numbers LOW,HIGH."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be two numbers LOW,HIGH; got {text!r}") from None
+    if not low < high:
+        raise argparse.ArgumentTypeError(f"must have LOW below HIGH; got {text!r}")
+    return low, high

@@ -1,0 +1,50 @@
+"""What commands print: progress on stderr, the ranking on stdout."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hf_transferability.progress import Silent
+    from hf_transferability.ranking import Ranking
+
+
+@contextlib.contextmanager
+def reported() -> Iterator["Silent"]:
+    """What the work says, on stderr, until its end."""
+    from hf_transferability.progress import reporter
+
+    progress = reporter(sys.stderr)
+    with contextlib.ExitStack() as stack:
+        stack.callback(progress.close)
+        progress.stage("starting")
+        from hf_transferability import hub
+
+        hub.on_download = progress.download
+        stack.callback(setattr, hub, "on_download", None)
+        yield progress
+
+
+def print_ranking(ranking: "Ranking", options: argparse.Namespace) -> int:
+    """Print and save in the main process; the exit status is the same in all."""
+    from accelerate import PartialState
+
+    from hf_transferability import results
+    from hf_transferability.table import print_table
+
+    state = PartialState()
+    if state.is_main_process:
+        if options.format == "json":
+            print(results.to_json(ranking.to_dict()))
+        elif options.format == "csv":
+            print(results.to_csv(ranking.rows), end="")
+        else:
+            print_table(ranking, sys.stdout)
+        sys.stdout.flush()
+        if options.output:
+            ranking.save(options.output)
+            print(f"written: {options.output}", file=sys.stderr)
+    state.destroy_process_group()
+    return 1 if any(row["error"] for row in ranking.rows) else 0

@@ -1,0 +1,88 @@
+"""`hf-transferability rank`: rank checkpoints for a dataset."""
+
+import argparse
+from typing import Any
+
+from hf_transferability.cli.options import add_metric_options, add_output, positive, sample_size, seed, window
+from hf_transferability.cli.output import print_ranking, reported
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    rank = commands.add_parser(
+        "rank",
+        help="rank checkpoints for a dataset",
+        description="Rank checkpoints for a dataset. A checkpoint that fails is a row with its reason; the rest are ranked.",
+        epilog="exit status: 0 all ranked, 1 a checkpoint failed or the data cannot be read, 2 wrong usage",
+        allow_abbrev=False,
+    )
+    rank.set_defaults(run=_rank)
+    rank.add_argument("dataset", metavar="DATASET", help="Hub id or local folder of labelled images")
+    rank.add_argument(
+        "checkpoints", metavar="CHECKPOINT", nargs="+", help="Hub id (owner/name or owner/name@revision) or local folder"
+    )
+    add_metric_options(rank, "transferability")
+    target = rank.add_argument_group("target dataset")
+    target.add_argument("--config", metavar="NAME", help="configuration of the dataset")
+    target.add_argument("--split", metavar="NAME", help="split or split expression (default: train; never test unasked)")
+    target.add_argument("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
+    target.add_argument("--image-column", metavar="NAME", help="default: the only column of type Image")
+    target.add_argument("--label-column", metavar="NAME", help="default: the only ClassLabel column, or one called label")
+    target.add_argument("--sample-size", metavar="N|all", type=sample_size, help="images to draw (default: 100 x classes)")
+    target.add_argument("--draw", choices=("random", "stratified"), default="random", help="default: random, as in the paper")
+    target.add_argument("--seed", type=seed, default=0, help="of the draw and the order of the images (default: 0)")
+    target.add_argument("--streaming", action="store_true", help="sample a dataset without downloading it whole")
+    target.add_argument(
+        "--window", metavar="LOW,HIGH", type=window, help="values that become black and white in 16-bit or float images"
+    )
+    target.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be decoded")
+    work = rank.add_argument_group("checkpoints and work")
+    work.add_argument(
+        "--allow-pickle", action="store_true", help="read pickle weights (weights_only) where there are no safetensors"
+    )
+    work.add_argument("--trust-remote-code", action="store_true", help="run code from the checkpoints' repositories")
+    work.add_argument(
+        "--batches", choices=("paper", "balanced"), default="paper",
+        help="gradient batches: the paper's, with its small remainder, or of equal size",
+    )  # fmt: skip
+    work.add_argument("--micro-batch", metavar="K", type=positive, help="images in memory at once (default: by measurement)")
+    work.add_argument("--no-cache", action="store_true", help="extract everything again")
+    add_output(rank)
+
+
+def _rank(options: argparse.Namespace) -> int:
+    from hf_transferability import results
+
+    if options.output:
+        results.check_output(options.output)
+    with reported() as progress:
+        from hf_transferability.ranking import rank
+
+        ranking = rank(
+            options.dataset,
+            options.checkpoints,
+            metrics=options.metrics or ("transferability",),
+            scenario=options.scenario,
+            variant=options.variant,
+            config=options.config,
+            split=options.split,
+            revision=options.revision,
+            image_column=options.image_column,
+            label_column=options.label_column,
+            sample_size=options.sample_size,
+            draw=options.draw,
+            seed=options.seed,
+            streaming=options.streaming,
+            window=options.window,
+            skip_corrupt=options.skip_corrupt,
+            batches=options.batches,
+            micro_batch=options.micro_batch,
+            intervals=not options.no_intervals,
+            floor=options.floor,
+            allow_pickle=options.allow_pickle,
+            trust_remote_code=options.trust_remote_code,
+            cache_dir=options.cache_dir,
+            use_cache=not options.no_cache,
+            progress=progress,
+        )
+    return print_ranking(ranking, options)

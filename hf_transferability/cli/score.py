@@ -1,0 +1,46 @@
+"""`hf-transferability score`: rank arrays that the user already has."""
+
+import argparse
+import sys
+from typing import Any
+
+from hf_transferability.cli.options import add_metric_options, add_output, seed
+from hf_transferability.cli.output import print_ranking
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    score = commands.add_parser(
+        "score",
+        help="rank arrays that you have extracted yourself",
+        description="Rank candidates by arrays in files, one file each, all of one sample of images in one order. Arrays: "
+        "features [images, features], labels [images], source_probabilities [images, classes], gradient_norms [batches, 2].",
+        allow_abbrev=False,
+    )
+    score.set_defaults(run=_score)
+    score.add_argument("files", metavar="FILE", nargs="+", help=".npz or .safetensors")
+    add_metric_options(score, "all that the arrays allow")
+    score.add_argument("--seed", type=seed, default=0, help="of half-samples and shuffled labels (default: 0)")
+    add_output(score)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from hf_transferability import results
+
+    if options.output:
+        results.check_output(options.output)
+    from hf_transferability.feature_files import rank_features
+
+    ranking = rank_features(
+        options.files,
+        metrics=options.metrics or ("all",),
+        scenario=options.scenario,
+        variant=options.variant,
+        intervals=not options.no_intervals,
+        floor=options.floor,
+        seed=options.seed,
+        cache_dir=options.cache_dir,
+    )
+    for note in ranking.notes:
+        print(note, file=sys.stderr)
+    return print_ranking(ranking, options)
