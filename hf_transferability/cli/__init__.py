@@ -1,6 +1,7 @@
 """The command line: parsing and printing only. Data on stdout, everything else on stderr.
 
-Each command is a module of this package with a function `add`. Exit status: 0 all went well, 1 something failed (the rest is still ranked), 2 wrong usage, 130 interrupted.
+Each command is a module of this package with a function `add`. Exit status: 0 all went well, 1 something failed (the rest
+is still ranked), 2 wrong usage, 130 interrupted.
 """
 
 import argparse
