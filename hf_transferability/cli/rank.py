@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from hf_transferability.cli.options import add_metric_options, add_output, positive, sample_size, seed, window
-from hf_transferability.cli.output import print_ranking, reported
+from hf_transferability.cli.output import check_files, print_ranking, reported
 
 
 def add(commands: Any) -> None:
@@ -51,10 +51,7 @@ def add(commands: Any) -> None:
 
 
 def _rank(options: argparse.Namespace) -> int:
-    from hf_transferability import results
-
-    if options.output:
-        results.check_output(options.output)
+    check_files(options)
     with reported() as progress:
         from hf_transferability.ranking import rank
 
