@@ -48,9 +48,10 @@ _READING = {
     "interval": "the 90 % interval of the score, from ten random half-samples of the images.",
     "tie group": "candidates of one group change places when half of the images are left out: this sample cannot order them. "
     "Fine-tune any of them, or take a larger sample.",
-    "feature quality": "mean share of an image's own class among its nearest neighbours, after a learned projection. It is measured "
-    "on the images that the projection was learned on, so only differences count.",
-    "update ratio": "norm of the loss gradient at the second layer over that at the first. Comparable within one architecture only.",
+    "feature quality": "mean share of an image's own class among its nearest neighbours, after a learned projection. It is "
+    "measured on the images that the projection was learned on, so only differences count.",
+    "update ratio": "norm of the loss gradient at the second layer over that at the first. Comparable within one "
+    "architecture only.",
 }
 _POOL = (
     "The transferability score is 0 to 1 within this pool: feature quality times feature update ratio, each scaled so that the "
