@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 # Every client under test depends on PyYAML, and the standard library has no YAML.
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from .protocol import API, Answer, HubError, Incoming, Route, State, as_json, route
 from .store import Commit, Repository, StoredFile
@@ -129,9 +129,7 @@ def refs(state: State, request: Incoming, kind: str, repo_id: str) -> Answer:
         "converts": [],
     }
     if request.flag("include_prs"):
-        found["pullRequests"] = [
-            {"name": name, "ref": name, "targetCommit": sha} for name, sha in repository.pulls.items()
-        ]
+        found["pullRequests"] = [{"name": name, "ref": name, "targetCommit": sha} for name, sha in repository.pulls.items()]
     return as_json(found)
 
 

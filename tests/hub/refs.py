@@ -129,6 +129,8 @@ def change_status(state: State, request: Incoming, kind: str, repo_id: str, numb
     discussion = _find(repository, number)
     if logged_in(request).name != discussion.author:
         check_write(request, repository)
+    if discussion.status == "merged":
+        raise HubError(400, None, "This pull request has been merged")
     discussion.status = json.loads(request.body)["status"]
     found = _described(repository, discussion)
     event = {"id": f"{number}-status", "type": "status-change", "data": {"status": discussion.status}}

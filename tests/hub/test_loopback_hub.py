@@ -1,7 +1,6 @@
-"""The loopback Hub against the unmodified clients.
+"""The read side of the loopback Hub against the unmodified clients.
 
-Each client runs in a subprocess, because HF_ENDPOINT is read when it is imported; what belongs to one client is checked
-in one subprocess, because importing it takes seconds.
+What belongs to one client is checked in one subprocess, because importing it takes seconds.
 """
 
 from __future__ import annotations
@@ -10,18 +9,14 @@ import hashlib
 import http.client
 import io
 import json
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from . import LoopbackHub
+from .clients import client, get
 
 README = b"""---
 license: mit
@@ -40,23 +35,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
         yield running
 
 
-def client(hub: LoopbackHub, home: Path, script: str, *arguments: str, token: str | None = None) -> Any:
-    """Run a script against the hub and return what it printed last, which is JSON."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), *arguments],
-        env=hub.environment(home, token),
-        cwd=home.parent,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    errors = [request for request in hub.requests if request.status >= 500]
-    assert not errors, errors
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def png(colour: tuple[int, int, int]) -> bytes:
     """A small picture of one colour."""
     from PIL import Image
@@ -64,22 +42,6 @@ def png(colour: tuple[int, int, int]) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8), colour).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def get(hub: LoopbackHub, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any, bytes]:
-    """One plain request, and the one that a redirect asks for."""
-    url = hub.url + path
-    while True:
-        parts = urlsplit(url)
-        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
-        try:
-            connection.request("GET", parts.path, headers=headers or {})
-            response = connection.getresponse()
-            if response.status != 302:
-                return response.status, response.headers, response.read()
-            url = response.headers["Location"]
-        finally:
-            connection.close()
 
 
 def test_http(hub: LoopbackHub) -> None:
@@ -123,7 +85,6 @@ def test_refusals(hub: LoopbackHub) -> None:
     hub.faults.add("alice/busy", status=503)
     assert get(hub, "/api/models/alice/busy")[0] == 503
     assert get(hub, "/alice/busy/resolve/main/a.txt")[0] == 503
-    hub.requests.clear()  # a 503 in the log is a fault of the hub to the tests that follow
     hub.faults.clear()
     assert get(hub, "/api/models/alice/busy")[0] == 200
 
@@ -326,8 +287,8 @@ DATASETS = """
 
 def parquet(rows: list[tuple[bytes, int]]) -> bytes:
     """A table as `push_to_hub` writes it: pictures as structs, and the features in the schema's metadata."""
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     features = {
         "image": {"_type": "Image"},

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from .content import signed
 from .protocol import API, Account, Answer, HubError, Incoming, Route, State, as_json, route
