@@ -100,6 +100,7 @@ def hub(tmp_path_factory, made):
         running.commit("model", "alice/pickle", {"config.json": (made.a / "config.json").read_bytes(), **unused})
         running.commit("dataset", "alice/gated-data", made.target, gated=True)
         yield running
+        assert not running.leaks()
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -115,10 +116,11 @@ def shell(hub, place):
 
 @pytest.fixture
 def faults(hub):
-    """The hub's faults, cleared afterwards; the log of requests starts empty."""
+    """The hub's faults, cleared afterwards; the log of requests starts empty. No token went to another host."""
     hub.requests.clear()
     yield hub.faults
     hub.faults.clear()
+    assert not hub.leaks()
 
 
 def bodies(hub, repo: str) -> list[str]:

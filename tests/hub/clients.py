@@ -37,8 +37,8 @@ def client(hub: LoopbackHub, home: Path, script: str, *arguments: str, token: st
 def ask(
     hub: LoopbackHub, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None, *, follow: bool = True
 ) -> tuple[int, Any, bytes]:
-    """One plain request, and the one that a redirect asks for; its status, headers and body."""
-    url = hub.url + path
+    """One plain request to a path or an address, and the one that a redirect asks for; its status, headers and body."""
+    url = path if path.startswith("http://") else hub.url + path
     while True:
         parts = urlsplit(url)
         connection = http.client.HTTPConnection(parts.netloc, timeout=10)

@@ -33,6 +33,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
     tokens = {"hf_reader": {"alice/private", "alice/gated"}, "hf_stranger": set[str]()}
     with LoopbackHub(tmp_path_factory.mktemp("hub"), tokens=tokens, page_size=3) as running:
         yield running
+        assert not running.leaks()
 
 
 def png(colour: tuple[int, int, int]) -> bytes:
@@ -110,7 +111,7 @@ def test_storage(hub: LoopbackHub, tmp_path: Path) -> None:
 
 
 def test_stop(tmp_path: Path) -> None:
-    """The hub ends at once, with its threads, while clients hold connections open or leave an answer unread."""
+    """The hub ends at once, with its threads, while clients hold connections open, wait for an answer or leave it unread."""
     with LoopbackHub(tmp_path) as hub:
         hub.commit("model", "alice/large", {"a.bin": bytes(20_000_000)})
         connections = [http.client.HTTPConnection(hub.url.removeprefix("http://")) for _ in range(2)]
@@ -118,6 +119,8 @@ def test_stop(tmp_path: Path) -> None:
             connection.request("GET", "/api/models/alice/large")
             assert connection.getresponse().read()
         connections[0].request("GET", "/alice/large/resolve/main/a.bin")
+        hub.faults.add("/api/models/alice/large", delay=60)
+        connections[1].request("GET", "/api/models/alice/large")
         start = time.monotonic()
     assert time.monotonic() - start < 5
     for connection in connections:

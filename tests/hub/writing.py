@@ -156,7 +156,7 @@ def preupload(state: State, request: Incoming, kind: str, repo_id: str, revision
 
 @_route(LFS + r"/batch", "POST")
 def lfs_batch(state: State, request: Incoming, kind: str, repo_id: str) -> Answer:
-    """Give an address to upload to for all content that is not there yet."""
+    """Give an address to upload to for all content that is not there yet, in this or, unlike on the real Hub, another one."""
     repository = find_repository(state, request, kind or "model", repo_id)
     body = json.loads(request.body)
     if "ref" in body:
