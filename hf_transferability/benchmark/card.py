@@ -112,8 +112,8 @@ def _body(repo_id: str, present: Collection[str], plot: bool) -> str:
     )
     parts.append(
         "## Licence\n\nOnly numbers, settings and names are here: no images, no weights. Figures with a `citation` belong to "
-        "that publication and are given with their source; rights in publications, datasets and checkpoints stay with their owners. "
-        "For research; not for clinical decisions."
+        "that publication and are given with their source; rights in publications, datasets and checkpoints stay with their "
+        "owners. For research; not for clinical decisions."
     )
     parts.append(
         "## Citation\n\nCite the publications named in `citation` for their figures, and for the transferability score:\n\n"

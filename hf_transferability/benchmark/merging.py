@@ -9,8 +9,6 @@ from hf_transferability.benchmark import tables
 if TYPE_CHECKING:
     import pandas as pd
 
-_AGE = ("date", "metric_version")  # of two rows of one key, the later is the newer
-
 
 @dataclass(frozen=True)
 class Merged:
@@ -60,9 +58,8 @@ def merge(old: "pd.DataFrame | None", new: "pd.DataFrame", name: str) -> Merged:
     known = pairs.notna().to_numpy()
     theirs, ours = single.loc[pairs[known]], new[known]
     same = _same(theirs, ours, [column for column in columns if column != "date"])
-    newer = [_age(row) for row in ours.to_dict("records")]
-    newer_than = [a > _age(row) for a, row in zip(newer, theirs.to_dict("records"), strict=True)]
-    replaces = [not equal and later for equal, later in zip(same, newer_than, strict=True)]
+    later = [mine > other for mine, other in zip(_ages(ours), _ages(theirs), strict=True)]
+    replaces = [not equal and newer for equal, newer in zip(same, later, strict=True)]
     fresh = pd.concat([new[~known], ours[replaces]])
     kept = single.drop(index=theirs.index[replaces])
     frame = pd.concat([kept, fresh]) if len(kept) and len(fresh) else kept if len(kept) else fresh
@@ -79,23 +76,22 @@ def merge(old: "pd.DataFrame | None", new: "pd.DataFrame", name: str) -> Merged:
 
 def _aged(old: "pd.DataFrame", new: "pd.DataFrame") -> "pd.DataFrame":
     """The old rows from the oldest to the newest, with the kinds of column that the new ones have."""
-    ages = [_age(row) for row in old.to_dict("records")]
+    ages = _ages(old)
     order = sorted(range(len(old)), key=ages.__getitem__)
     kinds = {column: new[column].dtype for column in new if old[column].isna().all()}
     return old.iloc[order].reset_index(drop=True).astype(kinds)
 
 
-def _age(row: dict) -> tuple[str, int]:
-    date, version = (row.get(column) for column in _AGE)
-    return (date if isinstance(date, str) else "", version if isinstance(version, int) else 0)
+def _ages(frame: "pd.DataFrame") -> list[tuple[str, int]]:
+    """What tells the newer of two rows: the date, and of one date the version of the metric, for features that were kept."""
+    columns = [frame[column].tolist() if column in frame else [None] * len(frame) for column in ("date", "metric_version")]
+    return [
+        (date if isinstance(date, str) else "", version if isinstance(version, int) else 0)
+        for date, version in zip(*columns, strict=True)
+    ]
 
 
 def _same(a: "pd.DataFrame", b: "pd.DataFrame", columns: Sequence[str]) -> list[bool]:
     """Whether each row of one frame equals the row at the same place of the other; empty equals empty."""
-    import numpy as np
-
-    equal = np.ones(len(a), dtype=bool)
-    for column in columns:
-        left, right = a[column].to_numpy(dtype=object, na_value=None), b[column].to_numpy(dtype=object, na_value=None)
-        equal &= np.array([x == y for x, y in zip(left, right, strict=True)], dtype=bool)
-    return equal.tolist()
+    left, right = (frame[[*columns]].reset_index(drop=True) for frame in (a, b))
+    return ((left == right).fillna(False) | (left.isna() & right.isna())).all(axis=1).tolist()

@@ -1,10 +1,11 @@
 """Publish tables as a Hub dataset that others can load, extend and trust.
 
 The newest rows are read, the new ones are merged into them by key, and both go back in one commit on top of the commit that was
-read. If somebody else was faster, or the Hub's answer was lost, the head is read again. So no row is lost and none is there twice.
+read. If somebody else was faster, or the answer was lost, the head is read again: no row is lost, and none is there twice.
 """
 
 import hashlib
+import importlib.util
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -127,7 +128,8 @@ def _write(
         except writing.NoWriteAccessError as error:
             if create_pr is False:
                 raise PublishError(
-                    f"{account.name} may not write to {head.repo_id} ({error}). Propose a pull request, or ask its owner for access."
+                    f"{account.name} may not write to {head.repo_id} ({error}). Propose a pull request, "
+                    "or ask its owner for access."
                 ) from error
             notes = [f"{account.name} may not write to {head.repo_id}, so this is a pull request."]
     try:
@@ -135,8 +137,8 @@ def _write(
         address = writing.open_pull_request(head, *files, message, account.name, token)
     except writing.NoWriteAccessError as error:
         raise PublishError(
-            f"{account.name} may neither write to {head.repo_id} nor propose a pull request ({error}). Log in with `hf auth login` "
-            "and a token that may write, or ask its owner for access."
+            f"{account.name} may neither write to {head.repo_id} nor propose a pull request ({error}). Log in with "
+            "`hf auth login` and a token that may write, or ask its owner for access."
         ) from error
     return Published(head.repo_id, merged, address, "pull request", notes)
 
@@ -229,14 +231,12 @@ def _card(head: Snapshot, changed: dict[str, Merged], plot: bool, token: str | N
 
 def _plot(ground_truth: "pd.DataFrame") -> bytes | None:
     """A picture of the ground truth as PNG; None where matplotlib is not installed."""
-    try:
-        from hf_transferability import plots
-
-        figure = plots.ground_truth_heatmap(ground_truth)
-    except ImportError:
+    if importlib.util.find_spec("matplotlib") is None:
         return None
+    from hf_transferability import plots
+
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", bbox_inches="tight", metadata={"Software": None})
+    plots.ground_truth_heatmap(ground_truth).savefig(stream, format="png", bbox_inches="tight", metadata={"Software": None})
     return stream.getvalue()
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def scores(ranking: Mapping[str, Any], benchmark: str, origin: str = "the ranking") -> "pd.DataFrame":
     """One row per candidate and metric; candidates that failed have none.
 
-    A Hub id stands as it was given; of a local folder only the name is kept, as its path is nobody's business, beside the sha256
-    of its content.
+    A Hub id stands as it was given. Of a local folder only the name is kept, as its path is nobody's business, beside the
+    sha256 of its content.
 
     Args:
         ranking: `Ranking.to_dict()`, or what `Ranking.save` wrote as JSON.
@@ -39,9 +39,7 @@ def scores(ranking: Mapping[str, Any], benchmark: str, origin: str = "the rankin
             for row in _of_candidate(each, ranking, shared["dataset"])
         ]
     except (KeyError, TypeError) as error:
-        raise UsageError(
-            f"{origin} must be a ranking that this version saved as JSON; {error!r} is wrong. Rank again."
-        ) from error
+        raise UsageError(f"{origin} must be a ranking that this version saved as JSON ({error!r}). Rank again.") from error
     if not rows:
         return tables.check_provenance(pd.DataFrame(columns=list(tables.TABLES["scores"].columns)), "scores", origin)
     return tables.check_provenance(pd.DataFrame(rows), "scores", origin)

@@ -3,8 +3,9 @@
 A commit names its parent, so sending it again after a lost answer either makes it or finds that the head has moved.
 """
 
+import contextlib
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from huggingface_hub.errors import (
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
 )
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import logging, validate_repo_id
 
 from hf_transferability.errors import PublishError, UsageError
 from hf_transferability.hub.cached import Snapshot
@@ -123,7 +124,7 @@ def check_may_create(repo_id: str, account: Account) -> None:
         )
     if account.role == "read":
         raise PublishError(
-            f"there is no dataset {repo_id}, and your token may only read. Log in with `hf auth login` and a token that may write."
+            f"there is no dataset {repo_id}, and your token may only read. Log in with `hf auth login` and one that may write."
         )
 
 
@@ -181,14 +182,26 @@ def _create_commit(
     # As streams: bytes would go by Xet where hf_xet is installed, and by plain LFS elsewhere. So there is one way only.
     adding = [CommitOperationAdd(path, io.BytesIO(content)) for path, content in files.items()]
     removing = [CommitOperationDelete(path) for path in delete]
-    return HfApi(token=token).create_commit(
-        head.repo_id,
-        [*adding, *removing],
-        commit_message=message,
-        repo_type="dataset",
-        parent_commit=head.commit,
-        **options,
-    )
+    with _quiet():
+        return HfApi(token=token).create_commit(
+            head.repo_id,
+            [*adding, *removing],
+            commit_message=message,
+            repo_type="dataset",
+            parent_commit=head.commit,
+            **options,
+        )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The client would advise against streams."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _sent(send: Any, repo_id: str) -> str:
