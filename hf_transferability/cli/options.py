@@ -33,6 +33,10 @@ def add_output(command: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     output = command.add_argument_group("output")
     output.add_argument("--format", choices=("table", "json", "csv"), default="table", help="on stdout (default: table)")
     output.add_argument("--output", metavar="FILE", help="also write the result to a .json, .csv or .parquet file")
+    output.add_argument("--plot", metavar="FILE", help="also draw it, into a .png or .svg file (needs matplotlib)")
+    output.add_argument(
+        "--report", metavar="FILE", help="also write a page with table, pictures and what was run, .html (needs matplotlib)"
+    )
     return output
 
 

@@ -12,6 +12,26 @@ if TYPE_CHECKING:
     from hf_transferability.ranking import Ranking
 
 
+def check_files(options: argparse.Namespace) -> None:
+    """Refuse files that cannot be written before the work begins.
+
+    Raises:
+        UsageError: another ending, not a place to write to, or no matplotlib for a picture.
+    """
+    from hf_transferability import results
+
+    if options.output:
+        results.check_output(options.output)
+    if options.plot:
+        from hf_transferability import plots
+
+        plots.check_picture(options.plot)
+    if options.report:
+        from hf_transferability import report
+
+        report.check_page(options.report)
+
+
 @contextlib.contextmanager
 def reported() -> Iterator["Silent"]:
     """What the work says, on stderr, until its end."""
@@ -44,11 +64,24 @@ def print_ranking(ranking: "Ranking", options: argparse.Namespace) -> int:
         else:
             print_table(ranking, sys.stdout)
         sys.stdout.flush()
-        if options.output:
-            ranking.save(options.output)
-            print(f"written: {options.output}", file=sys.stderr)
+        _write_files(ranking, options)
     state.destroy_process_group()
     return 1 if any(row["error"] for row in ranking.rows) else 0
+
+
+def _write_files(ranking: "Ranking", options: argparse.Namespace) -> None:
+    if options.output:
+        ranking.save(options.output)
+    if options.plot:
+        from hf_transferability import plots
+
+        plots.save(ranking.plot(), options.plot)
+    if options.report:
+        from hf_transferability import report
+
+        report.save(ranking.to_dict(), options.report)
+    for path in filter(None, (options.output, options.plot, options.report)):
+        print(f"written: {path}", file=sys.stderr)
 
 
 def print_published(published: "Published", stream: TextIO) -> None:

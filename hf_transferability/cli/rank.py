@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.cli.options import add_metric_options, add_output, positive, sample_size, seed, window
-from hf_transferability.cli.output import print_published, print_ranking, reported
+from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
 
 if TYPE_CHECKING:
     from hf_transferability.ranking import Ranking
@@ -60,10 +60,7 @@ def add(commands: Any) -> None:
 
 
 def _rank(options: argparse.Namespace) -> int:
-    from hf_transferability import results
-
-    if options.output:
-        results.check_output(options.output)
+    check_files(options)
     if options.push_to:
         from hf_transferability.benchmark.publish import check_destination
 
