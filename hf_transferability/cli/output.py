@@ -4,9 +4,10 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from hf_transferability.benchmark.publish import Published
     from hf_transferability.progress import Silent
     from hf_transferability.ranking import Ranking
 
@@ -81,3 +82,18 @@ def _write_files(ranking: "Ranking", options: argparse.Namespace) -> None:
         report.save(ranking.to_dict(), options.report)
     for path in filter(None, (options.output, options.plot, options.report)):
         print(f"written: {path}", file=sys.stderr)
+
+
+def print_published(published: "Published", stream: TextIO) -> None:
+    """What a publication changed goes to the stream, where it is and what else is to know to stderr."""
+    for note in published.notes:
+        print(note, file=sys.stderr)
+    for line in published.lines():
+        print(line, file=stream)
+    said = {
+        "commit": "published",
+        "pull request": "proposed",
+        "nothing": "all rows are there already",
+        "dry run": "nothing was changed",
+    }[published.how]
+    print(f"{said}: {published.address}", file=sys.stderr)
