@@ -15,3 +15,7 @@ class TargetError(TransferabilityError):
 
 class CheckpointError(TransferabilityError):
     """A checkpoint cannot be scored. The rest of the pool still is; the text says why and what to change."""
+
+
+class UndefinedAgreement(TransferabilityError, ValueError):
+    """Two orders cannot be compared: one of them is constant, or there are too few candidates. The text says which."""
