@@ -198,25 +198,27 @@ class _Table:
 
     def add(self, metric: str, variant: str, scorer: _Scorer, orientation: int = 1) -> None:
         """Every statistic of a method, per target and on average."""
-        found: dict[str, tuple[pd.Series, pd.Series] | str] = {}
+        found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray] | str] = {}
         for pool in self.pools:
             try:
-                found[pool.target] = scorer(pool)
+                values, aucs = scorer(pool)
             except UndefinedAgreement as error:
                 found[pool.target] = str(error)
+            else:
+                counts = self._counts[:, [self._place[source] for source in values.index]]
+                found[pool.target] = values.to_numpy(dtype=float), aucs.to_numpy(dtype=float), counts
         for statistic, function in STATISTICS.items():
             outcomes: list[_Outcome] = []
             for target, given in found.items():
                 if isinstance(given, str):
                     outcomes.append(_Outcome(target, reason=given))
                     continue
-                x, y = given
+                x, y, counts = given
                 try:
                     value = function(x, y)
                 except UndefinedAgreement as error:
                     outcomes.append(_Outcome(target, n_sources=len(x), reason=str(error)))
                     continue
-                counts = self._counts[:, [self._place[source] for source in x.index]]
                 spread = agreement.resampled(statistic, x, y, counts, self._seed)
                 outcomes.append(_Outcome(target, value, spread, len(x)))
             self._record(metric, variant, statistic, outcomes, orientation)
