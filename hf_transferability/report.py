@@ -38,7 +38,11 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; ma
 dt { color: #6b6b6b; } dd { margin: 0; overflow-wrap: anywhere; }
 code { font-size: .92em; overflow-wrap: anywhere; }
 footer { margin-top: 2.5rem; color: #6b6b6b; font-size: .87rem; }
-@media (max-width: 40rem) { body { padding: .8rem; font-size: 15px; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+@media (max-width: 40rem) {
+  body { padding: .8rem; font-size: 15px; }
+  dl { grid-template-columns: 1fr; }
+  dd { margin-bottom: .4rem; }
+}
 @media print { .wide { overflow: visible; } table { font-size: .7rem; } }
 """
 
