@@ -262,9 +262,7 @@ class _Table:
         )
         return [f"{SPLIT_HALF}, {self.scenario}: without {', '.join(missing)}, of too few runs."] if missing else []
 
-    def _record(
-        self, metric: str, variant: str, statistic: str, outcomes: "Sequence[_Outcome]", orientation: int = 1
-    ) -> None:
+    def _record(self, metric: str, variant: str, statistic: str, outcomes: "Sequence[_Outcome]", orientation: int = 1) -> None:
         defined = [each for each in outcomes if each.value is not None]
         sizes = {each.n_sources for each in defined}
         mean = _Outcome(

@@ -149,7 +149,9 @@ def _means(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
         for scenario, expected in zip(("source_dataset", "architecture"), pair, strict=True):
             values = _of(taus, scenario, metric)
             defined = [value for value in values if not math.isnan(value)]
-            remark = f"over {len(defined)} targets; undefined on {len(values) - len(defined)}" if len(defined) < len(values) else ""
+            remark = (
+                f"over {len(defined)} targets; undefined on {len(values) - len(defined)}" if len(defined) < len(values) else ""
+            )
             found = float(np.mean(defined)) if defined else None
             yield Check(f"mean weighted tau: {scenario}, {metric}", expected, found, 0.5e-3, remark)
 

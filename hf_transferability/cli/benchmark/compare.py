@@ -107,7 +107,8 @@ def _print_table(comparison: "Comparison") -> None:
             print("\ntau_w per target\n")
             wide = own[own.statistic == "weighted_tau"]
             lines = [
-                [_label(key, own), *(_number(_cell(each, target, "value")) for target in targets)] for key, each in _methods(wide)
+                [_label(key, own), *(_number(_cell(each, target, "value")) for target in targets)]
+                for key, each in _methods(wide)
             ]
             print_figures(["metric", *targets], lines, sys.stdout)
         for test in comparison.friedman:

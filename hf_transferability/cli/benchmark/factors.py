@@ -1,3 +1,5 @@
 """stub while building."""
+
+
 def add(commands):
     """Add."""
