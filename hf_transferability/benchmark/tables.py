@@ -4,6 +4,7 @@ Published, compared, drawn and shown by the Space in the same form. A table is a
 published also says where it comes from: what was run on what, or the publication that it was taken from.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -174,10 +175,11 @@ def read(path: str | Path, name: str) -> "pd.DataFrame":
     import pandas as pd
 
     path = Path(path)
-    readers: dict[str, Callable[..., pd.DataFrame]] = {
+    texts = {column: "str" for column, own in (TABLES[name].columns | PROVENANCE).items() if own.kind == "text"}
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".parquet": pd.read_parquet,
-        ".csv": pd.read_csv,
-        ".json": pd.read_json,
+        ".csv": lambda path: pd.read_csv(path, dtype=texts),  # a name may look like a number
+        ".json": lambda path: pd.DataFrame(json.loads(path.read_text("utf-8"))),
     }
     if path.suffix not in readers:
         raise UsageError(f"{path} must end in {', '.join(readers)}. Save the table in one of these forms.")

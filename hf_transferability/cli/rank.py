@@ -104,10 +104,14 @@ def _rank(options: argparse.Namespace) -> int:
 def _push(ranking: "Ranking", repo_id: str) -> None:
     """Publish the scores; what failed has none."""
     from hf_transferability.benchmark import publish, rankings
+    from hf_transferability.errors import PublishError
 
     failed = [row["checkpoint"] for row in ranking.rows if row["error"]]
     if failed:
         print(f"not published, as they failed: {', '.join(failed)}", file=sys.stderr)
     if len(failed) < len(ranking.rows):
         scores = rankings.scores(ranking.to_dict(), repo_id.split("/")[1])
-        print_published(publish.publish({"scores": scores}, repo_id), sys.stderr)
+        try:
+            print_published(publish.publish({"scores": scores}, repo_id), sys.stderr)
+        except PublishError as error:
+            raise PublishError(f"the ranking is complete, but not published: {error}") from error
