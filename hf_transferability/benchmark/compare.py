@@ -268,7 +268,7 @@ class _Table:
         mean = _Outcome(
             MEAN,
             float(np.mean([each.value for each in defined])) if defined else None,
-            agreement.means([each.spread for each in defined]) if defined else None,
+            agreement.means([each.spread for each in defined if each.spread is not None]) if defined else None,
             sizes.pop() if len(sizes) == 1 else None,
             _reasons(outcomes),
             len(defined),
@@ -437,10 +437,11 @@ def _remarks(rows: "pd.DataFrame") -> list[str]:
             "--orientation natural never turns round."
         )
     means = rows[(rows.target == MEAN) & (rows.statistic == "weighted_tau") & rows.undefined.notna()]
-    for row in means.itertuples():
-        every = row.n_targets == 0
-        reason = row.undefined.rpartition(": ")[2] if every and ";" not in row.undefined else row.undefined
-        label = f"{row.scenario}: {row.metric}"
+    for row in means.to_dict("records"):
+        reason, every = row["undefined"], row["n_targets"] == 0
+        if every and ";" not in reason:
+            reason = reason.rpartition(": ")[2]
+        label = f"{row['scenario']}: {row['metric']}"
         notes.append(f"{label} has no agreement: {reason}." if every else f"{label} is undefined for {reason}.")
     return notes
 
