@@ -59,6 +59,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """A port: 1 to 65535."""
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535; got {text!r}")
+    return int(text)
+
+
 def window(text: str) -> tuple[float, float]:
     """Two numbers LOW,HIGH."""
     try:

@@ -138,7 +138,7 @@ def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "
         raise UsageError(f"the table of agreement has no weighted_tau of scenario {scenario}. Choose another.")
     part = part[part["selection"] == part["selection"].iloc[0]]
     variants = part.groupby("metric")["variant"].nunique()
-    part = part.assign(name=[_name(*each, variants) for each in part[["metric", "variant"]].to_numpy()])
+    part = part.assign(name=[_name(metric, variant, variants) for metric, variant in part[["metric", "variant"]].to_numpy()])
     kinds = part.drop_duplicates("name").set_index("name")["variant"]
     means = part[part["target"] == MEAN].set_index("name")
     grid = part[part["target"] != MEAN].pivot(index="name", columns="target", values="value")
