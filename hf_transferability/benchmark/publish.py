@@ -146,11 +146,8 @@ def _write(
 def _check_is_benchmark(head: Snapshot, token: str | None) -> None:
     """Refuse a dataset that holds something else, whose card and files are not ours to change."""
     text = _read_card(head, token)
-    try:
-        if text is not None and card.TAG in card.tags(text):
-            return
-    except ValueError as error:
-        raise PublishError(f"README.md of {head.repo_id} has broken front matter ({error}). Mend it on the Hub.") from error
+    if text is not None and card.is_ours(text, head.repo_id):
+        return
     if others := sorted({*head.files} - {"README.md", ".gitattributes"}):
         raise PublishError(
             f"{head.repo_id} is a dataset of another kind: it holds {others[0]} and has no tag {card.TAG}. Choose another name."
