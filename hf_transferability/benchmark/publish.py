@@ -76,7 +76,7 @@ def publish(
         new: table -> frame with provenance in every row; see `tables.TABLES` and `tables.PROVENANCE`.
         repo_id: OWNER/NAME.
         private: make a new dataset private.
-        create_pr: open a pull request; default only where the account may not write.
+        create_pr: True opens a pull request, False never; default only where the account may not write.
         token: default the one of `hf auth login`.
         dry_run: change nothing, and need no login for a public dataset.
 
@@ -94,8 +94,7 @@ def publish(
         head = writing.find_dataset(repo_id, token)
         if head is None and account is not None:
             writing.check_may_create(repo_id, account)
-            writing.create_dataset(repo_id, private, token)
-            head = writing.find_dataset(repo_id, token)
+            head = writing.create_dataset(repo_id, private, token)
         if head is not None:
             _check_is_benchmark(head, token)
             if private and not head.private:
