@@ -88,7 +88,9 @@ def _accuracies(x: np.ndarray, targets: list[np.ndarray], k: int) -> np.ndarray:
     tied = squared[:, -1] <= squared[:, k - 1] + equal if len(x) > k + 1 else np.zeros(len(x), dtype=bool)
     clear = np.flatnonzero(~tied)
     image = np.repeat(np.arange(len(clear)), k)
-    found = [(clear, image, neighbours[clear, :k].ravel(), squared[clear, :k].ravel(), np.ones(len(image)))]
+    found: list[tuple[np.ndarray, ...]] = [
+        (clear, image, neighbours[clear, :k].ravel(), squared[clear, :k].ravel(), np.ones(len(image)))
+    ]
     step = max(_CHUNK // len(x), 1)
     rest = np.flatnonzero(tied)
     found += [_with_ties(x, rest[start : start + step], k, equal) for start in range(0, len(rest), step)]
