@@ -62,11 +62,8 @@ def main() -> None:
                 values[function.__name__] = function(x, labels)
                 seconds[function.__name__].append(time.perf_counter() - start)
         theirs, own = (statistics.median(seconds[name]) for name in ("scikit_learn", "ours"))
-        print(
-            f"{title:14} scikit-learn {theirs:6.2f} s ({values['scikit_learn']:.4f})  ours {own:6.2f} s ({values['ours']:.4f})  "
-            f"ratio {theirs / own:.1f}",
-            flush=True,
-        )
+        print(f"{title}: scikit-learn {theirs:.2f} s ({values['scikit_learn']:.4f}), ", end="")
+        print(f"ours {own:.2f} s ({values['ours']:.4f}), ratio {theirs / own:.1f}", flush=True)
 
 
 if __name__ == "__main__":
