@@ -262,15 +262,13 @@ class _Table:
         )
         return [f"{SPLIT_HALF}, {self.scenario}: without {', '.join(missing)}, of too few runs."] if missing else []
 
-    def _record(
-        self, metric: str, variant: str, statistic: str, outcomes: "Sequence[_Outcome]", orientation: int = 1
-    ) -> None:
+    def _record(self, metric: str, variant: str, statistic: str, outcomes: "Sequence[_Outcome]", orientation: int = 1) -> None:
         defined = [each for each in outcomes if each.value is not None]
         sizes = {each.n_sources for each in defined}
         mean = _Outcome(
             MEAN,
             float(np.mean([each.value for each in defined])) if defined else None,
-            agreement.means([each.spread for each in defined]) if defined else None,
+            agreement.means([each.spread for each in defined if each.spread is not None]) if defined else None,
             sizes.pop() if len(sizes) == 1 else None,
             _reasons(outcomes),
             len(defined),
@@ -439,10 +437,11 @@ def _remarks(rows: "pd.DataFrame") -> list[str]:
             "--orientation natural never turns round."
         )
     means = rows[(rows.target == MEAN) & (rows.statistic == "weighted_tau") & rows.undefined.notna()]
-    for row in means.itertuples():
-        every = row.n_targets == 0
-        reason = row.undefined.rpartition(": ")[2] if every and ";" not in row.undefined else row.undefined
-        label = f"{row.scenario}: {row.metric}"
+    for row in means.to_dict("records"):
+        reason, every = row["undefined"], row["n_targets"] == 0
+        if every and ";" not in reason:
+            reason = reason.rpartition(": ")[2]
+        label = f"{row['scenario']}: {row['metric']}"
         notes.append(f"{label} has no agreement: {reason}." if every else f"{label} is undefined for {reason}.")
     return notes
 

@@ -1,7 +1,7 @@
 """The paper's comparison, recomputed from its own published figures and checked value by value.
 
-Juodelyte et al. 2024, arXiv 2412.20172: 18 rows of weighted Kendall tau (seven metrics, and the two components of one of them, in
-two scenarios) over 11 targets, with the means, Friedman's test, and the ground truth itself from the fine-tuning runs.
+Juodelyte et al. 2024, arXiv 2412.20172: 18 rows of weighted Kendall tau (seven metrics, and the two components of one of them,
+in two scenarios) over 11 targets, with the means, Friedman's test, and the ground truth itself from the fine-tuning runs.
 """
 
 import math
@@ -15,7 +15,7 @@ from hf_transferability import agreement
 from hf_transferability.benchmark import bundled
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark.compare import MEAN, compare
-from hf_transferability.benchmark.pools import COMPONENTS, orientation, pools
+from hf_transferability.benchmark.pools import COMPONENTS, methods, orientation, pools
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def reproduce(scores: "pd.DataFrame | None" = None) -> list[Check]:
         scores: a table of that name, in place of the published one: what follows from it is held against the paper.
 
     Returns:
-        Every check: the published scores themselves, the 198 values, their means, Friedman's test, the ground truth from the runs,
-        the baseline and the noise ceiling.
+        Every check: the published scores themselves, the 198 values, their means, Friedman's test, the ground truth from the
+        runs, the baseline and the noise ceiling.
 
     Raises:
         UsageError: the scores have nothing of the published variant.
@@ -112,16 +112,17 @@ def _scores(given: "pd.DataFrame") -> Iterator[Check]:
     both = bundled.load("scores").set_index(key)[["score"]].join(given.set_index(key)[["score"]], rsuffix="_given")
     same = np.isclose(both.score, both.score_given, rtol=1e-9, atol=1e-12)
     yield Check("published scores that are as published", len(both), int(same.sum()), 0)
-    for (scenario, metric, source, target), row in both[~same].iterrows():
-        found = None if np.isnan(row.score_given) else float(row.score_given)
-        yield Check(f"score: {scenario}, {metric}, {source} on {target}", float(row.score), found, 1e-9 * abs(row.score))
+    for row in both[~same].reset_index().to_dict("records"):
+        found = None if np.isnan(row["score_given"]) else float(row["score_given"])
+        name = f"score: {row['scenario']}, {row['metric']}, {row['source']} on {row['target']}"
+        yield Check(name, float(row["score"]), found, 1e-9 * abs(row["score"]))
 
 
 def _taus(given: "pd.DataFrame") -> dict[tuple[str, str, str], float | str]:
     """(scenario, metric, target) -> weighted tau, or why it is undefined."""
     found: dict[tuple[str, str, str], float | str] = {}
     for pool in pools(bundled.load("ground_truth"), given):
-        for metric, variant in pool.scores.columns:
+        for metric, variant in methods([pool]):
             sign = orientation(metric, variant, pool.scenario)
             values, aucs = pool.scored(metric, variant)
             try:
@@ -132,10 +133,11 @@ def _taus(given: "pd.DataFrame") -> dict[tuple[str, str, str], float | str]:
 
 
 def _values(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
-    for row in bundled.load("agreement").itertuples():
-        expected = None if np.isnan(row.value) else float(row.value)
-        found = taus.get((row.scenario, row.metric, row.target), "no scores")
-        name = f"weighted tau: {row.scenario}, {row.metric}, {row.target}"
+    for row in bundled.load("agreement").to_dict("records"):
+        expected = None if np.isnan(row["value"]) else float(row["value"])
+        key = (row["scenario"], row["metric"], row["target"])
+        found = taus.get(key, "no scores")
+        name = f"weighted tau: {', '.join(key)}"
         if isinstance(found, str):
             # A value that is missing because its scores are is no match, not even of an undefined one.
             missing = found == "no scores" and expected is None
@@ -149,7 +151,9 @@ def _means(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
         for scenario, expected in zip(("source_dataset", "architecture"), pair, strict=True):
             values = _of(taus, scenario, metric)
             defined = [value for value in values if not math.isnan(value)]
-            remark = f"over {len(defined)} targets; undefined on {len(values) - len(defined)}" if len(defined) < len(values) else ""
+            remark = (
+                f"over {len(defined)} targets; undefined on {len(values) - len(defined)}" if len(defined) < len(values) else ""
+            )
             found = float(np.mean(defined)) if defined else None
             yield Check(f"mean weighted tau: {scenario}, {metric}", expected, found, 0.5e-3, remark)
 
@@ -176,9 +180,10 @@ def _ground_truth() -> Iterator[Check]:
     both = bundled.load("ground_truth").set_index(key)[["test_auc"]].join(found, rsuffix="_found")
     same = np.isclose(both.test_auc, both.test_auc_found, rtol=0, atol=TOLERANCE)
     yield Check("ground truth that follows from the fine-tuning runs", len(both), int(same.sum()), 0)
-    for (scenario, source, target), row in both[~same].iterrows():
-        value = None if np.isnan(row.test_auc_found) else float(row.test_auc_found)
-        yield Check(f"ground truth: {scenario}, {source} on {target}", float(row.test_auc), value, TOLERANCE)
+    for row in both[~same].reset_index().to_dict("records"):
+        value = None if np.isnan(row["test_auc_found"]) else float(row["test_auc_found"])
+        name = f"ground truth: {row['scenario']}, {row['source']} on {row['target']}"
+        yield Check(name, float(row["test_auc"]), value, TOLERANCE)
 
 
 def _mean_rank() -> Iterator[Check]:

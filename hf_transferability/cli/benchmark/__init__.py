@@ -1,4 +1,4 @@
-"""`hf-transferability benchmark ...`: what concerns fine-tuned ground truth. One module per command, each with a function `add`."""
+"""`hf-transferability benchmark ...`: what concerns fine-tuned ground truth. A module per command, with a function `add`."""
 
 from typing import Any
 

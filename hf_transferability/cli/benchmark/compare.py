@@ -106,9 +106,7 @@ def _print_table(comparison: "Comparison") -> None:
         if len(targets) > 1:
             print("\ntau_w per target\n")
             wide = own[own.statistic == "weighted_tau"]
-            lines = [
-                [_label(key, own), *(_number(_cell(each, target, "value")) for target in targets)] for key, each in _methods(wide)
-            ]
+            lines = [[_label(key, own), *(_number(_cell(each, name)) for name in targets)] for key, each in _methods(wide)]
             print_figures(["metric", *targets], lines, sys.stdout)
         for test in comparison.friedman:
             if test["scenario"] == scenario and (len(targets) > 1 or test["undefined"] is None):
@@ -124,7 +122,7 @@ def _print_markdown(comparison: "Comparison") -> None:
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
     for (scenario, target), own in rows.groupby(["scenario", "target"], sort=False):
         for line in _summary(own):
-            print(f"| {' | '.join([scenario, target, *line])} |")
+            print(f"| {' | '.join([str(scenario), str(target), *line])} |")
     print()
     for text in (*map(_friedman, comparison.friedman), *comparison.notes, *_reading(rows)):
         print(f"- {text}")
@@ -162,12 +160,12 @@ def _label(key: tuple[str, str], rows: "pd.DataFrame") -> str:
     return f"{metric} ({variant})" if several and variant not in ("baseline", "ceiling") else metric
 
 
-def _cell(rows: "pd.DataFrame", target: str, column: str) -> float:
-    return float(rows.loc[rows.target == target, column].iloc[0])
+def _cell(rows: "pd.DataFrame", target: str) -> float:
+    return float(rows.loc[rows.target == target, "value"].iloc[0])
 
 
 def _number(value: float) -> str:
-    return "-" if value != value else f"{value:.3f}"
+    return "-" if value != value else f"{round(value, 3) + 0:.3f}"  # + 0: no -0.000
 
 
 def _friedman(test: dict[str, Any]) -> str:
@@ -181,15 +179,15 @@ def _friedman(test: dict[str, Any]) -> str:
 def _reading(rows: "pd.DataFrame") -> list[str]:
     variants = sorted(set(rows.variant) - {"baseline", "ceiling"})
     notes = [
-        f"metrics in their {' and '.join(variants)} form; intervals of metrics and baselines: resampled sources (the same for all "
-        "targets).",
+        f"metrics in their {' and '.join(variants)} form; intervals of metrics and baselines: resampled sources (the same for "
+        "all targets).",
         "mean_rank_elsewhere, parameter_count, feature_width: baselines that look at no target data (more counts as better); "
         "random: what a random order reaches, and the middle 90 % of what it does.",
     ]
     if (rows.variant == "ceiling").any():
         notes.append(
-            "split_half: the noise ceiling. How well one random half of the fine-tuning grid foretells the ground truth from the "
-            "other half, with the middle 90 % of 50 divisions; nothing that is judged by this ground truth can be expected to do "
-            "much better."
+            "split_half: the noise ceiling. How well one random half of the fine-tuning grid foretells the ground truth from "
+            "the other half, with the middle 90 % of 50 divisions; nothing that is judged by this ground truth can be expected "
+            "to do much better."
         )
     return notes
