@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from accelerate.utils import broadcast_object_list, gather_object
 
 from hf_transferability import extraction, pool, results
+from hf_transferability.benchmark.advice import advise
 from hf_transferability.cache import Cache
 from hf_transferability.candidates import Work, candidate_arrays, reason
 from hf_transferability.errors import TargetError, UsageError
@@ -38,6 +39,7 @@ class Ranking:
         metric: the metric whose score the rows are sorted by.
         notes: remarks and cautions about the whole ranking.
         versions: of the packages that made it.
+        advice: how far the benchmark says that the order can be trusted; see `benchmark.advice.advise`.
     """
 
     rows: list[Row]
@@ -46,6 +48,7 @@ class Ranking:
     metric: str
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=results.package_versions)
+    advice: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -55,6 +58,7 @@ class Ranking:
             "metric": self.metric,
             "rows": self.rows,
             "notes": self.notes,
+            "advice": self.advice,
             "versions": self.versions,
         }
 
@@ -171,6 +175,7 @@ def rank(
     request = Request(parts_of(chosen, target.task), variant, HALVES if intervals else 0, seed)
     rows, scores, readers = _candidates(names, work, request)
     notes: list[str] = []
+    advice: dict[str, Any] | None = None
     if state.is_main_process:
         scenario, notes = pool.choose_scenario(scenario, rows)
         # Where the published order turns round a bad network could come first, so its floor must be known.
@@ -180,10 +185,12 @@ def rank(
                 add_floors(each, floors, read, target, request, cache)
         rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
-    rows, scenario, notes = broadcast_object_list([rows, scenario, notes])
+        if advice := advise(chosen[0], variant, scenario, len(rows), target.task):
+            notes.append(advice["text"])
+    rows, scenario, notes, advice = broadcast_object_list([rows, scenario, notes, advice])
     for note in notes:
         progress.note(note)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes)
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, advice=advice)
 
 
 def floors_needed(scenario: str, metric: str) -> tuple[str, ...]:

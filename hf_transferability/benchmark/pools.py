@@ -76,7 +76,8 @@ def methods(of: Sequence[Pool]) -> list[tuple[str, str]]:
     """Every (metric, variant) that has a score in one of the pools."""
     found: dict[tuple[str, str], None] = {}
     for pool in of:
-        found |= {(str(metric), str(variant)): None for metric, variant in pool.scores.columns[pool.scores.notna().any()]}
+        there = pool.scores.columns[pool.scores.notna().any()]
+        found |= dict.fromkeys(zip(there.get_level_values("metric"), there.get_level_values("variant"), strict=True))
     return list(found)
 
 
