@@ -30,11 +30,11 @@ def advise(metric: str, variant: str, scenario: str, n_candidates: int, task: st
         task: of its target; the benchmark has single-label targets only.
 
     Returns:
-        None for a pool of one. Else a dict: "text" for people, and "evidence", None where the benchmark does not have this metric
-        in this form and scenario, else a dict: the benchmark, its selection of ground truth, n_targets, n_sources, random_regret
-        (AUC that a random choice loses), and as [value, low, high], with 90 % intervals over the targets, expected_regret (AUC
-        that is lost on average by fine-tuning only the first) and fine_tune (how many of the first to fine-tune for a 90 %
-        chance of having the best).
+        None for a pool of one. Else a dict: "text" for people, and "evidence", None where the benchmark does not have this
+        metric in this form and scenario, else a dict: the benchmark, its selection of ground truth, n_targets, n_sources,
+        random_regret (AUC that a random choice loses), and as [value, low, high], with 90 % intervals over the targets,
+        expected_regret (AUC that is lost on average by fine-tuning only the first) and fine_tune (how many of the first to
+        fine-tune for a 90 % chance of having the best).
     """
     if n_candidates < 2:
         return None
@@ -52,10 +52,10 @@ def advise(metric: str, variant: str, scenario: str, n_candidates: int, task: st
     targets, sources, random = (evidence[key] for key in ("n_targets", "n_sources", "random_regret"))
     size = "as many as in your pool" if n_candidates == sources else f"your pool has {n_candidates}"
     text = (
-        f"how far to trust this order: on {targets} targets of the {BENCHMARK} benchmark (scenario {scenario}, {sources} sources "
-        f"each; {size}), fine-tuning only the first by {form} lost {regret:.3f} AUC on average ({low:.3f} to {high:.3f}; a random "
-        f"choice {random:.3f}). For a {CHANCE * 100:.0f} % chance of having the best, fine-tune the first {count} of {sources} "
-        f"({fewest} to {most})."
+        f"how far to trust this order: on {targets} targets of the {BENCHMARK} benchmark (scenario {scenario}, {sources} "
+        f"sources each; {size}), fine-tuning only the first by {form} lost {regret:.3f} AUC on average ({low:.3f} to "
+        f"{high:.3f}; a random choice {random:.3f}). For a {CHANCE * 100:.0f} % chance of having the best, fine-tune the "
+        f"first {count} of {sources} ({fewest} to {most})."
     )
     return {"text": text, "evidence": evidence}
 
