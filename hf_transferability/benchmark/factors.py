@@ -6,7 +6,7 @@ some ten of them they are wide. Targets share their sources, so that more target
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ class Factors:
         benchmark: the ground truth's.
         selection: how the ground truth was taken from the fine-tuning runs.
         rows: one dict per scenario and factor: the mean correlation, its interval, on how many sources and targets it rests,
-            and a verdict.
+            and a verdict: more is better, more is worse, cannot tell, or undefined (and why).
         claims: one dict per claim of the paper: its text, a verdict (supported, not supported, cannot tell) and the numbers.
         notes: what the reader should know.
         seed, resamples: of the intervals.
@@ -147,6 +147,7 @@ def factors(
             if factor != RANK or effective_ranks
         }
         rows += [_row(str(scenario), finding) for finding in found[scenario].values()]
+        notes += _undecided(str(scenario), found[scenario].values())
         notes += _unknown(str(scenario), own, facts, ranks, found[scenario])
     if unknown := sorted(set(ranks.index) - set(truth.source)):
         notes.append(f"features of {', '.join(unknown)} are not used: the ground truth has no source of that name.")
@@ -230,20 +231,27 @@ def _row(scenario: str, finding: _Finding) -> dict[str, Any]:
         "n_sources": finding.n_sources,
         "n_targets": finding.n_targets,
         "verdict": _verdict(finding),
+        "undefined": finding.reason,
     }
 
 
 def _verdict(finding: _Finding) -> str:
     if finding.value is None:
-        return f"undefined: {finding.reason}"
-    if finding.interval is None:
-        return f"cannot tell: {finding.n_sources} sources are too few"
-    low, high = finding.interval
-    if low > 0:
-        return "more goes with better transfer"
-    if high < 0:
-        return "more goes with worse transfer"
-    return f"cannot tell: {finding.n_sources} sources are too few"
+        return "undefined"
+    low, high = finding.interval or (-1, 1)
+    return "more is better" if low > 0 else "more is worse" if high < 0 else "cannot tell"
+
+
+def _undecided(scenario: str, findings: Iterable[_Finding]) -> list[str]:
+    """Which factors remain open, in words, and why."""
+    open_ones: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.value is None:
+            open_ones.setdefault(f"undefined: {finding.reason}", []).append(finding.factor)
+        elif _verdict(finding) == "cannot tell":
+            reason = f"cannot tell: {finding.n_sources} sources are too few for a correlation of this size"
+            open_ones.setdefault(reason, []).append(finding.factor)
+    return [f"{scenario}: {', '.join(names)} {reason}." for reason, names in open_ones.items()]
 
 
 def _unknown(
