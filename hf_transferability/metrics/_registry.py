@@ -77,6 +77,12 @@ class Metric:
         return ("default", "published") if self.published else ("default",)
 
     @property
+    def variants_differ(self) -> bool:
+        """Whether its default and its published form are two things."""
+        combined = inspect.signature(self.combine).parameters if self.combine else {}
+        return "variant" in self._parameters or "variant" in combined
+
+    @property
     def seeded(self) -> bool:
         """Whether it makes random choices, so that `seed` is part of its result."""
         return "seed" in self._parameters
