@@ -1,6 +1,7 @@
 """A ranking as a table for people, with the reasons of failed candidates and the meaning of its flags below it."""
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
@@ -87,6 +88,31 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: Tex
         console.print(row[0], style="bold")
         for title, cell in zip(titles[1:], row[1:], strict=True):
             console.print(f"  {title}: {cell}", soft_wrap=True)
+
+
+def print_figures(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
+    """Print rows of a name and figures; on a terminal folded into blocks of columns that fit it, each with the names."""
+    terminal = stream.isatty()
+    console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
+    columns = [Column(title, [row[i] for row in rows], right=i > 0) for i, title in enumerate(titles)]
+    name, blocks = columns[0], [[columns[0]]]
+    for column in columns[1:]:
+        used = sum(each.full_width + _GAP for each in blocks[-1])
+        if terminal and len(blocks[-1]) > 1 and used + column.full_width > console.width:
+            blocks.append([name])
+        blocks[-1].append(column)
+    for number, block in enumerate(blocks):
+        if number:
+            console.print()
+        console.print(_table(block, None))
+
+
+def print_notes(notes: Sequence[str], stream: TextIO) -> None:
+    """Print remarks below a table, each as a paragraph of its own that starts with a dash."""
+    terminal = stream.isatty()
+    width = Console(file=stream).width if terminal else 10_000
+    for note in notes:
+        print("\n".join(textwrap.wrap(f"- {note}", width, subsequent_indent="  ", break_on_hyphens=False)), file=stream)
 
 
 def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:

@@ -1,18 +1,18 @@
-"""`hf-transferability benchmark ...`: ground truth and published results. One module per sub-command."""
+"""`hf-transferability benchmark ...`: fine-tuned ground truth and published results. One module per sub-command."""
 
 from typing import Any
 
-from hf_transferability.cli.benchmark import publish
+from hf_transferability.cli.benchmark import compare, factors, publish, reproduce
 
-COMMANDS = (publish,)  # the order of --help
+COMMANDS = (compare, reproduce, factors, publish)  # the order of --help
 
 
 def add(commands: Any) -> None:
     """Add the group and its sub-commands."""
     group = commands.add_parser(
         "benchmark",
-        help="results that were fine-tuned or published: publish them",
-        description="Results of fine-tuning and published results.",
+        help="compare scores with fine-tuned performance, reproduce the paper, explain transfer, publish results",
+        description="Compare scores with fine-tuning, reproduce the paper's comparison, explain transfer, publish results.",
         allow_abbrev=False,
     )
     own = group.add_subparsers(title="commands", required=True, metavar="COMMAND")

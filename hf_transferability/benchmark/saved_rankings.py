@@ -1,0 +1,120 @@
+"""A ranking that was saved, as scores of the sources whose fine-tuned performance is known."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_transferability.benchmark import tables
+from hf_transferability.errors import UsageError
+from hf_transferability.metrics import all_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_scores(
+    path: str | Path, ground_truth: "pd.DataFrame", scenario: str | None = None, target: str | None = None
+) -> tuple["pd.DataFrame", list[str], bool]:
+    """Scores from a table of scores, or from a ranking that `rank` or `score` has saved as .json, .csv or .parquet.
+
+    A ranking's checkpoints are matched with the ground truth's sources by their whole name, or by the last part of an id or
+    path (without revision), whatever the case.
+
+    Args:
+        path: the file.
+        ground_truth: a table of that name.
+        scenario: of a ranking that does not say, or says another.
+        target: name in the ground truth of a ranking's dataset; needed where its own id does not end in one.
+
+    Returns:
+        (a table of scores, notes that name the checkpoints without ground truth, whether the file is a ranking).
+
+    Raises:
+        UsageError: neither of the two, or a ranking whose target, scenario or checkpoints are not in the ground truth.
+    """
+    ranking = _ranking(Path(path))
+    if ranking is None:
+        return tables.read(path, "scores"), [], False
+    dataset = str((ranking.get("dataset") or {}).get("id") or "")
+    target = target or _match(dataset, sorted(ground_truth.target.unique()))
+    if target is None:
+        raise UsageError(
+            f"{path} is a ranking for {dataset or 'an unnamed dataset'}, which the ground truth does not have under that name. "
+            f"Say which of its targets it is with --target: {', '.join(sorted(ground_truth.target.unique()))}."
+        )
+    own = ground_truth[ground_truth.target == target]
+    scenario = scenario or ranking.get("scenario") or _only_one(own.scenario.unique())
+    if scenario is None:
+        raise UsageError(f"{path} does not say its scenario. Name it with --scenario: {', '.join(own.scenario.unique())}.")
+    sources = sorted(own[own.scenario == scenario].source.unique())
+    rows: list[dict[str, Any]] = []
+    unmatched: list[str] = []
+    matched: dict[str, str] = {}
+    for row in ranking["rows"]:
+        source = _match(str(row["checkpoint"]), sources)
+        if source is None:
+            unmatched.append(str(row["checkpoint"]))
+            continue
+        if source in matched:
+            raise UsageError(
+                f"{path}: {matched[source]} and {row['checkpoint']} are both called {source}, as one source of the ground "
+                "truth. Keep one of them."
+            )
+        matched[source] = str(row["checkpoint"])
+        rows += [{"source": source, **score} for score in _scores(row, ranking.get("metric"))]
+    if not rows:
+        raise UsageError(
+            f"{path}: none of its checkpoints is a source of the ground truth for {target}. Got "
+            f"{', '.join(unmatched) or 'no scores'}; the sources are {', '.join(sources) or 'none'}. Give a table of "
+            "scores with these names instead."
+        )
+    import pandas as pd
+
+    frame = pd.DataFrame(rows).assign(benchmark="ranking", scenario=scenario, target=target)
+    notes = [f"ranking {path}: {len(matched)} of {len(ranking['rows'])} checkpoints are sources of the ground truth."]
+    if unmatched:
+        notes.append(f"without ground truth, and left out: {', '.join(unmatched)}.")
+    return tables.check(frame, "scores", str(path)), notes, True
+
+
+def _ranking(path: Path) -> dict[str, Any] | None:
+    """The ranking in a file, or None if it is another table."""
+    try:
+        if path.suffix == ".json":
+            document = json.loads(path.read_text("utf-8"))
+            return document if isinstance(document, dict) and "rows" in document and "dataset" in document else None
+        if path.suffix in (".csv", ".parquet"):
+            import pandas as pd
+
+            frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+            if {"checkpoint", "score"} <= set(frame):
+                return {"rows": frame.astype(object).where(frame.notna(), None).to_dict("records")}
+    except (OSError, ValueError):
+        return None  # the reader of tables says what is wrong
+    return None
+
+
+def _scores(row: dict[str, Any], metric: str | None) -> list[dict[str, Any]]:
+    """One dict per metric of a ranking's row."""
+    variant = row.get("variant") or "default"
+    values = {name: row.get(name) for name in all_metrics()}
+    if metric and values.get(metric) is None:
+        values[metric] = row.get("score")
+    return [
+        {"metric": name, "variant": variant, "score": value}
+        for name, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+
+
+def _match(name: str, known: Sequence[str]) -> str | None:
+    """The known name that this one is, as a whole or by its last part."""
+    plain = re.sub(r"@[^/@]*$", "", name).rstrip("/")
+    wanted = [name.lower(), plain.lower(), plain.rpartition("/")[2].lower()]
+    return next((each for text in wanted for each in known if each.lower() == text), None)
+
+
+def _only_one(values: Any) -> str | None:
+    return str(values[0]) if len(values) == 1 else None

@@ -1,0 +1,133 @@
+"""`hf-transferability benchmark factors`: what goes with good transfer."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from hf_transferability.cli.benchmark.options import FORMATS, add_tables, read_tables
+from hf_transferability.errors import UsageError
+
+if TYPE_CHECKING:
+    from hf_transferability.benchmark.factors import Factors
+
+_COLUMNS = ("factor", "Spearman", "90% interval", "sources", "targets", "verdict")
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    factors = commands.add_parser(
+        "factors",
+        help="what goes with good transfer: size, classes, modality, width, diversity",
+        description="Correlate facts and features of the sources with fine-tuned performance, per scenario and with intervals "
+        "over the sources, and check two claims of the paper on these figures. Without files: the paper's own.",
+        allow_abbrev=False,
+    )
+    factors.set_defaults(run=_factors)
+    add_tables(factors)
+    factors.add_argument(
+        "--features", metavar="SOURCE=FILE", nargs="+", action="extend", default=[], type=_named_file,
+        help="features of a source, .npz or .safetensors as for `score`, for the effective rank (diversity)",
+    )  # fmt: skip
+    factors.add_argument("--format", choices=FORMATS, default="table", help="on stdout (default: table)")
+    factors.add_argument("--output", metavar="FILE", help="also write the rows to a .json, .csv or .parquet file")
+
+
+def _named_file(text: str) -> tuple[str, str]:
+    source, sign, path = text.partition("=")
+    if not (source and sign and path):
+        raise argparse.ArgumentTypeError(f"must be SOURCE=FILE; got {text!r}")
+    return source, path
+
+
+def _factors(options: argparse.Namespace) -> int:
+    from hf_transferability import results
+
+    if options.output:
+        results.check_output(options.output)
+    from hf_transferability.benchmark import bundled
+    from hf_transferability.benchmark.compare import choose_truth
+    from hf_transferability.benchmark.factors import factors
+    from hf_transferability.benchmark.saved_rankings import read_scores
+
+    truth, runs, sources = read_tables(options)
+    chosen, notes = choose_truth(truth, runs, options.selection)
+    if options.scores:
+        scores, more, _ = read_scores(options.scores, chosen, options.scenario[0] if options.scenario else None)
+        notes += more
+    else:
+        scores = bundled.load("scores")
+    if unknown := [each for each in options.scenario or () if each not in set(chosen.scenario)]:
+        raise UsageError(f"the ground truth has no scenario {', '.join(unknown)}; it has {', '.join(set(chosen.scenario))}.")
+    found = factors(
+        chosen,
+        scores,
+        sources,
+        effective_ranks={source: _effective_rank(path) for source, path in options.features},
+        scenarios=options.scenario or (),
+        seed=options.seed,
+    )
+    found.notes[:0] = notes
+    if options.format == "json":
+        print(results.to_json(found.to_dict()))
+    elif options.format == "csv":
+        print(results.to_csv(found.rows), end="")
+    elif options.format == "markdown":
+        _print_markdown(found)
+    else:
+        _print_table(found)
+    if options.output:
+        results.save(found.to_dict(), options.output)
+        print(f"written: {options.output}", file=sys.stderr)
+    return 0
+
+
+def _effective_rank(path: str) -> float:
+    from hf_transferability.benchmark.factors import effective_rank
+    from hf_transferability.feature_files import read_arrays
+
+    arrays = read_arrays(path)
+    if "features" not in arrays:
+        raise UsageError(f"{path} must hold an array called features; got {', '.join(arrays)}. Add it.")
+    try:
+        return effective_rank(arrays["features"])
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _print_table(found: "Factors") -> None:
+    from hf_transferability.table import print_figures, print_notes
+
+    print(f"what goes with good transfer: benchmark {found.benchmark}, ground truth {found.selection}")
+    for scenario in dict.fromkeys(row["scenario"] for row in found.rows):
+        print(f"\nscenario {scenario}: correlation with fine-tuned AUC, mean over targets\n")
+        print_figures(_COLUMNS, [_line(row) for row in found.rows if row["scenario"] == scenario], sys.stdout)
+    print("\nclaims of the paper, on these figures:\n")
+    print_notes([f"{each['claim']}: {each['verdict']} ({each['numbers']})" for each in found.claims], sys.stdout)
+    print()
+    print_notes([*found.notes, *_READING], sys.stdout)
+
+
+def _print_markdown(found: "Factors") -> None:
+    print(f"What goes with good transfer: benchmark {found.benchmark}, ground truth {found.selection}.\n")
+    titles = ("scenario", *_COLUMNS)
+    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
+    for row in found.rows:
+        print(f"| {' | '.join([row['scenario'], *_line(row)])} |")
+    print()
+    for each in found.claims:
+        print(f"- {each['claim']}: {each['verdict']} ({each['numbers']})")
+    for note in (*found.notes, *_READING):
+        print(f"- {note}")
+
+
+_READING = (
+    "intervals: resampled sources. Of so many factors one or two may seem to matter by chance, and correlation is no cause: "
+    "large sources, for example, are also diverse ones.",
+    "same_modality: the two descriptions share a word, such as CT; same_colour: both grey or both in colour.",
+)
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    span = "-" if row["low"] is None else f"{round(row['low'], 2) + 0:.2f}..{round(row['high'], 2) + 0:.2f}"
+    value = "-" if row["correlation"] is None else f"{round(row['correlation'], 2) + 0:.2f}"
+    return [row["factor"], value, span, str(row["n_sources"]), str(row["n_targets"]), row["verdict"]]
