@@ -9,6 +9,7 @@ import numpy as np
 
 from hf_transferability import pool
 from hf_transferability.array_files import read_arrays
+from hf_transferability.benchmark.advice import advise
 from hf_transferability.cache import Arrays, Cache
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics, get_metric
@@ -62,7 +63,8 @@ def rank_features(
             raise UsageError(
                 "`scenario` must be source_dataset or architecture for transferability of files; got auto. Name it."
             )
-    scenario = "source_dataset" if scenario == "auto" else scenario
+    named = scenario != "auto"
+    scenario = scenario if named else "source_dataset"
     task = task_of(labels)
     codes, flags = labels, {}
     if task == "single_label":
@@ -86,7 +88,11 @@ def rank_features(
         scores.append(each)
     notes = pool.scenario_notes(scenario) if "transferability" in chosen else []
     rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen))
+    # Files do not tell what differs between them; without that there is nothing to compare them with.
+    advice = advise(chosen[0], variant, scenario, len(rows), task) if named else None
+    if advice:
+        notes.append(advice["text"])
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen), advice=advice)
 
 
 def _choose_metrics(metrics: Sequence[str], contents: Sequence[dict[str, np.ndarray]]) -> list[str]:

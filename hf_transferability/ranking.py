@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from accelerate.utils import broadcast_object_list, gather_object
 
 from hf_transferability import extraction, pool, results
+from hf_transferability.benchmark.advice import advise
 from hf_transferability.cache import Cache
 from hf_transferability.candidates import Work, candidate_arrays, reason
 from hf_transferability.errors import TargetError, UsageError
@@ -41,6 +42,7 @@ class Ranking:
         notes: remarks and cautions about the whole ranking.
         metric_versions: version of every metric that was computed.
         versions: of the packages that made it.
+        advice: how far the benchmark says that the order can be trusted; see `benchmark.advice.advise`.
     """
 
     rows: list[Row]
@@ -50,6 +52,7 @@ class Ranking:
     notes: list[str] = field(default_factory=list)
     metric_versions: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=results.package_versions)
+    advice: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -60,6 +63,7 @@ class Ranking:
             "rows": self.rows,
             "notes": self.notes,
             "metric_versions": self.metric_versions,
+            "advice": self.advice,
             "versions": self.versions,
         }
 
@@ -188,6 +192,7 @@ def rank(
     request = Request(parts_of(chosen, target.task), variant, HALVES if intervals else 0, seed)
     rows, scores, readers = _candidates(names, work, request)
     notes: list[str] = []
+    advice: dict[str, Any] | None = None
     if state.is_main_process:
         scenario, notes = pool.choose_scenario(scenario, rows)
         # Where the published order turns round a bad network could come first, so its floor must be known.
@@ -197,10 +202,12 @@ def rank(
                 add_floors(each, floors, read, target, request, cache)
         rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
-    rows, scenario, notes = broadcast_object_list([rows, scenario, notes])
+        if advice := advise(chosen[0], variant, scenario, len(rows), target.task):
+            notes.append(advice["text"])
+    rows, scenario, notes, advice = broadcast_object_list([rows, scenario, notes, advice])
     for note in notes:
         progress.note(note)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen))
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen), advice=advice)
 
 
 def metric_versions(*names: Sequence[str]) -> dict[str, int]:

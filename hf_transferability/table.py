@@ -94,9 +94,9 @@ def print_figures(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: 
     """Print rows of a name and figures; on a terminal folded into blocks of columns that fit it, each with the names."""
     terminal = stream.isatty()
     console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
-    own = [Column(title, [row[i] for row in rows], right=i > 0) for i, title in enumerate(titles)]
-    name, blocks = own[0], [[own[0]]]
-    for column in own[1:]:
+    columns = [Column(title, [row[i] for row in rows], right=i > 0) for i, title in enumerate(titles)]
+    name, blocks = columns[0], [[columns[0]]]
+    for column in columns[1:]:
         used = sum(each.full_width + _GAP for each in blocks[-1])
         if terminal and len(blocks[-1]) > 1 and used + column.full_width > console.width:
             blocks.append([name])

@@ -92,9 +92,9 @@ def halves(
         selection: how a figure is taken from each half; see `from_runs`.
         repeats: random divisions into halves.
         seed: of the divisions.
-        one_division: the grid is divided once for all sources, by its hyperparameters (batch size, learning rate, momentum, weight
-            decay, epochs), so that all are chosen from the same settings. False divides every source's runs on their own, which
-            adds the luck of the settings to the difference.
+        one_division: the grid is divided once for all sources, by its hyperparameters (batch size, learning rate, momentum,
+            weight decay, epochs), so that all are chosen from the same settings. False divides every source's runs on their
+            own, which adds the luck of the settings to the difference.
 
     Returns:
         (sources, AUC of the first halves, AUC of the second), the arrays [repeats, n_sources]. Sources with fewer than two
@@ -116,8 +116,9 @@ def halves(
         sources.append(source)
         first.append(_mean_of_first(aucs, mine, best))
         second.append(_mean_of_first(aucs, ~mine, best))
-    shape = (repeats, 0)
-    return pd.Index(sources, name="source"), *(np.array(each).T if each else np.empty(shape) for each in (first, second))
+    if not sources:
+        return pd.Index([], name="source"), np.empty((repeats, 0)), np.empty((repeats, 0))
+    return pd.Index(sources, name="source"), np.array(first).T, np.array(second).T
 
 
 def reliability(

@@ -1,6 +1,6 @@
 """Fine-tuned performance and scores of one target's candidates, side by side: what every comparison starts from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,10 +55,11 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
     """
     found = []
     groups = dict(iter(scores.groupby(["scenario", "target"], sort=False)))
-    for (scenario, target), truth in ground_truth.groupby(["scenario", "target"], sort=False):
-        if (scenario, target) in groups:
+    for key, truth in ground_truth.groupby(["scenario", "target"], sort=False):
+        scenario, target = map(str, key)
+        if key in groups:
             aucs = truth[truth.source != target].set_index("source").test_auc
-            wide = groups[scenario, target].pivot(index="source", columns=["metric", "variant"], values="score")
+            wide = groups[key].pivot(index="source", columns=["metric", "variant"], values="score")
             found.append(Pool(scenario, target, aucs, _with_combination(wide, scenario).reindex(aucs.index)))
     return found
 
@@ -71,9 +72,13 @@ def orientation(metric: str, variant: str, scenario: str, convention: str = "pub
     return -1 if turned and metric in TURNED_ROUND else 1
 
 
-def methods(of: Sequence[Pool]) -> Iterator[tuple[str, str]]:
+def methods(of: Sequence[Pool]) -> list[tuple[str, str]]:
     """Every (metric, variant) that has a score in one of the pools."""
-    return iter(dict.fromkeys(column for pool in of for column in pool.scores.columns if pool.scores[column].notna().any()))
+    found: dict[tuple[str, str], None] = {}
+    for pool in of:
+        there = pool.scores.columns[pool.scores.notna().any()]
+        found |= dict.fromkeys(zip(there.get_level_values("metric"), there.get_level_values("variant"), strict=True))
+    return list(found)
 
 
 def _with_combination(wide: "pd.DataFrame", scenario: str) -> "pd.DataFrame":

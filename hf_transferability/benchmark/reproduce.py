@@ -52,6 +52,7 @@ class Check:
     """One value of the paper and what is found for it.
 
     Attributes:
+        group: what kind of value, and of which scenario.
         name: what it is.
         expected: the paper's value, None where it is undefined.
         found: the recomputed value, None where it is undefined or cannot be computed.
@@ -59,6 +60,7 @@ class Check:
         remark: why there is no value.
     """
 
+    group: str
     name: str
     expected: float | None
     found: float | None
@@ -97,10 +99,10 @@ def reproduce(scores: "pd.DataFrame | None" = None) -> list[Check]:
     taus = _taus(given)
     return [
         *_scores(given),
+        *_ground_truth(),
         *_values(taus),
         *_means(taus),
         *_friedman(taus),
-        *_ground_truth(),
         *_mean_rank(),
         *_split_half(),
     ]
@@ -111,11 +113,11 @@ def _scores(given: "pd.DataFrame") -> Iterator[Check]:
     key = ["scenario", "metric", "source", "target"]
     both = bundled.load("scores").set_index(key)[["score"]].join(given.set_index(key)[["score"]], rsuffix="_given")
     same = np.isclose(both.score, both.score_given, rtol=1e-9, atol=1e-12)
-    yield Check("published scores that are as published", len(both), int(same.sum()), 0)
+    yield Check("figures", "published scores that are as published", len(both), int(same.sum()), 0)
     for row in both[~same].reset_index().to_dict("records"):
         found = None if np.isnan(row["score_given"]) else float(row["score_given"])
-        name = f"score: {row['scenario']}, {row['metric']}, {row['source']} on {row['target']}"
-        yield Check(name, float(row["score"]), found, 1e-9 * abs(row["score"]))
+        name = f"{row['metric']} {row['source']} on {row['target']}"
+        yield Check(f"scores, {row['scenario']}", name, float(row["score"]), found, 1e-9 * abs(row["score"]))
 
 
 def _taus(given: "pd.DataFrame") -> dict[tuple[str, str, str], float | str]:
@@ -137,25 +139,25 @@ def _values(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
         expected = None if np.isnan(row["value"]) else float(row["value"])
         key = (row["scenario"], row["metric"], row["target"])
         found = taus.get(key, "no scores")
-        name = f"weighted tau: {', '.join(key)}"
+        group, name = f"weighted tau, {key[0]}", " ".join(key[1:])
         if isinstance(found, str):
             # A value that is missing because its scores are is no match, not even of an undefined one.
             missing = found == "no scores" and expected is None
-            yield Check(name, expected, math.inf if missing else None, TOLERANCE, f"undefined: {found}")
+            yield Check(group, name, expected, math.inf if missing else None, TOLERANCE, f"undefined: {found}")
         else:
-            yield Check(name, expected, found, TOLERANCE)
+            yield Check(group, name, expected, found, TOLERANCE)
 
 
 def _means(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
-    for metric, pair in MEANS.items():
-        for scenario, expected in zip(("source_dataset", "architecture"), pair, strict=True):
+    for i, scenario in enumerate(("source_dataset", "architecture")):
+        for metric, pair in MEANS.items():
             values = _of(taus, scenario, metric)
             defined = [value for value in values if not math.isnan(value)]
             remark = (
                 f"over {len(defined)} targets; undefined on {len(values) - len(defined)}" if len(defined) < len(values) else ""
             )
             found = float(np.mean(defined)) if defined else None
-            yield Check(f"mean weighted tau: {scenario}, {metric}", expected, found, 0.5e-3, remark)
+            yield Check(f"mean weighted tau, {scenario}", metric, pair[i], found, 0.5e-3, remark)
 
 
 def _friedman(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
@@ -169,8 +171,8 @@ def _friedman(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
             found = agreement.friedman(table)
         except UndefinedAgreement as error:
             remark = str(error)
-        yield Check(f"Friedman's chi2: {scenario}", expected[0], found[0], 0.5e-3, remark)
-        yield Check(f"Friedman's p: {scenario}", expected[1], found[1], 0.5e-4, remark)
+        yield Check("Friedman's test", f"chi2, {scenario}", expected[0], found[0], 0.5e-3, remark)
+        yield Check("Friedman's test", f"p, {scenario}", expected[1], found[1], 0.5e-4, remark)
 
 
 def _ground_truth() -> Iterator[Check]:
@@ -179,11 +181,11 @@ def _ground_truth() -> Iterator[Check]:
     found = truths.from_runs(truths.with_shared_runs(bundled.load("runs"))).set_index(key)[["test_auc"]]
     both = bundled.load("ground_truth").set_index(key)[["test_auc"]].join(found, rsuffix="_found")
     same = np.isclose(both.test_auc, both.test_auc_found, rtol=0, atol=TOLERANCE)
-    yield Check("ground truth that follows from the fine-tuning runs", len(both), int(same.sum()), 0)
+    yield Check("figures", "ground truth that follows from the runs", len(both), int(same.sum()), 0)
     for row in both[~same].reset_index().to_dict("records"):
         value = None if np.isnan(row["test_auc_found"]) else float(row["test_auc_found"])
-        name = f"ground truth: {row['scenario']}, {row['source']} on {row['target']}"
-        yield Check(name, float(row["test_auc"]), value, TOLERANCE)
+        name = f"{row['source']} on {row['target']}"
+        yield Check(f"ground truth, {row['scenario']}", name, float(row["test_auc"]), value, TOLERANCE)
 
 
 def _mean_rank() -> Iterator[Check]:
@@ -191,7 +193,7 @@ def _mean_rank() -> Iterator[Check]:
     rows = comparison.rows[(comparison.rows.metric == "mean_rank_elsewhere") & (comparison.rows.target == MEAN)]
     found = rows[rows.statistic == "weighted_tau"].set_index("scenario").value
     for scenario, expected in ELSEWHERE.items():
-        yield Check(f"mean rank on the other targets: {scenario}", expected, float(found[scenario]), 0.5e-3)
+        yield Check("mean rank on the other targets", scenario, expected, float(found[scenario]), 0.5e-3)
 
 
 def _split_half() -> Iterator[Check]:
@@ -199,7 +201,7 @@ def _split_half() -> Iterator[Check]:
     judged = set(bundled.load("scores").target)
     for scenario, expected in SPLIT_HALF.items():
         own = rows[(rows.scenario == scenario) & rows.target.isin(judged)]
-        yield Check(f"agreement of two halves of the runs: {scenario}", expected, float(own.value.mean()), _DIVISIONS)
+        yield Check("agreement of two halves of the runs", scenario, expected, float(own.value.mean()), _DIVISIONS)
 
 
 def _of(taus: dict[tuple[str, str, str], float | str], scenario: str, metric: str) -> list[float]:

@@ -49,7 +49,9 @@ def read_scores(
     if scenario is None:
         raise UsageError(f"{path} does not say its scenario. Name it with --scenario: {', '.join(own.scenario.unique())}.")
     sources = sorted(own[own.scenario == scenario].source.unique())
-    rows, unmatched, matched = [], [], {}
+    rows: list[dict[str, Any]] = []
+    unmatched: list[str] = []
+    matched: dict[str, str] = {}
     for row in ranking["rows"]:
         source = _match(str(row["checkpoint"]), sources)
         if source is None:
@@ -57,15 +59,15 @@ def read_scores(
             continue
         if source in matched:
             raise UsageError(
-                f"{path}: {matched[source]} and {row['checkpoint']} are both called {source}, as one source of the ground truth. "
-                "Keep one of them."
+                f"{path}: {matched[source]} and {row['checkpoint']} are both called {source}, as one source of the ground "
+                "truth. Keep one of them."
             )
         matched[source] = str(row["checkpoint"])
         rows += [{"source": source, **score} for score in _scores(row, ranking.get("metric"))]
     if not rows:
         raise UsageError(
             f"{path}: none of its checkpoints is a source of the ground truth for {target}. Got "
-            f"{', '.join(map(str, unmatched)) or 'no scores'}; the sources are {', '.join(sources) or 'none'}. Give a table of "
+            f"{', '.join(unmatched) or 'no scores'}; the sources are {', '.join(sources) or 'none'}. Give a table of "
             "scores with these names instead."
         )
     import pandas as pd

@@ -26,7 +26,7 @@ def test_each_ground_truth_is_the_run_of_lowest_validation_loss():
     one = truth[truth["scenario"].eq("architecture") & truth["source"].eq("resnet")].set_index("target")["test_auc"]
     other = truth[truth["scenario"].eq("source_dataset") & truth["source"].eq("imagenet")].set_index("target")["test_auc"]
     assert len(one) == 11
-    assert (one - other[one.index]).abs().max() == 0
+    assert (one - other[one.index]).abs().max() < 1e-9
 
 
 def test_a_published_row_names_its_source():
@@ -53,5 +53,5 @@ def test_what_is_not_bundled():
     for ask in (lambda: bundled.load("agreement"), lambda: bundled.load("scores", "mine"), lambda: bundled.load("../paper")):
         with pytest.raises(UsageError, match="paper/ground_truth"):
             ask()
-    with pytest.raises(UsageError, match="no bundled benchmark mine. There are: paper"):
+    with pytest.raises(UsageError, match=r"no bundled benchmark mine\. There are: paper"):
         bundled.with_provenance("mine")

@@ -1,4 +1,4 @@
-"""`hf-transferability benchmark ...`: ground truth and published results. One module per command, each with an `add`."""
+"""`hf-transferability benchmark ...`: fine-tuned ground truth and published results. One module per sub-command."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ COMMANDS = (compare, reproduce, factors, publish)  # the order of --help
 
 
 def add(commands: Any) -> None:
-    """Add the group and its commands."""
+    """Add the group and its sub-commands."""
     group = commands.add_parser(
         "benchmark",
         help="compare scores with fine-tuned performance, reproduce the paper, explain transfer, publish results",
-        description="Compare scores with fine-tuned performance, reproduce the paper's comparison, explain transfer, publish.",
+        description="Compare scores with fine-tuning, reproduce the paper's comparison, explain transfer, publish results.",
         allow_abbrev=False,
     )
     own = group.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -80,16 +80,6 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-_TITLES = {
-    "weighted_tau": "tau_w",
-    "kendall_tau": "Kendall",
-    "pearson": "Pearson",
-    "regret_at_1": "regret@1",
-    "regret_at_3": "regret@3",
-    "regret_at_5": "regret@5",
-}
-
-
 def _print_table(comparison: "Comparison") -> None:
     from hf_transferability.table import print_figures, print_notes
 
@@ -101,8 +91,11 @@ def _print_table(comparison: "Comparison") -> None:
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "no"
         shown = "mean" if len(targets) > 1 else targets[0]
         what = f"mean over {len(targets)} targets" if len(targets) > 1 else f"target {targets[0]}"
-        print(f"\nscenario {scenario}, {what}, {span} sources each; regret in AUC; 90 % intervals\n")
-        print_figures(["metric", *_summary_titles()], _summary(own[own.target == shown]), sys.stdout)
+        print(f"\nscenario {scenario}, {what}, {span} sources{' each' * (len(targets) > 1)}; 90 % intervals\n")
+        lines = [["metric", *_SUMMARY], *_summary(own[own.target == shown])]
+        if len(targets) == 1:  # then nobody asks over how many a mean is
+            lines = [[name, *rest] for name, _, *rest in lines]
+        print_figures(lines[0], lines[1:], sys.stdout)
         if len(targets) > 1:
             print("\ntau_w per target\n")
             wide = own[own.statistic == "weighted_tau"]
@@ -118,7 +111,7 @@ def _print_table(comparison: "Comparison") -> None:
 def _print_markdown(comparison: "Comparison") -> None:
     rows = comparison.rows
     print(f"Agreement with fine-tuning: benchmark {comparison.benchmark}, ground truth {comparison.selection}.\n")
-    titles = ["scenario", "target", "metric", *_summary_titles()]
+    titles = ["scenario", "target", "metric", *_SUMMARY]
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
     for (scenario, target), own in rows.groupby(["scenario", "target"], sort=False):
         for line in _summary(own):
@@ -128,23 +121,25 @@ def _print_markdown(comparison: "Comparison") -> None:
         print(f"- {text}")
 
 
-def _summary_titles() -> list[str]:
-    return ["tau_w", "interval", *list(_TITLES.values())[1:4], "interval", *list(_TITLES.values())[4:], "targets"]
+# How many targets a mean rests on, and the statistics; the first column of regret is wide so that a narrow terminal starts a
+# new block with it.
+_SUMMARY = ("targets", "tau_w", "interval", "Kendall", "Pearson", "regret@1 in AUC", "interval", "regret@3", "regret@5")
 
 
 def _summary(rows: "pd.DataFrame") -> list[list[str]]:
-    """One line per method, for one target or the mean."""
+    """One line per method, for one target or the mean: name and the columns of _SUMMARY."""
+    from hf_transferability.agreement import STATISTICS
+
     lines = []
     for key, own in _methods(rows):
         by_statistic = {row.statistic: row for row in own.itertuples()}
-        line = [_label(key, rows)]
-        for statistic, title in _TITLES.items():
+        count = by_statistic["weighted_tau"].n_targets
+        line = [_label(key, rows), _count(count)]
+        for statistic in STATISTICS:
             row = by_statistic[statistic]
             line.append(_number(row.value))
-            if title in ("tau_w", "regret@1"):
+            if statistic in ("weighted_tau", "regret_at_1"):
                 line.append(f"{_number(row.low)}..{_number(row.high)}" if row.low == row.low else "-")
-        count = by_statistic["weighted_tau"].n_targets
-        line.append("1" if count is None or count != count else str(count))
         lines.append(line)
     return lines
 
@@ -162,6 +157,13 @@ def _label(key: tuple[str, str], rows: "pd.DataFrame") -> str:
 
 def _cell(rows: "pd.DataFrame", target: str) -> float:
     return float(rows.loc[rows.target == target, "value"].iloc[0])
+
+
+def _count(value: Any) -> str:
+    """How many targets a mean rests on; of a target's own row, nothing."""
+    import pandas as pd
+
+    return "-" if pd.isna(value) else str(value)
 
 
 def _number(value: float) -> str:

@@ -10,7 +10,7 @@ from hf_transferability.errors import UsageError
 if TYPE_CHECKING:
     from hf_transferability.benchmark.factors import Factors
 
-_COLUMNS = ("factor", "correlation", "90% interval", "sources", "targets", "verdict")
+_COLUMNS = ("factor", "Spearman", "90% interval", "sources", "targets", "verdict")
 
 
 def add(commands: Any) -> None:
@@ -99,7 +99,7 @@ def _print_table(found: "Factors") -> None:
 
     print(f"what goes with good transfer: benchmark {found.benchmark}, ground truth {found.selection}")
     for scenario in dict.fromkeys(row["scenario"] for row in found.rows):
-        print(f"\nscenario {scenario}: Spearman's correlation with fine-tuned AUC within a target, mean over targets\n")
+        print(f"\nscenario {scenario}: correlation with fine-tuned AUC, mean over targets\n")
         print_figures(_COLUMNS, [_line(row) for row in found.rows if row["scenario"] == scenario], sys.stdout)
     print("\nclaims of the paper, on these figures:\n")
     print_notes([f"{each['claim']}: {each['verdict']} ({each['numbers']})" for each in found.claims], sys.stdout)

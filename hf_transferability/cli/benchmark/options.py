@@ -15,7 +15,7 @@ def add_tables(command: argparse.ArgumentParser) -> None:
     """Where the figures come from, and which of them."""
     data = command.add_argument_group(
         "figures",
-        "Tables are .parquet, .csv or .json files. Without any, the paper's own figures are taken, which come with the package.",
+        "Tables are .parquet, .csv or .json files. Without any: the paper's own figures, which come with the package.",
     )
     data.add_argument("--ground-truth", metavar="FILE", help="table of fine-tuned performance")
     data.add_argument("--scores", metavar="FILE", help="table of scores, or a ranking that was saved with --output")
@@ -23,7 +23,7 @@ def add_tables(command: argparse.ArgumentParser) -> None:
     data.add_argument("--sources", metavar="FILE", help="table of facts about the sources")
     data.add_argument(
         "--selection", metavar="NAME",
-        help="ground truth: lowest_validation_loss, as in the paper, or mean_of_best_K, which is less noisy (default: the former)",
+        help="ground truth: lowest_validation_loss, as in the paper (the default), or mean_of_best_K, which is less noisy",
     )  # fmt: skip
     data.add_argument("--scenario", action="append", choices=("source_dataset", "architecture"), help="only this; repeatable")
     data.add_argument("--seed", type=seed, default=0, help="of everything random (default: 0)")

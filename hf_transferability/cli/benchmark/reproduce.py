@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +43,12 @@ def _reproduce(options: argparse.Namespace) -> int:
         }
         print(json.dumps(document, indent=2, allow_nan=False))
     else:
-        titles = ["value", "expected", "found", "outcome"]
-        print_figures(titles, [_line(check) for check in checks], sys.stdout)
-        if differing and len(differing) < len(checks):
-            print("\ndiffering:\n")
-            print_figures(titles, [_line(check) for check in differing], sys.stdout)
-        print()
-        notes = [f"{check.name}: {check.remark}" for check in checks if check.remark]
+        for group in dict.fromkeys(check.group for check in checks):
+            own = [check for check in checks if check.group == group]
+            print_figures([group, "expected", "found", "outcome"], [_line(check) for check in own], sys.stdout)
+            print()
+        notes = [f"{check.group}, {check.name}: {check.remark}." for check in checks if check.remark]
+        notes += [f"differs: {check.group}, {check.name}." for check in differing]
         print_notes([*notes, FRIEDMAN_NOTE], sys.stdout)
         print(f"\n{len(checks) - len(differing)} of {len(checks)} match, {len(differing)} differ")
     return 1 if differing else 0
@@ -56,7 +56,9 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 def _line(check: "Check") -> list[str]:
     outcome = "match" if check.matches else "differs"
-    return [check.name, _text(check.expected, check), _text(_finite(check.to_dict())["found"], check), outcome]
+    digits = 0 if check.tolerance == 0 else max(0, round(-math.log10(2 * check.tolerance)))  # that the expected value has
+    found = _finite(check.to_dict())["found"]
+    return [check.name, _text(check.expected, digits), _text(found, 6 if digits else 0), outcome]
 
 
 def _finite(check: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +66,5 @@ def _finite(check: dict[str, Any]) -> dict[str, Any]:
     return {**check, "found": None if check["found"] == float("inf") else check["found"]}
 
 
-def _text(value: float | None, check: "Check") -> str:
-    if value is None:
-        return "undefined"
-    return f"{value:.0f}" if check.tolerance == 0 else f"{value:.6f}"
+def _text(value: float | None, digits: int) -> str:
+    return "undefined" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,106 @@
+"""How far a ranking can be trusted: what following the same metric would have cost where fine-tuned performance is known.
+
+The benchmark is small, so the advice says how small. Its unit is the target: the next one is yours.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from hf_transferability import agreement
+from hf_transferability.benchmark import bundled
+from hf_transferability.benchmark.ground_truth import PUBLISHED
+from hf_transferability.benchmark.pools import COMPONENTS, pools
+from hf_transferability.metrics import get_metric
+
+BENCHMARK = "paper"
+CHANCE = 0.9  # of having the best among those that are fine-tuned
+_RESAMPLES = 1000
+
+
+def advise(metric: str, variant: str, scenario: str, n_candidates: int, task: str = "single_label") -> dict[str, Any] | None:
+    """What the bundled benchmark says about trusting a ranking.
+
+    Args:
+        metric: that the ranking is sorted by.
+        variant: of the metric.
+        scenario: of the ranking.
+        n_candidates: in its pool.
+        task: of its target; the benchmark has single-label targets only.
+
+    Returns:
+        None for a pool of one. Else a dict: "text" for people, and "evidence", None where the benchmark does not have this
+        metric in this form and scenario, else a dict: the benchmark, its selection of ground truth, n_targets, n_sources,
+        random_regret (AUC that a random choice loses), and as [value, low, high], with 90 % intervals over the targets,
+        expected_regret (AUC that is lost on average by fine-tuning only the first) and fine_tune (how many of the first to
+        fine-tune for a 90 % chance of having the best).
+    """
+    if n_candidates < 2:
+        return None
+    form = f"{metric} in its {variant} form" if get_metric(metric).variants_differ else metric
+    evidence = _evidence(metric, variant, scenario) if task == "single_label" else None
+    if evidence is None:
+        kind = "" if task == "single_label" else f" for {task} targets"
+        text = (
+            f"how far to trust this order: unknown. The {BENCHMARK} benchmark has no evidence for {form} in scenario "
+            f"{scenario}{kind}."
+        )
+        return {"text": text, "evidence": None}
+    regret, low, high = evidence["expected_regret"]
+    count, fewest, most = evidence["fine_tune"]
+    targets, sources, random = (evidence[key] for key in ("n_targets", "n_sources", "random_regret"))
+    size = "as many as in your pool" if n_candidates == sources else f"your pool has {n_candidates}"
+    text = (
+        f"how far to trust this order: on {targets} targets of the {BENCHMARK} benchmark (scenario {scenario}, {sources} "
+        f"sources each; {size}), fine-tuning only the first by {form} lost {regret:.3f} AUC on average ({low:.3f} to "
+        f"{high:.3f}; a random choice {random:.3f}). For a {CHANCE * 100:.0f} % chance of having the best, fine-tune the "
+        f"first {count} of {sources} ({fewest} to {most})."
+    )
+    return {"text": text, "evidence": evidence}
+
+
+@lru_cache
+def _evidence(metric: str, variant: str, scenario: str) -> dict[str, Any] | None:
+    """From the bundled tables, in the order in which `rank` would have put the sources: higher is better."""
+    truth = bundled.load("ground_truth", BENCHMARK)
+    scores = bundled.load("scores", BENCHMARK)
+    parts = COMPONENTS if metric == "transferability" else (metric,)
+    truth = truth[(truth.scenario == scenario) & (truth.selection == PUBLISHED)]
+    scores = scores[(scores.scenario == scenario) & scores.metric.isin(parts)]
+    # Of a metric without forms there is one in the benchmark, whatever its name.
+    forms = (variant,) if get_metric(metric).variants_differ else ("default", "published")
+    regrets, chances, randoms, sizes = [], [], [], []
+    for pool in pools(truth, scores):
+        own = next(((metric, form) for form in forms if (metric, form) in pool.scores), None)
+        if own is None:
+            continue
+        values, aucs = (each.to_numpy(dtype=float) for each in pool.scored(*own))
+        if len(values) < 2:
+            continue
+        regrets.append(agreement.regret_at(values, aucs, 1))
+        randoms.append(agreement.regret_at(np.zeros(len(aucs)), aucs, 1))
+        chances.append(agreement.chance_of_best(values, aucs))
+        sizes.append(len(values))
+    if len(regrets) < 2:
+        return None
+    width = max(sizes)
+    table = np.array([np.pad(row, (0, width - len(row)), constant_values=1) for row in chances])
+    drawn = np.random.default_rng(0).integers(len(regrets), size=(_RESAMPLES, len(regrets)))
+    spread = agreement.interval(np.array(regrets)[drawn].mean(axis=1)) or (np.nan, np.nan)
+    counts = _enough(table[drawn].mean(axis=1))
+    fewest, most = np.quantile(counts, [(1 - agreement.LEVEL) / 2, (1 + agreement.LEVEL) / 2], method="inverted_cdf")
+    return {
+        "benchmark": BENCHMARK,
+        "selection": PUBLISHED,
+        "n_targets": len(regrets),
+        "n_sources": width,
+        "expected_regret": [float(np.mean(regrets)), *spread],
+        "random_regret": float(np.mean(randoms)),
+        "fine_tune": [int(_enough(table.mean(axis=0)[None])[0]), int(fewest), int(most)],
+    }
+
+
+def _enough(chances: np.ndarray) -> np.ndarray:
+    """The fewest first candidates with the wanted chance, in each row of chances for 1, 2, ... of them."""
+    return (chances < CHANCE - 1e-9).sum(axis=1) + 1
