@@ -18,7 +18,7 @@ from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics._registry import INPUTS
 from hf_transferability.metrics._validation import task_of
-from hf_transferability.ranking import HALVES, Ranking, check_choices, floors_needed, ranked
+from hf_transferability.ranking import HALVES, Ranking, check_choices, floors_needed, ranked, scored
 from hf_transferability.results import Row
 from hf_transferability.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
 from hf_transferability.targets import Target, class_flags
@@ -124,7 +124,7 @@ def rank_features(
     notes = pool.scenario_notes(scenario) if "transferability" in chosen else []
     rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
     # Files do not tell what differs between them; without that there is nothing to compare them with.
-    advice = advise(chosen[0], variant, scenario, len(rows), task) if named else None
+    advice = advise(chosen[0], variant, scenario, scored(rows), task) if named else None
     if advice:
         notes.append(advice["text"])
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, advice=advice)

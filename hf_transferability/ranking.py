@@ -185,12 +185,17 @@ def rank(
                 add_floors(each, floors, read, target, request, cache)
         rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
-        if advice := advise(chosen[0], variant, scenario, len(rows), target.task):
+        if advice := advise(chosen[0], variant, scenario, scored(rows), target.task):
             notes.append(advice["text"])
     rows, scenario, notes, advice = broadcast_object_list([rows, scenario, notes, advice])
     for note in notes:
         progress.note(note)
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, advice=advice)
+
+
+def scored(rows: Sequence[Row]) -> int:
+    """How many candidates have a score."""
+    return sum(row["score"] is not None for row in rows)
 
 
 def floors_needed(scenario: str, metric: str) -> tuple[str, ...]:
