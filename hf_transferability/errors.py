@@ -17,5 +17,9 @@ class CheckpointError(TransferabilityError):
     """A checkpoint cannot be scored. The rest of the pool still is; the text says why and what to change."""
 
 
+class PublishError(TransferabilityError):
+    """Results cannot be published: not logged in, no access, a name that is taken, no network. Nothing was changed."""
+
+
 class UndefinedAgreement(TransferabilityError, ValueError):
     """Two orders cannot be compared: one of them is constant, or there are too few candidates. The text says which."""

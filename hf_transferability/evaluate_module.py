@@ -21,6 +21,7 @@ from hf_transferability.metrics._validation import (
     _as_numbers,
     check_features,
     check_gradient_norms,
+    check_regression_labels,
     check_source_probabilities,
     encode_labels,
     encode_targets,
@@ -327,6 +328,8 @@ def _dataset(images: Any, labels: Any) -> datasets.Dataset:
             encode_targets(labels, len(encoded))
             column: Any = datasets.List(datasets.Value("int64"))
             values = _as_array(labels).astype(np.int64).tolist()
+        elif task_of(labels) == "regression":
+            column, values = datasets.Value("float64"), check_regression_labels(labels, len(encoded)).tolist()
         else:
             codes, classes = encode_labels(labels, len(encoded))
             column, values = datasets.ClassLabel(names=[str(name) for name in classes]), codes.tolist()

@@ -1,5 +1,6 @@
 """Rank checkpoints for a target dataset: the road from names to a sorted table, one checkpoint after the other."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from hf_transferability.targets import Target, check_images, load_target
 if TYPE_CHECKING:
     import datasets
     import pandas
+    from matplotlib.figure import Figure
 
 HALVES = 10  # half-samples for intervals and tie groups
 
@@ -38,6 +40,7 @@ class Ranking:
         scenario: how the components were combined.
         metric: the metric whose score the rows are sorted by.
         notes: remarks and cautions about the whole ranking.
+        metric_versions: version of every metric that was computed.
         versions: of the packages that made it.
         advice: how far the benchmark says that the order can be trusted; see `benchmark.advice.advise`.
     """
@@ -47,6 +50,7 @@ class Ranking:
     scenario: str
     metric: str
     notes: list[str] = field(default_factory=list)
+    metric_versions: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=results.package_versions)
     advice: dict[str, Any] | None = None
 
@@ -58,6 +62,7 @@ class Ranking:
             "metric": self.metric,
             "rows": self.rows,
             "notes": self.notes,
+            "metric_versions": self.metric_versions,
             "advice": self.advice,
             "versions": self.versions,
         }
@@ -75,6 +80,18 @@ class Ranking:
             UsageError: another ending, or a folder that does not exist.
         """
         results.save(self.to_dict(), path)
+
+    def plot(self) -> "Figure":
+        """Scores with intervals, the components, and score against parameters, as one matplotlib figure.
+
+        `plots.save(figure, path)` writes it; `plots.scores`, `plots.components` and `plots.cost` draw them one by one.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        from hf_transferability import plots
+
+        return plots.ranking(self.to_dict())
 
 
 def rank(
@@ -190,7 +207,12 @@ def rank(
     rows, scenario, notes, advice = broadcast_object_list([rows, scenario, notes, advice])
     for note in notes:
         progress.note(note)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes, advice=advice)
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen), advice=advice)
+
+
+def metric_versions(*names: Sequence[str]) -> dict[str, int]:
+    """The version of each of these metrics."""
+    return {name: get_metric(name).version for name in dict.fromkeys(itertools.chain(*names))}
 
 
 def scored(rows: Sequence[Row]) -> int:

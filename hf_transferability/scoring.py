@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hf_transferability.cache import Arrays, Cache
 from hf_transferability.errors import CheckpointError
@@ -14,7 +15,7 @@ from hf_transferability.targets import Target
 
 COMPONENTS = ("feature_quality", "feature_update_ratio")
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
-_PROTOCOL = 4  # of half-samples and floors; part of the key of stored scores
+_PROTOCOL = 5  # of half-samples and floors; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 Value = float | dict[str, float] | None
 
@@ -73,7 +74,8 @@ def score_candidate(read: Callable[[], Arrays | None], target: Target, request: 
     for name in request.metrics:
         entry = _entry("score", name, request, key) | {"halves": request.halves}
         stored = cache.read_json(entry)
-        part = Scores(**stored) if stored else _score(name, arrays, target, request)
+        with _few_threads():
+            part = Scores(**stored) if stored else _score(name, arrays, target, request)
         if not stored:
             cache.write_json(entry, asdict(part))
         for mine, new in zip(vars(total).values(), vars(part).values(), strict=True):
@@ -110,7 +112,7 @@ def add_floors(
         entry = _entry("floor", name, request, key)
         stored = cache.read_json(entry)
         if stored is None:
-            with collect_flags():  # what holds for shuffled labels says nothing about the true ones
+            with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
                 inputs, variant = _inputs(metric, arrays, target), _variant(metric, request)
                 values = [_value(metric, inputs | {"labels": shuffled}, variant) for shuffled in shuffles]
             numbers = [each for each in values if isinstance(each, float)]
@@ -160,8 +162,15 @@ def _score(name: str, arrays: Arrays, target: Target, request: Request) -> Score
             return result
     result.flags |= {flag: f"{name}: {detail}" if detail else name for flag, detail in flags.items()}
     with collect_flags():  # what holds for a half says nothing about the whole
-        result.halves[name] = [_value(metric, half, variant) for half in _half_inputs(metric, inputs, request)]
+        halves = _half_inputs(metric, inputs, request)
+        result.halves[name] = [_value(metric, half, variant, half_sample=True) for half in halves]
     return result
+
+
+def _few_threads() -> threadpool_limits:
+    """One BLAS thread: metrics are computed while the next candidate is extracted, and on matrices of their size more threads
+    take from the extraction several times what they bring."""
+    return threadpool_limits(1, user_api="blas")
 
 
 def _present(read: Callable[[], Arrays | None]) -> Arrays:
@@ -217,9 +226,9 @@ def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> li
     return [{name: value[half] for name, value in inputs.items()} for half in halves]
 
 
-def _value(metric: Metric, inputs: dict[str, Any], variant: str) -> Value:
+def _value(metric: Metric, inputs: dict[str, Any], variant: str, half_sample: bool = False) -> Value:
     try:
-        return score(metric.name, **inputs, variant=variant)
+        return score(metric.name, **inputs, variant=variant, half_sample=half_sample)
     except _UNDEFINED:
         return None
 

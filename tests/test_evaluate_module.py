@@ -279,7 +279,7 @@ def test_wrong_images_are_refused(load, pool, pictures):
         ({"predictions": None}, ValueError, "`predictions` must be given with `checkpoints`"),
         ({"references": None}, ValueError, "`references` must be given with `checkpoints`"),
         ({"references": labels[:9]}, ValueError, "`references` must have one entry per row .* got 9 for 36"),
-        ({"references": np.linspace(0, 1, 36)}, TypeError, "`references` must be integers, strings or booleans; got float64"),
+        ({"references": np.linspace(0, 1, 36)}, ValueError, "transferability cannot score a regression target"),
         ({"source_probabilities": P}, ValueError, "`source_probabilities` must be left out with `checkpoints`"),
         ({"checkpoints": pool[0]}, ValueError, "must be lists"),
         ({"split": "train"}, TypeError, "unexpected arguments: split"),
@@ -293,6 +293,20 @@ def test_several_labels_per_image_are_ranked(load, pool, pictures):
     result = load("logme").compute(predictions=pictures[0], references=labels, checkpoints=pool[:1], intervals=False)
     assert result["dataset"]["task"] == "multi_label"
     assert result["rows"][0]["score"] is not None
+
+
+def test_numbers_to_predict_are_ranked(load, pool, pictures):
+    import datasets
+
+    ages = np.random.default_rng(0).normal(50, 10, 36)
+    columns = {"image": [Image.fromarray(image) for image in pictures[0]], "label": ages.tolist()}
+    table = datasets.Dataset.from_dict(
+        columns, datasets.Features({"image": datasets.Image(), "label": datasets.Value("float64")})
+    )
+    options = {"checkpoints": pool[:1], "intervals": False}
+    result = load("logme").compute(predictions=pictures[0], references=ages, **options)
+    assert result == rank(table, metrics=["logme"], sample_size="all", **options).to_dict()
+    assert result["dataset"]["task"] == "regression"
 
 
 def test_an_opened_image_is_taken_as_it_is_in_memory(tmp_path):

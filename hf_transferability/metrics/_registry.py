@@ -41,6 +41,8 @@ class Metric:
         published: whether the paper's tables have it, or its plain form; where the function takes no `variant`, both
             are the same.
         combine: for a pool-relative metric: raw components over the pool -> one score per candidate.
+        half_options: keyword arguments of the function for half-samples, where a cheaper form will do: it may make
+            their spread wider, not narrower.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Metric:
     combine: Callable[..., Any] | None = None
     published_range: tuple[float, float] | None = None
     largest_sample: int | None = None
+    half_options: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
 
     def range_of(self, variant: str) -> tuple[float, float]:
         """Lowest and highest value of a variant."""
@@ -96,8 +99,9 @@ def register(**declaration: Any) -> Callable[[Callable], Callable]:
     """Declare the decorated function as the metric of its own name; keywords are the fields of `Metric`."""
 
     def add(function: Callable) -> Callable:
-        invariances = MappingProxyType(dict(declaration.pop("invariances", {})))
-        metric = Metric(name=function.__name__, function=function, invariances=invariances, **declaration)
+        for key in {"invariances", "half_options"} & set(declaration):
+            declaration[key] = MappingProxyType(declaration[key])
+        metric = Metric(name=function.__name__, function=function, **declaration)
         if unknown := set(metric.inputs) - set(INPUTS) | set(metric.tasks) - set(TASKS):
             raise ValueError(f"metric {metric.name} declares unknown inputs or tasks: {sorted(unknown)}")
         _METRICS[metric.name] = metric
@@ -136,6 +140,7 @@ def score(
     gradient_norms: Any = None,
     variant: str = "default",
     seed: int | None = None,
+    half_sample: bool = False,
 ) -> float | dict[str, float]:
     """Score arrays at hand with one metric. Higher is better.
 
@@ -149,6 +154,8 @@ def score(
         variant: "default" (the correct or robust form) or "published" (as in the paper's tables).
         seed: of the metric's random choices, where it makes any; None is the metric's own (the paper's, where it names
             one).
+        half_sample: the arrays are one of the half-samples that an interval is made of: some metrics then take a
+            cheaper form.
 
     Returns:
         A float; or, for a metric that exists only relative to a pool of candidates, a dict of its raw components.
@@ -183,6 +190,8 @@ def score(
         )
     if "variant" in metric._parameters:
         options["variant"] = variant
+    if half_sample:
+        options |= metric.half_options
     value = metric.function(**{key: given[key] for key in metric.inputs}, **options)
     if not np.isfinite(list(value.values()) if isinstance(value, dict) else value).all():
         raise ValueError(f"`{metric.inputs[0]}` must give a finite {name}; got {value}. Check the scale of the input.")

@@ -3,13 +3,15 @@ Information Theory 1967, https://doi.org/10.1109/TIT.1967.1053964. A plain compa
 
 Euclidean on the features as they are: the neighbours of feature quality, but for its learned projection and for its
 counting an image among its own neighbours; and unlike cosine it is defined for a row of zeros and does not depend on an
-offset of the features. A tie goes to the class of the nearest neighbour, where scikit-learn's classifier takes the
-smallest class code and so depends on the names.
+offset of the features. Where scikit-learn's classifier takes what comes first, in the order of the images or of the
+class codes, images at one distance (duplicates, for example) share a vote here, and a tie between classes goes to the
+nearest.
 """
 
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 
 from hf_transferability.metrics._flags import warn
@@ -19,6 +21,8 @@ from hf_transferability.metrics._sample import seeded_subsample
 from hf_transferability.metrics._validation import check_count, check_features, check_varying, encode_targets
 
 _LARGEST_SAMPLE = 20_000  # above this a seeded subsample: all pairs of images are compared
+_CHUNK = 2**23  # distances at once
+_EQUAL = 1e-10  # squared distances that differ by less, relative to the features' variance, differ by rounding
 
 
 @register(
@@ -28,6 +32,7 @@ _LARGEST_SAMPLE = 20_000  # above this a seeded subsample: all pairs of images a
     largest_sample=_LARGEST_SAMPLE,
     paper="Cover and Hart 1967, https://doi.org/10.1109/TIT.1967.1053964",
     tasks=("single_label", "multi_label"),
+    version=2,
     invariances={"sample_order": 1e-12, "label_names": 1e-12, "shift": 1e-6, "scale": 1e-6, "rotation": 1e-6},
     smallest_n=6,
     published=False,
@@ -68,18 +73,56 @@ def knn(*, features: Any, labels: Any, k: int = 5, seed: int = 0) -> float:
         raise ValueError(f"`features` must have at least {k + 1} rows for k={k}; got {len(x)}. Take a larger sample.")
     rows = seeded_subsample(targets, _LARGEST_SAMPLE, seed)
     x, targets = centred(x[rows]), [codes[rows] for codes in targets]
-    neighbours = NearestNeighbors(n_neighbors=k).fit(x).kneighbors(return_distance=False)
-    value = float(np.mean([_accuracy(neighbours, codes) for codes in targets]))
+    value = float(np.mean(_accuracies(x, targets, k)))
     majority = float(np.mean([np.bincount(codes).max() / len(codes) for codes in targets]))
     if value <= majority:
         warn("at_majority", f"{value:.4g}, largest class {majority:.4g}")
     return value
 
 
-def _accuracy(neighbours: np.ndarray, codes: np.ndarray) -> float:
-    # Halves, quarters, ... sum to less than one vote, so that they decide nothing but ties, and those for the nearest.
-    weights = 1 + 0.5 ** np.arange(1, neighbours.shape[1] + 1)
-    votes = np.zeros((len(codes), codes.max() + 1))
-    for column, weight in zip(neighbours.T, weights, strict=True):
-        votes[np.arange(len(codes)), codes[column]] += weight
-    return float((votes.argmax(axis=1) == codes).mean())
+def _accuracies(x: np.ndarray, targets: list[np.ndarray], k: int) -> np.ndarray:
+    """Share of images that are classified rightly, for each target."""
+    equal = _EQUAL * (x**2).sum() / len(x)
+    distances, neighbours = NearestNeighbors(n_neighbors=min(k + 1, len(x) - 1)).fit(x).kneighbors()
+    squared = distances**2
+    tied = squared[:, -1] <= squared[:, k - 1] + equal if len(x) > k + 1 else np.zeros(len(x), dtype=bool)
+    clear = np.flatnonzero(~tied)
+    image = np.repeat(np.arange(len(clear)), k)
+    found: list[tuple[np.ndarray, ...]] = [
+        (clear, image, neighbours[clear, :k].ravel(), squared[clear, :k].ravel(), np.ones(len(image)))
+    ]
+    step = max(_CHUNK // len(x), 1)
+    rest = np.flatnonzero(tied)
+    found += [_with_ties(x, rest[start : start + step], k, equal) for start in range(0, len(rest), step)]
+    right = np.zeros(len(targets))
+    for rows, image, neighbour, distance, weight in found:
+        if len(rows):
+            right += [_right(image, distance, weight, codes[neighbour], codes[rows], equal) for codes in targets]
+    return right / len(x)
+
+
+def _with_ties(x: np.ndarray, rows: np.ndarray, k: int, equal: float) -> tuple[np.ndarray, ...]:
+    """For images whose k-th and next neighbour are at one distance: position in `rows`, neighbour, squared distance and
+    weight of all that share the k votes."""
+    squared = euclidean_distances(x[rows], x, squared=True)
+    squared[np.arange(len(rows)), rows] = np.inf  # left out
+    reach = np.partition(squared, k - 1, axis=1)[:, k - 1 : k]
+    image, neighbour = np.nonzero(squared <= reach + equal)
+    distance = squared[image, neighbour]
+    nearer = distance < reach[image, 0] - equal
+    count = np.bincount(image[nearer], minlength=len(rows))
+    share = (k - count) / (np.bincount(image, minlength=len(rows)) - count)
+    return rows, image, neighbour, distance, np.where(nearer, 1.0, share[image])
+
+
+def _right(
+    image: np.ndarray, distance: np.ndarray, weight: np.ndarray, codes: np.ndarray, own: np.ndarray, equal: float
+) -> float:
+    """How many images get their own class, from the distance, weight and class of each of their neighbours."""
+    shape = len(own), int(max(codes.max(), own.max())) + 1
+    votes, nearest = np.zeros(shape), np.full(shape, np.inf)
+    np.add.at(votes, (image, codes), weight)
+    np.minimum.at(nearest, (image, codes), distance)
+    nearest[votes < votes.max(axis=1, keepdims=True) - 1e-9] = np.inf
+    winners = nearest <= nearest.min(axis=1, keepdims=True) + equal
+    return float((winners[np.arange(len(own)), own] / winners.sum(axis=1)).sum())

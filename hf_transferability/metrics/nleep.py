@@ -20,12 +20,12 @@ from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._projection import principal_components
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import seeded_subsample
-from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
+from hf_transferability.metrics._validation import check_count, check_features, check_varying, encode_labels
 
 _VARIANCE = 0.8
 _COMPONENTS_PER_CLASS = 5
 _IMAGES_PER_COMPONENT = 2
-_SEEDS = 5
+_MIXTURES = 5
 _REGULARISATION = 1e-3  # of the variance along the widest direction
 _LARGEST_ERROR = 0.05  # standard error over the seeds, as a share of the gain over knowing the class shares alone
 _LARGEST_SAMPLE = 2000  # above this a seeded subsample: each component's covariance costs n d^2
@@ -39,8 +39,9 @@ _LARGEST_SAMPLE = 2000  # above this a seeded subsample: each component's covari
     largest_sample=_LARGEST_SAMPLE,
     paper="Li et al. 2021, https://arxiv.org/abs/2011.11200",
     invariances={"sample_order": 1e-6, "label_names": 1e-9, "shift": 1e-6, "scale": 1e-6, "rotation": 1e-6},
+    half_options={"mixtures": 1},
 )
-def nleep(*, features: Any, labels: Any, variant: str = "default", seed: int = 0) -> float:
+def nleep(*, features: Any, labels: Any, variant: str = "default", seed: int = 0, mixtures: int = _MIXTURES) -> float:
     """Mean log likelihood of the labels when the components of a Gaussian mixture over the features are translated into
     classes.
 
@@ -54,6 +55,7 @@ def nleep(*, features: Any, labels: Any, variant: str = "default", seed: int = 0
         labels: [n_samples], classes of any kind.
         variant: "published" leaves the logarithm out and fits one mixture, without the changes named above.
         seed: of the (first) mixture, and of the subsample above 2,000 images.
+        mixtures: how many to average (default only); their spread is reported from two on.
 
     Returns:
         The mean over the seeds. Flags: n<=d, subsampled, single_image_class, not_converged; unstable (default only),
@@ -74,6 +76,7 @@ def nleep(*, features: Any, labels: Any, variant: str = "default", seed: int = 0
     x = check_features(features).astype(np.float64)
     codes, classes = encode_labels(labels, len(x))
     check_varying(x)
+    check_count("mixtures", mixtures)
     if len(x) <= x.shape[1]:
         warn("n<=d", f"{len(x)} images, {x.shape[1]} features")
     rows = seeded_subsample([codes], _LARGEST_SAMPLE, seed)
@@ -85,9 +88,10 @@ def nleep(*, features: Any, labels: Any, variant: str = "default", seed: int = 0
     order = np.argsort((projected**2).sum(axis=1), kind="stable")
     projected, codes = projected[order] / projected[:, 0].std(), codes[order]
     components = min(components, max(len(x) // _IMAGES_PER_COMPONENT, 1))
-    posteriors = (_posterior(projected, components, _REGULARISATION, seed + i) for i in range(_SEEDS))
+    posteriors = (_posterior(projected, components, _REGULARISATION, seed + i) for i in range(mixtures))
     values = np.array([np.log(_likelihood(posterior, codes)).mean() for posterior in posteriors])
-    _report_spread(values, codes)
+    if mixtures > 1:
+        _report_spread(values, codes)
     return min(float(values.mean()), 0.0)
 
 

@@ -2,9 +2,12 @@ import importlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from hf_transferability.metrics import collect_flags
 from hf_transferability.metrics.knn import knn
 
 
@@ -27,6 +30,26 @@ def test_a_tie_goes_to_the_nearest():
     x = np.array([[0.0], [1.0], [2.1], [20.0], [21.0], [22.1]])
     for labels, right in (([0, 0, 1, 1, 1, 0], 4), ([1, 1, 0, 0, 0, 1], 4)):
         assert knn(features=x, labels=labels, k=2) == pytest.approx(right / 6)
+
+
+def test_equal_distances_share_their_votes():
+    """The image at 0 has two neighbours at one distance, of two classes: with k = 1 it is half right."""
+    x = np.array([[0.0], [1.0], [-1.0], [1.5], [-1.5], [30.0]])
+    # 1 and 1.5 see each other, -1 and -1.5 too; 30 sees 1.5.
+    assert knn(features=x, labels=[0, 0, 1, 0, 1, 1], k=1) == pytest.approx((0.5 + 4 + 0) / 6)
+
+
+@given(st.integers(0, 10_000))
+def test_order_does_not_matter_with_duplicates_and_dead_rows(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(8, 3))[rng.integers(0, 8, 40)] * (rng.random((40, 1)) > 0.3)
+    labels = rng.permutation(np.arange(40) % 3)
+    order = rng.permutation(40)
+    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    with collect_flags():
+        value = knn(features=x, labels=labels)
+        assert knn(features=x[order], labels=labels[order]) == pytest.approx(value, abs=1e-12)
+        assert knn(features=x @ rotation + 3, labels=labels) == pytest.approx(value, abs=1e-12)
 
 
 def test_majority_is_flagged(make_arrays, scored):
