@@ -14,7 +14,7 @@ from hf_transferability.cache import Arrays, Cache
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics._validation import task_of
-from hf_transferability.ranking import HALVES, Ranking, check_choices, floors_needed, metric_versions, ranked
+from hf_transferability.ranking import HALVES, Ranking, check_choices, floors_needed, metric_versions, ranked, scored
 from hf_transferability.results import Row
 from hf_transferability.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
 from hf_transferability.targets import Target, class_flags
@@ -89,7 +89,7 @@ def rank_features(
     notes = pool.scenario_notes(scenario) if "transferability" in chosen else []
     rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
     # Files do not tell what differs between them; without that there is nothing to compare them with.
-    advice = advise(chosen[0], variant, scenario, len(rows), task) if named else None
+    advice = advise(chosen[0], variant, scenario, scored(rows), task) if named else None
     if advice:
         notes.append(advice["text"])
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen), advice=advice)

@@ -202,7 +202,7 @@ def rank(
                 add_floors(each, floors, read, target, request, cache)
         rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
-        if advice := advise(chosen[0], variant, scenario, len(rows), target.task):
+        if advice := advise(chosen[0], variant, scenario, scored(rows), target.task):
             notes.append(advice["text"])
     rows, scenario, notes, advice = broadcast_object_list([rows, scenario, notes, advice])
     for note in notes:
@@ -213,6 +213,11 @@ def rank(
 def metric_versions(*names: Sequence[str]) -> dict[str, int]:
     """The version of each of these metrics."""
     return {name: get_metric(name).version for name in dict.fromkeys(itertools.chain(*names))}
+
+
+def scored(rows: Sequence[Row]) -> int:
+    """How many candidates have a score."""
+    return sum(row["score"] is not None for row in rows)
 
 
 def floors_needed(scenario: str, metric: str) -> tuple[str, ...]:

@@ -123,3 +123,10 @@ def test_wrong_arrays_are_a_row_with_the_reason(tmp_path, cache):
     row = rank_features([tmp_path / "nan.npz"], metrics=["logme"], cache_dir=cache).rows[0]
     assert row["score"] is None
     assert "NaN or infinity in 1 of 60 rows" in row["error"]
+
+
+def test_advice_needs_a_named_scenario(files, cache):
+    named = rank_features(files, metrics=["feature_quality"], scenario="architecture", cache_dir=cache)
+    assert named.advice["evidence"]["n_sources"] == 9
+    assert named.notes[-1] == named.advice["text"]
+    assert rank_features(files, metrics=["feature_quality"], cache_dir=cache).advice is None

@@ -359,3 +359,16 @@ def test_the_architecture_scenario_for_one_architecture_says_so(target, pool, ca
     result = rank(target, pool, cache_dir=cache, scenario="architecture")
     assert "share one architecture" in result.notes[0]
     assert "the candidates differ" not in result.notes[0]
+
+
+def test_the_benchmark_says_how_far_to_trust_the_order(first, target, pool, cache):
+    assert first.advice["evidence"]["n_targets"] == 11
+    assert first.notes[-1] == first.advice["text"]
+    assert "scenario source_dataset, 14 sources each; your pool has 3" in first.advice["text"]
+    assert first.to_dict()["advice"] == first.advice
+    unknown = rank(target, pool, metrics=["logme"], cache_dir=cache, intervals=False)
+    assert unknown.advice["evidence"] is None
+    assert "no evidence for logme in its default form" in unknown.notes[-1]
+    published = rank(target, pool, metrics=["logme"], variant="published", cache_dir=cache, intervals=False)
+    assert published.advice["evidence"]["n_sources"] == 14
+    assert rank(target, pool[:1], metrics=["logme"], cache_dir=cache, intervals=False).advice is None

@@ -111,11 +111,11 @@ def reproduce(scores: "pd.DataFrame | None" = None) -> list[Check]:
 def _scores(given: "pd.DataFrame") -> Iterator[Check]:
     """One check of their number, and one for each that differs: an order, and so an agreement, may not show it."""
     key = ["scenario", "metric", "source", "target"]
-    both = bundled.load("scores").set_index(key)[["score"]].join(given.set_index(key)[["score"]], rsuffix="_given")
-    same = np.isclose(both.score, both.score_given, rtol=1e-9, atol=1e-12)
+    both = bundled.load("scores").set_index(key)[["score"]].join(given.set_index(key).score.rename("given"))
+    same = np.isclose(both.score, both.given, rtol=1e-9, atol=1e-12)
     yield Check("figures", "published scores that are as published", len(both), int(same.sum()), 0)
     for row in both[~same].reset_index().to_dict("records"):
-        found = None if np.isnan(row["score_given"]) else float(row["score_given"])
+        found = None if np.isnan(row["given"]) else float(row["given"])
         name = f"{row['metric']} {row['source']} on {row['target']}"
         yield Check(f"scores, {row['scenario']}", name, float(row["score"]), found, 1e-9 * abs(row["score"]))
 
@@ -178,12 +178,12 @@ def _friedman(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
 def _ground_truth() -> Iterator[Check]:
     """One check of their number, and one for each that differs."""
     key = ["scenario", "source", "target"]
-    found = truths.from_runs(truths.with_shared_runs(bundled.load("runs"))).set_index(key)[["test_auc"]]
-    both = bundled.load("ground_truth").set_index(key)[["test_auc"]].join(found, rsuffix="_found")
-    same = np.isclose(both.test_auc, both.test_auc_found, rtol=0, atol=TOLERANCE)
+    found = truths.from_runs(truths.with_shared_runs(bundled.load("runs"))).set_index(key).test_auc
+    both = bundled.load("ground_truth").set_index(key)[["test_auc"]].join(found.rename("found"))
+    same = np.isclose(both.test_auc, both.found, rtol=0, atol=TOLERANCE)
     yield Check("figures", "ground truth that follows from the runs", len(both), int(same.sum()), 0)
     for row in both[~same].reset_index().to_dict("records"):
-        value = None if np.isnan(row["test_auc_found"]) else float(row["test_auc_found"])
+        value = None if np.isnan(row["found"]) else float(row["found"])
         name = f"{row['source']} on {row['target']}"
         yield Check(f"ground truth, {row['scenario']}", name, float(row["test_auc"]), value, TOLERANCE)
 

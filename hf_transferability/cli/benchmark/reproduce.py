@@ -58,7 +58,7 @@ def _line(check: "Check") -> list[str]:
     outcome = "match" if check.matches else "differs"
     digits = 0 if check.tolerance == 0 else max(0, round(-math.log10(2 * check.tolerance)))  # that the expected value has
     found = _finite(check.to_dict())["found"]
-    return [check.name, _text(check.expected, digits), _text(found, 6 if digits else 0), outcome]
+    return [check.name, _text(check.expected, digits), _text(found, max(6, digits) if digits else 0), outcome]
 
 
 def _finite(check: dict[str, Any]) -> dict[str, Any]:

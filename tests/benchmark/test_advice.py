@@ -1,0 +1,89 @@
+"""How far a ranking can be trusted, by the benchmark."""
+
+import time
+
+import numpy as np
+import pytest
+
+from hf_transferability.benchmark import advice, bundled
+from hf_transferability.benchmark.advice import advise
+from hf_transferability.metrics import all_metrics
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    advice._evidence.cache_clear()
+    yield
+    advice._evidence.cache_clear()
+
+
+def test_the_evidence_for_the_papers_metric():
+    found = advise("transferability", "default", "source_dataset", 7)
+    evidence = found["evidence"]
+    assert evidence["n_targets"] == 11
+    assert evidence["n_sources"] == 14
+    regret, low, high = evidence["expected_regret"]
+    assert regret == pytest.approx(0.0052, abs=5e-5)
+    assert 0 <= low <= regret <= high < evidence["random_regret"]
+    count, fewest, most = evidence["fine_tune"]
+    assert 1 <= fewest <= count <= most <= 14
+    assert "11 targets" in found["text"]
+    assert "scenario source_dataset, 14 sources each; your pool has 7" in found["text"]
+    assert f"fine-tune the first {count} of 14 ({fewest} to {most})" in found["text"]
+
+
+def test_the_count_by_hand():
+    """The place of the best source in the paper's order, per target: 90 % of 11 targets are 10."""
+    truth, scores = bundled.load("ground_truth"), bundled.load("scores")
+    places = []
+    for target in scores.target.unique():
+        own = scores[(scores.scenario == "source_dataset") & (scores.metric == "leep") & (scores.target == target)]
+        leep = own[own.source != target].set_index("source").score
+        aucs = truth[(truth.scenario == "source_dataset") & (truth.target == target)].set_index("source").test_auc
+        places.append(int((leep > leep[aucs.idxmax()]).sum()) + 1)
+    evidence = advise("leep", "default", "source_dataset", 14)["evidence"]
+    assert evidence["fine_tune"][0] == sorted(places)[9]
+
+
+def test_an_order_that_rank_does_not_turn_round_is_judged_as_it_is():
+    """Across architectures the paper counts lower LEEP as better; `rank` does not, and its order is no better than chance."""
+    evidence = advise("leep", "default", "architecture", 5)["evidence"]
+    assert evidence["expected_regret"][0] > 0.015
+    assert evidence["fine_tune"][0] == 9
+
+
+@pytest.mark.parametrize(
+    ("metric", "variant", "task"),
+    [("logme", "default", "single_label"), ("knn", "default", "single_label"), ("logme", "published", "multi_label")],
+)
+def test_no_evidence_is_said(metric, variant, task):
+    found = advise(metric, variant, "source_dataset", 5, task)
+    assert found["evidence"] is None
+    assert "no evidence for" in found["text"]
+    assert metric in found["text"]
+
+
+def test_a_form_that_the_benchmark_has_is_not_taken_for_another():
+    assert advise("logme", "published", "source_dataset", 5)["evidence"] is not None
+    differing = {name for name, metric in all_metrics().items() if metric.variants_differ}
+    assert {"logme", "nleep", "parc", "ncti"} <= differing
+    assert not {"transferability", "feature_quality", "feature_update_ratio", "leep"} & differing
+
+
+def test_a_pool_of_one_needs_no_advice():
+    assert advise("transferability", "default", "source_dataset", 1) is None
+
+
+def test_a_constant_score_is_a_random_choice():
+    """SFDA is constant on two targets: its regret there is that of a random choice, not nothing."""
+    evidence = advise("sfda", "published", "source_dataset", 14)["evidence"]
+    assert evidence["n_targets"] == 11
+    assert np.isfinite(evidence["expected_regret"]).all()
+
+
+def test_it_is_cheap():
+    advise("transferability", "default", "source_dataset", 7)  # the tables are read once
+    advice._evidence.cache_clear()
+    began = time.process_time()
+    advise("transferability", "default", "source_dataset", 7)
+    assert time.process_time() - began < 0.2

@@ -1,0 +1,346 @@
+"""Scores against ground truth, with baselines, in tables of any making."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from invented import AUCS, ground_truth, runs, scores, value
+
+from hf_transferability.benchmark import bundled, tables
+from hf_transferability.benchmark.compare import compare
+from hf_transferability.benchmark.ground_truth import with_shared_runs
+from hf_transferability.benchmark.pools import orientation, pools
+from hf_transferability.benchmark.saved_rankings import read_scores
+from hf_transferability.cli import main
+from hf_transferability.errors import UsageError
+
+FEW = {"resamples": 50}
+
+
+@pytest.fixture(scope="module")
+def published():
+    """The paper's figures, compared; with few resamples, as the values do not depend on them."""
+    return compare(
+        bundled.load("ground_truth"),
+        bundled.load("scores"),
+        sources=bundled.load("sources"),
+        runs=with_shared_runs(bundled.load("runs")),
+        **FEW,
+    )
+
+
+@pytest.fixture
+def command(capsys):
+    """command(*words) -> status, stdout, stderr of `benchmark`."""
+
+    def run(*words):
+        try:
+            status = main(["benchmark", *map(str, words)])
+        except SystemExit as end:  # argparse
+            status = end.code
+        return (status, *capsys.readouterr())
+
+    return run
+
+
+def own(published, scenario, metric, statistic="weighted_tau", target="mean"):
+    rows = published.rows
+    keys = [scenario, metric, statistic, target]
+    return rows[(rows[["scenario", "metric", "statistic", "target"]] == keys).all(axis=1)].iloc[0]
+
+
+def test_means_of_the_paper(published):
+    assert own(published, "source_dataset", "transferability").value == pytest.approx(0.523, abs=5e-4)
+    assert own(published, "architecture", "transferability").value == pytest.approx(0.261, abs=5e-4)
+    assert own(published, "source_dataset", "mean_rank_elsewhere").value == pytest.approx(0.549, abs=5e-4)
+    assert own(published, "architecture", "mean_rank_elsewhere").value == pytest.approx(0.500, abs=5e-4)
+    assert own(published, "source_dataset", "transferability", "regret_at_1").value == pytest.approx(0.0052, abs=5e-5)
+    first, second = published.friedman
+    assert (first["chi2"], first["p"]) == pytest.approx((20.766, 0.0020), abs=5e-4)
+    assert second["chi2"] == pytest.approx(9.584, abs=5e-4)
+    assert len(first["methods"]) == 7
+
+
+def test_rows_are_a_table_of_agreement_without_nan_text(published):
+    tables.check(published.rows, "agreement")
+    text = json.dumps(published.to_dict(), allow_nan=False)
+    assert '"selection": "lowest_validation_loss"' in text
+
+
+def test_every_method_has_every_statistic_on_every_target_and_the_mean(published):
+    counts = published.rows.groupby(["scenario", "metric"]).size()
+    assert (counts == 6 * 12).all()
+    assert len(counts) == 2 * (9 + 4 + 1)
+
+
+def test_undefined_says_why_and_is_no_number(published):
+    row = own(published, "source_dataset", "sfda", target="breastmnist")
+    assert np.isnan(row.value)
+    assert row.undefined == "the score is the same for all 14 candidates"
+    assert own(published, "source_dataset", "sfda").n_targets == 9
+    assert any("sfda is undefined for breastmnist, pneumoniamnist" in note for note in published.notes)
+    assert own(published, "source_dataset", "parameter_count").undefined.endswith("the same for all sources")
+    assert own(published, "architecture", "parameter_count").value == pytest.approx(0.425, abs=5e-4)
+
+
+def test_what_is_turned_round_is_said(published):
+    signs = published.rows.groupby(["scenario", "metric"]).orientation.first()
+    assert set(signs[signs == -1].index) == {
+        ("architecture", name) for name in ("leep", "nleep", "parc", "ncti", "feature_quality", "feature_update_ratio")
+    }
+    assert orientation("leep", "default", "architecture") == 1  # only what is published that way
+    assert orientation("leep", "published", "architecture", "natural") == 1
+    with pytest.raises(UsageError, match="must be one of published, natural"):
+        orientation("leep", "published", "architecture", "up")
+
+
+def test_chance_and_noise_stand_beside_the_metrics(published):
+    random = own(published, "source_dataset", "random")
+    assert random.value == 0
+    assert -0.2 < random.low < -0.05 < 0.05 < random.high < 0.2
+    assert own(published, "source_dataset", "split_half").value == pytest.approx(0.66, abs=0.02)
+    order = published.rows[published.rows.scenario == "architecture"].metric.unique().tolist()
+    assert order[0] == "leep"  # metrics by agreement, then the baselines, then the noise
+    assert order[-5:] == ["mean_rank_elsewhere", "parameter_count", "feature_width", "random", "split_half"]
+
+
+def test_an_invented_benchmark_by_hand():
+    given = scores({target: {"a": 4, "b": 3, "c": 2, "d": 1} for target in AUCS})
+    found = compare(ground_truth(), given, **FEW)
+    assert value(found, "leep", "skin") == pytest.approx(1)
+    assert value(found, "leep", "lung", "kendall_tau") == pytest.approx(1 - 2 * 2 / 6)  # d would be second
+    assert value(found, "leep", statistic="kendall_tau") == pytest.approx((1 + 1 / 3) / 2)
+    assert value(found, "leep", "lung", "regret_at_1") == 0
+    assert value(found, "mean_rank_elsewhere", "skin", "kendall_tau") == pytest.approx(1 / 3)  # lung's order
+    assert value(found, "random", "skin", "regret_at_1") == pytest.approx(0.15)
+    assert np.isnan(value(found, "random", "skin", "regret_at_5"))
+    assert found.benchmark == "mine"
+
+
+def test_self_sources_do_not_count():
+    aucs = {"skin": {**AUCS["skin"], "skin": 0.99}, "lung": AUCS["lung"]}
+    given = scores({"skin": {"a": 4, "b": 3, "c": 2, "d": 1, "skin": 0}, "lung": {"a": 4, "b": 3, "c": 2, "d": 1}})
+    assert value(compare(ground_truth(aucs), given, **FEW), "leep", "skin") == pytest.approx(1)
+
+
+def test_one_target_only():
+    given = scores({"skin": {"a": 4, "b": 3, "c": 2, "d": 1}})
+    found = compare(ground_truth({"skin": AUCS["skin"]}), given, **FEW)
+    assert value(found, "leep", "skin") == value(found, "leep") == pytest.approx(1)
+    assert "there is no other target" in value(found, "mean_rank_elsewhere", column="undefined")
+    assert "needs 3 methods and 2 targets" in found.friedman[0]["undefined"]
+
+
+def test_scores_of_one_target_are_judged_beside_the_ranks_on_all_others():
+    found = compare(ground_truth(), scores({"skin": {"a": 4, "b": 3, "c": 2, "d": 1}}), **FEW)
+    assert value(found, "mean_rank_elsewhere", "skin", "kendall_tau") == pytest.approx(1 / 3)
+
+
+def test_two_sources_only():
+    aucs = {target: {source: own[source] for source in "ab"} for target, own in AUCS.items()}
+    found = compare(ground_truth(aucs), scores({target: {"a": 1, "b": 2} for target in AUCS}), **FEW)
+    assert value(found, "leep") == pytest.approx(-1)
+    assert value(found, "leep", statistic="regret_at_1") == pytest.approx(0.10)
+    assert "the first 3 of 2 are no choice" in value(found, "leep", statistic="regret_at_3", column="undefined")
+
+
+def test_ties_in_auc_and_constant_auc():
+    aucs = {"skin": {"a": 0.9, "b": 0.9, "c": 0.7}, "lung": {"a": 0.8, "b": 0.8, "c": 0.8}}
+    found = compare(ground_truth(aucs), scores({target: {"a": 3, "b": 2, "c": 1} for target in aucs}), **FEW)
+    assert 0 < value(found, "leep", "skin") < 1
+    assert value(found, "leep", "skin", "regret_at_1") == 0
+    assert value(found, "leep", "lung", column="undefined") == "the AUC is the same for all 3 candidates"
+    assert value(found, "random", "lung", column="undefined") == "the AUC is the same for all 3 candidates"
+    assert value(found, "leep", column="n_targets") == 1
+
+
+def test_missing_sources_are_named():
+    given = scores({"skin": {"a": 4, "b": 3, "x": 9}, "lung": {"a": 4, "b": 3, "c": 2, "d": 1}})
+    found = compare(ground_truth(), given, **FEW)
+    text = " ".join(found.notes)
+    assert "x has scores but no ground truth, and is left out" in text
+    assert "leep lacks a score for c, d on some targets" in text
+    assert value(found, "leep", "skin", column="n_sources") == 2
+    assert value(found, "leep", "lung", column="n_sources") == 4
+
+
+def test_variants_do_not_mix():
+    values = {target: {"a": 4, "b": 3, "c": 2, "d": 1} for target in AUCS}
+    turned = {target: {"a": 1, "b": 2, "c": 3, "d": 4} for target in AUCS}
+    given = pd.concat([scores(values, "logme"), scores(turned, "logme", variant="published")])
+    rows = compare(ground_truth(), given, **FEW).rows
+    taus = rows[(rows.target == "skin") & (rows.statistic == "weighted_tau") & (rows.metric == "logme")]
+    assert taus.set_index("variant").value.to_dict() == pytest.approx({"default": 1, "published": -1})
+
+
+def test_the_combination_scales_each_component_over_those_that_have_it():
+    """The target's own model has an update ratio, which counts for the scale, and no feature quality."""
+    quality = scores({"skin": {"a": 1.0, "b": 0.5, "c": 0.0}}, "feature_quality")
+    ratio = scores({"skin": {"a": 0.25, "b": 0.5, "c": 0.0, "skin": 1.0}}, "feature_update_ratio")
+    (pool,) = pools(ground_truth({"skin": {"a": 0.9, "b": 0.8, "c": 0.7, "skin": 1}}), pd.concat([quality, ratio]))
+    assert pool.scores["transferability", "default"].to_dict() == {"a": 0.25, "b": 0.25, "c": 0.0}
+    given = pd.concat([quality, ratio, scores({"skin": {"a": 7.0}}, "transferability")])
+    (pool,) = pools(ground_truth({"skin": {"a": 0.9, "b": 0.8}}), given)
+    assert pool.scores["transferability", "default"].dropna().to_dict() == {"a": 7.0}  # given, so not formed
+
+
+def test_ground_truth_from_runs_and_its_selection():
+    table = runs({(s, t): [(0.1, auc), (0.2, 1 - auc)] for t, own in AUCS.items() for s, auc in own.items()})
+    given = scores({target: {"a": 4, "b": 3, "c": 2, "d": 1} for target in AUCS})
+    assert value(compare(None, given, runs=table, **FEW), "leep", "skin") == pytest.approx(1)
+    noised = compare(ground_truth(), given, runs=table, selection="mean_of_best_2", **FEW)
+    assert noised.selection == "mean_of_best_2"
+    assert "de-noised" in noised.notes[0]
+    with pytest.raises(UsageError, match="no ground truth of selection mean_of_best_2; got lowest_validation_loss"):
+        compare(ground_truth(), given, selection="mean_of_best_2")
+    several = pd.concat([ground_truth(selection="one"), ground_truth(selection="two")])
+    with pytest.raises(UsageError, match="has the selections one, two"):
+        compare(several, given)
+
+
+def test_tables_that_do_not_go_together():
+    given = scores({"skin": {"a": 1, "b": 2}})
+    with pytest.raises(UsageError, match="no scenario and target has both"):
+        compare(ground_truth({"lung": AUCS["lung"]}), given)
+    with pytest.raises(UsageError, match="no source has both"):
+        compare(ground_truth({"skin": {"x": 0.5, "y": 0.6}}), given)
+    with pytest.raises(UsageError, match="of one benchmark; got mine, yours"):
+        compare(pd.concat([ground_truth(), ground_truth(benchmark="yours")]), given)
+    for wanted, text in (({"metrics": ["logme"]}, "no scores of logme"), ({"targets": ["eye"]}, "there is no target eye")):
+        with pytest.raises(UsageError, match=text):
+            compare(ground_truth(), given, **wanted)
+    with pytest.raises(UsageError, match="no scores for target lung"):
+        compare(ground_truth(), given, targets=["lung"])
+
+
+def test_the_same_seed_gives_the_same_intervals():
+    given = scores({target: {"a": 1, "b": 3, "c": 2, "d": 4} for target in AUCS})
+    first, again, other = (compare(ground_truth(), given, resamples=200, seed=seed).rows for seed in (0, 0, 1))
+    pd.testing.assert_frame_equal(first, again)
+    assert not first.low.equals(other.low)
+    assert first.value.equals(other.value)
+
+
+RANKING = {
+    "dataset": {"id": "somebody/Skin"},
+    "scenario": "source_dataset",
+    "metric": "leep",
+    "rows": [
+        {"checkpoint": "hub/a@main", "score": 3.0, "leep": 3.0, "knn": 0.1, "variant": "default"},
+        {"checkpoint": "folder/B", "score": 2.0, "leep": 2.0, "knn": 0.2, "variant": "default"},
+        {"checkpoint": "c", "score": 1.0, "leep": 1.0, "knn": None, "variant": "default"},
+        {"checkpoint": "hub/unknown", "score": 0.0, "leep": 0.0, "knn": 0.3, "variant": "default"},
+    ],
+}
+
+
+def test_a_saved_ranking_is_matched_by_name(tmp_path):
+    (tmp_path / "ranking.json").write_text(json.dumps(RANKING))
+    table, notes, ranked = read_scores(tmp_path / "ranking.json", ground_truth())
+    assert ranked
+    assert table[table.metric == "leep"].set_index("source").score.to_dict() == {"a": 3, "b": 2, "c": 1}
+    assert table[table.metric == "knn"].set_index("source").score.to_dict() == {"a": 0.1, "b": 0.2}
+    assert set(table.target) == {"skin"}
+    assert "3 of 4 checkpoints" in notes[0]
+    assert "hub/unknown" in notes[1]
+
+
+def test_a_saved_csv_ranking_needs_its_target(tmp_path):
+    path = tmp_path / "ranking.csv"
+    pd.DataFrame(RANKING["rows"]).to_csv(path, index=False)
+    with pytest.raises(UsageError, match=r"ranking for an unnamed dataset.*--target: lung, skin"):
+        read_scores(path, ground_truth())
+    table, _, _ = read_scores(path, ground_truth(), target="skin")
+    assert set(table.scenario) == {"source_dataset"}  # the only one
+    both = pd.concat([ground_truth(), ground_truth(scenario="architecture")])
+    with pytest.raises(UsageError, match="does not say its scenario"):
+        read_scores(path, both, target="skin")
+
+
+def test_rankings_that_cannot_be_matched(tmp_path):
+    path = tmp_path / "ranking.json"
+    path.write_text(json.dumps(RANKING | {"rows": RANKING["rows"][3:]}))
+    with pytest.raises(UsageError, match=r"none of its checkpoints is a source.*hub/unknown.*a, b, c, d"):
+        read_scores(path, ground_truth())
+    twice = [RANKING["rows"][0], RANKING["rows"][0] | {"checkpoint": "other/a"}]
+    path.write_text(json.dumps(RANKING | {"rows": twice}))
+    with pytest.raises(UsageError, match="hub/a@main and other/a are both called a"):
+        read_scores(path, ground_truth())
+
+
+def test_the_command_with_files_of_ones_own(command, tmp_path):
+    truth, given, out = tmp_path / "truth.csv", tmp_path / "scores.parquet", tmp_path / "agreement.parquet"
+    ground_truth().to_csv(truth, index=False)
+    scores({target: {"a": 4, "b": 3, "c": 2, "d": 1} for target in AUCS}).to_parquet(given)
+    status, text, hint = command("compare", "--ground-truth", truth, "--scores", given, "--output", out)
+    assert status == 0
+    assert "benchmark mine, ground truth lowest_validation_loss" in text
+    assert "mean over 2 targets, 4 sources each" in text
+    assert "split_half" not in text  # no runs
+    assert f"written: {out}" in hint
+    assert len(tables.read(out, "agreement")) == 5 * 6 * 3
+    status, text, _ = command("compare", "--ground-truth", truth, "--scores", given, "--format", "csv", "--target", "skin")
+    assert text.splitlines()[0].startswith("benchmark,scenario,metric,variant,target,selection,statistic,value,low,high")
+    assert {line.split(",")[4] for line in text.splitlines()[1:]} == {"skin", "mean"}
+
+
+def test_the_command_with_a_ranking_takes_its_own_order(command, tmp_path):
+    (tmp_path / "ranking.json").write_text(json.dumps(RANKING))
+    ground_truth().to_csv(tmp_path / "truth.csv", index=False)
+    words = ["compare", "--ground-truth", tmp_path / "truth.csv", "--scores", tmp_path / "ranking.json"]
+    status, text, _ = command(*words, "--format", "json")
+    found = json.loads(text)
+    assert status == 0
+    assert any("hub/unknown" in note for note in found["notes"])
+    (row,) = [
+        row for row in found["rows"] if (row["metric"], row["target"], row["statistic"]) == ("leep", "skin", "weighted_tau")
+    ]
+    assert row["value"] == pytest.approx(1)
+    assert row["n_sources"] == 3
+
+
+def test_the_command_on_the_papers_figures(command):
+    status, text, _ = command("compare", "--scenario", "architecture", "--metric", "leep", "--selection", "mean_of_best_5")
+    assert status == 0
+    assert "ground truth mean_of_best_5" in text
+    assert "parameter_count" in text
+    assert "nan" not in text.lower().replace("undefined", "")
+    status, text, _ = command("compare", "--scenario", "architecture", "--metric", "leep", "--format", "markdown")
+    assert "| architecture | mean | leep | 11 | 0.280 |" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--metric", "nothing"], "there are no scores of nothing"),
+        (["--target", "nothing"], "there is no target nothing"),
+        (["--selection", "best"], "must be lowest_validation_loss or mean_of_best_K"),
+        (["--scores", "missing.csv"], "there is no file missing.csv"),
+        (["--output", "table.txt"], "must end in .json, .csv or .parquet"),
+    ],
+)
+def test_wrong_usage_names_the_remedy(command, words, text):
+    status, out, hint = command("compare", *words)
+    assert (status, out) == (2, "")
+    assert text in hint
+
+
+def test_without_a_command_the_group_says_what_there_is(command):
+    status, _, hint = command()
+    assert status == 2
+    assert "COMMAND" in hint
+
+
+def test_sizes_of_the_papers_networks_are_torchvisions():
+    torch, models = pytest.importorskip("torch"), pytest.importorskip("torchvision").models
+    facts = bundled.load("sources").set_index("source")
+    networks = facts.loc["resnet":"shufflenet"]
+    assert len(networks) == 9
+    for row in [*networks.itertuples(), facts.loc["imagenet"]]:
+        options = {"aux_logits": False, "init_weights": False} if row.architecture == "googlenet" else {}
+        with torch.device("meta"):
+            model = models.get_model(row.architecture, weights=None, **options)
+        head = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)][-1]
+        count = sum(each.numel() for each in model.parameters()) - sum(each.numel() for each in head.parameters())
+        assert (row.parameters, row.feature_width) == (count, head.in_features)

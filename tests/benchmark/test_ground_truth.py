@@ -1,0 +1,97 @@
+"""From fine-tuning runs to ground truth, and the noise ceiling."""
+
+import numpy as np
+import pytest
+from invented import runs
+
+from hf_transferability.benchmark import bundled
+from hf_transferability.benchmark.ground_truth import from_runs, halves, reliability, runs_of, with_shared_runs
+from hf_transferability.errors import UsageError
+
+PAIR = ["scenario", "source", "target"]
+
+
+@pytest.fixture(scope="module")
+def published_runs():
+    return bundled.load("runs")
+
+
+def test_the_published_ground_truth_follows_from_the_runs(published_runs):
+    found = from_runs(with_shared_runs(published_runs)).set_index(PAIR)
+    expected = bundled.load("ground_truth").set_index(PAIR)
+    assert len(expected) == 267
+    found = found.loc[expected.index]
+    np.testing.assert_allclose(found.test_auc, expected.test_auc, rtol=0, atol=1e-12)
+    listed = expected.n_runs.notna()  # of the source that both scenarios share, the table gives no number
+    assert listed.sum() == 256
+    assert (found.n_runs[listed] == expected.n_runs[listed]).all()
+    assert len(from_runs(published_runs)) == 256
+
+
+def test_selections_by_hand():
+    table = runs({("a", "skin"): [(0.3, 0.7), (0.1, 0.8), None, (0.2, 0.9)], ("b", "skin"): [(0.5, 0.6), (0.5, 0.5)]})
+    assert from_runs(table).set_index("source").test_auc.to_dict() == {"a": 0.8, "b": 0.6}  # equal losses: the first run
+    best_two = from_runs(table, "mean_of_best_2").set_index("source")
+    assert best_two.test_auc.to_dict() == pytest.approx({"a": 0.85, "b": 0.55})
+    assert best_two.n_runs.to_dict() == {"a": 3, "b": 2}
+    assert from_runs(table, "mean_of_best_9").set_index("source").test_auc["a"] == pytest.approx(0.8)
+
+
+def test_a_pair_whose_runs_all_failed_has_no_ground_truth():
+    assert from_runs(runs({("a", "skin"): [None, None], ("b", "skin"): [(0.1, 0.9)]})).source.tolist() == ["b"]
+
+
+@pytest.mark.parametrize("selection", ["best", "mean_of_best_0", "mean_of_best_", "highest_test_auc"])
+def test_other_selections_are_refused(selection):
+    with pytest.raises(UsageError, match="must be lowest_validation_loss or mean_of_best_K"):
+        runs_of(selection)
+
+
+def test_halves_share_the_settings_and_hold_all_runs():
+    """Four settings; the figures tell which runs are in which half, for both sources the same."""
+    figures = [(0.1 * i, 0.5 + 0.1 * i) for i in range(4)]
+    table = runs({("a", "skin"): figures, ("b", "skin"): figures, ("skin", "skin"): figures, ("c", "skin"): figures[:1]})
+    sources, first, second = halves(table, "source_dataset", "skin", "mean_of_best_4", repeats=20)
+    assert sources.tolist() == ["a", "b"]  # not the target's own, and not one with a single run
+    np.testing.assert_allclose(first[:, 0], first[:, 1])
+    np.testing.assert_allclose(first + second, 2 * 0.65)  # two runs each: the two means have the mean of all
+    assert len(np.unique(first[:, 0].round(9))) > 2
+    _, own, _ = halves(table, "source_dataset", "skin", "mean_of_best_4", repeats=20, one_division=False)
+    assert not np.allclose(own[:, 0], own[:, 1])
+
+
+def test_halves_are_seeded():
+    table = runs({(source, "skin"): [(0.1, i + j) for j in range(6)] for i, source in enumerate("abc")})
+    one, again, other = (halves(table, "source_dataset", "skin", seed=seed)[1] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+
+
+def test_reliability_of_runs_without_and_with_nothing_but_noise():
+    rng = np.random.default_rng(0)
+    clear = {(s, "skin"): [(rng.random(), 0.5 + 0.1 * i) for _ in range(8)] for i, s in enumerate("abcd")}
+    row = reliability(runs(clear)).iloc[0]
+    assert row.value == pytest.approx(1)
+    assert row.n_sources == 4
+    noise = {(s, f"t{t}"): [(rng.random(), rng.random()) for _ in range(8)] for s in "abcd" for t in range(30)}
+    assert abs(reliability(runs(noise), repeats=20).value.mean()) < 0.15
+
+
+def test_reliability_is_undefined_for_a_single_source_or_run():
+    assert reliability(runs({("a", "skin"): [(0.1, 0.8)] * 4})).value.isna().all()
+    assert reliability(runs({("a", "skin"): [(0.1, 0.8)], ("b", "skin"): [(0.1, 0.8)]})).n_sources.tolist() == [0]
+
+
+def test_the_published_noise_ceiling(published_runs):
+    """Published: 0.66 and 0.55 on average over the targets with scores; random divisions differ by 0.02 at most."""
+    found = reliability(published_runs)
+    assert ((found.low <= found.value) & (found.value <= found.high)).all()
+    means = found[found.target != "chestmnist"].groupby("scenario").value.mean()
+    assert means["source_dataset"] == pytest.approx(0.66, abs=0.02)
+    assert means["architecture"] == pytest.approx(0.55, abs=0.02)
+
+
+def test_the_mean_of_the_best_runs_is_less_noisy(published_runs):
+    some = published_runs[published_runs.target.isin(["breastmnist", "organcmnist", "dermamnist"])]
+    one, five = (reliability(some, selection, repeats=20).value for selection in ("lowest_validation_loss", "mean_of_best_5"))
+    assert (five > one).all()
