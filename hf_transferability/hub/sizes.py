@@ -1,7 +1,8 @@
 """How large a repository is, before anything of it is downloaded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from huggingface_hub import HfApi
 
@@ -30,7 +31,7 @@ def size_of(kind: str, repo_id: str, revision: str | None = None, token: str | b
         Exception: the client's error, for `explain`.
     """
     api = HfApi(token=token)
-    about = api.model_info if kind == "model" else api.dataset_info
+    about: Callable[..., Any] = api.model_info if kind == "model" else api.dataset_info
     info = ask(about, repo_id, revision=revision, timeout=TIMEOUT, files_metadata=True)
     weights = getattr(info, "safetensors", None)
     return Size({file.rfilename: file.size or 0 for file in info.siblings or ()}, weights.total if weights else None)

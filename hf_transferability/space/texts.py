@@ -24,16 +24,17 @@ they are ranked. Do not upload what must not leave your organisation: `hf-transf
 EXAMPLES = """\
 ### Try it
 
-Seven small checkpoints for five kinds of handwritten digits: the package's own demo. See a ranking that was made before, or have
-the checkpoints made and ranked anew.
+Seven small checkpoints for five kinds of handwritten digits: the package's own demo. See a ranking that was made before, or
+have the checkpoints made and ranked anew.
 """
 
 BOUNDS = f"""\
 ### Bounds
 
-At most {limits.CHECKPOINTS} checkpoints of {limits.PARAMETERS / 1e6:.0f} million parameters and
-{limits.CHECKPOINT_BYTES / 1e9:.0f} GB together, {limits.IMAGES} images from a dataset of {limits.DATASET_BYTES / 1e6:.0f} MB, and {limits.SECONDS / 60:.0f} minutes. Public
-repositories only, safetensors only, and no repository's own code. Your own machine has no bounds:
+At most {limits.CHECKPOINTS} checkpoints, of {limits.PARAMETERS / 1e6:.0f} million parameters each and
+{limits.CHECKPOINT_BYTES / 1e9:.0f} GB together, {limits.IMAGES} images from a dataset of
+{limits.DATASET_BYTES / 1e6:.0f} MB, and {limits.SECONDS / 60:.0f} minutes. Public repositories only, safetensors only, and no
+repository's own code. Your own machine has no bounds:
 
 ```sh
 hf-transferability rank DATASET CHECKPOINT ...
@@ -42,7 +43,8 @@ hf-transferability rank DATASET CHECKPOINT ...
 
 BENCHMARK = """\
 How well do such scores foresee fine-tuned performance? Agreement is the weighted Kendall tau, 1 for the same order and 0 for
-chance, of every metric; beside it stand baselines that look at no target image, and the noise ceiling of the fine-tuned results.
+chance, of every metric; beside it stand baselines that look at no target image, and the noise ceiling of the fine-tuned
+results.
 """
 
 ABOUT = """\

@@ -183,13 +183,14 @@ def test_uploads_are_bounded_too(browser, fits, tmp_path, monkeypatch):
 def test_the_benchmark_is_drawn(browser, fits):
     browser.open("Benchmark")
     browser.wait(
-        """return [...document.querySelectorAll('.picture img')].filter(i => i.offsetParent && i.complete && i.naturalWidth).length
-        === 3"""
+        """return [...document.querySelectorAll('.picture img')]
+        .filter(i => i.offsetParent && i.complete && i.naturalWidth).length === 3"""
     )
     assert "mean_rank_elsewhere" in browser.run("return document.querySelector('#agreement').innerText")
     browser.shot("benchmark")
     browser.run(
-        """[...document.querySelectorAll('input[type=radio]')].find(i => i.offsetParent && i.value === 'architecture').click()"""
+        """[...document.querySelectorAll('input[type=radio]')]
+        .find(i => i.offsetParent && i.value === 'architecture').click()"""
     )
     browser.wait("return document.querySelector('#agreement').innerText.includes('parameter_count')")
 
