@@ -40,6 +40,16 @@ def add_output(command: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     return output
 
 
+def add_publishing(command: argparse.ArgumentParser, name: str) -> None:
+    """A Space to make instead."""
+    group = command.add_argument_group("publishing")
+    group.add_argument("--publish", metavar=name, help="make this Space on the Hub, or bring it up to date, in one commit")
+    group.add_argument(
+        "--wheel", metavar="FILE", help="this package's wheel, which the Space runs (default: built from the checkout)"
+    )
+    group.add_argument("--private", action="store_true", help="make a new Space private")
+
+
 def sample_size(text: str) -> int | str:
     """A number of images, or "all"."""
     return "all" if text == "all" else positive(text)

@@ -1,12 +1,21 @@
 """A page that scores a file of features. `score_file` does it; Gradio only shows the result."""
 
+import sys
+import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
-from hf_transferability import all_metrics
-from hf_transferability.array_files import check_size, read_arrays
-from hf_transferability.evaluate_module import Transferability
+# The Hub installs requirements.txt before it copies the files beside it, so the package comes as a wheel and is unpacked here.
+for wheel in Path(__file__).parent.glob("hf_transferability-*.whl"):
+    sys.path.insert(0, tempfile.mkdtemp(prefix="hf-transferability-"))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(sys.path[0])
+
+from hf_transferability import all_metrics  # noqa: E402
+from hf_transferability.array_files import check_size, read_arrays  # noqa: E402
+from hf_transferability.evaluate_module import Transferability  # noqa: E402
 
 LARGEST = 512 * 2**20  # bytes of arrays, unpacked
 INTRODUCTION = """\
