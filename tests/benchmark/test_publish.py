@@ -18,7 +18,9 @@ from hub import LoopbackHub
 from huggingface_hub import DatasetCard
 from made import scores
 
-from hf_transferability.benchmark import bundled, card, tables
+from hf_transferability.benchmark import bundled, card, publish, tables
+from hf_transferability.benchmark.merging import merge
+from hf_transferability.hub import Snapshot
 
 ALICE, BOB, READER, PARTNER = "hf_alice_secret", "hf_bob_secret", "hf_reader_secret", "hf_partner_secret"
 TOKENS = {ALICE: {"*"}, PARTNER: {"lab/closed"}, BOB: set(), READER: set()}
@@ -211,6 +213,16 @@ def test_the_card(hub, paper):
     assert f"]({card.PLOT})" in text
     assert hub.store.read(files[card.PLOT]).startswith(b"\x89PNG")
     assert all(part in text for part in ('load_dataset("lab/paper", "scores"', "## Licence", "@article{juodelyte2024"))
+
+
+def test_without_matplotlib_the_card_shows_no_picture(monkeypatch):
+    """Neither a new one nor one that shows other rows than there are now."""
+    monkeypatch.setattr(publish.importlib.util, "find_spec", lambda name: None)
+    truth = tables.check_provenance(bundled.with_provenance()["ground_truth"], "ground_truth")
+    head = Snapshot("lab/x", "a" * 40, (card.PLOT,), kind="dataset")
+    files, delete = publish._files(head, {"ground_truth": merge(None, truth, "ground_truth")}, None)
+    assert (sorted(files), delete) == (["README.md", "data/ground_truth/rows.parquet"], [card.PLOT])
+    assert card.PLOT not in files["README.md"].decode()
 
 
 def test_what_others_wrote_into_the_card_stays(alice, hub):
