@@ -67,7 +67,7 @@ def render(repo_id: str, present: Collection[str], plot: bool, old: str | None =
     before = parse(old or "", repo_id)
     present = [name for name in tables.TABLES if name in present]
     kept = before.data.to_dict()
-    licence = {"license": "other", "license_name": "figures-with-citation", "license_link": "#licence"}
+    licence = {"license": "other", "license_name": "figures-with-citation"}
     data: dict[str, Any] = (licence if "license" not in kept else {}) | kept
     data["tags"] = list(dict.fromkeys([*_tags(before), *_OWN_TAGS]))
     data.setdefault("task_categories", ["image-classification"])

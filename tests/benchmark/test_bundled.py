@@ -5,7 +5,7 @@ import pytest
 from hf_transferability import UsageError
 from hf_transferability.benchmark import bundled, tables
 
-ROWS = {"ground_truth": 267, "scores": 2090, "runs": 28205, "sources": 14}
+ROWS = {"ground_truth": 267, "scores": 2090, "runs": 28205, "sources": 24, "agreement": 198}
 
 
 def test_they_are_all_there():
@@ -35,6 +35,7 @@ def test_a_published_row_names_its_source():
     for name, frame in found.items():
         checked = tables.check_provenance(frame, name)
         assert checked["citation"].str.contains("arXiv 2412.20172").all()
+        assert checked["citation"].str.contains("torchvision").any() == (name == "sources")
         with pytest.raises(UsageError, match=f"{ROWS[name]} of {ROWS[name]} rows"):
             tables.check_provenance(bundled.load(name), name)
     notice = (bundled.DATA / "paper" / "README.md").read_text()
@@ -50,7 +51,7 @@ def test_the_caller_may_change_what_it_gets():
 
 
 def test_what_is_not_bundled():
-    for ask in (lambda: bundled.load("agreement"), lambda: bundled.load("scores", "mine"), lambda: bundled.load("../paper")):
+    for ask in (lambda: bundled.load("none"), lambda: bundled.load("scores", "mine"), lambda: bundled.load("../paper")):
         with pytest.raises(UsageError, match="paper/ground_truth"):
             ask()
     with pytest.raises(UsageError, match=r"no bundled benchmark mine\. There are: paper"):

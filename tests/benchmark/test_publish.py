@@ -18,7 +18,9 @@ from hub import LoopbackHub
 from huggingface_hub import DatasetCard
 from made import scores
 
-from hf_transferability.benchmark import bundled, card, tables
+from hf_transferability.benchmark import bundled, card, publish, tables
+from hf_transferability.benchmark.merging import merge
+from hf_transferability.hub import Snapshot
 
 ALICE, BOB, READER, PARTNER = "hf_alice_secret", "hf_bob_secret", "hf_reader_secret", "hf_partner_secret"
 TOKENS = {ALICE: {"*"}, PARTNER: {"lab/closed"}, BOB: set(), READER: set()}
@@ -134,6 +136,17 @@ def alice(people):
 
 
 @pytest.fixture
+def there(alice, hub):
+    """A function that publishes a first row to a dataset unless it has some."""
+
+    def ensure(repo_id: str) -> None:
+        if repository(hub, repo_id) is None:
+            assert alice.publish(repo_id, scores("first")).status == 0
+
+    return ensure
+
+
+@pytest.fixture
 def faults(hub):
     yield hub.faults
     hub.faults.clear()
@@ -158,13 +171,21 @@ def sources(hub, repo_id: str, ref: str = "main") -> list[str]:
     return sorted(rows(hub, repo_id, ref=ref)["source"])
 
 
-def test_the_bundled_benchmark_comes_back_whole(alice, hub):
+@pytest.fixture(scope="module")
+def paper(people, hub):
+    """What was said when the bundled benchmark was published, after a dry run."""
+    alice = people[0]
     dry = alice("benchmark", "publish", "lab/paper", "--dry-run")
     assert (dry.status, "would be made" in dry.err) == (0, True)
     assert repository(hub, "lab/paper") is None
     first = alice("benchmark", "publish", "lab/paper", "--private")
-    assert first.status == 0, first.err
     assert first.out == dry.out
+    return first
+
+
+def test_the_bundled_benchmark_comes_back_whole(alice, hub, paper):
+    first = paper
+    assert first.status == 0, first.err
     assert "runs: 28205 added, 0 replaced, 0 unchanged" in first.out
     assert f"published: {hub.url}/datasets/lab/paper/commit/{head(hub, 'lab/paper').sha}" in first.err
     assert len(repository(hub, "lab/paper").commits) == 2  # that of the Hub and one of ours
@@ -180,11 +201,11 @@ def test_the_bundled_benchmark_comes_back_whole(alice, hub):
     assert len(repository(hub, "lab/paper").commits) == 2
 
 
-def test_the_card(hub):
+def test_the_card(hub, paper):
     files = head(hub, "lab/paper").files
     text = hub.store.read(files["README.md"]).decode()
     data = DatasetCard(text).data.to_dict()
-    assert [each["config_name"] for each in data["configs"]] == ["ground_truth", "scores", "runs", "sources"]
+    assert [each["config_name"] for each in data["configs"]] == [*tables.TABLES]
     assert [each["config_name"] for each in data["configs"] if each.get("default")] == ["scores"]
     assert {"license", "license_name", "tags", "task_categories"} <= set(data)
     for column in (*tables.TABLES["runs"].columns, *tables.PROVENANCE):
@@ -192,6 +213,16 @@ def test_the_card(hub):
     assert f"]({card.PLOT})" in text
     assert hub.store.read(files[card.PLOT]).startswith(b"\x89PNG")
     assert all(part in text for part in ('load_dataset("lab/paper", "scores"', "## Licence", "@article{juodelyte2024"))
+
+
+def test_without_matplotlib_the_card_shows_no_picture(monkeypatch):
+    """Neither a new one nor one that shows other rows than there are now."""
+    monkeypatch.setattr(publish.importlib.util, "find_spec", lambda name: None)
+    truth = tables.check_provenance(bundled.with_provenance()["ground_truth"], "ground_truth")
+    head = Snapshot("lab/x", "a" * 40, (card.PLOT,), kind="dataset")
+    files, delete = publish._files(head, {"ground_truth": merge(None, truth, "ground_truth")}, None)
+    assert (sorted(files), delete) == (["README.md", "data/ground_truth/rows.parquet"], [card.PLOT])
+    assert card.PLOT not in files["README.md"].decode()
 
 
 def test_what_others_wrote_into_the_card_stays(alice, hub):
@@ -275,10 +306,9 @@ INFO, FILE = "/api/datasets/lab/faults", "scores/rows.parquet"
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else value.strip("/$"),
 )
-def test_a_fault_that_passes(alice, hub, faults, address, fault, request):
+def test_a_fault_that_passes(alice, hub, faults, there, address, fault, request):
     """After each, every row is there once."""
-    if repository(hub, "lab/faults") is None:
-        assert alice.publish("lab/faults", scores("first")).status == 0
+    there("lab/faults")
     before, commits = sources(hub, "lab/faults"), len(repository(hub, "lab/faults").commits)
     if address == FILE:  # rows that are not in the cache yet
         add_elsewhere(hub, before)
@@ -318,7 +348,8 @@ def add_elsewhere(hub, before: list[str]) -> None:
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else None,
 )
-def test_a_fault_that_stays_is_named(alice, hub, faults, address, fault, text, request):
+def test_a_fault_that_stays_is_named(alice, hub, faults, there, address, fault, text, request):
+    there("lab/faults")
     before = sources(hub, "lab/faults")
     if address == FILE:
         add_elsewhere(hub, before)
@@ -362,7 +393,8 @@ def test_without_write_access_it_is_a_pull_request(alice, hub, faults):
 
 
 @pytest.mark.parametrize("fault", [{"lost": True}, {"lost": True, "reset": True}], ids=str)
-def test_a_lost_answer_opens_no_second_pull_request(alice, hub, faults, fault):
+def test_a_lost_answer_opens_no_second_pull_request(alice, hub, faults, there, fault):
+    there("lab/open")
     number = len(repository(hub, "lab/open").discussions)
     faults.add("/lab/open/commit/main", times=1, **fault)
     asked = alice.publish("lab/open", scores(f"lost-{number}"), options=("--create-pr",))
@@ -373,19 +405,22 @@ def test_a_lost_answer_opens_no_second_pull_request(alice, hub, faults, fault):
     assert f"lost-{number}" not in sources(hub, "lab/open")
 
 
-def test_a_proposal_that_replaces_rows(alice, hub):
-    later = scores("a", score=9, date="2025-06-02T00:00:00+00:00")
+def test_a_proposal_that_replaces_rows(alice, hub, there):
+    there("lab/open")
+    assert alice.publish("lab/open", scores("changing")).status == 0
+    later = scores("changing", score=9, date="2025-06-02T00:00:00+00:00")
     asked = alice.publish("lab/open", later, options=("--create-pr",))
     assert "scores: 0 added, 1 replaced" in asked.out
     number = len(repository(hub, "lab/open").discussions)
     assert alice("merge", "lab/open", str(number)).status == 0
     found = rows(hub, "lab/open")
     assert found["source"].is_unique
-    assert found.set_index("source").loc["a", "score"] == 9
+    assert found.set_index("source").loc["changing", "score"] == 9
 
 
-def test_rows_that_were_merged_twice_heal(alice, hub):
+def test_rows_that_were_merged_twice_heal(alice, hub, there):
     """Two proposals of the same row, merged one after the other."""
+    there("lab/open")
     for score in (1, 2):
         row = scores("twice", score=score, date=f"2025-06-0{score}T00:00:00+00:00")
         assert alice.publish("lab/open", row, options=("--create-pr",)).status == 0
@@ -419,7 +454,8 @@ def test_who_may_not_publish(alice, hub):
     assert sources(hub, "lab/closed") == ["a"]
 
 
-def test_names_that_are_taken(alice, hub):
+def test_names_that_are_taken(alice, hub, there):
+    there("lab/public")
     hub.commit("model", "lab/model", {"config.json": b"{}"})
     hub.commit("space", "lab/space", {"app.py": b""})
     hub.commit("dataset", "lab/images", {"data/train.parquet": b"x", "README.md": b"---\nlicense: mit\n---\n# Images\n"})
@@ -436,8 +472,8 @@ def test_names_that_are_taken(alice, hub):
         assert (refused.status, refused.out) == (1, ""), repo_id
         assert text in refused.err
     assert repository(hub, "lab/model") is None
-    public = alice.publish("lab/card", scores("z"), options=("--private",))
-    assert (public.status, "lab/card is public" in public.err) == (1, True)
+    public = alice.publish("lab/public", scores("z"), options=("--private",))
+    assert (public.status, "lab/public is public" in public.err) == (1, True)
     hub.commit("dataset", "lab/empty", {"README.md": b"---\nlicense: mit\n---\n# Empty\n"})
     assert alice.publish("lab/empty", scores("a")).status == 0
     assert b"# Empty" in hub.store.read(head(hub, "lab/empty").files["README.md"])
