@@ -2,6 +2,8 @@
 
 import argparse
 
+from hf_transferability.errors import UsageError
+
 
 def add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
     """Which metrics, in which form."""
@@ -48,6 +50,16 @@ def add_publishing(command: argparse.ArgumentParser, name: str) -> None:
         "--wheel", metavar="FILE", help="this package's wheel, which the Space runs (default: built from the checkout)"
     )
     group.add_argument("--private", action="store_true", help="make a new Space private")
+
+
+def check_publishing(options: argparse.Namespace) -> None:
+    """Refuse what only a Space can use.
+
+    Raises:
+        UsageError: there is none to make.
+    """
+    if (options.wheel or options.private) and not options.publish:
+        raise UsageError("`--wheel` and `--private` are for a Space; got no --publish. Add it, or leave them out.")
 
 
 def sample_size(text: str) -> int | str:

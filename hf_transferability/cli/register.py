@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from hf_transferability.cli.options import add_publishing
+from hf_transferability.cli.options import add_publishing, check_publishing
 from hf_transferability.errors import UsageError
 
 
@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
 
 
 def _register(options: argparse.Namespace) -> int:
+    check_publishing(options)
     if options.publish:
         from hf_transferability.space.publishing import publish
 

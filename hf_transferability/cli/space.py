@@ -4,7 +4,7 @@ import argparse
 import importlib.util
 from typing import Any
 
-from hf_transferability.cli.options import add_publishing, port
+from hf_transferability.cli.options import add_publishing, check_publishing, port
 from hf_transferability.errors import UsageError
 
 
@@ -23,6 +23,7 @@ def add(commands: Any) -> None:
 
 
 def _space(options: argparse.Namespace) -> int:
+    check_publishing(options)
     if options.publish:
         from hf_transferability.space.publishing import publish
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hf_transferability.cli import main
+
 gradio_client = pytest.importorskip("gradio_client")
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's own
@@ -77,3 +79,27 @@ def test_the_app_unpacks_the_wheel_that_lies_beside_it(tmp_path):
         [sys.executable, "app.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
     assert done.stdout == "started from the wheel\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["space", "--wheel", "x.whl"], "got no --publish"),
+        (["register", "--private"], "got no --publish"),
+        (["space", "--port", "70000"], "from 1 to 65535"),
+        (["space", "--publish", "name"], "must be a Space's OWNER/NAME"),
+    ],
+)
+def test_wrong_usage_of_the_command_is_status_2(capsys, words, text):
+    try:
+        status = main(words)
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    assert text in capsys.readouterr().err
+
+
+def test_without_gradio_the_command_says_how_to_install_it(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["space"]) == 2
+    assert "pip install 'hf-transferability[space]'" in capsys.readouterr().err
