@@ -114,7 +114,7 @@ def compare(
     friedman = []
     for scenario in dict.fromkeys(pool.scenario for pool in found):
         own = [pool for pool in found if pool.scenario == scenario]
-        kept = [pool for pool in own if not targets or pool.target in targets]
+        kept = [_scored_only(pool) for pool in own if not targets or pool.target in targets]
         if not kept:
             continue
         table = _Table(kept, resamples, seed)
@@ -219,7 +219,7 @@ class _Table:
                 except UndefinedAgreement as error:
                     outcomes.append(_Outcome(target, n_sources=len(x), reason=str(error)))
                     continue
-                spread = agreement.resampled(statistic, x, y, counts, self._seed)
+                spread = agreement.resampled(statistic, x, y, counts, self._seed) if len(x) >= agreement.FEWEST else None
                 outcomes.append(_Outcome(target, value, spread, len(x)))
             self._record(metric, variant, statistic, outcomes, orientation)
 
@@ -246,7 +246,10 @@ class _Table:
             truths.runs_of(selection)
         except UsageError:
             return [f"no noise ceiling: it is unknown how {selection} comes from the runs."]
-        divided = [truths.halves(runs, pool.scenario, pool.target, selection, seed=self._seed) for pool in self.pools]
+        divided = []
+        for pool in self.pools:
+            own = runs[runs.source.isin(pool.aucs.index)]
+            divided.append(truths.halves(own, pool.scenario, pool.target, selection, seed=self._seed))
         for statistic in STATISTICS:
             outcomes = []
             for pool, (sources, first, second) in zip(self.pools, divided, strict=True):
@@ -265,10 +268,11 @@ class _Table:
     def _record(self, metric: str, variant: str, statistic: str, outcomes: "Sequence[_Outcome]", orientation: int = 1) -> None:
         defined = [each for each in outcomes if each.value is not None]
         sizes = {each.n_sources for each in defined}
+        spreads = [each.spread for each in defined if each.spread is not None]
         mean = _Outcome(
             MEAN,
             float(np.mean([each.value for each in defined])) if defined else None,
-            agreement.means([each.spread for each in defined if each.spread is not None]) if defined else None,
+            agreement.means(spreads) if spreads and len(spreads) == len(defined) else None,
             sizes.pop() if len(sizes) == 1 else None,
             _reasons(outcomes),
             len(defined),
@@ -292,6 +296,12 @@ class _Outcome:
     n_sources: int | None = None
     reason: str | None = None
     n_targets: int | None = None
+
+
+def _scored_only(pool: Pool) -> Pool:
+    """The pool without sources that no metric has scored, so that baselines and chance are judged on the same candidates."""
+    names = pool.scores.index[pool.scores.notna().any(axis=1)]
+    return Pool(pool.scenario, pool.target, pool.aucs[names], pool.scores.loc[names])
 
 
 def _reasons(outcomes: Iterable[_Outcome]) -> str | None:
@@ -413,12 +423,16 @@ def _missing(found: Sequence[Pool], truth: "pd.DataFrame", scores: "pd.DataFrame
         given = scores[(scores.scenario == scenario) & scores.target.isin(targets)]
         if extra := sorted(set(given.source) - judged - targets):
             notes.append(f"{scenario}: {', '.join(extra)} has scores but no ground truth, and is left out.")
+        unscored = {source for pool in own for source in pool.scores.index[pool.scores.isna().all(axis=1)]}
+        if unscored:
+            names = ", ".join(sorted(unscored))
+            notes.append(f"{scenario}: {names} has ground truth but no score on some targets, and is left out there.")
         for metric, variant in methods(own):
             lacking = {
                 source: pool.target
                 for pool in own
                 if (metric, variant) in pool.scores
-                for source in pool.scores.index[pool.scores[metric, variant].isna()]
+                for source in pool.scores.index[pool.scores[metric, variant].isna() & pool.scores.notna().any(axis=1)]
             }
             if lacking:
                 notes.append(

@@ -182,7 +182,7 @@ def _reading(rows: "pd.DataFrame") -> list[str]:
     variants = sorted(set(rows.variant) - {"baseline", "ceiling"})
     notes = [
         f"metrics in their {' and '.join(variants)} form; intervals of metrics and baselines: resampled sources (the same for "
-        "all targets).",
+        "all targets); none for fewer than 5 sources.",
         "mean_rank_elsewhere, parameter_count, feature_width: baselines that look at no target data (more counts as better); "
         "random: what a random order reaches, and the middle 90 % of what it does.",
     ]
