@@ -4,8 +4,10 @@ A metric is worth its cost only where it beats what needs no look at the target:
 number of parameters, its feature width, or chance. And no metric can be expected to beat the noise of the ground truth itself.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +45,8 @@ class Comparison:
         friedman: one dict per scenario and variant: methods, chi2 and p, or the reason why there is none.
         notes: what the reader should know.
         seed, resamples: of the intervals.
+        compared: the two tables, by name and content.
+        versions: of the packages that made it.
     """
 
     benchmark: str
@@ -52,17 +56,30 @@ class Comparison:
     notes: list[str]
     seed: int
     resamples: int
+    compared: dict[str, str]
     versions: dict[str, str] = field(default_factory=results.package_versions)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        rows = self.rows.astype(object).where(self.rows.notna(), None)
+    def with_provenance(self) -> "pd.DataFrame":
+        """The rows, each with where it comes from, as they are published."""
+        return self.rows.assign(
+            dataset=", ".join(name for name in self.compared if name != "sha256"),
+            dataset_fingerprint=self.compared["sha256"],
+            sample_seed=self.seed,
+            versions="; ".join(f"{name} {number}" for name, number in sorted(self.versions.items())),
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def to_dict(self, provenance: bool = False) -> dict[str, Any]:
+        """Everything, ready for JSON; on request with the provenance in every row."""
+        rows = self.with_provenance() if provenance else self.rows
+        rows = rows.astype(object).where(rows.notna(), None)
         return {
             "benchmark": self.benchmark,
             "selection": self.selection,
             "seed": self.seed,
             "resamples": self.resamples,
             "interval_level": agreement.LEVEL,
+            "compared": self.compared,
             "rows": rows.to_dict("records"),
             "friedman": self.friedman,
             "notes": self.notes,
@@ -134,7 +151,9 @@ def compare(
     benchmark = str(chosen.benchmark.iloc[0])
     whole = _frame(rows).assign(benchmark=benchmark, selection=str(chosen.selection.iloc[0]))
     notes += _remarks(whole)
-    return Comparison(benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples)
+    return Comparison(
+        benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples, _compared(chosen, scores)
+    )
 
 
 def choose_truth(
@@ -373,6 +392,19 @@ def _friedman(table: _Table, scenario: str) -> list[dict[str, Any]]:
             one["undefined"] = str(error)
         found.append(one)
     return found
+
+
+def _compared(truth: "pd.DataFrame", scores: "pd.DataFrame") -> dict[str, str]:
+    """The names of the compared tables, and a checksum over their content, whatever the order of their rows."""
+    content = hashlib.sha256()
+    names = {}
+    for name, frame, columns in (
+        ("ground_truth", truth, ["scenario", "source", "target", "selection", "test_auc"]),
+        ("scores", scores, ["scenario", "source", "target", "metric", "variant", "score"]),
+    ):
+        content.update(frame[columns].sort_values(columns[:-1]).to_csv(index=False).encode())
+        names[f"{name} of {', '.join(sorted(frame.benchmark.unique()))}"] = f"{len(frame)} rows"
+    return {**names, "sha256": content.hexdigest()}
 
 
 def _only(frame: "pd.DataFrame", **wanted: Sequence[str]) -> "pd.DataFrame":

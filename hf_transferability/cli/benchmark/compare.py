@@ -30,7 +30,9 @@ def add(commands: Any) -> None:
         help="across architectures the paper counts lower as better for some published variants; 'natural' never does",
     )  # fmt: skip
     compare.add_argument("--format", choices=FORMATS, default="table", help="on stdout (default: table)")
-    compare.add_argument("--output", metavar="FILE", help="also write the rows to a .json, .csv or .parquet file")
+    compare.add_argument(
+        "--output", metavar="FILE", help="also write the rows, with their provenance, to a .json, .csv or .parquet file"
+    )
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -75,7 +77,7 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         _print_table(comparison)
     if options.output:
-        results.save(comparison.to_dict(), options.output)
+        results.save(comparison.to_dict(provenance=True), options.output)
         print(f"written: {options.output}", file=sys.stderr)
     return 0
 
