@@ -17,6 +17,7 @@ from hf_transferability import agreement, results
 from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark import pools as pooling
+from hf_transferability.benchmark.baselines import all_targets, fact, mean_rank
 from hf_transferability.benchmark.pools import COMPONENTS, TURNED_ROUND, Pool, methods
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
@@ -123,7 +124,7 @@ def compare(
     Raises:
         UsageError: tables that do not go together, or a name that is not in them.
     """
-    chosen, notes = choose_truth(ground_truth, runs, selection)
+    chosen, notes = truths.choose(ground_truth, runs, selection)
     found = pooling.pools(_only(chosen, scenario=scenarios), scores)
     _check_overlap(found, chosen, scores, scenarios, targets, metrics)
     notes += _missing(found, chosen, scores)
@@ -140,10 +141,10 @@ def compare(
                 sign = pooling.orientation(metric, variant, scenario, orientation)
                 table.add(metric, variant, partial(_of_metric, metric=metric, variant=variant, sign=sign), sign)
         friedman += _friedman(table, scenario)
-        elsewhere = own if len(own) > 1 else _all_targets(chosen, scenario)
-        table.add(ELSEWHERE, BASELINE, partial(_mean_rank, others=elsewhere))
+        elsewhere = own if len(own) > 1 else all_targets(chosen, scenario)
+        table.add(ELSEWHERE, BASELINE, partial(mean_rank, others=elsewhere))
         for name, column in ((PARAMETERS, "parameters"), (WIDTH, "feature_width")):
-            table.add(name, BASELINE, partial(_fact, sources=sources, column=column))
+            table.add(name, BASELINE, partial(fact, sources=sources, column=column))
         table.add_random()
         if runs is not None:
             notes += table.add_ceiling(runs, str(chosen.selection.iloc[0]))
@@ -154,53 +155,6 @@ def compare(
     return Comparison(
         benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples, _compared(chosen, scores)
     )
-
-
-def choose_truth(
-    ground_truth: "pd.DataFrame | None", runs: "pd.DataFrame | None", selection: str | None
-) -> tuple["pd.DataFrame", list[str]]:
-    """The ground truth of one benchmark and one selection, from the table or else from the runs; and what it is, in words.
-
-    Raises:
-        UsageError: neither has it, or there are several and none is named.
-    """
-    there = [] if ground_truth is None else sorted(ground_truth.selection.unique())
-    if selection is None:
-        if len(there) > 1 and truths.PUBLISHED not in there:
-            raise UsageError(f"the ground truth has the selections {', '.join(there)}. Choose one with --selection.")
-        selection = there[0] if len(there) == 1 else truths.PUBLISHED
-    missing: set[tuple[str, str, str]] = set()
-    if ground_truth is not None and selection in there:
-        chosen = ground_truth[ground_truth.selection == selection]
-    elif runs is not None:
-        chosen = truths.from_runs(runs, selection)
-        names = ["scenario", "source", "target"]
-        if ground_truth is not None:
-            missing = set(ground_truth[names].itertuples(index=False, name=None))
-            missing -= set(chosen[names].itertuples(index=False, name=None))
-    else:
-        raise UsageError(
-            f"there is no ground truth of selection {selection}; got {', '.join(there) or 'none'}. Choose one of these with "
-            "--selection, or give the fine-tuning runs with --runs."
-        )
-    benchmarks = sorted(chosen.benchmark.unique())
-    if len(benchmarks) != 1:
-        raise UsageError(f"the ground truth must be of one benchmark; got {', '.join(benchmarks) or 'no rows'}. Keep one.")
-    notes = [f"ground truth: {selection_text(selection)}."]
-    if missing:
-        listed = ", ".join(f"{source} on {target}" for _, source, target in sorted(missing))
-        notes.append(f"left out, because none of their runs finished: {listed}.")
-    return chosen, notes
-
-
-def selection_text(selection: str) -> str:
-    """What a selection means, in words."""
-    if selection == truths.PUBLISHED:
-        return "test AUC of the fine-tuning run with the lowest validation loss, as the paper takes it"
-    try:
-        return f"mean test AUC of the {truths.runs_of(selection)} fine-tuning runs with the lowest validation loss (de-noised)"
-    except UsageError:
-        return selection
 
 
 class _Table:
@@ -339,38 +293,6 @@ def _of_metric(pool: Pool, metric: str, variant: str, sign: int) -> "tuple[pd.Se
     if values.empty:
         raise UndefinedAgreement("no source has a score")
     return sign * values, aucs
-
-
-def _mean_rank(pool: Pool, others: Sequence[Pool]) -> "tuple[pd.Series, pd.Series]":
-    """Less its mean rank by AUC on the other targets, for every source that has fine-tuned performance there."""
-    import pandas as pd
-
-    ranks = [-other.aucs.rank(ascending=False) for other in others if other.target != pool.target]
-    if not ranks:
-        raise UndefinedAgreement("there is no other target")
-    values = pd.concat(ranks, axis=1).mean(axis=1).reindex(pool.aucs.index).dropna()
-    return values, pool.aucs[values.index]
-
-
-def _fact(pool: Pool, sources: "pd.DataFrame | None", column: str) -> "tuple[pd.Series, pd.Series]":
-    if sources is None:
-        raise UndefinedAgreement("no table of sources")
-    values = sources.drop_duplicates("source").set_index("source")[column].reindex(pool.aucs.index).dropna().astype(float)
-    if values.empty:
-        raise UndefinedAgreement("unknown for these sources")
-    if values.nunique() == 1:
-        raise UndefinedAgreement("the same for all sources")
-    return values, pool.aucs[values.index]
-
-
-def _all_targets(ground_truth: "pd.DataFrame", scenario: str) -> list[Pool]:
-    import pandas as pd
-
-    own = ground_truth[(ground_truth.scenario == scenario) & (ground_truth.source != ground_truth.target)]
-    return [
-        Pool(scenario, str(target), rows.set_index("source").test_auc, pd.DataFrame())
-        for target, rows in own.groupby("target", sort=False)
-    ]
 
 
 def _friedman(table: _Table, scenario: str) -> list[dict[str, Any]]:

@@ -41,14 +41,15 @@ def _compare(options: argparse.Namespace) -> int:
     if options.output:
         results.check_output(options.output)
     from hf_transferability.benchmark import bundled
-    from hf_transferability.benchmark.compare import choose_truth, compare
+    from hf_transferability.benchmark.compare import compare
+    from hf_transferability.benchmark.ground_truth import choose
     from hf_transferability.benchmark.saved_rankings import read_scores
 
     truth, runs, sources = read_tables(options)
     notes: list[str] = []
     orientation = options.orientation
     if options.scores:
-        chosen, _ = choose_truth(truth, runs, options.selection)
+        chosen, _ = choose(truth, runs, options.selection)
         only = [each[0] if each and len(each) == 1 else None for each in (options.scenario, options.target)]
         scores, notes, ranked = read_scores(options.scores, chosen, *only)
         if ranked:  # a ranking is judged in its own order

@@ -45,12 +45,12 @@ def _factors(options: argparse.Namespace) -> int:
     if options.output:
         results.check_output(options.output)
     from hf_transferability.benchmark import bundled
-    from hf_transferability.benchmark.compare import choose_truth
     from hf_transferability.benchmark.factors import factors
+    from hf_transferability.benchmark.ground_truth import choose
     from hf_transferability.benchmark.saved_rankings import read_scores
 
     truth, runs, sources = read_tables(options)
-    chosen, notes = choose_truth(truth, runs, options.selection)
+    chosen, notes = choose(truth, runs, options.selection)
     if options.scores:
         scores, more, _ = read_scores(options.scores, chosen, options.scenario[0] if options.scenario else None)
         notes += more
