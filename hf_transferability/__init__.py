@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from hf_transferability.errors import CheckpointError, TargetError, TransferabilityError, UsageError
+    from hf_transferability.errors import CheckpointError, PublishError, TargetError, TransferabilityError, UsageError
     from hf_transferability.feature_files import rank_features
     from hf_transferability.metrics import ScoreWarning, all_metrics, score
     from hf_transferability.metrics.transferability import combine
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "METRIC_PATH": "registration",
     "CheckpointError": "errors",
+    "PublishError": "errors",
     "Ranking": "ranking",
     "ScoreWarning": "metrics",
     "TargetError": "errors",
@@ -35,6 +36,7 @@ _HOMES = {
 __all__ = [
     "METRIC_PATH",
     "CheckpointError",
+    "PublishError",
     "Ranking",
     "ScoreWarning",
     "TargetError",

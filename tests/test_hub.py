@@ -2,6 +2,8 @@
 
 import email.utils
 import errno
+import hashlib
+import os
 import time
 from types import SimpleNamespace
 
@@ -9,8 +11,8 @@ import huggingface_hub.errors as errors
 import pytest
 from huggingface_hub import constants
 
-from hf_transferability import hub
-from hf_transferability.hub import calls
+from hf_transferability import PublishError, UsageError, hub
+from hf_transferability.hub import calls, messages, verified, writing
 
 
 class ConnectError(OSError):
@@ -178,3 +180,87 @@ def test_the_message_says_what_to_do(error, texts):
         assert text in message
     assert "\n" not in message
     assert message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("error", "texts"),
+    [
+        (answered(401), ["does not accept your token (401", "hf auth login"]),
+        (answered(403), ["may not write to dataset owner/name (403", "/settings/tokens"]),
+        (answered(503), ["busy or broken (503", "not added twice"]),
+        (answered(429, **{"Retry-After": "300"}), ["in 300 seconds, as it asks"]),
+        (answered(418), ["refused what was sent to dataset owner/name (418"]),
+        (answered(403, errors.GatedRepoError), ["dataset owner/name is gated", "/datasets/owner/name,"]),
+        (answered(404, errors.RepositoryNotFoundError), ["no dataset owner/name that you may see"]),
+        (answered(403, errors.DisabledRepoError), ["disabled"]),
+        (errors.OfflineModeIsEnabled("offline"), ["offline mode is on (HF_HUB_OFFLINE)", "Unset it"]),
+        (ConnectError("refused"), ["cannot be reached", "refused", "not added twice"]),
+        (ReadError("reset by peer"), ["broke off the connection", "reset by peer", "not added twice"]),
+        (verified.DamagedFileError("x arrived damaged twice"), ["x arrived damaged twice"]),
+        (RuntimeError("first line.\nsecond"), ["failed for dataset owner/name: first line. Run again later"]),
+    ],
+    ids=lambda value: str(value)[:30] if isinstance(value, Exception) else "",
+)
+def test_the_message_says_what_became_of_a_publication(error, texts):
+    message = messages.explain_publishing(error, "owner/name")
+    for text in texts:
+        assert text in message
+    assert "\n" not in message
+    assert message.endswith(".")
+
+
+@pytest.mark.parametrize("repo_id", ["name", "a/b/c", "", "/", "a/", "/b", "a b/c", "a/..", "a/b.git", "https://x/a/b"])
+def test_ids_that_are_none(repo_id):
+    with pytest.raises(UsageError, match="must be a dataset's OWNER/NAME"):
+        writing.check_id(repo_id)
+
+
+def test_who_is_not_logged_in(monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with pytest.raises(PublishError, match="not logged in"):
+        writing.logged_in()
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """A file in a cache like the Hub's, and how often its content was compared."""
+    content = os.urandom(1000)
+    blob = tmp_path / "blobs" / hashlib.sha256(content).hexdigest()
+    blob.parent.mkdir()
+    blob.write_bytes(content)
+    link = tmp_path / "model.safetensors"
+    link.symlink_to(blob)
+    digest, compared = hashlib.file_digest, []
+    monkeypatch.setattr(hashlib, "file_digest", lambda *args: compared.append(args) or digest(*args))
+    return SimpleNamespace(path=link, blob=blob, sha256=blob.name, compared=compared)
+
+
+def test_weights_are_compared_once(weights):
+    for _ in range(3):
+        assert verified.is_whole(weights.path, weights.sha256)
+    assert len(weights.compared) == 1
+    os.utime(weights.blob, (1, 1))  # changed, perhaps: once more
+    for _ in range(2):
+        assert verified.is_whole(weights.path, None)  # offline: the name that the Hub gave it when it was downloaded
+    assert len(weights.compared) == 2
+
+
+def test_damaged_weights_are_never_whole(weights):
+    assert verified.is_whole(weights.path, weights.sha256)
+    weights.blob.write_bytes(b"x" * 1000)
+    os.utime(weights.blob, (2, 2))
+    for _ in range(2):
+        assert not verified.is_whole(weights.path, weights.sha256)
+    assert len(weights.compared) == 3
+    verified.throw_away(weights.path)
+    assert not weights.blob.exists()
+    assert not weights.path.is_symlink()
+
+
+def test_the_hub_and_not_the_name_says_what_is_whole(weights):
+    copy = weights.path.with_name("a copy without links")
+    copy.write_bytes(weights.blob.read_bytes())
+    assert verified.is_whole(copy, weights.sha256)
+    assert not verified.is_whole(copy, "0" * 64)
+    assert verified.is_whole(copy, None)  # a small file, of which the Hub states none
+    assert len(weights.compared) == 2

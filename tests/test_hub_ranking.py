@@ -4,6 +4,7 @@ The clients read HF_ENDPOINT and HF_HUB_OFFLINE when they are imported, which ta
 such setting, run one command line after the other, as a user would in three shells over one home.
 """
 
+import io
 import json
 import subprocess
 import sys
@@ -11,11 +12,15 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from builders import resnet_config
 from hub import LoopbackHub
 
+from hf_transferability.benchmark import rankings, tables
+
 TOKENS = {"hf_reader_secret": {"alice/private", "alice/gated", "alice/gated-data"}, "hf_stranger_secret": set()}
+WRITER = "hf_writer_secret"
 SERVANT = """
 import contextlib, io, json, os, sys, time, warnings
 sleep = time.sleep
@@ -86,7 +91,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory, made):
-    with LoopbackHub(tmp_path_factory.mktemp("hub"), tokens=TOKENS) as running:
+    with LoopbackHub(tmp_path_factory.mktemp("hub"), tokens=TOKENS, writes={WRITER: {"lab"}}) as running:
         running.shas = {
             "old": running.commit("model", "alice/one", made.a),
             "new": running.commit("model", "alice/one", made.b),
@@ -325,10 +330,57 @@ def test_offline_mode(hub, shell, place):
     assert not hub.requests
 
 
+def test_scores_are_pushed(shell, hub, made, place):
+    """Ranked by Hub id and from a folder, published with where they come from; the saved ranking adds nothing to that."""
+    folder = place / "two"
+    folder.symlink_to(made.b)
+    words = ["alice/data", "alice/one@v1", str(folder), "alice/none", "--metric", "transferability", "--metric", "logme"]
+    hub.requests.clear()
+    for repo_id, token, text in [
+        ("lab/x", None, "not logged in"),
+        ("alice/x", WRITER, "you may not make one under alice"),
+        ("alice/data", WRITER, "alice/data is a dataset of another kind"),
+        ("alice/one", WRITER, "alice/one is a model on the Hub"),
+    ]:
+        early = shell(*words, "--push-to", repo_id, token=token)
+        assert (early.status, early.document) == (1, None)
+        assert text in early.err
+    assert not [request for request in hub.requests if "resolve" in request.path and "README" not in request.path]
+    done = shell(*words, "--push-to", "lab/pushed", "--output", "ranking.json", token=WRITER)
+    assert done.status == 1  # of the one that failed
+    assert "not published, as they failed: alice/none" in done.err
+    assert "scores: 8 added, 0 replaced, 0 unchanged" in done.err
+    assert f"published: {hub.url}/datasets/lab/pushed/commit/" in done.err
+    file = hub.store.get("dataset", "lab/pushed").resolve("main").files["data/scores/rows.parquet"]
+    found = tables.check_provenance(pd.read_parquet(io.BytesIO(hub.store.read(file))), "scores")
+    assert sorted(set(found["source"])) == ["alice/one@v1", "two"]
+    assert set(found["benchmark"]) == {"pushed"}
+    for row in done.rows.values():
+        own = found[found["checkpoint_revision"] == row["revision"]].set_index("metric")
+        assert len(own) == (0 if row["error"] else 4)
+        for metric in own.index:
+            assert own.loc[metric, "score"] == row[metric]
+    assert set(found["dataset_revision"]) == {hub.shas["data"]}
+    assert set(found["dataset_fingerprint"]) == {done.document["dataset"]["fingerprint"]}
+    assert found["hardware"].str.contains("cpu").all()
+    assert found.set_index("metric")["pool"].dropna().index.unique().tolist() == ["transferability"]
+    assert str(place) not in found.to_csv()
+
+    again = shell(*words, "--push-to", "lab/pushed", token=WRITER)
+    assert "scores: 0 added, 0 replaced, 8 unchanged" in again.err
+    saved = rankings.read(place / "ranking.json", "pushed").sort_values(list(tables.TABLES["scores"].key), ignore_index=True)
+    pd.testing.assert_frame_equal(saved, found)
+    failed = shell("alice/data", "alice/none", "--push-to", "lab/pushed", token=WRITER)
+    assert (failed.status, "not published, as they failed: alice/none" in failed.err) == (1, True)
+    assert "unchanged" not in failed.err
+
+
 def test_no_token_is_told(shell, place):
     """After all of the above: tokens are neither printed nor stored."""
-    assert "_secret" not in shell.said
+    tokens = [*TOKENS, WRITER, "hf_expired_secret"]
+    assert not [token for token in tokens if token in shell.said]
     files = [path for path in (place / "home").rglob("*") if path.is_file()]
     assert files
     for path in files:
-        assert b"_secret" not in path.read_bytes(), path
+        content = path.read_bytes()
+        assert not [token for token in tokens if token.encode() in content], path

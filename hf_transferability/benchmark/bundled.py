@@ -24,6 +24,7 @@ PUBLICATIONS = {
         "date": "2024-12",
     }
 }
+_ADDED = {("paper", "sources"): "architectures, parameters and feature widths counted in torchvision"}
 
 
 def benchmarks() -> list[str]:
@@ -56,6 +57,8 @@ def with_provenance(benchmark: str = "paper") -> dict[str, "pd.DataFrame"]:
     for table in tables.TABLES:
         if (DATA / benchmark / f"{table}.parquet").is_file():
             found[table] = load(table, benchmark).assign(**PUBLICATIONS.get(benchmark, {}))
+            if (benchmark, table) in _ADDED:
+                found[table]["citation"] += f"; {_ADDED[benchmark, table]}"
     return found
 
 

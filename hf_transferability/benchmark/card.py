@@ -10,7 +10,7 @@ from hf_transferability.errors import PublishError
 
 TAG = "hf-transferability"
 PLOT = "ground_truth.png"
-_TAGS = [TAG, "transferability", "medical-imaging", "benchmark"]
+_OWN_TAGS = [TAG, "transferability", "medical-imaging", "benchmark"]
 _BEGIN = "<!-- hf-transferability: from here to the end mark this card is written anew at each publication -->"
 _END = "<!-- hf-transferability: end mark -->"
 _KINDS = {"text": "text", "number": "number", "count": "whole number"}
@@ -29,14 +29,27 @@ def data_files(table: str) -> str:
     return f"data/{table}/*.parquet"
 
 
-def tags(card: str) -> list[str]:
-    """The tags in a card's front matter.
+def parse(text: str, repo_id: str) -> DatasetCard:
+    """A card as it is on the Hub.
 
     Raises:
-        ValueError: it is broken.
+        PublishError: its front matter is broken.
     """
-    found = DatasetCard(card, ignore_metadata_errors=False).data.to_dict().get("tags") or []
-    return [str(tag) for tag in found] if isinstance(found, list) else []
+    try:
+        return DatasetCard(text, ignore_metadata_errors=False)
+    except Exception as error:  # of YAML, or of what the client expects in it
+        why = " ".join(str(error).split())
+        raise PublishError(f"README.md of {repo_id} has broken front matter ({why}). Mend it on the Hub.") from error
+
+
+def is_ours(text: str, repo_id: str) -> bool:
+    """Whether a card's tags say that its dataset is a benchmark in these tables."""
+    return TAG in _tags(parse(text, repo_id))
+
+
+def _tags(card: DatasetCard) -> list[Any]:
+    found = card.data.to_dict().get("tags") or []
+    return found if isinstance(found, list) else [found]
 
 
 def render(repo_id: str, present: Collection[str], plot: bool, old: str | None = None) -> str:
@@ -51,16 +64,12 @@ def render(repo_id: str, present: Collection[str], plot: bool, old: str | None =
     Raises:
         PublishError: the old card's front matter is broken.
     """
-    try:
-        before = DatasetCard(old or "", ignore_metadata_errors=False)
-    except ValueError as error:
-        raise PublishError(f"README.md of {repo_id} has broken front matter ({error}). Mend it on the Hub.") from error
+    before = parse(old or "", repo_id)
     present = [name for name in tables.TABLES if name in present]
     kept = before.data.to_dict()
-    licence = {"license": "other", "license_name": "figures-with-citation", "license_link": "#licence"}
+    licence = {"license": "other", "license_name": "figures-with-citation"}
     data: dict[str, Any] = (licence if "license" not in kept else {}) | kept
-    named = kept.get("tags") or []
-    data["tags"] = list(dict.fromkeys([*(named if isinstance(named, list) else [named]), *_TAGS]))
+    data["tags"] = list(dict.fromkeys([*_tags(before), *_OWN_TAGS]))
     data.setdefault("task_categories", ["image-classification"])
     first = "scores" if "scores" in present else present[0]
     data["configs"] = [

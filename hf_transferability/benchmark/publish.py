@@ -76,7 +76,7 @@ def publish(
         new: table -> frame with provenance in every row; see `tables.TABLES` and `tables.PROVENANCE`.
         repo_id: OWNER/NAME.
         private: make a new dataset private.
-        create_pr: open a pull request; default only where the account may not write.
+        create_pr: True opens a pull request, False never; default only where the account may not write.
         token: default the one of `hf auth login`.
         dry_run: change nothing, and need no login for a public dataset.
 
@@ -94,8 +94,7 @@ def publish(
         head = writing.find_dataset(repo_id, token)
         if head is None and account is not None:
             writing.check_may_create(repo_id, account)
-            writing.create_dataset(repo_id, private, token)
-            head = writing.find_dataset(repo_id, token)
+            head = writing.create_dataset(repo_id, private, token)
         if head is not None:
             _check_is_benchmark(head, token)
             if private and not head.private:
@@ -146,11 +145,8 @@ def _write(
 def _check_is_benchmark(head: Snapshot, token: str | None) -> None:
     """Refuse a dataset that holds something else, whose card and files are not ours to change."""
     text = _read_card(head, token)
-    try:
-        if text is not None and card.TAG in card.tags(text):
-            return
-    except ValueError as error:
-        raise PublishError(f"README.md of {head.repo_id} has broken front matter ({error}). Mend it on the Hub.") from error
+    if text is not None and card.is_ours(text, head.repo_id):
+        return
     if others := sorted({*head.files} - {"README.md", ".gitattributes"}):
         raise PublishError(
             f"{head.repo_id} is a dataset of another kind: it holds {others[0]} and has no tag {card.TAG}. Choose another name."

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ def scores(ranking: Mapping[str, Any], benchmark: str, origin: str = "the rankin
             if each["error"] is None
             for row in _of_candidate(each, ranking, shared["dataset"])
         ]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(f"{origin} must be a ranking that this version saved as JSON ({error!r}). Rank again.") from error
     if not rows:
         return tables.check_provenance(pd.DataFrame(columns=list(tables.TABLES["scores"].columns)), "scores", origin)
@@ -58,12 +59,16 @@ def read(path: str | Path, benchmark: str) -> "pd.DataFrame":
     return scores(document, benchmark, str(path))
 
 
+def _folder_name(path: str) -> str:
+    return os.path.basename(os.path.abspath(os.path.expanduser(path)))
+
+
 def _of_dataset(where: Mapping[str, Any]) -> dict[str, Any]:
     on_hub = where.get("revision") is not None
     name = str(where["id"])
     if not on_hub:
         # "(in memory)" and "(files)" are no names, so such rows are refused as lacking their dataset.
-        name = "" if name.startswith("(") else Path(name).expanduser().resolve().name
+        name = "" if name.startswith("(") else _folder_name(name)
     return {
         "target": name,
         "dataset": name or None,
@@ -80,7 +85,7 @@ def _of_dataset(where: Mapping[str, Any]) -> dict[str, Any]:
 def _of_candidate(row: Mapping[str, Any], ranking: Mapping[str, Any], dataset: str | None) -> list[dict[str, Any]]:
     given, revision = str(row["checkpoint"]), str(row["revision"])
     on_hub = not revision.startswith("sha256:")
-    source = given if on_hub else Path(given).expanduser().resolve().name
+    source = given if on_hub else _folder_name(given)
     window = ranking["dataset"].get("window")
     preprocessing = [row.get("preprocessing"), f"window {window[0]:g}..{window[1]:g}" if window else None]
     batches = f"gradient batches: {row['batches']}" if row.get("batches") else None

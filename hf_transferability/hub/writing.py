@@ -128,14 +128,15 @@ def check_may_create(repo_id: str, account: Account) -> None:
         )
 
 
-def create_dataset(repo_id: str, private: bool, token: str | None = None) -> None:
-    """Make a dataset; nothing happens if it has come into being meanwhile.
+def create_dataset(repo_id: str, private: bool, token: str | None = None) -> Snapshot:
+    """Make a dataset, unless it has come into being meanwhile; returns its newest commit.
 
     Raises:
         PublishError: no write access, or the Hub cannot be reached.
     """
     try:  # without `private` the owner's default holds, which an organization may have set to private
         call(HfApi(token=token).create_repo, repo_id, repo_type="dataset", private=private or None, exist_ok=True)
+        return dataset_head(repo_id, token)
     except Exception as error:
         raise PublishError(explain_publishing(error, repo_id)) from error
 

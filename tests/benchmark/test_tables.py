@@ -73,7 +73,7 @@ def test_a_row_that_does_not_say_where_it_comes_from_is_refused_by_name(column):
         assert "x.csv: 2 of 2 rows of scores do not say where they come from" in str(refused.value)
         assert f"source=b, target=owner/target, metric=logme, variant=default lacks {column}" in str(refused.value)
     one = pd.concat([scores("good"), scores("bad").drop(columns=column)])
-    with pytest.raises(UsageError, match="1 of 2 rows of scores.*source=bad"):
+    with pytest.raises(UsageError, match=r"1 of 2 rows of scores.*source=bad"):
         tables.check_provenance(one, "scores")
 
 
@@ -105,7 +105,7 @@ def test_dates(date):
 
 @pytest.mark.parametrize("date", ["yesterday", "2025-06-01T12:00:00", "2025-06-01T12:00:00+02:00", "1.6.2025"])
 def test_dates_that_cannot_be_ordered_are_refused(date):
-    with pytest.raises(UsageError, match="`date` of benchmark=made, .*source=a"):
+    with pytest.raises(UsageError, match=r"`date` of benchmark=made, .*source=a"):
         tables.check_provenance(scores("a", date=date), "scores")
 
 

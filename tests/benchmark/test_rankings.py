@@ -1,0 +1,123 @@
+"""Rankings as rows of scores."""
+
+import copy
+import json
+
+import pytest
+from made import scores as made
+
+from hf_transferability import UsageError
+from hf_transferability.benchmark import rankings, tables
+from hf_transferability.metrics import get_metric
+
+ROW = {
+    "checkpoint": "owner/one@v1", "revision": "a" * 40, "score": 0.7, "transferability": 0.7, "logme": 0.1, "nleep": None,
+    "intervals": {"transferability": [0.6, 0.8], "logme": None}, "flags": ["n<=d", "unstable"], "error": None,
+    "variant": "published", "preprocessing": "ViTImageProcessor (pil)", "batches": "paper", "hardware": "a processor (cpu)",
+    "date": "2025-06-01T12:00:00+00:00", "torch": "2.8.0",
+}  # fmt: skip
+RANKING = {
+    "dataset": {
+        "id": "owner/target", "revision": "b" * 40, "config": "small", "split": "train", "images": 300, "seed": 4,
+        "draw": "random", "window": [0, 4095], "fingerprint": "c" * 64,
+    },
+    "scenario": "source_dataset",
+    "rows": [
+        ROW,
+        {**ROW, "checkpoint": "/home/somebody/two", "revision": "sha256:" + "d" * 64, "flags": []},
+        {**ROW, "checkpoint": "owner/failed", "revision": None, "error": "not found"},
+    ],
+    "metric_versions": {"transferability": 1, "logme": 2, "nleep": 1},
+    "versions": {"numpy": "2.0", "torch": "2.9.0"},
+}  # fmt: skip
+
+
+def changed(**changes) -> dict:
+    return copy.deepcopy(RANKING) | changes
+
+
+def test_every_score_has_its_provenance():
+    frame = rankings.scores(RANKING, "mine")
+    assert frame[["source", "metric"]].values.tolist() == [
+        [source, metric] for source in ("owner/one@v1", "two") for metric in ("transferability", "logme", "nleep")
+    ]
+    first = frame.iloc[0].to_dict()
+    assert {name: first[name] for name in ("benchmark", "scenario", "target", "score", "interval_low", "interval_high")} == {
+        "benchmark": "mine", "scenario": "source_dataset", "target": "owner/target", "score": 0.7, "interval_low": 0.6,
+        "interval_high": 0.8,
+    }  # fmt: skip
+    assert {name: first[name] for name in tables.PROVENANCE if name not in ("pool", "citation")} == {
+        "checkpoint": "owner/one", "checkpoint_revision": "a" * 40, "dataset": "owner/target", "dataset_config": "small",
+        "dataset_revision": "b" * 40, "dataset_fingerprint": "c" * 64, "split": "train", "sample_size": 300, "draw": "random",
+        "sample_seed": 4, "preprocessing": "ViTImageProcessor (pil); window 0..4095; gradient batches: paper",
+        "metric_version": 1, "versions": "numpy 2.0; torch 2.8.0", "hardware": "a processor (cpu)",
+        "date": "2025-06-01T12:00:00+00:00",
+    }  # fmt: skip
+    assert frame["flags"].tolist()[:3] == ["n<=d;unstable"] * 3
+    assert frame["flags"].isna().tolist()[3:] == [True] * 3
+    assert frame["score"].isna().tolist() == [False, False, True] * 2
+
+
+def test_a_pool_relative_score_names_its_pool():
+    frame = rankings.scores(RANKING, "mine")
+    pools = frame.set_index("metric")["pool"].dropna()
+    assert set(pools.index) == {name for name in RANKING["metric_versions"] if get_metric(name).combine is not None}
+    assert pools.nunique() == 1
+    assert pools.iloc[0].startswith("2 candidates, ")
+    other = changed(rows=[RANKING["rows"][0]])
+    assert rankings.scores(other, "mine")["pool"].dropna().iloc[0] != pools.iloc[0]
+
+
+def test_a_metric_without_a_published_form_says_so():
+    plain = [name for name in ("knn", "linear_probe", "transferability") if not get_metric(name).published]
+    row = {**ROW, **dict.fromkeys(plain, 0.5)}
+    frame = rankings.scores(changed(rows=[row], metric_versions=dict.fromkeys(["logme", *plain], 1)), "mine")
+    assert frame.set_index("metric")["variant"].to_dict() == {"logme": "published", **dict.fromkeys(plain, "default")}
+
+
+def test_no_path_of_this_machine_is_published(tmp_path):
+    local = changed(dataset={**RANKING["dataset"], "id": str(tmp_path / "patients"), "revision": None})
+    frame = rankings.scores(local, "mine")
+    assert set(frame["target"]) == set(frame["dataset"]) == {"patients"}
+    assert "/home" not in frame.to_csv()
+    assert str(tmp_path) not in frame.to_csv()
+
+
+@pytest.mark.parametrize(
+    ("lost", "text"),
+    [("hardware", "lacks hardware"), ("date", "lacks date"), ("preprocessing", "lacks preprocessing")],
+)
+def test_a_row_of_an_older_version_is_refused(lost, text):
+    rows = [{name: value for name, value in ROW.items() if name != lost}]
+    with pytest.raises(UsageError, match=text):
+        rankings.scores(changed(rows=rows), "mine")
+
+
+@pytest.mark.parametrize("name", ["(in memory)", "(files)"])
+def test_a_target_without_a_name_is_refused(name):
+    with pytest.raises(UsageError, match="lacks dataset"):
+        rankings.scores(changed(dataset={**RANKING["dataset"], "id": name, "revision": None}), "mine")
+
+
+def test_two_folders_of_one_name_are_refused():
+    rows = [{**ROW, "checkpoint": f"/{each}/same", "revision": f"sha256:{each * 64}"} for each in "ab"]
+    with pytest.raises(UsageError, match=r"same.*is there twice"):
+        rankings.scores(changed(rows=rows), "mine")
+
+
+def test_a_pool_that_failed_has_no_rows():
+    frame = rankings.scores(changed(rows=RANKING["rows"][2:]), "mine")
+    assert len(frame) == 0
+
+
+def test_files(tmp_path):
+    path = tmp_path / "ranking.json"
+    path.write_text(json.dumps(RANKING))
+    assert rankings.read(path, "mine").equals(rankings.scores(RANKING, "mine"))
+    for content in ("{", "[]", json.dumps({"rows": []}), json.dumps(changed(metric_versions=None))):
+        path.write_text(content)
+        with pytest.raises(UsageError, match=r"ranking\.json"):
+            rankings.read(path, "mine")
+    made("a").to_json(path, orient="records")
+    with pytest.raises(UsageError, match="must be a ranking"):
+        rankings.read(path, "mine")
