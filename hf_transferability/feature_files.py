@@ -1,58 +1,23 @@
 """Rank arrays that the user already has, one file per candidate, so that images need not leave the building."""
 
 import hashlib
-import io
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_safetensors
 
 from hf_transferability import pool
+from hf_transferability.array_files import read_arrays
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.cache import Arrays, Cache
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.metrics._registry import INPUTS
 from hf_transferability.metrics._validation import task_of
 from hf_transferability.ranking import HALVES, Ranking, check_choices, floors_needed, metric_versions, ranked, scored
 from hf_transferability.results import Row
 from hf_transferability.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
 from hf_transferability.targets import Target, class_flags
-
-
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz or .safetensors file, by name: features, labels, source_probabilities, gradient_norms.
-
-    Raises:
-        UsageError: no such file, another format, a pickled array, or names that are not these.
-    """
-    path = Path(path)
-    try:
-        if path.suffix == ".npz":
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                arrays = dict(file)
-        elif path.suffix == ".safetensors":
-            arrays = load_safetensors(path.read_bytes())
-        else:
-            raise UsageError(f"`file` must end in .npz or .safetensors; got {path}. Save the arrays with numpy.savez.")
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {path}. Check the path.") from None
-    except UsageError:
-        raise
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile, SafetensorError) as error:  # KeyError: a type numpy lacks
-        cause = "it is no such archive, or holds pickled objects" if "pickle" in str(error) else error
-        raise UsageError(
-            f"{path} cannot be read: {cause}. Save whole arrays of plain numbers, no bfloat16, no objects (a pickle)."
-        ) from error
-    if unknown := [name for name in arrays if name not in INPUTS]:
-        raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")
-    if "labels" not in arrays:
-        raise UsageError(f"{path} must hold an array called labels; got {', '.join(arrays) or 'none'}. Add it.")
-    return arrays
 
 
 def rank_features(

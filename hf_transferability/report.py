@@ -38,7 +38,11 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; ma
 dt { color: #6b6b6b; } dd { margin: 0; overflow-wrap: anywhere; }
 code { font-size: .92em; overflow-wrap: anywhere; }
 footer { margin-top: 2.5rem; color: #6b6b6b; font-size: .87rem; }
-@media (max-width: 40rem) { body { padding: .8rem; font-size: 15px; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+@media (max-width: 40rem) {
+  body { padding: .8rem; font-size: 15px; }
+  dl { grid-template-columns: 1fr; }
+  dd { margin-bottom: .4rem; }
+}
 @media print { .wide { overflow: visible; } table { font-size: .7rem; } }
 """
 
@@ -48,9 +52,10 @@ _READING = {
     "interval": "the 90 % interval of the score, from ten random half-samples of the images.",
     "tie group": "candidates of one group change places when half of the images are left out: this sample cannot order them. "
     "Fine-tune any of them, or take a larger sample.",
-    "feature quality": "mean share of an image's own class among its nearest neighbours, after a learned projection. It is measured "
-    "on the images that the projection was learned on, so only differences count.",
-    "update ratio": "norm of the loss gradient at the second layer over that at the first. Comparable within one architecture only.",
+    "feature quality": "mean share of an image's own class among its nearest neighbours, after a learned projection. It is "
+    "measured on the images that the projection was learned on, so only differences count.",
+    "update ratio": "norm of the loss gradient at the second layer over that at the first. Comparable within one "
+    "architecture only.",
 }
 _POOL = (
     "The transferability score is 0 to 1 within this pool: feature quality times feature update ratio, each scaled so that the "

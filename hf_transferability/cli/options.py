@@ -2,6 +2,8 @@
 
 import argparse
 
+from hf_transferability.errors import UsageError
+
 
 def add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
     """Which metrics, in which form."""
@@ -40,6 +42,26 @@ def add_output(command: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     return output
 
 
+def add_publishing(command: argparse.ArgumentParser, name: str) -> None:
+    """A Space to make instead."""
+    group = command.add_argument_group("publishing")
+    group.add_argument("--publish", metavar=name, help="make this Space on the Hub, or bring it up to date, in one commit")
+    group.add_argument(
+        "--wheel", metavar="FILE", help="this package's wheel, which the Space runs (default: built from the checkout)"
+    )
+    group.add_argument("--private", action="store_true", help="make a new Space private")
+
+
+def check_publishing(options: argparse.Namespace) -> None:
+    """Refuse what only a Space can use.
+
+    Raises:
+        UsageError: there is none to make.
+    """
+    if (options.wheel or options.private) and not options.publish:
+        raise UsageError("`--wheel` and `--private` are for a Space; got no --publish. Add it, or leave them out.")
+
+
 def sample_size(text: str) -> int | str:
     """A number of images, or "all"."""
     return "all" if text == "all" else positive(text)
@@ -56,6 +78,13 @@ def positive(text: str) -> int:
     """A number of things: 1 or more."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a positive whole number; got {text!r}")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A port: 1 to 65535."""
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535; got {text!r}")
     return int(text)
 
 

@@ -10,10 +10,12 @@ from hf_transferability.hub.cached import Snapshot
 from hf_transferability.hub.calls import call, is_connection_error
 from hf_transferability.hub.messages import explain
 from hf_transferability.hub.reading import dataset_head, download, fetch, resolve_dataset, resolve_model
+from hf_transferability.hub.sizes import Size, size_of
 from hf_transferability.hub.verified import DamagedFileError
 
 __all__ = [
     "DamagedFileError",
+    "Size",
     "Snapshot",
     "call",
     "dataset_head",
@@ -24,6 +26,7 @@ __all__ = [
     "on_download",
     "resolve_dataset",
     "resolve_model",
+    "size_of",
 ]
 
 # Hears the file, the bytes so far and the bytes in all of every download; None leaves the client's own bars.

@@ -76,14 +76,14 @@ def explain(error: Exception, kind: str, name: str) -> str:
     return f"the Hub failed for {kind} {name}: {first_line(error)}. Run again later; what is finished is kept."
 
 
-def explain_publishing(error: Exception, repo_id: str) -> str:
-    """What happened when results were sent to a dataset (or, without id, when the account was asked for), and what to do."""
-    where = f"dataset {repo_id}" if repo_id else "your account"
+def explain_publishing(error: Exception, repo_id: str, kind: str = "dataset") -> str:
+    """What happened when something was sent to a repository (or, without id, when the account was asked for); what to do."""
+    where = f"{kind} {repo_id}" if repo_id else "your account"
     again = "Run again{}: rows that have arrived are not added twice."
     if find(error, GatedRepoError, DisabledRepoError, HFValidationError, DamagedFileError):
         return explain(error, "dataset", repo_id)
     if find(error, RepositoryNotFoundError) and repo_id:
-        return f"there is no dataset {repo_id} that you may see. Check the spelling, or ask its owner for access."
+        return f"there is no {where} that you may see. Check the spelling, or ask its owner for access."
     if answer := answer_of(error):
         said = f"{answer.status_code} {answer.reason_phrase}".strip()
         if answer.status_code == 401:

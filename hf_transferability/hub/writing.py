@@ -50,8 +50,8 @@ class Account:
     role: str
 
 
-def check_id(repo_id: str) -> None:
-    """Refuse what cannot be the id of a dataset.
+def check_id(repo_id: str, kind: str = "dataset") -> None:
+    """Refuse what cannot be the id of a dataset, or of another kind of repository.
 
     Raises:
         UsageError: it is not OWNER/NAME, or has characters that the Hub does not allow.
@@ -62,7 +62,7 @@ def check_id(repo_id: str) -> None:
     except HFValidationError as error:
         why = f" ({str(error).splitlines()[0].rstrip('.')})"
     if why or repo_id.count("/") != 1:
-        raise UsageError(f"`repo_id` must be a dataset's OWNER/NAME on the Hub; got {repo_id!r}{why}. Correct it.")
+        raise UsageError(f"`repo_id` must be a {kind}'s OWNER/NAME on the Hub; got {repo_id!r}{why}. Correct it.")
 
 
 def logged_in(token: str | None = None) -> Account:
@@ -141,6 +141,22 @@ def create_dataset(repo_id: str, private: bool, token: str | None = None) -> Sna
         raise PublishError(explain_publishing(error, repo_id)) from error
 
 
+def create_space(repo_id: str, private: bool, token: str | None = None) -> Snapshot:
+    """Make a Gradio Space, unless it is there; returns its newest commit.
+
+    Raises:
+        PublishError: no write access, or the Hub cannot be reached.
+    """
+    api = HfApi(token=token)
+    try:
+        call(api.create_repo, repo_id, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
+        info = call(api.space_info, repo_id, timeout=TIMEOUT)
+    except Exception as error:
+        raise PublishError(explain_publishing(error, repo_id, "Space")) from error
+    files = tuple(file.rfilename for file in info.siblings or [])
+    return Snapshot(repo_id, str(info.sha), files, kind="space", private=bool(info.private))
+
+
 def commit(head: Snapshot, files: Mapping[str, bytes], delete: Collection[str], message: str, token: str | None = None) -> str:
     """Make one commit on top of `head`; returns its address.
 
@@ -188,7 +204,7 @@ def _create_commit(
             head.repo_id,
             [*adding, *removing],
             commit_message=message,
-            repo_type="dataset",
+            repo_type=head.kind,
             parent_commit=head.commit,
             **options,
         )

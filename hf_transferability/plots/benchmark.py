@@ -4,11 +4,14 @@ The tables are those of `benchmark.tables`; a target that is its own source is n
 """
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_transferability.errors import UsageError
+from hf_transferability.agreement import weighted_tau
+from hf_transferability.benchmark.compare import BASELINE, CEILING, MEAN
+from hf_transferability.benchmark.pools import Pool, methods, orientation, pools
+from hf_transferability.errors import UndefinedAgreement, UsageError
 from hf_transferability.plots.style import (
     BLUE,
     FONT,
@@ -28,9 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Comparisons that look at no target image; drawn apart from the metrics.
-BASELINES = ("mean_rank_elsewhere", "parameters", "feature_width", "train_images", "classes", "random")
-CEILING = "noise_ceiling"
 SCENARIO_NAMES = {"source_dataset": "candidates differ in source dataset", "architecture": "candidates differ in architecture"}
 
 
@@ -80,46 +80,51 @@ def score_against_auc(
     Raises:
         UsageError: no rows of such a scenario, metric and variant, or matplotlib is not installed.
     """
-    pairs = scored_pairs(scores, ground_truth, scenario, metric, variant)
-    targets = list(dict.fromkeys(pairs["target"]))
-    columns = min(len(targets), 4)
-    lines = math.ceil(len(targets) / columns)
+    found = _pools_with(scores, ground_truth, scenario, metric, variant)
+    columns = min(len(found), 4)
+    lines = math.ceil(len(found) / columns)
     figure = new_figure(max(2.9 * columns, 4.5), 2.5 * lines + 0.6)
     cells = figure.subplots(lines, columns, squeeze=False).ravel()
-    ends = []
-    for axes, target in zip(cells, targets, strict=False):
-        part = pairs[pairs["target"] == target].sort_values("test_auc", ascending=False)
-        axes.plot(part["score"], part["test_auc"], "o", color=BLUE, markersize=5, markeredgecolor="white", markeredgewidth=0.5)
+    points, sign = [], 1
+    for axes, (pool, used) in zip(cells, found, strict=False):
+        values, aucs = pool.scored(metric, used)
+        sign = orientation(metric, used, scenario)
+        axes.plot(values, aucs, "o", color=BLUE, markersize=5, markeredgecolor="white", markeredgewidth=0.5)
         axes.margins(0.2)
         tidy(axes, "both")
         axes.tick_params(labelsize=FONT - 2)
         axes.locator_params(nbins=4)
         axes.xaxis.get_offset_text().set_size(FONT - 2)
-        tau = weighted_tau(part["score"], part["test_auc"])
-        corner = "τ undefined" if tau is None else f"τ = {_hundredths(tau)}"
-        axes.set_title(plain(target), fontsize=FONT, loc="left", color=INK)
-        axes.set_title(corner, fontsize=FONT, loc="right", color=VERMILLION if tau is None or tau <= 0 else BLUE)
-        ends.append((axes, part))
-    for axes in cells[len(targets) :]:
+        axes.set_title(plain(pool.target), fontsize=FONT, loc="left", color=INK)
+        try:
+            tau = weighted_tau(sign * values, aucs)
+        except UndefinedAgreement:
+            axes.set_title("τ undefined", fontsize=FONT, loc="right", color=VERMILLION)
+        else:
+            axes.set_title(f"τ = {_hundredths(tau)}", fontsize=FONT, loc="right", color=BLUE if tau > 0 else VERMILLION)
+        names = aucs.sort_values(ascending=False).index
+        order = [names[0], names[-1], *names[1:-1]] if len(names) > 1 else names  # the best and the worst first
+        points.append((axes, [(values[name], aucs[name]) for name in order], [(str(name),) for name in order]))
+    for axes in cells[len(found) :]:
         axes.set_visible(False)
-    figure.supxlabel(plain(f"{metric}, {SCENARIO_NAMES.get(scenario, scenario)}"), fontsize=FONT + 1)
+    lower = " (lower counts as better, as in the paper)" if sign < 0 else ""
+    figure.supxlabel(plain(f"{metric}{lower}; {SCENARIO_NAMES.get(scenario, scenario)}"), fontsize=FONT + 1)
     figure.supylabel("fine-tuned performance (test AUC)", fontsize=FONT + 1)
     settle(figure)
-    for axes, part in ends:
-        points = list(zip(part["score"], part["test_auc"], strict=True))
-        order = [0, len(points) - 1, *range(1, len(points) - 1)]  # the best and the worst first
-        place_labels(axes, [points[i] for i in order], [(str(part["source"].iloc[i]),) for i in order], reaches=(5,))
+    for axes, places, texts in points:
+        place_labels(axes, places, texts, reaches=(5,))
     return figure
 
 
 def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "Figure":
     """Weighted Kendall tau of every metric with fine-tuned performance: per target at the right, its mean at the left.
 
-    Baselines, which look at no target image, are orange. The dashed line is the noise ceiling: how well the ground truth agrees
-    with itself when it is measured twice.
+    Baselines, which look at no target image, are orange. The dashed line is the noise ceiling: how well one half of the
+    fine-tuning runs foretells the ground truth from the other half. What is undefined everywhere is left out.
 
     Args:
-        agreement: a table of that name; its statistic `weighted_tau` is drawn, the first of several selections and variants.
+        agreement: a table of that name, as `benchmark.compare` makes it; its weighted tau is drawn, the first of several
+            selections.
         scenario: one of the table's; by default its first.
 
     Raises:
@@ -132,88 +137,52 @@ def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "
     if part.empty:
         raise UsageError(f"the table of agreement has no weighted_tau of scenario {scenario}. Choose another.")
     part = part[part["selection"] == part["selection"].iloc[0]]
-    part = part.drop_duplicates(["metric", "target"])
-    means = part[part["target"] == "mean"].set_index("metric")
-    grid = part[part["target"] != "mean"].pivot(index="metric", columns="target", values="value")
-    order = grid.index.union(means.index)
-    average = means["value"].reindex(order).fillna(grid.mean(axis=1))
-    order = average.sort_values(ascending=False, na_position="last").index
-    names = [name for name in order if name != CEILING]
-    figure = new_figure(5.2 + 0.62 * len(grid.columns), 0.3 * len(order) + 2.0)
+    variants = part.groupby("metric")["variant"].nunique()
+    part = part.assign(name=[_name(metric, variant, variants) for metric, variant in part[["metric", "variant"]].to_numpy()])
+    kinds = part.drop_duplicates("name").set_index("name")["variant"]
+    means = part[part["target"] == MEAN].set_index("name")
+    grid = part[part["target"] != MEAN].pivot(index="name", columns="target", values="value")
+    average = means["value"].reindex(kinds.index).fillna(grid.mean(axis=1)).dropna().sort_values(ascending=False)
+    names = [name for name in average.index if kinds[name] != CEILING]
+    ceilings = [name for name in average.index if kinds[name] == CEILING]
+    figure = new_figure(5.2 + 0.62 * len(grid.columns), 0.3 * len(average) + 2.0)
     left, right = figure.subplots(1, 2, width_ratios=[4.4, 0.6 * len(grid.columns) + 0.4])
     for place, name in enumerate(names):
-        colour = ORANGE if name in BASELINES else BLUE
+        colour = ORANGE if kinds[name] == BASELINE else BLUE
         if name in grid.index:
             values = grid.loc[name].dropna()
             left.plot(values, [-place] * len(values), "o", color=GREY, markersize=3, alpha=0.55, zorder=2)
         if name in means.index and np.isfinite(means.loc[name, ["low", "high"]].astype(float)).all():
             left.plot(means.loc[name, ["low", "high"]].astype(float), [-place] * 2, color=colour, linewidth=2.5, alpha=0.5)
         left.plot([average[name]], [-place], "o", color=colour, markersize=8, zorder=3)
-    if CEILING in average.index and np.isfinite(average[CEILING]):
-        left.axvline(average[CEILING], color=VERMILLION, linestyle="--", linewidth=1.4)
+    for name in ceilings:
+        left.axvline(average[name], color=VERMILLION, linestyle="--", linewidth=1.4)
     left.axvline(0, color=GREY, linewidth=0.8)
-    left.set_yticks([-place for place in range(len(names))], [plain(_spaced(name)) for name in names])
+    left.set_yticks([-place for place in range(len(names))], [plain(name) for name in names])
     left.set_ylim(-len(names) + 0.4, 0.6)
     left.set_xlabel("weighted Kendall tau with fine-tuned performance")
     tidy(left)
     left.tick_params(axis="y", length=0)
     left.set_title("mean over targets", fontsize=FONT + 1, loc="left", color=INK)
-    _draw_agreement_map(right, grid.reindex([*names, *([CEILING] if CEILING in grid.index else [])]))
-    _agreement_legend(figure, CEILING in average.index, any(name in BASELINES for name in names))
+    _draw_agreement_map(right, grid.reindex([name for name in (*names, *ceilings) if name in grid.index]))
+    _agreement_legend(figure, bool(ceilings), any(kinds[name] == BASELINE for name in names))
     return figure
 
 
-def scored_pairs(
-    scores: "pd.DataFrame", ground_truth: "pd.DataFrame", scenario: str, metric: str, variant: str | None = None
-) -> "pd.DataFrame":
-    """Score and fine-tuned performance of every pair of source and target that has both, self-sources left out.
-
-    Args, Raises: see `score_against_auc`.
-    """
-    own = scores[scores["scenario"] == scenario]
+def _pools_with(
+    scores: "pd.DataFrame", ground_truth: "pd.DataFrame", scenario: str, metric: str, variant: str | None
+) -> list[tuple[Pool, str]]:
+    """The pools of a scenario that have such scores, each with the variant that is drawn."""
     truth = ground_truth[ground_truth["scenario"] == scenario]
-    found = own[own["metric"] == metric]
-    if found.empty and metric == "transferability":
-        found = _combined(own, scenario)
-    if variant is None and len(found):
-        variant = str(found["variant"].iloc[0])
-    found = found[(found["variant"] == variant) & found["score"].notna()]
-    if len(truth):
-        truth = truth[truth["selection"] == truth["selection"].iloc[0]]
-    pairs = found.merge(truth[["benchmark", "source", "target", "test_auc"]], on=["benchmark", "source", "target"])
-    pairs = pairs[pairs["source"] != pairs["target"]]
-    if pairs.empty:
-        raise UsageError(
-            f"there are no scores of {metric} ({variant}) with ground truth in scenario {scenario}. Choose another."
-        )
-    return pairs
-
-
-def weighted_tau(scores: Any, aucs: Any) -> float | None:
-    """Weighted Kendall tau as in the paper (scipy's defaults); None where it is undefined, as for constant scores."""
-    from scipy.stats import weightedtau
-
-    values = np.asarray(scores, dtype=float)
-    if len(values) < 2 or len(np.unique(values)) < 2:
-        return None
-    tau = float(weightedtau(values, np.asarray(aucs, dtype=float)).statistic)
-    return tau if np.isfinite(tau) else None
-
-
-def _combined(scores: "pd.DataFrame", scenario: str) -> "pd.DataFrame":
-    """The transferability score of every target from the two components in a table."""
-    import pandas as pd
-
-    from hf_transferability.metrics.transferability import combine
-
-    parts = [scores.iloc[:0]]
-    for _, part in scores[scores["source"] != scores["target"]].groupby(["variant", "target"], sort=False):
-        keys = ["benchmark", "source", "target", "variant"]
-        wide = part.pivot_table(index=keys, columns="metric", values="score", sort=False).reset_index()
-        if {"feature_quality", "feature_update_ratio"} <= set(wide.columns):
-            quality, ratio = (wide[name].tolist() for name in ("feature_quality", "feature_update_ratio"))
-            parts.append(wide[keys].assign(score=np.array(combine(quality, ratio, scenario), dtype=float)))
-    return pd.concat(parts)
+    truth = truth[truth["selection"] == truth["selection"].iloc[0]] if len(truth) else truth
+    own = pools(truth, scores[scores["scenario"] == scenario])
+    used = variant or next((each for name, each in methods(own) if name == metric), None)
+    found = [
+        (pool, used) for pool in own if used and (metric, used) in pool.scores and pool.scores[metric, used].notna().sum() > 0
+    ]
+    if not found:
+        raise UsageError(f"there are no scores of {metric} with ground truth in scenario {scenario}. Choose another metric.")
+    return found
 
 
 def _stacked(figure: "Figure", heights: list[float]) -> list["Axes"]:
@@ -239,7 +208,7 @@ def _draw_agreement_map(axes: "Axes", grid: "pd.DataFrame") -> None:
     for (i, j), value in np.ndenumerate(values):
         text = _hundredths(value) if np.isfinite(value) else "–"
         axes.text(j, i, text, ha="center", va="center", fontsize=FONT - 1, color="white" if abs(value) > 0.7 else INK)
-    _cell_axes(axes, [_spaced(str(name)) for name in grid.index], list(grid.columns))
+    _cell_axes(axes, list(grid.index), list(grid.columns))
     axes.set_title("per target", fontsize=FONT + 1, loc="left", color=INK)
 
 
@@ -271,8 +240,10 @@ def _agreement_legend(figure: "Figure", ceiling: bool, baselines: bool) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=FONT - 1, frameon=False)
 
 
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
+def _name(metric: str, variant: str, variants: "pd.Series") -> str:
+    """What a line of the chart is called; the variant is said where a metric has several."""
+    name = metric.replace("_", " ")
+    return f"{name} ({variant})" if variants[metric] > 1 else name
 
 
 def _hundredths(value: float) -> str:

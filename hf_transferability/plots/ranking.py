@@ -114,8 +114,9 @@ def short_names(rows: Sequence[Row]) -> list[str]:
     """The candidates' names without the folders that all of them share; Hub ids stay whole."""
     names = [str(row["checkpoint"]) for row in rows]
     if len(names) > 1 and all(name.count("/") > 1 or name.startswith("/") for name in names):
-        shared = os.path.commonprefix([name.rpartition("/")[0] + "/" for name in names]).rpartition("/")[0]
-        if shared:
+        folders = [name.rpartition("/")[0] for name in names]
+        same_kind = len({name.startswith("/") for name in names}) == 1
+        if shared := os.path.commonpath(folders) if same_kind else "":
             names = [name.removeprefix(shared).lstrip("/") for name in names]
     return names
 

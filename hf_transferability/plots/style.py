@@ -106,7 +106,7 @@ def place_labels(
                 continue
             taken.append(spot)
             axes.annotate(
-                plain(text), tuple(axes.transData.inverted().transform(centre)), ((spot[0] - centre[0]) / scale, (spot[1] - centre[1]) / scale),
+                plain(text), tuple(axes.transData.inverted().transform(centre)), tuple((spot[:2] - centre) / scale),
                 textcoords="offset points", fontsize=FONT - 1, color=INK, ha="left", va="bottom", zorder=5,
                 annotation_clip=False, path_effects=halo,
             )  # fmt: skip

@@ -1,13 +1,21 @@
 """A page that scores a file of features. `score_file` does it; Gradio only shows the result."""
 
+import sys
+import tempfile
 import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from hf_transferability import all_metrics
-from hf_transferability.evaluate_module import Transferability
-from hf_transferability.feature_files import read_arrays
+# The Hub installs requirements.txt before it copies the files beside it, so the package comes as a wheel and is unpacked here.
+for wheel in Path(__file__).parent.glob("hf_transferability-*.whl"):
+    sys.path.insert(0, tempfile.mkdtemp(prefix="hf-transferability-"))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(sys.path[0])
+
+from hf_transferability import all_metrics  # noqa: E402
+from hf_transferability.array_files import check_size, read_arrays  # noqa: E402
+from hf_transferability.evaluate_module import Transferability  # noqa: E402
 
 LARGEST = 512 * 2**20  # bytes of arrays, unpacked
 INTRODUCTION = """\
@@ -29,7 +37,7 @@ def score_file(path: str | Path | None, metric: str = "default") -> tuple[list[l
     """
     if path is None:
         raise ValueError("choose a file first.")
-    _check_size(Path(path))
+    check_size(path, LARGEST)
     arrays = read_arrays(path)
     inputs = {
         "predictions": arrays.pop("features", None),
@@ -67,21 +75,6 @@ def build_demo() -> Any:
         remarks = gr.Markdown()
         button.click(show, [file, metric], [scores, remarks], api_name="score")
     return demo
-
-
-def _check_size(path: Path) -> None:
-    """Refuse what would fill the memory; a small .npz can unpack to much more than its own size."""
-    size = path.stat().st_size
-    if path.suffix == ".npz":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                size = sum(member.file_size for member in archive.infolist())
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{path.name} cannot be read: {error}. Save it with numpy.savez.") from error
-    if size > LARGEST:
-        raise ValueError(
-            f"the arrays must have at most {LARGEST // 2**20} MiB; got {size / 2**20:.0f}. Score them on your own machine."
-        )
 
 
 if __name__ == "__main__":

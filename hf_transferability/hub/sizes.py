@@ -1,0 +1,37 @@
+"""How large a repository is, before anything of it is downloaded."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from huggingface_hub import HfApi
+
+from hf_transferability.hub.calls import ask
+from hf_transferability.hub.reading import TIMEOUT
+
+
+@dataclass(frozen=True)
+class Size:
+    """A repository's files with their bytes, and a model's parameters where the Hub knows them."""
+
+    files: Mapping[str, int]
+    parameters: int | None = None
+
+
+def size_of(kind: str, repo_id: str, revision: str | None = None, token: str | bool | None = None) -> Size:
+    """The size of a repository at a revision.
+
+    Args:
+        kind: "model" or "dataset".
+        repo_id: OWNER/NAME.
+        revision: branch, tag or commit; default main.
+        token: default that of `hf auth login`; False for none, so that only public repositories are seen.
+
+    Raises:
+        Exception: the client's error, for `explain`.
+    """
+    api = HfApi(token=token)
+    about: Callable[..., Any] = api.model_info if kind == "model" else api.dataset_info
+    info = ask(about, repo_id, revision=revision, timeout=TIMEOUT, files_metadata=True)
+    weights = getattr(info, "safetensors", None)
+    return Size({file.rfilename: file.size or 0 for file in info.siblings or ()}, weights.total if weights else None)

@@ -1,0 +1,253 @@
+"""The page: three tabs over the functions of `work`, which are also its API and its tools for MCP clients."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, Literal
+
+import gradio as gr
+
+from hf_transferability import plots
+from hf_transferability.errors import TransferabilityError, UsageError
+from hf_transferability.metrics import all_metrics
+from hf_transferability.space import limits, texts, work
+
+Scenario = Literal["auto", "source_dataset", "architecture"]
+_KEPT = 1800  # seconds that uploads and downloads stay on disk at most
+_WORK: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work"}  # a Space has few cores
+_SCENARIOS = [
+    ("Look at the candidates", "auto"),
+    ("Same network, other source datasets", "source_dataset"),
+    ("Different architectures", "architecture"),
+]
+
+
+def build() -> gr.Blocks:
+    """The page, not yet served."""
+    with gr.Blocks(title="Transferability", delete_cache=(300, _KEPT), analytics_enabled=False) as page:
+        gr.Markdown(texts.INTRODUCTION)
+        with gr.Tabs():
+            with gr.Tab("Rank", id="rank"):
+                _rank_tab()
+            with gr.Tab("Benchmark", id="benchmark") as tab:
+                opened = _benchmark_tab()
+            with gr.Tab("About", id="about"):
+                gr.Markdown(texts.ABOUT)
+        tab.select(**opened)
+        gr.api(rank_checkpoints, api_name="rank_checkpoints", **_WORK)
+        gr.api(lookup_benchmark, api_name="lookup_benchmark", concurrency_limit=4)
+    return page.queue(max_size=16)
+
+
+def launch(host: str | None = None, port: int | None = None, **options: Any) -> gr.Blocks:
+    """Serve the page, also as an API, and to MCP clients where gradio[mcp] is installed; returns it when it ends.
+
+    Args:
+        host, port: default those that Gradio takes: the loopback address or a Space's own.
+        options: for Gradio's `launch`.
+    """
+    try:
+        import mcp  # noqa: F401
+    except ImportError:
+        served = False
+    else:
+        served = True
+    page = build()
+    page.launch(
+        server_name=host, server_port=port, mcp_server=served, max_file_size=limits.FILE_BYTES, css=texts.STYLE, **options
+    )
+    return page
+
+
+def rank_checkpoints(
+    dataset: str,
+    checkpoints: list[str],
+    sample_size: int = 200,
+    scenario: Scenario = "auto",
+    metric: str = "transferability",
+) -> dict[str, Any]:
+    """Rank pretrained checkpoints by how well they should do on an image dataset after fine-tuning, without fine-tuning them.
+
+    Args:
+        dataset: Hub id (OWNER/NAME) of a public dataset of labelled images, of at most 500 MB.
+        checkpoints: Hub ids (OWNER/NAME or OWNER/NAME@REVISION) of at most 6 public checkpoints of at most 100 million
+            parameters each.
+        sample_size: images to draw, 12 to 500.
+        scenario: whether the checkpoints differ in their source dataset or in their architecture; auto looks.
+        metric: name of the metric that the rows are sorted by, such as transferability, logme or knn.
+
+    Returns:
+        The ranking: rows, best first, with score, interval, tie group, flags and errors; dataset, scenario, notes and versions.
+    """
+    return _told(work.rank_checkpoints)(dataset, checkpoints, sample_size, scenario, metric)
+
+
+def lookup_benchmark(
+    scenario: Literal["source_dataset", "architecture"] = "source_dataset",
+    metric: str = "transferability",
+    target: str = "mean",
+) -> dict[str, Any]:
+    """Look up how well transferability metrics agree with fine-tuned performance in a published benchmark of medical images.
+
+    Args:
+        scenario: whether the candidates differ in their source dataset or in their architecture.
+        metric: name of the metric whose scores are given beside fine-tuned performance.
+        target: name of a target dataset, or mean for all.
+
+    Returns:
+        "agreement": weighted Kendall tau with interval of every metric, of baselines that look at no target image, and of the
+        noise ceiling; "pairs": source, target, score and fine-tuned test AUC.
+    """
+    return _told(work.lookup_benchmark)(scenario, metric, target)
+
+
+def _rank_tab() -> None:
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=300):
+            with gr.Tabs():
+                with gr.Tab("From the Hub") as hub_tab:
+                    dataset = gr.Textbox(label="Dataset", placeholder="OWNER/NAME", max_lines=1)
+                    names = gr.Textbox(label="Checkpoints, one per line", placeholder="OWNER/NAME", lines=4, max_lines=8)
+                    size = gr.Slider(12, limits.IMAGES, value=200, step=1, label="Images to draw")
+                with gr.Tab("Features that you have") as file_tab:
+                    gr.Markdown(texts.UPLOAD)
+                    files = gr.File(
+                        label="Files of features", file_count="multiple", file_types=[".npz", ".safetensors"], type="filepath"
+                    )
+            scenario = gr.Radio(_SCENARIOS, value="auto", label="What the candidates differ in")
+            metric = gr.Dropdown(list(all_metrics()), value="transferability", label="Sort by")
+            button = gr.Button("Rank", variant="primary")
+        with gr.Column(scale=1, min_width=260):
+            gr.Markdown(texts.EXAMPLES)
+            example_button = gr.Button("Show the example")
+            demo_button = gr.Button("Run it here, about two minutes")
+            gr.Markdown(texts.BOUNDS)
+    summary = gr.Markdown(elem_id="summary")
+    table = gr.Dataframe(
+        interactive=False, wrap=True, label="Ranking", elem_id="ranking", visible=False, column_widths=[70, 300, *[105] * 30]
+    )
+    pictures = [_plot("Scores", visible=False)]
+    with gr.Row():
+        pictures += [_plot(label, visible=False, min_width=320) for label in ("Components", "Cost")]
+    downloads = gr.File(label="Download", file_count="multiple", interactive=False, visible=False, elem_id="downloads")
+    shown: list[Any] = [summary, table, *pictures, downloads]
+    by_file = gr.State(False)  # which of the two tabs is open
+
+    @_answered
+    def from_inputs(
+        by_file: bool,
+        dataset: str,
+        names: str,
+        size: float,
+        paths: list[str] | None,
+        scenario: str,
+        metric: str,
+        tell: work.Tell,
+    ) -> work.Document:
+        if by_file:
+            return work.rank_files(paths or [], scenario, metric, tell)
+        return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, tell)
+
+    @_answered
+    def from_demo(tell: work.Tell) -> work.Document:
+        return work.run_demo(tell)
+
+    @_answered
+    def from_example(tell: work.Tell) -> work.Document:
+        return work.example()
+
+    private: dict[str, Any] = {"api_visibility": "private"}
+    hub_tab.select(lambda: False, None, by_file, **private)
+    file_tab.select(lambda: True, None, by_file, **private)
+    private["show_progress_on"] = summary
+    done = button.click(from_inputs, [by_file, dataset, names, size, files, scenario, metric], shown, **private, **_WORK)
+    done.then(lambda: None, None, files, api_visibility="private")  # they are gone from the disk
+    demo_button.click(from_demo, None, shown, **private, **_WORK)
+    example_button.click(from_example, None, shown, concurrency_limit=4, **private)
+
+
+def _benchmark_tab() -> dict[str, Any]:
+    """The tab; returns what is to be called when it is opened, as `select` takes it."""
+    gr.Markdown(texts.BENCHMARK)
+    with gr.Row():
+        scenario = gr.Radio(_SCENARIOS[1:], value="source_dataset", label="What the candidates differ in")
+        metric = gr.Dropdown(["transferability"], value="transferability", label="Metric")
+        target = gr.Dropdown([("all targets", "mean")], value="mean", label="Target")
+    table = gr.Dataframe(
+        interactive=False,
+        wrap=True,
+        label="Agreement with fine-tuned performance",
+        elem_id="agreement",
+        max_height=640,
+        column_widths=[230, *[120] * 4],
+    )
+    chart = _plot("Agreement of every metric")
+    scatter = _plot("The metric against fine-tuned performance")
+    heat = _plot("Fine-tuned performance")
+
+    def look(scenario: str, metric: str, target: str) -> list[Any]:
+        metrics, targets = work.choices(scenario)
+        metric = metric if metric in metrics else metrics[0]
+        target = target if target in targets else "mean"
+        truth, scores = (work.benchmark_tables()[name] for name in ("ground_truth", "scores"))
+        truth = truth[truth["scenario"] == scenario]
+        one = truth if target == "mean" else truth[truth["target"] == target]
+        return [
+            gr.Dropdown(metrics, value=metric),
+            gr.Dropdown([("all targets", "mean"), *((name, name) for name in targets)], value=target),
+            work.agreement_table(scenario, target),
+            plots.agreement_chart(work.agreement(), scenario),
+            plots.score_against_auc(scores, one, scenario, metric),
+            plots.ground_truth_heatmap(truth),
+        ]
+
+    options: dict[str, Any] = {
+        "inputs": [scenario, metric, target], "outputs": [metric, target, table, chart, scatter, heat],
+        "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "look",
+    }  # fmt: skip
+    gr.on([scenario.input, metric.input, target.input], _told(look), **options)
+    return {"fn": _told(look), **options}
+
+
+def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[list[Any]]]:
+    """A handler that shows the ranking that `work_of` makes; its files live on disk only until they are sent."""
+
+    def handler(*inputs: Any, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:  # noqa: B008 (as Gradio finds it)
+        def tell(text: str, share: float | None) -> None:
+            progress(share, desc=text)
+
+        document = _told(work_of)(*inputs, tell)
+        with tempfile.TemporaryDirectory(prefix="hf-transferability-answer-", ignore_cleanup_errors=True) as folder:
+            yield [
+                work.summary(document),
+                gr.Dataframe(work.table(document), visible=True),
+                *(_picture(draw, document) for draw in (plots.scores, plots.components, plots.cost)),
+                gr.File(work.write_files(document, folder), visible=True),
+            ]
+
+    return handler
+
+
+def _plot(label: str, **options: Any) -> gr.Plot:
+    """A place for a picture, which says itself what it shows."""
+    return gr.Plot(label=label, show_label=False, elem_classes="picture", **options)
+
+
+def _picture(draw: Callable[[work.Document], Any], document: work.Document) -> gr.Plot:
+    try:
+        return gr.Plot(draw(document), visible=True)
+    except UsageError:  # there is nothing to draw, as with arrays that come without gradient norms
+        return gr.Plot(None, visible=False)
+
+
+def _told(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with this package's errors in the form that Gradio shows to the visitor."""
+
+    @wraps(function)
+    def call(*inputs: Any) -> Any:
+        try:
+            return function(*inputs)
+        except TransferabilityError as error:
+            raise gr.Error(str(error), duration=None, print_exception=False) from error
+
+    return call

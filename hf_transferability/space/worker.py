@@ -1,0 +1,117 @@
+"""One visitor's work, as a command line in a process of its own.
+
+So it can be stopped when its time is up, it leaves nothing behind (downloads, caches, files: all lie in one folder that is
+removed), it shares nothing with another visitor's, and it sees none of this process's secrets.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import hf_transferability
+from hf_transferability.errors import TransferabilityError, UsageError
+from hf_transferability.space import limits
+
+Document = dict[str, Any]
+# What a process needs of the environment; tokens and a Space's secrets are not among it.
+_PASSED_ON = (
+    "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HF_ENDPOINT",
+    "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+)  # fmt: skip
+_PROGRAM = "hf-transferability: "
+
+
+def run(
+    words: Sequence[str], names: Sequence[str], files: Sequence[str | Path] = (), seconds: float | None = None
+) -> Iterator[str | Document]:
+    """Run a command of the package and give its lines of progress, then the document that it printed.
+
+    Args:
+        words: the command with its options.
+        names: what follows them; never read as options.
+        files: copied into the folder that the command runs in; their names there follow `names`.
+        seconds: after which it is stopped; default limits.SECONDS.
+
+    Raises:
+        UsageError: what the command says of its arguments.
+        TransferabilityError: it failed, or its time is up.
+    """
+    seconds = limits.SECONDS if seconds is None else seconds
+    with tempfile.TemporaryDirectory(prefix="hf-transferability-work-", ignore_cleanup_errors=True) as folder:
+        copies = _copied(files, Path(folder))
+        command = [sys.executable, "-P", "-m", "hf_transferability", *words, "--format", "json", "--", *names, *copies]
+        output = Path(folder, ".output.json")
+        with output.open("wb") as stdout:
+            process = subprocess.Popen(
+                command, cwd=folder, env=_environment(folder), stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
+                text=True, errors="replace", start_new_session=True,
+            )  # fmt: skip
+        late = threading.Event()
+        clock = threading.Timer(seconds, _stop, [process, late])
+        clock.start()
+        said: list[str] = []
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                said = [*said[-20:], line.rstrip().replace(f"{folder}/", "")]
+                yield said[-1]
+            status = process.wait()
+        finally:  # also where the visitor has left
+            clock.cancel()
+            _stop(process)
+        if late.is_set():
+            raise TransferabilityError(
+                f"this page stops work after {seconds:.0f} seconds. Name fewer checkpoints or images, or use your own machine."
+            )
+        yield _outcome(status, output.read_bytes(), said)
+
+
+def _outcome(status: int, output: bytes, said: Sequence[str]) -> Document:
+    if status in (0, 1) and output.strip():
+        document: Document = json.loads(output)
+        return document
+    told = [line.removeprefix(_PROGRAM) for line in said if line.startswith(_PROGRAM)] or list(said[-1:])
+    text = " ".join(told) or f"the work ended with status {status}, perhaps for want of memory. Name fewer checkpoints."
+    raise (UsageError if status == 2 else TransferabilityError)(text)
+
+
+def _environment(folder: str) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    paths = [str(Path(hf_transferability.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    home = {"HOME": folder, "HF_HOME": str(Path(folder, ".home")), "PYTHONPATH": os.pathsep.join(paths)}
+    return passed | home | {"HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def _copied(files: Sequence[str | Path], folder: Path) -> list[str]:
+    names: list[str] = []
+    for file in map(Path, files):
+        name, number = file.name, 1
+        while name in names:
+            number += 1
+            name = f"{file.stem}-{number}{file.suffix}"
+        shutil.copyfile(file, folder / name)
+        names.append(name)
+    return names
+
+
+def _stop(process: subprocess.Popen, late: threading.Event | None = None) -> None:
+    """End a process with all that it has started; `late` says that it was still running."""
+    if process.poll() is None:
+        if late is not None:
+            late.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    if late is None:
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()

@@ -1,0 +1,17 @@
+"""The Space. All of it is in the package, `hf_transferability.space`; this file only starts it."""
+
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+# The Hub installs requirements.txt before it copies the files beside it, so the package comes as a wheel and is unpacked here.
+for wheel in Path(__file__).parent.glob("hf_transferability-*.whl"):
+    sys.path.insert(0, tempfile.mkdtemp(prefix="hf-transferability-"))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(sys.path[0])
+
+from hf_transferability.space.page import launch  # noqa: E402
+
+if __name__ == "__main__":
+    launch()

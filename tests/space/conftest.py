@@ -1,0 +1,50 @@
+"""The page, served once for all of these tests on the loopback address."""
+
+import os
+
+import pytest
+from builders import resnet_config
+from hub import LoopbackHub
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory, make_target, make_checkpoint):
+    """A Hub with alice/data, alice/one, alice/two, and alice/private, which the token of the page's owner could read."""
+    with LoopbackHub(tmp_path_factory.mktemp("hub"), tokens={"hf_owner": {"alice/private"}}) as running:
+        running.commit("dataset", "alice/data", make_target())
+        running.commit("model", "alice/one", make_checkpoint(seed=0))
+        running.commit("model", "alice/two", make_checkpoint(resnet_config(width=4), seed=1))
+        running.commit("model", "alice/private", make_checkpoint(seed=2), private=True)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _addressed(hub):
+    from huggingface_hub import constants
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(constants, "ENDPOINT", hub.url)  # as it is read when the client is imported
+    patch.setenv("HF_ENDPOINT", hub.url)
+    patch.setenv("HF_TOKEN", "hf_owner")
+    patch.setenv("NO_PROXY", "127.0.0.1")
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def at_hub(hub, _addressed):
+    """This process, and those that it starts, talk to that Hub, and the page's owner is logged in."""
+    return hub
+
+
+@pytest.fixture(scope="session")
+def address(_addressed):
+    """Where the page is served."""
+    pytest.importorskip("gradio")
+    from hf_transferability.space import page
+
+    served = page.launch("127.0.0.1", prevent_thread_lock=True, quiet=True)
+    yield served.local_url
+    served.close()

@@ -1,0 +1,105 @@
+"""The page as programs see it: typed functions over gradio_client, and nothing of one visitor in another's answer."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from hf_transferability.cli import main
+
+gradio_client = pytest.importorskip("gradio_client")
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's own
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    found = gradio_client.Client(address, verbose=False)
+    yield found
+    found.close()
+
+
+def test_two_functions_are_public_and_typed(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(endpoints) == {"/rank_checkpoints", "/lookup_benchmark"}
+    inputs = {each["parameter_name"]: each for each in endpoints["/rank_checkpoints"]["parameters"]}
+    assert list(inputs) == ["dataset", "checkpoints", "sample_size", "scenario", "metric"]
+    assert inputs["sample_size"]["parameter_default"] == 200
+
+
+def test_checkpoints_of_a_hub_are_ranked(client, at_hub, tmp_path):
+    at_hub.requests.clear()
+    job = client.submit("alice/data", ["alice/one", "alice/two"], 36, "auto", "transferability", api_name="/rank_checkpoints")
+    document = job.result(120)
+    assert {row["checkpoint"] for row in document["rows"]} == {"alice/one", "alice/two"}
+    assert all(row["error"] is None and len(row["revision"]) == 40 for row in document["rows"])
+    assert document["dataset"]["images"] == 36
+    assert not any(request.authenticated for request in at_hub.requests)
+    assert not at_hub.leaks()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("alice/data", ["alice/one"] * 7), "at most 6 checkpoints at once; got 7"),
+        (("alice/data", ["alice/one"], 501), "12 to 500 images; got 501"),
+        (("/etc", ["alice/one"]), "must be a Hub id"),
+        (("alice/data", ["alice/private"]), "public repositories only"),
+    ],
+)
+def test_bounds_reach_the_caller(client, at_hub, arguments, text):
+    with pytest.raises(Exception, match=text):
+        client.predict(*arguments, api_name="/rank_checkpoints")
+
+
+def test_the_benchmark_is_looked_up(client):
+    found = client.predict("source_dataset", "nleep", "mean", api_name="/lookup_benchmark")
+    means = {row["metric"]: row["weighted tau"] for row in found["agreement"]}
+    assert means["nleep"] == pytest.approx(0.411, abs=0.001)
+    assert len(found["pairs"]) == 154
+    with pytest.raises(Exception, match="has no moon"):
+        client.predict("source_dataset", "nleep", "moon", api_name="/lookup_benchmark")
+
+
+def test_the_page_is_there_without_torch():
+    code = "import sys, hf_transferability.space.page as page; page.build(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_app_unpacks_the_wheel_that_lies_beside_it(tmp_path):
+    (tmp_path / "app.py").write_bytes((ROOT / "space" / "app.py").read_bytes())
+    with zipfile.ZipFile(tmp_path / "hf_transferability-9-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("hf_transferability/__init__.py", "")
+        wheel.writestr("hf_transferability/space/__init__.py", "")
+        wheel.writestr("hf_transferability/space/page.py", "def launch():\n    print('started from the wheel')\n")
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    assert done.stdout == "started from the wheel\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["space", "--wheel", "x.whl"], "got no --publish"),
+        (["register", "--private"], "got no --publish"),
+        (["space", "--port", "70000"], "from 1 to 65535"),
+        (["space", "--publish", "name"], "must be a Space's OWNER/NAME"),
+    ],
+)
+def test_wrong_usage_of_the_command_is_status_2(capsys, words, text):
+    try:
+        status = main(words)
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    assert text in capsys.readouterr().err
+
+
+def test_without_gradio_the_command_says_how_to_install_it(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["space"]) == 2
+    assert "pip install 'hf-transferability[space]'" in capsys.readouterr().err

@@ -1,0 +1,166 @@
+"""What the page and the API do, without Gradio: work that leaves nothing behind, the example, the benchmark."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from documents import ranking_of
+
+from hf_transferability import TransferabilityError, UsageError
+from hf_transferability.space import limits, work, worker
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two files of features of one sample, one of them with a name that could be read as an option."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    paths = [tmp_path / "good.npz", tmp_path / "--output=x.npz"]
+    for path, strength in zip(paths, (2.0, 0.1), strict=True):
+        np.savez(path, features=rng.normal(size=(60, 8)) + strength * labels[:, None], labels=labels)
+    return paths
+
+
+@pytest.fixture
+def traces(tmp_path, monkeypatch):
+    """An empty folder for temporary files, which must be empty afterwards."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    yield folder
+    assert [path.name for path in folder.iterdir() if path.name.startswith("hf-transferability")] == []
+
+
+def test_files_are_ranked_and_removed(files, traces):
+    told = []
+    document = work.rank_files([str(path) for path in files], metric="logme", tell=lambda text, share: told.append(text))
+    assert [row["checkpoint"] for row in document["rows"]] == ["good.npz", "--output=x.npz"]
+    assert document["metric"] == "logme"
+    assert not any(path.exists() for path in files)
+
+
+def test_pickles_are_refused_and_removed(tmp_path, traces):
+    path = tmp_path / "a.npz"
+    np.savez(path, features=np.array([{}], dtype=object), labels=np.arange(1))
+    with pytest.raises(UsageError, match="no objects"):
+        work.rank_files([str(path)])
+    assert not path.exists()
+
+
+def test_work_is_stopped_when_its_time_is_up(files, traces):
+    began = time.monotonic()
+    with pytest.raises(TransferabilityError, match="stops work after 0 seconds"):
+        list(worker.run(["score"], [], files, seconds=0.3))
+    assert time.monotonic() - began < 10
+
+
+def test_work_ends_when_the_visitor_leaves(files, traces, monkeypatch):
+    started = []
+    real = worker.subprocess.Popen
+    monkeypatch.setattr(
+        worker.subprocess, "Popen", lambda *words, **options: started.append(real(*words, **options)) or started[0]
+    )
+    lines = worker.run(["demo", "--keep", "demo"], [])
+    next(lines)
+    lines.close()
+    assert started[0].poll() is not None
+
+
+def test_work_sees_no_secret_of_the_page(monkeypatch):
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MY_SECRET"):
+        monkeypatch.setenv(name, "hidden")
+    environment = worker._environment("folder")
+    assert "hidden" not in environment.values()
+    assert environment["HF_HOME"].startswith("folder")
+
+
+def test_two_uploads_of_one_name_are_two_candidates(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.npz").write_text(name)
+    target = tmp_path / "work"
+    target.mkdir()
+    assert worker._copied([tmp_path / "a/x.npz", tmp_path / "b/x.npz"], target) == ["x.npz", "x-2.npz"]
+    assert (target / "x-2.npz").read_text() == "b"
+
+
+@pytest.mark.parametrize(
+    ("status", "output", "said", "kind", "text"),
+    [
+        (2, b"", ["noise", "hf-transferability: `split` is wrong."], UsageError, "`split` is wrong."),
+        (1, b"", ["hf-transferability: no network"], TransferabilityError, "no network"),
+        (-9, b"", [], TransferabilityError, "perhaps for want of memory"),
+    ],
+)
+def test_failures_keep_their_reason(status, output, said, kind, text):
+    with pytest.raises(kind, match=text):
+        worker._outcome(status, output, said)
+
+
+def test_the_example_is_a_ranking_that_was_really_made():
+    document = work.example()
+    assert len(document["rows"]) == 7
+    assert document["dataset"]["id"] == "demo/target"
+    assert document["versions"]["torch"]
+    assert str(Path.home()) not in json.dumps(document)
+    frame = work.table(document)
+    assert frame["checkpoint"].iloc[0] == document["rows"][0]["checkpoint"]
+    assert "failed" not in frame and "flags" not in frame
+    assert all(frame[column].dtype.kind in "if" for column in ("score", "90 % low", "feature quality"))
+
+
+def test_the_table_and_the_summary_show_failures_as_text():
+    document = ranking_of(2, 1)
+    document["rows"][-1]["checkpoint"] = "a/`b`](http://x)"
+    text = work.summary(document)
+    assert "Failed: `` a/`b`](http://x) ``" in text
+    assert "`model <script>alert(0)</script> is gated" in text
+    assert work.table(document)["failed"].notna().sum() == 1
+
+
+def test_three_files_are_offered(tmp_path):
+    paths = work.write_files(ranking_of(2), tmp_path)
+    assert [Path(path).suffix for path in paths] == [".json", ".csv", ".html"]
+    assert json.loads(Path(paths[0]).read_text())["rows"]
+
+
+def test_the_benchmark_has_baselines_and_the_ceiling_beside_the_metrics():
+    rows = work.agreement_table("source_dataset")
+    values = dict(zip(rows["metric"], rows["weighted tau"], strict=True))
+    assert values["transferability"] == pytest.approx(0.523, abs=0.001)
+    assert values["mean_rank_elsewhere"] == pytest.approx(0.549, abs=0.001)
+    assert values["random"] == 0
+    assert {"baseline", "ceiling", "published"} == set(rows["kind"])
+    found = work.lookup_benchmark("architecture", "leep", "bloodmnist")
+    assert len(found["pairs"]) == 9
+    assert {pair["target"] for pair in found["pairs"]} == {"bloodmnist"}
+    json.dumps(found, allow_nan=False)
+    with pytest.raises(UsageError, match=r"has no nowhere in scenario architecture\. It has: bloodmnist"):
+        work.lookup_benchmark("architecture", "leep", "nowhere")
+
+
+def test_a_benchmark_of_ones_own_is_read_from_a_folder(tmp_path, monkeypatch):
+    from hf_transferability.benchmark import bundled
+
+    for name in ("ground_truth", "scores"):
+        frame = bundled.load(name)
+        (tmp_path / "data" / name).mkdir(parents=True)
+        frame[frame["scenario"] == "architecture"].to_parquet(tmp_path / "data" / name / "0.parquet")
+    monkeypatch.setenv("HF_TRANSFERABILITY_BENCHMARK", str(tmp_path))
+    assert set(work.benchmark_tables()) == {"ground_truth", "scores"}
+    assert work.choices("architecture")[1][0] == "bloodmnist"
+    assert work.choices("source_dataset") == ([], [])
+    os.remove(tmp_path / "data/scores/0.parquet")
+    work._tables.cache_clear()
+    with pytest.raises(UsageError, match="must have the tables scores"):
+        work.benchmark_tables()
+
+
+def test_bounds_come_first(monkeypatch):
+    monkeypatch.setattr(worker, "run", lambda *words, **options: pytest.fail("work began"))
+    with pytest.raises(UsageError, match=f"at most {limits.CHECKPOINTS} checkpoints"):
+        work.rank_checkpoints("a/b", [f"c/{i}" for i in range(limits.CHECKPOINTS + 1)])
