@@ -53,7 +53,7 @@ class Source:
     pickle: bool
     files: tuple[str, ...]
     folder: Path | None
-    model: hub.HubModel | None
+    model: hub.Snapshot | None
     trust_remote_code: bool
 
     def fetch(self, token: str | None = None) -> Path:

@@ -15,3 +15,7 @@ class TargetError(TransferabilityError):
 
 class CheckpointError(TransferabilityError):
     """A checkpoint cannot be scored. The rest of the pool still is; the text says why and what to change."""
+
+
+class PublishError(TransferabilityError):
+    """Results cannot be published: not logged in, no access, a name that is taken, no network. Nothing was changed."""

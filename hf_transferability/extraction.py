@@ -19,6 +19,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
+from hf_transferability import results
 from hf_transferability.cache import Arrays
 from hf_transferability.checkpoints import Checkpoint
 from hf_transferability.errors import CheckpointError, TransferabilityError
@@ -136,7 +137,9 @@ def extract(
         probabilities = np.concatenate([result.probabilities for result in ordered if result.probabilities is not None])
     if all(result.norms is not None for result in ordered):
         norms = np.array([result.norms for result in ordered], dtype=np.float64)
-    facts = {**checkpoint.facts, "micro_batch": size, "device": str(state.device.type), "torch": torch.__version__}
+    device = str(state.device.type)
+    facts = {**checkpoint.facts, "micro_batch": size, "device": device, "torch": torch.__version__, "batches": batches}
+    facts |= {"hardware": results.hardware(device, state.num_processes), "date": results.now()}
     facts["no_gradient"] = None if norms is None else _why_no_gradient(ordered, norms)
     return Arrays(features, probabilities, norms, facts, dict(checkpoint.flags))
 

@@ -17,7 +17,7 @@ from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics._registry import INPUTS
 from hf_transferability.metrics._validation import task_of
-from hf_transferability.ranking import HALVES, Ranking, check_choices, floors_needed, ranked
+from hf_transferability.ranking import HALVES, Ranking, check_choices, floors_needed, metric_versions, ranked
 from hf_transferability.results import Row
 from hf_transferability.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
 from hf_transferability.targets import Target, class_flags
@@ -121,7 +121,7 @@ def rank_features(
         scores.append(each)
     notes = pool.scenario_notes(scenario) if "transferability" in chosen else []
     rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes)
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen))
 
 
 def _choose_metrics(metrics: Sequence[str], contents: Sequence[dict[str, np.ndarray]]) -> list[str]:

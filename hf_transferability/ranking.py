@@ -1,5 +1,6 @@
 """Rank checkpoints for a target dataset: the road from names to a sorted table, one checkpoint after the other."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class Ranking:
         scenario: how the components were combined.
         metric: the metric whose score the rows are sorted by.
         notes: remarks and cautions about the whole ranking.
+        metric_versions: version of every metric that was computed.
         versions: of the packages that made it.
     """
 
@@ -45,6 +47,7 @@ class Ranking:
     scenario: str
     metric: str
     notes: list[str] = field(default_factory=list)
+    metric_versions: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=results.package_versions)
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,6 +58,7 @@ class Ranking:
             "metric": self.metric,
             "rows": self.rows,
             "notes": self.notes,
+            "metric_versions": self.metric_versions,
             "versions": self.versions,
         }
 
@@ -183,7 +187,12 @@ def rank(
     rows, scenario, notes = broadcast_object_list([rows, scenario, notes])
     for note in notes:
         progress.note(note)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes)
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen))
+
+
+def metric_versions(*names: Sequence[str]) -> dict[str, int]:
+    """The version of each of these metrics."""
+    return {name: get_metric(name).version for name in dict.fromkeys(itertools.chain(*names))}
 
 
 def floors_needed(scenario: str, metric: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub import constants
 
 from hf_transferability import hub
+from hf_transferability.hub import calls
 
 
 class ConnectError(OSError):
@@ -41,8 +42,8 @@ def caused(error: Exception, cause: BaseException) -> Exception:
 def waits(monkeypatch):
     """The seconds that would have been waited."""
     seconds: list[float] = []
-    monkeypatch.setattr(hub.time, "sleep", seconds.append)
-    monkeypatch.setattr(hub, "_last_unreachable", None)
+    monkeypatch.setattr(calls.time, "sleep", seconds.append)
+    monkeypatch.setattr(calls, "_last_unreachable", None)
     return seconds
 
 
@@ -143,10 +144,10 @@ def test_without_network_a_second_question_fails_at_once(waits, monkeypatch):
     function = fail(ConnectError("refused"))
     for _ in range(3):
         with pytest.raises(ConnectError):
-            hub._ask(function)
+            calls.ask(function)
     assert (function.calls, waits) == (2, [1])
-    monkeypatch.setattr(hub, "_last_unreachable", (time.monotonic() - 31, ConnectError("refused")))
-    assert hub._ask(fail(ConnectError("refused"), times=1)) == "answer"
+    monkeypatch.setattr(calls, "_last_unreachable", (time.monotonic() - 31, ConnectError("refused")))
+    assert calls.ask(fail(ConnectError("refused"), times=1)) == "answer"
 
 
 @pytest.mark.parametrize(

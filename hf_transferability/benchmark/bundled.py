@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DATA = Path(__file__).parent / "data"
+# Provenance of all rows of a benchmark that is out of a publication; data/<benchmark>/README.md says what was changed.
+PUBLICATIONS = {
+    "paper": {
+        "citation": "Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina 2024: On dataset transferability in medical image "
+        "classification, arXiv 2412.20172",
+        "date": "2024-12",
+    }
+}
 
 
 def benchmarks() -> list[str]:
@@ -33,6 +41,22 @@ def load(table: str, benchmark: str = "paper") -> "pd.DataFrame":
         known = ", ".join(f"{each.parent.name}/{each.stem}" for each in sorted(DATA.glob("*/*.parquet")))
         raise UsageError(f"there is no bundled table {benchmark}/{table}. There are: {known}.")
     return _read(path, table).copy()
+
+
+def with_provenance(benchmark: str = "paper") -> dict[str, "pd.DataFrame"]:
+    """All tables of a bundled benchmark by name, each row with its provenance: what is published.
+
+    Raises:
+        UsageError: no such benchmark.
+    """
+    if benchmark not in benchmarks():
+        raise UsageError(f"there is no bundled benchmark {benchmark}. There are: {', '.join(benchmarks())}.")
+    found = {}
+    for table in tables.TABLES:
+        if (DATA / benchmark / f"{table}.parquet").is_file():
+            frame = load(table, benchmark).assign(**PUBLICATIONS.get(benchmark, {}))
+            found[table] = tables.check_provenance(frame, table, f"{benchmark}/{table}")
+    return found
 
 
 @lru_cache

@@ -1,11 +1,14 @@
 """The tables of a benchmark: their columns, and the check that a frame is one of them.
 
-Published, compared, drawn and shown by the Space in the same form. A table is a tidy frame, one row per key.
+Published, compared, drawn and shown by the Space in the same form. A table is a tidy frame, one row per key. A row that is
+published also says where it comes from: what was run on what, or the publication that it was taken from.
 """
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError
 
@@ -32,10 +35,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: its columns by name, and the columns whose values name a row."""
+    """One table.
+
+    Attributes:
+        columns: its columns by name.
+        key: the columns whose values name a row.
+        provenance: the columns of PROVENANCE that a published row must fill unless it has a citation; "a or b" for one of two.
+    """
 
     columns: dict[str, Column]
     key: tuple[str, ...]
+    provenance: tuple[str, ...]
 
 
 _PAIR = {
@@ -45,6 +55,29 @@ _PAIR = {
     "target": Column("text", "target dataset", needed=True),
 }
 _PAIR_KEY = ("benchmark", "scenario", "source", "target")
+
+PROVENANCE = {
+    "checkpoint": Column("text", "source checkpoint: its Hub id, or the name of a local folder"),
+    "checkpoint_revision": Column("text", "its commit, or sha256: over its weights, configuration and preprocessor"),
+    "dataset": Column("text", "target dataset: its Hub id, or the name of a local folder; of agreement, the tables compared"),
+    "dataset_config": Column("text", "its configuration, where it has several"),
+    "dataset_revision": Column("text", "its commit"),
+    "dataset_fingerprint": Column("text", "sha256 over the sample's encoded images and labels, in order"),
+    "split": Column("text", "where the images were drawn from"),
+    "sample_size": Column("count", "images drawn"),
+    "draw": Column("text", "random or stratified"),
+    "sample_seed": Column("count", "of the draw, the order of the images and resampling"),
+    "preprocessing": Column("text", "from a file to the network's input"),
+    "metric_version": Column("count", "raised whenever the metric's values change"),
+    "pool": Column("text", "candidates over which a pool-relative score was scaled; compare such scores within one pool only"),
+    "versions": Column("text", "packages that can change the value"),
+    "hardware": Column("text", "what the network ran on"),
+    "date": Column("text", "when the network was run, in UTC (ISO 8601), or when the publication appeared"),
+    "citation": Column("text", "publication that the figures were taken from; empty for figures that were made here"),
+}
+_RUN_ON = ("checkpoint", "checkpoint_revision", "dataset", "dataset_revision or dataset_fingerprint")
+_MADE = (*_RUN_ON, "split", "sample_size", "sample_seed", "preprocessing", "versions", "hardware", "date")
+_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}:\d{2}\+00:00)?)?)?")
 
 TABLES = {
     "ground_truth": Table(
@@ -57,6 +90,7 @@ TABLES = {
             "n_runs": Column("count", "fine-tuning runs that it was taken from"),
         },
         (*_PAIR_KEY, "selection"),
+        _MADE,
     ),
     "scores": Table(
         {
@@ -69,6 +103,7 @@ TABLES = {
             "flags": Column("text", "reasons to trust the score less, separated by semicolons"),
         },
         (*_PAIR_KEY, "metric", "variant"),
+        (*_MADE, "metric_version"),
     ),
     "runs": Table(
         {
@@ -91,6 +126,7 @@ TABLES = {
             "seconds": Column("number", "training time"),
         },
         (*_PAIR_KEY, "run"),
+        _MADE,
     ),
     "sources": Table(
         {
@@ -107,6 +143,7 @@ TABLES = {
             "note": Column("text", "remark"),
         },
         ("benchmark", "source"),
+        ("checkpoint", "checkpoint_revision", "date"),
     ),
     "agreement": Table(
         {
@@ -123,10 +160,9 @@ TABLES = {
             "n_sources": Column("count", "sources compared"),
         },
         ("benchmark", "scenario", "metric", "variant", "target", "selection", "statistic"),
+        ("dataset", "dataset_revision or dataset_fingerprint", "versions", "date"),
     ),
 }
-
-_TYPES = {"text": "str", "number": "float64", "count": "Int64"}
 
 
 def read(path: str | Path, name: str) -> "pd.DataFrame":
@@ -138,7 +174,11 @@ def read(path: str | Path, name: str) -> "pd.DataFrame":
     import pandas as pd
 
     path = Path(path)
-    readers = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".json": pd.read_json}
+    readers: dict[str, Callable[..., pd.DataFrame]] = {
+        ".parquet": pd.read_parquet,
+        ".csv": pd.read_csv,
+        ".json": pd.read_json,
+    }
     if path.suffix not in readers:
         raise UsageError(f"{path} must end in {', '.join(readers)}. Save the table in one of these forms.")
     try:
@@ -151,7 +191,7 @@ def read(path: str | Path, name: str) -> "pd.DataFrame":
 
 
 def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.DataFrame":
-    """The frame with its columns in order and of their kinds; columns beyond the table's own come last, as they are.
+    """The frame with its columns in order and of their kinds, then those of provenance that it has, then any others.
 
     Columns that may be empty may be missing.
 
@@ -164,16 +204,8 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
     missing = [column for column, own in table.columns.items() if own.needed and column not in frame]
     if missing:
         raise UsageError(f"{origin} must have the columns {', '.join(missing)} to be a table of {name}. Add them.")
-    columns: dict[str, pd.Series] = {}
-    for column, own in table.columns.items():
-        values = frame[column] if column in frame else pd.Series([None] * len(frame), index=frame.index, dtype=object)
-        try:
-            columns[column] = values.astype(_TYPES[own.kind]) if own.kind != "text" else _text(values)
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{origin}: column {column} must be a {own.kind}; {error}. Correct it.") from error
-        if own.needed and columns[column].isna().any():
-            raise UsageError(f"{origin}: column {column} must have a value in every row. Fill it.")
-    whole = pd.DataFrame({**columns, **{column: frame[column] for column in frame if column not in columns}})
+    known = {**table.columns, **{column: own for column, own in PROVENANCE.items() if column in frame}}
+    whole = _with_columns(frame, known, origin)
     key = list(table.key)
     if (twice := whole.duplicated(key)).any():
         first = whole.loc[twice, key].iloc[0].tolist()
@@ -181,8 +213,85 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
     return whole.reset_index(drop=True)
 
 
+def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.DataFrame":
+    """The checked frame with all columns of provenance, if every row says where it comes from.
+
+    Raises:
+        UsageError: as `check`; or rows without provenance, by their keys and the columns that they lack; or a malformed date.
+    """
+    import pandas as pd
+
+    table = TABLES[name]
+    whole = _with_columns(check(frame, name, origin), {**table.columns, **PROVENANCE}, origin)
+    made = ~_filled(whole["citation"])
+    lacking = {field: made & ~_has(whole, field) for field in table.provenance}
+    if name == "scores":
+        lacking["pool"] = made & whole["metric"].isin(_pool_relative()) & ~_filled(whole["pool"])
+    rows = whole.to_dict("records")
+    fields = [[field for field, rows_without in lacking.items() if rows_without[i]] for i in range(len(rows))]
+    if bad := [f"{_named(row, table)} lacks {', '.join(each)}" for row, each in zip(rows, fields, strict=True) if each]:
+        more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise UsageError(
+            f"{origin}: {len(bad)} of {len(rows)} rows of {name} do not say where they come from: {'; '.join(bad[:3])}{more}. "
+            "Fill these columns, or `citation` for figures out of a publication."
+        )
+    if wrong := [row for row in rows if isinstance(row["date"], str) and not _DATE.fullmatch(row["date"])]:
+        raise UsageError(
+            f"{origin}: `date` of {_named(wrong[0], table)} must be like 2025-01-31T12:00:00+00:00 (UTC), or a year, month or "
+            f"day; got {wrong[0]['date']!r}. Correct it."
+        )
+    return whole
+
+
+def _with_columns(frame: "pd.DataFrame", columns: dict[str, Column], origin: str) -> "pd.DataFrame":
+    """The frame with these columns first, as their kinds and empty where there are none, and its others after them."""
+    import pandas as pd
+
+    typed: dict[Any, pd.Series] = {}
+    for column, own in columns.items():
+        values = frame[column] if column in frame else pd.Series([None] * len(frame), index=frame.index, dtype=object)
+        try:
+            typed[column] = _TYPED[own.kind](values)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{origin}: column {column} must be a {own.kind}; {error}. Correct it.") from error
+        if own.needed and typed[column].isna().any():
+            raise UsageError(f"{origin}: column {column} must have a value in every row. Fill it.")
+    return pd.DataFrame(typed | {column: frame[column] for column in frame if column not in typed})
+
+
 def _text(values: "pd.Series") -> "pd.Series":
     given = values.dropna()
     if wrong := [value for value in given if not isinstance(value, str)]:
         raise TypeError(f"got {wrong[0]!r}")
     return values.astype("str").where(values.notna(), None)
+
+
+_TYPED: dict[str, "Callable[[pd.Series], pd.Series]"] = {
+    "text": _text,
+    "number": lambda values: values.astype("float64"),
+    "count": lambda values: values.astype("Int64"),
+}
+
+
+def _filled(values: "pd.Series") -> "pd.Series":
+    return values.notna() & (values.astype("str").str.strip() != "")
+
+
+def _has(frame: "pd.DataFrame", field: str) -> "pd.Series":
+    """Whether each row has a value in a column, or in one of several joined by "or"."""
+    first, *others = field.split(" or ")
+    found = _filled(frame[first])
+    for other in others:
+        found |= _filled(frame[other])
+    return found
+
+
+def _named(row: Mapping[Any, Any], table: Table) -> str:
+    return ", ".join(f"{column}={row[column]}" for column in table.key)
+
+
+def _pool_relative() -> list[str]:
+    """Metrics whose score exists only over a pool."""
+    from hf_transferability.metrics import all_metrics
+
+    return [name for name, metric in all_metrics().items() if metric.combine is not None]

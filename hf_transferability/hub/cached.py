@@ -1,0 +1,78 @@
+"""What the local caches of the clients hold, for work without network."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import constants, scan_cache_dir, try_to_load_from_cache
+from huggingface_hub.errors import CacheNotFound
+from huggingface_hub.file_download import repo_folder_name
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A repository at one commit.
+
+    Attributes:
+        files: paths of its files; of a model those at its root.
+        sha256: path -> sha256, of the large files, as the Hub states it; empty where it was not asked.
+        kind: "model" or "dataset".
+        private: whether only some may read it.
+    """
+
+    repo_id: str
+    commit: str
+    files: tuple[str, ...]
+    sha256: Mapping[str, str] = field(default_factory=dict, compare=False)
+    kind: str = "model"
+    private: bool = False
+
+
+def cached_model(repo_id: str, revision: str | None) -> Snapshot | None:
+    """A model as the cache has it: at the revision, or without one at the last that "main" meant, or at the only one there."""
+    path = try_to_load_from_cache(repo_id, "config.json", revision=revision or "main")
+    if not isinstance(path, str) and revision is None and len(commits := cached_commits("model", repo_id)) == 1:
+        path = try_to_load_from_cache(repo_id, "config.json", revision=commits[0])
+    if not isinstance(path, str):
+        return None
+    folder = Path(path).parent
+    files = tuple(sorted(file.name for file in folder.iterdir() if file.is_file()))
+    return Snapshot(repo_id, folder.name, files) if holds_weights(files) else None
+
+
+def remember_commit(model: Snapshot, revision: str | None) -> None:
+    """Note in the Hub cache what a branch or tag means now, as the clients do unless they are asked for a commit."""
+    if revision and COMMIT.fullmatch(revision):
+        return
+    reference = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=model.repo_id, repo_type="model") / "refs"
+    try:
+        (reference / (revision or "main")).parent.mkdir(parents=True, exist_ok=True)
+        (reference / (revision or "main")).write_text(model.commit)
+    except OSError:
+        return  # only offline mode would have used it
+
+
+def cached_commits(kind: str, repo_id: str) -> list[str]:
+    """The commits of a repository that can be used without network, the last used one last."""
+    if kind == "dataset":
+        import datasets
+        from datasets.naming import camelcase_to_snakecase
+
+        *owner, name = repo_id.split("/")
+        folder = Path(datasets.config.HF_DATASETS_CACHE) / "___".join([*owner, camelcase_to_snakecase(name)])
+        paths = [path for path in folder.glob("*/*/*") if path.is_dir() and COMMIT.fullmatch(path.name)]
+        return list(dict.fromkeys(path.name for path in sorted(paths, key=lambda path: path.stat().st_mtime)))
+    try:
+        repos = [repo for repo in scan_cache_dir().repos if repo.repo_id == repo_id and repo.repo_type == kind]
+    except CacheNotFound:
+        return []
+    revisions = sorted((each for repo in repos for each in repo.revisions), key=lambda each: each.last_modified)
+    return [each.commit_hash for each in revisions if holds_weights(file.file_name for file in each.files)]
+
+
+def holds_weights(files: Iterable[str]) -> bool:
+    """Whether these are files of a checkpoint, and not its card only."""
+    return any(name.endswith((".safetensors", ".bin")) for name in files)

@@ -1,0 +1,109 @@
+"""Errors of the Hub's clients as one or two sentences that say what to do."""
+
+import errno
+from typing import Any
+
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    DisabledRepoError,
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from hf_transferability.hub.cached import cached_commits
+from hf_transferability.hub.calls import (
+    LONGEST_WAIT,
+    TRANSIENT,
+    answer_of,
+    asked_to_wait,
+    cannot_connect,
+    chain,
+    find,
+    first_line,
+    is_connection_error,
+    is_lost_connection,
+)
+from hf_transferability.hub.verified import DamagedFileError
+
+_CANNOT_STORE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}
+
+
+def explain(error: Exception, kind: str, name: str) -> str:
+    """What happened and what to do, in one or two sentences; `kind` is "model" or "dataset", `name` may have an @revision."""
+    repo_id = name.partition("@")[0]
+    address = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repo_id}"
+    if find(error, GatedRepoError):
+        return (
+            f"{kind} {name} is gated: ask for access at {address}, then log in with `hf auth login` "
+            "(or set HF_TOKEN) and run again."
+        )
+    if find(error, DisabledRepoError):
+        return f"{kind} {name} has been disabled on the Hub. Choose another."
+    if find(error, RevisionNotFoundError):
+        return f"{kind} {name} has no such revision. See {address}/commits/main for those that exist."
+    if find(error, RepositoryNotFoundError):
+        return (
+            f"{kind} {name} is neither a local folder nor found on the Hub. Check the spelling; "
+            "if it is private, log in with `hf auth login` (or set HF_TOKEN)."
+        )
+    if find(error, HFValidationError):
+        return f"{name!r} is neither an existing local folder nor a valid Hub id (owner/name). Check the spelling."
+    if find(error, DamagedFileError):
+        return f"{kind} {name}: {error}. Run again later, or over another connection; what is finished is kept."
+    if answer := answer_of(error):
+        return _explain_status(answer, kind, name)
+    if find(error, OfflineModeIsEnabled) or (constants.HF_HUB_OFFLINE and is_connection_error(error)):
+        return f"offline mode is on (HF_HUB_OFFLINE) and {kind} {name} is not in the local cache.{_cached_note(kind, repo_id)}"
+    if full := next((link for link in chain(error) if isinstance(link, OSError) and link.errno in _CANNOT_STORE), None):
+        return (
+            f"{kind} {name} cannot be stored in {constants.HF_HOME}: {full.strerror}. "
+            "Free some space there, or set HF_HOME to another folder."
+        )
+    if is_connection_error(error) and not cannot_connect(error):
+        return (
+            f"the connection to the Hub at {constants.ENDPOINT} broke while {kind} {name} was read ({_detail(error)}). "
+            "Run again: what is finished is kept."
+        )
+    if is_connection_error(error) or find(error, LocalEntryNotFoundError):
+        return (
+            f"no network: {kind} {name} is not a local folder, and the Hub at {constants.ENDPOINT} cannot be reached "
+            f"({_detail(error)}).{_cached_note(kind, repo_id)} Check the connection and run again."
+        )
+    return f"the Hub failed for {kind} {name}: {first_line(error)}. Run again later; what is finished is kept."
+
+
+def _explain_status(answer: Any, kind: str, name: str) -> str:
+    said = f"{answer.status_code} {answer.reason_phrase}".strip()
+    if answer.status_code in (401, 403):
+        return (
+            f"the Hub does not accept your token for {kind} {name} ({said}). Log in again with `hf auth login`, "
+            "or correct or unset HF_TOKEN."
+        )
+    if answer.status_code in TRANSIENT:
+        wait = asked_to_wait(answer)
+        when = f"in {wait:.0f} seconds, as it asks" if wait > LONGEST_WAIT else "in a few minutes"
+        return f"the Hub is busy or broken and did not give {kind} {name} ({said}). Run again {when}; what is finished is kept."
+    return f"the Hub refused {kind} {name} ({said}). Check the name and your access."
+
+
+def _cached_note(kind: str, repo_id: str) -> str:
+    commits = cached_commits(kind, repo_id)
+    if not commits:
+        return " Nothing of it is cached."
+    if kind == "dataset":
+        use = "leave out --revision" if constants.HF_HUB_OFFLINE else "set HF_HUB_OFFLINE=1"
+        return f" Cached: commit {commits[-1]}; {use} to take it."
+    pinned = f"name one as {repo_id}@COMMIT"
+    return (
+        f" Cached: {', '.join(commits)}; {pinned}{'' if constants.HF_HUB_OFFLINE else ' or set HF_HUB_OFFLINE=1'} to take it."
+    )
+
+
+def _detail(error: Exception) -> str:
+    """The innermost text of a connection error."""
+    links = [link for link in chain(error) if is_lost_connection(link)] or [error]
+    return first_line(links[-1])
