@@ -1,4 +1,4 @@
-"""A grid of fine-tuning runs over checkpoints, settings and seeds: each run a file when it ends, shared by any number of processes.
+"""A grid of fine-tuning runs over checkpoints, settings and seeds: each a file when it ends, shared by any number of processes.
 
 A process claims a run by a lock that dies with it; so a killed grid goes on where it stopped, and several processes on one
 folder (started by accelerate or by hand, one per GPU) divide the work without talking to each other.
@@ -43,13 +43,13 @@ def settings(grid: str | Path, n_classes: int) -> list[Setting]:
         UsageError: no such grid, or a file that is none.
     """
     if grid == "small":
-        lists = [(32,), (1e-3, 1e-2, 1e-1), (0.9,), (0.0, 1e-3)]
-        return [Setting(*values) for values in itertools.product(*lists)]
+        return [Setting(32, rate, 0.9, decay) for rate, decay in itertools.product((1e-3, 1e-2, 1e-1), (0.0, 1e-3))]
     if grid == "paper":
         # The published grids took 32 and 64 images for 2 classes, 64 and 128 for 4 and 5, and so on to 256 and 512 for 14.
         smaller = 2 ** round(torch.tensor(16.0 * n_classes).log2().item())
         rates, decays = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0), (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
-        return [Setting(*values) for values in itertools.product((smaller, 2 * smaller), rates, (0.0, 0.9), decays)]
+        every = itertools.product((smaller, 2 * smaller), rates, (0.0, 0.9), decays)
+        return [Setting(int(size), *others) for size, *others in every]
     path = Path(grid)
     if path.suffix != ".json":
         raise UsageError(f"`grid` must be {', '.join(GRIDS)} or a .json file; got {str(grid)!r}. Choose one of these.")
@@ -129,17 +129,15 @@ def run_grid(
         raise UsageError(f"`scenario` must be one of {', '.join(tables.SCENARIOS)}; got {scenario!r}. Choose one of these.")
     progress, state = progress or Silent(), extraction.process_state()
     progress.stage("reading images")
-    splits = Splits(
-        dataset, image_size, train=train_split, validation=validation_split, test=test_split, token=token, **where
-    )
+    splits = Splits(dataset, image_size, train=train_split, validation=validation_split, test=test_split, token=token, **where)
     target = _name(str(dataset))
     chosen = settings(grid, len(splits.classes))
     named = checkpoints if isinstance(checkpoints, Mapping) else {_name(str(each)): each for each in checkpoints}
     if len(named) < len(checkpoints) or not named:
         raise UsageError("`checkpoints` must be one or more of different names; two folders have one name, or there are none.")
     protocol = {
-        "settings": chosen, "image_size": image_size, "epochs": epochs, "patience": patience, "train_per_class": train_per_class,
-        "validation_per_class": validation_per_class, "dropout": dropout, "augment": augment,
+        "settings": chosen, "image_size": image_size, "epochs": epochs, "patience": patience,
+        "train_per_class": train_per_class, "validation_per_class": validation_per_class, "dropout": dropout, "augment": augment,
         "dataset": splits.provenance["fingerprint"],
     }  # fmt: skip
     place = Path(folder) / _file_name(target)

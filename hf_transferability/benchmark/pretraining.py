@@ -84,7 +84,9 @@ def pretrain(
     progress = progress or Silent()
     state = extraction.process_state()
     progress.stage("reading images")
-    names = [Path(source).expanduser().resolve().name if Path(source).expanduser().is_dir() else str(source) for source in sources]
+    names = [
+        Path(source).expanduser().resolve().name if Path(source).expanduser().is_dir() else str(source) for source in sources
+    ]
     pools, classes = _pools(sources, names, image_size)
     multi = pools[0].labels.ndim == 2
     config = _config(architecture)

@@ -64,7 +64,9 @@ class Pool:
             raise
         except Exception as error:  # whatever a decoder makes of a damaged file
             row = f"row {self.target.positions[position]} of split {self.target.provenance['split']}"
-            raise TargetError(f"{row} of {self.target.provenance['id']} cannot be decoded: {error}. Mend or remove it.") from error
+            raise TargetError(
+                f"{row} of {self.target.provenance['id']} cannot be decoded: {error}. Mend or remove it."
+            ) from error
         return functional.resize(image, [self.size, self.size], antialias=True)
 
 
@@ -149,7 +151,9 @@ class Splits:
         targets = {role: load_target(dataset, split=name, sample="all", **where) for role, name in named.items() if name}
         self.task = targets["train"].task
         if self.task == "regression":
-            raise UsageError("the target must have classes to be fine-tuned for; its labels are numbers. Choose another column.")
+            raise UsageError(
+                "the target must have classes to be fine-tuned for; its labels are numbers. Choose another column."
+            )
         self.classes = list(dict.fromkeys(name for each in targets.values() for name in each.class_names))
         self.pools = {role: Pool(each, size, self.classes) for role, each in targets.items()}
         self.provenance = targets["train"].provenance

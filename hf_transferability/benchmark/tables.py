@@ -198,7 +198,6 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
     Raises:
         UsageError: a needed column or value is missing, a value is of another kind, or two rows have one key.
     """
-    import pandas as pd
 
     table = TABLES[name]
     missing = [column for column, own in table.columns.items() if own.needed and column not in frame]
@@ -219,7 +218,6 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
     Raises:
         UsageError: as `check`; or rows without provenance, by their keys and the columns that they lack; or a malformed date.
     """
-    import pandas as pd
 
     table = TABLES[name]
     whole = _with_columns(check(frame, name, origin), {**table.columns, **PROVENANCE}, origin)

@@ -7,14 +7,12 @@ Everything that is finished in FOLDER is kept, so the same command goes on after
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
 import torch
 
 from hf_transferability.benchmark.pretraining import pretrain
-from hf_transferability.progress import Lines
 
 DATASETS = (
     "blood_smear_cells", "breast_ultrasound", "lung_histology", "pneumonia_cxr", "radiology_modality", "retina_fundus",
