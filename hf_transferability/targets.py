@@ -260,13 +260,12 @@ def _open(
     name: str, config: str | None, split: str | None, revision: str | None, streaming: bool, token: str | None
 ) -> tuple[Any, dict[str, Any]]:
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
-            saved = datasets.load_from_disk(str(folder))
-            if isinstance(saved, datasets.Dataset):
-                saved = datasets.DatasetDict({str(saved.split or "train"): saved})
-            table, chosen = _loaded(saved, split)
-            return table, {"id": name, "revision": None, "config": None, "split": chosen}
+    if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
+        saved = datasets.load_from_disk(str(folder))
+        if isinstance(saved, datasets.Dataset):
+            saved = datasets.DatasetDict({str(saved.split or "train"): saved})
+        table, chosen = _loaded(saved, split)
+        return table, {"id": name, "revision": None, "config": None, "split": chosen}
     builder, commit = _builder(name, config, revision, token)
     try:
         chosen = _choose_split(_splits(builder), split)

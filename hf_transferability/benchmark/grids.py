@@ -137,7 +137,8 @@ def run_grid(
         raise UsageError("`checkpoints` must be one or more of different names; two folders have one name, or there are none.")
     protocol = {
         "settings": chosen, "image_size": image_size, "epochs": epochs, "patience": patience,
-        "train_per_class": train_per_class, "validation_per_class": validation_per_class, "dropout": dropout, "augment": augment,
+        "train_per_class": train_per_class, "validation_per_class": validation_per_class, "dropout": dropout,
+        "augment": augment,
         "dataset": splits.provenance["fingerprint"],
     }  # fmt: skip
     place = Path(folder) / _file_name(target)

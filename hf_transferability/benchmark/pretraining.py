@@ -1,4 +1,4 @@
-"""Pre-train a source checkpoint from scratch on one dataset or on several, by transformers' Trainer, and save it as for the Hub."""
+"""Pre-train a source checkpoint from scratch on one dataset or several, by transformers' Trainer, and save it for the Hub."""
 
 import json
 import shutil
@@ -84,9 +84,7 @@ def pretrain(
     progress = progress or Silent()
     state = extraction.process_state()
     progress.stage("reading images")
-    names = [
-        Path(source).expanduser().resolve().name if Path(source).expanduser().is_dir() else str(source) for source in sources
-    ]
+    names = [_name(str(source)) for source in sources]
     pools, classes = _pools(sources, names, image_size)
     multi = pools[0].labels.ndim == 2
     config = _config(architecture)
@@ -135,6 +133,12 @@ def pretrain(
         partial.rename(output)
     state.wait_for_everyone()
     return output
+
+
+def _name(given: str) -> str:
+    """A Hub id as it is; of a folder its own name."""
+    path = Path(given).expanduser()
+    return path.resolve().name if path.is_dir() else given
 
 
 def _pools(sources: Sequence[str | Path], names: Sequence[str], size: int) -> tuple[list[Pool], list[str]]:

@@ -13,10 +13,10 @@ def add(commands: Any) -> None:
     finetune = commands.add_parser(
         "finetune",
         help="fine-tune checkpoints on a dataset by the paper's protocol: ground truth of your own",
-        description="Fine-tune each checkpoint with every setting of a grid and several seeds, choose by validation, test once. "
-        "Each run is a file when it ends. Start the same command again to go on after a stop, and at once in several processes "
+        description="Fine-tune each checkpoint with every setting of a grid and several seeds, choose by validation, test "
+        "once. Each run is a file when it ends. Start the same command again to go on after a stop, and at once in several processes "
         "(by hand, or with accelerate, one per GPU) to divide the runs.",
-        epilog="exit status: 0 all runs ended, 1 a run failed or the data cannot be read, 2 wrong usage; a diverged run has ended",
+        epilog="exit status: 0 all runs ended (diverged ones, too), 1 a run failed or the data cannot be read, 2 wrong usage",
         allow_abbrev=False,
     )
     finetune.set_defaults(run=_finetune)
@@ -101,7 +101,7 @@ def _finetune(options: argparse.Namespace) -> int:
         )
         state = PartialState()
         if state.is_main_process:
-            for note in sorted({note for note in runs["note"].dropna()}):
+            for note in sorted(set(runs["note"].dropna())):
                 print(note, file=sys.stderr)
             table.print_rows(*_summary(grids.ground_truth(runs), runs), sys.stdout)
             print(f"written: {options.output}/runs.parquet, {options.output}/ground_truth.parquet", file=sys.stderr)

@@ -12,8 +12,8 @@ def add(commands: Any) -> None:
     pretrain = commands.add_parser(
         "pretrain",
         help="train a source checkpoint from scratch on one dataset or several",
-        description="Train a network with random weights on the training split of one dataset or of several (their classes side "
-        "by side), and save it as for the Hub, with a card that names its training data. Starts under accelerate or torchrun, too.",
+        description="Train a network with random weights on the training split of one dataset or of several (their classes "
+        "side by side), and save it as for the Hub, with a card that names its training data. accelerate launch works, too.",
         allow_abbrev=False,
     )
     pretrain.set_defaults(run=_pretrain)

@@ -22,7 +22,8 @@ TARGETS = ("pneumonia_cxr", "breast_ultrasound", "lung_histology", "retina_oct",
 UNION, RANDOM = "all_but_target", "random_weights"
 SIZE = 48  # pixels
 NETWORK = {
-    "model_type": "resnet", "layer_type": "basic", "embedding_size": 16, "hidden_sizes": [16, 32, 64, 128], "depths": [1, 1, 1, 1],
+    "model_type": "resnet", "layer_type": "basic", "embedding_size": 16, "hidden_sizes": [16, 32, 64, 128],
+    "depths": [1, 1, 1, 1],
 }  # fmt: skip
 
 
