@@ -14,8 +14,8 @@ def add(commands: Any) -> None:
         "finetune",
         help="fine-tune checkpoints on a dataset by the paper's protocol: ground truth of your own",
         description="Fine-tune each checkpoint with every setting of a grid and several seeds, choose by validation, test "
-        "once. Each run is a file when it ends. Start the same command again to go on after a stop, and at once in several processes "
-        "(by hand, or with accelerate, one per GPU) to divide the runs.",
+        "once. Each run is a file when it ends. Start the same command again to go on after a stop, and at once in several "
+        "processes (by hand, or with accelerate, one per GPU) to divide the runs.",
         epilog="exit status: 0 all runs ended (diverged ones, too), 1 a run failed or the data cannot be read, 2 wrong usage",
         allow_abbrev=False,
     )
