@@ -24,6 +24,7 @@ from hf_transferability.targets import Target, check_images, load_target
 if TYPE_CHECKING:
     import datasets
     import pandas
+    from matplotlib.figure import Figure
 
 HALVES = 10  # half-samples for intervals and tie groups
 
@@ -75,6 +76,18 @@ class Ranking:
             UsageError: another ending, or a folder that does not exist.
         """
         results.save(self.to_dict(), path)
+
+    def plot(self) -> "Figure":
+        """Scores with intervals, the components, and score against parameters, as one matplotlib figure.
+
+        `plots.save(figure, path)` writes it; `plots.scores`, `plots.components` and `plots.cost` draw them one by one.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        from hf_transferability import plots
+
+        return plots.ranking(self.to_dict())
 
 
 def rank(

@@ -17,6 +17,7 @@ from hf_transferability.errors import TransferabilityError, UsageError
 
 Row = dict[str, Any]
 FORMATS = ("table", "json", "csv")
+ENDINGS = (".json", ".csv", ".parquet")
 _PACKAGES = (
     "hf-transferability", "torch", "transformers", "timm", "datasets", "accelerate", "huggingface-hub",
     "scikit-learn", "scipy", "numpy", "pillow", "torchvision",
@@ -69,20 +70,22 @@ def to_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def check_output(path: str | Path) -> Path:
-    """The path, if its ending is one that `save` knows and it can be written.
+def check_output(path: str | Path, option: str = "output", endings: Sequence[str] = ENDINGS) -> Path:
+    """The path, if it has one of the endings, by default those that `save` knows, and can be written.
 
     Raises:
-        UsageError: otherwise.
+        UsageError: otherwise; names the option that the path came from.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".json", ".csv", ".parquet"):
-        raise UsageError(f"`output` must end in .json, .csv or .parquet; got {str(path)!r}. Choose one of these.")
+    if path.suffix.lower() not in endings:
+        *others, last = endings
+        known = f"{', '.join(others)} or {last}" if others else last
+        raise UsageError(f"`{option}` must end in {known}; got {str(path)!r}. Choose one of these.")
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise UsageError(f"`output` must lie in an existing folder; there is no {path.parent}. Make it first.")
+        raise UsageError(f"`{option}` must lie in an existing folder; there is no {path.parent}. Make it first.")
     if path.is_dir() or not os.access(folder, os.W_OK):
-        raise UsageError(f"`output` must be a file that can be written; got {str(path)!r}. Choose another.")
+        raise UsageError(f"`{option}` must be a file that can be written; got {str(path)!r}. Choose another.")
     return path
 
 
@@ -95,15 +98,25 @@ def save(document: Mapping[str, Any], path: str | Path) -> None:
     """
     path = check_output(path)
     ending = path.suffix.lower()
+    if ending == ".parquet":
+        import pandas as pd
+
+        flat = [{key: _flat(value) for key, value in row.items()} for row in document["rows"]]
+        write_file(path, pd.DataFrame(flat).to_parquet(None, index=False))
+    else:
+        text = (to_json(document) + "\n") if ending == ".json" else to_csv(document["rows"])
+        write_file(path, text.encode())
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        TransferabilityError: it cannot be written.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        if ending == ".parquet":
-            import pandas as pd
-
-            flat = [{key: _flat(value) for key, value in row.items()} for row in document["rows"]]
-            pd.DataFrame(flat).to_parquet(part, index=False)
-        else:
-            part.write_text((to_json(document) + "\n") if ending == ".json" else to_csv(document["rows"]), "utf-8")
+        part.write_bytes(content)
         os.replace(part, path)
     except OSError as error:
         raise TransferabilityError(f"{path} cannot be written: {error.strerror}. Choose another place for it.") from error

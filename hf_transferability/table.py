@@ -18,7 +18,9 @@ _GAP = 2
 
 
 @dataclass
-class _Column:
+class Column:
+    """One column: its title and one text per row; numbers stand at the right."""
+
     title: str
     cells: list[str]
     right: bool = True
@@ -40,7 +42,7 @@ def print_table(ranking: "Ranking", stream: TextIO) -> None:
     rows = ranking.rows
     scenario = f", scenario {ranking.scenario}" if "transferability" in rows[0] or ranking.metric == "transferability" else ""
     console.print(f"ranked by {ranking.metric}{scenario}\n")
-    rank, name, *others = _columns(ranking)
+    rank, name, *others = columns(rows, ranking.metric)
     for block in _blocks(rank, name, others, console.width) if terminal else [[rank, name, *others]]:
         console.print(_table(block, console.width if terminal else None))
         if terminal:
@@ -54,10 +56,16 @@ def print_table(ranking: "Ranking", stream: TextIO) -> None:
     for row in rows:
         if row["error"]:
             console.print(f"\nfailed: {row['checkpoint']}: {row['error']}")
-    if flags := list(dict.fromkeys(flag for row in rows for flag in row["flags"])):
+    if meanings := flag_meanings(rows):
         console.print("\nflags:")
-        for flag in flags:
-            console.print(f"  {flag}: {FLAGS.get(flag, 'see flag_details in the JSON output')}{_details(rows, flag)}")
+        for flag, meaning in meanings:
+            console.print(f"  {flag}: {meaning}")
+
+
+def flag_meanings(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The flags of a ranking's rows, each with its meaning."""
+    flags = dict.fromkeys(flag for row in rows for flag in row["flags"])
+    return [(flag, f"{FLAGS.get(flag, 'see flag_details in the JSON output')}{_details(rows, flag)}") for flag in flags]
 
 
 def _details(rows: Sequence[dict[str, Any]], flag: str) -> str:
@@ -71,7 +79,7 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: Tex
     """Print rows of text; a terminal that is too narrow gets one block of lines per row."""
     terminal = stream.isatty()
     console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
-    columns = [_Column(title, [row[i] for row in rows], right=False) for i, title in enumerate(titles)]
+    columns = [Column(title, [row[i] for row in rows], right=False) for i, title in enumerate(titles)]
     if sum(column.full_width + _GAP for column in columns) <= console.width:
         console.print(_table(columns, None))
         return
@@ -81,40 +89,40 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: Tex
             console.print(f"  {title}: {cell}", soft_wrap=True)
 
 
-def _columns(ranking: "Ranking") -> list[_Column]:
-    rows = ranking.rows
-    shown = {ranking.metric, "feature_quality", "feature_update_ratio"}
+def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:
+    """The columns that people see of a ranking's rows, which are sorted by `metric`."""
+    shown = {metric, "feature_quality", "feature_update_ratio"}
     extra = [name for name in rows[0] if name in all_metrics() and name not in shown]
     floors = list(dict.fromkeys(name for row in rows for name in row if name.endswith("_floor")))
     flags = [", ".join(row["flags"]) for row in rows]
     return [
-        _Column("rank", [_text(row["rank"]) for row in rows]),
-        _Column("checkpoint", [row["checkpoint"] for row in rows], right=False),
-        _Column("score", ["failed" if row["error"] else _text(row["score"]) for row in rows]),
+        Column("rank", [_text(row["rank"]) for row in rows]),
+        Column("checkpoint", [row["checkpoint"] for row in rows], right=False),
+        Column("score", ["failed" if row["error"] else _text(row["score"]) for row in rows]),
         *_uncertainty(rows),
-        _Column("feature quality", [_text(row["feature_quality"]) for row in rows]),
-        _Column("update ratio", [_text(row["feature_update_ratio"]) for row in rows]),
-        *(_Column(name, [_text(row.get(name)) for row in rows]) for name in extra),
-        *(_Column(name.replace("_", " "), [_text(row.get(name)) for row in rows]) for name in floors),
-        *([_Column("flags", flags, right=False)] if any(flags) else []),
-        _Column("features", [_text(row["n_features"]) for row in rows]),
-        _Column("parameters", [_count(row["parameters"]) for row in rows]),
-        _Column("licence", [str(row["licence"] or _NOTHING) for row in rows], right=False),
-        _Column("commit", [(row["revision"] or _NOTHING).removeprefix("sha256:")[:8] for row in rows], right=False),
-        _Column("seconds", [_NOTHING if row["seconds"] is None else f"{row['seconds']:.1f}" for row in rows]),
+        Column("feature quality", [_text(row["feature_quality"]) for row in rows]),
+        Column("update ratio", [_text(row["feature_update_ratio"]) for row in rows]),
+        *(Column(name, [_text(row.get(name)) for row in rows]) for name in extra),
+        *(Column(name.replace("_", " "), [_text(row.get(name)) for row in rows]) for name in floors),
+        *([Column("flags", flags, right=False)] if any(flags) else []),
+        Column("features", [_text(row["n_features"]) for row in rows]),
+        Column("parameters", [_count(row["parameters"]) for row in rows]),
+        Column("licence", [str(row["licence"] or _NOTHING) for row in rows], right=False),
+        Column("commit", [(row["revision"] or _NOTHING).removeprefix("sha256:")[:8] for row in rows], right=False),
+        Column("seconds", [_NOTHING if row["seconds"] is None else f"{row['seconds']:.1f}" for row in rows]),
     ]
 
 
-def _uncertainty(rows: Sequence[dict[str, Any]]) -> list[_Column]:
+def _uncertainty(rows: Sequence[dict[str, Any]]) -> list[Column]:
     """The scores' intervals, and the groups that cannot be told apart, where there are any."""
     intervals = [row.get("interval") for row in rows]
     groups = [row.get("tie_group") for row in rows]
-    columns = []
+    found = []
     if any(intervals):
-        columns.append(_Column("90% interval", [f"{each[0]:.3g}..{each[1]:.3g}" if each else _NOTHING for each in intervals]))
+        found.append(Column("90% interval", [f"{each[0]:.3g}..{each[1]:.3g}" if each else _NOTHING for each in intervals]))
     if _tied(rows):
-        columns.append(_Column("tie group", [_text(group) for group in groups]))
-    return columns
+        found.append(Column("tie group", [_text(group) for group in groups]))
+    return found
 
 
 def _tied(rows: Sequence[dict[str, Any]]) -> bool:
@@ -122,12 +130,12 @@ def _tied(rows: Sequence[dict[str, Any]]) -> bool:
     return len(set(groups)) < len(groups)
 
 
-def _blocks(rank: _Column, name: _Column, others: Sequence[_Column], width: int) -> list[list[_Column]]:
+def _blocks(rank: Column, name: Column, others: Sequence[Column], width: int) -> list[list[Column]]:
     """The columns in as few blocks as fit the width, each with rank and checkpoint; long ids folded at their slashes."""
     fitting = max(min(name.full_width, max(width // 3, 24)), len(name.title))
-    name = _Column(name.title, [fold_id(cell, fitting) for cell in name.cells], right=False)
+    name = Column(name.title, [fold_id(cell, fitting) for cell in name.cells], right=False)
     start = rank.width + _GAP + fitting
-    blocks: list[list[_Column]] = []
+    blocks: list[list[Column]] = []
     used = width
     for column in others:
         if used + _GAP + column.width > width or not blocks:
@@ -138,7 +146,7 @@ def _blocks(rank: _Column, name: _Column, others: Sequence[_Column], width: int)
     return blocks
 
 
-def _table(columns: Sequence[_Column], width: int | None) -> Table:
+def _table(columns: Sequence[Column], width: int | None) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     spare = width - sum(column.width + _GAP for column in columns) + _GAP if width else 0
     for column in columns:

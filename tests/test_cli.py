@@ -155,6 +155,8 @@ def test_output_files(run, made, tmp_path):
         (["rank", "target", "a", "--output", "x.xlsx"], "must end in .json, .csv or .parquet; got 'x.xlsx'"),
         (["rank", "target", "a", "--output", "no/such/x.csv"], "there is no no/such. Make it first"),
         (["rank", "target", "a", "--output", "folder.csv"], "must be a file that can be written"),
+        (["rank", "target", "a", "--plot", "x.pdf"], "`plot` must end in .png or .svg; got 'x.pdf'"),
+        (["score", "a.npz", "--report", "x.pdf"], "`report` must end in .html; got 'x.pdf'"),
         (["rank", "./nowhere", "a"], "there is no folder ./nowhere. Check the path"),
         (["rank", "target", "a", "--split", "validation"], "`split` must be one of train; got 'validation'"),
         (["rank", "target", "a", "--config", "large"], "Available: ['default']"),
@@ -177,6 +179,16 @@ def test_wrong_usage_is_status_2(run, made, words, text):
     assert done.out == ""
     assert text in done.err
     assert "unexpected" not in done.err
+
+
+def test_pictures_and_a_page_beside_the_table(run, made):
+    done = run("rank", "target", "a", "b", "./none", "--plot", "out.svg", "--report", "out.html", "--output", "out.csv")
+    assert done.status == 1
+    assert done.err.splitlines()[-3:] == ["written: out.csv", "written: out.svg", "written: out.html"]
+    assert (made / "out.svg").read_bytes().startswith(b"<?xml")
+    page = (made / "out.html").read_text()
+    assert "there is no folder ./none. Check the path." in page
+    assert "target" in page and "written" not in page
 
 
 def test_one_class(run, made, make_target):

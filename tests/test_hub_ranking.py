@@ -100,6 +100,7 @@ def hub(tmp_path_factory, made):
         running.commit("model", "alice/pickle", {"config.json": (made.a / "config.json").read_bytes(), **unused})
         running.commit("dataset", "alice/gated-data", made.target, gated=True)
         yield running
+        assert not running.leaks()
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -115,10 +116,11 @@ def shell(hub, place):
 
 @pytest.fixture
 def faults(hub):
-    """The hub's faults, cleared afterwards; the log of requests starts empty."""
+    """The hub's faults, cleared afterwards; the log of requests starts empty. No token went to another host."""
     hub.requests.clear()
     yield hub.faults
     hub.faults.clear()
+    assert not hub.leaks()
 
 
 def bodies(hub, repo: str) -> list[str]:
@@ -231,7 +233,7 @@ def test_a_download_that_breaks_off(shell, hub, faults, made):
 def test_a_download_that_arrives_damaged(shell, hub, faults, made):
     """The clients would keep it: it has the right length, and its tensors load."""
     hub.commit("model", "alice/damaged", made.c)
-    faults.add_damage("alice/damaged", r"model\.safetensors")
+    faults.add(r"/alice/damaged/resolve/.*model\.safetensors", corrupt=True)
     done = shell("alice/data", "alice/one", "alice/damaged")
     assert done.status == 1
     assert "model.safetensors arrived damaged twice. Run again later" in done.rows["alice/damaged"]["error"]
@@ -244,13 +246,13 @@ def test_a_download_that_arrives_damaged(shell, hub, faults, made):
 
 
 def test_a_busy_hub(shell, hub, faults):
-    faults.add_refusal("/api/models/alice/one", 429, retry_after="1", times=2)
-    faults.add_refusal("/api/datasets/alice/data", 503, times=1)
+    faults.add("/api/models/alice/one", status=429, retry_after="1", times=2)
+    faults.add("/api/datasets/alice/data", status=503, times=1)
     assert shell("alice/data", "alice/one").status == 0
     statuses = [request.status for request in hub.requests if request.path.startswith("/api/models/alice/one")]
     assert statuses == [429, 429, 200]
 
-    faults.add_refusal("/api/models/alice/two", 429, retry_after="300")
+    faults.add("/api/models/alice/two", status=429, retry_after="300")
     done = shell("alice/data", "alice/one", "alice/two")
     assert done.status == 1
     assert "in 300 seconds" in done.rows["alice/two"]["error"]
@@ -262,7 +264,7 @@ def test_an_outage_never_gives_an_older_dataset(shell, hub, faults, made):
     first = hub.commit("dataset", "alice/growing", made.target)
     assert shell("alice/growing", "alice/one").status == 0
     second = hub.commit("dataset", "alice/growing", made.other)
-    faults.add_refusal("/datasets/alice/growing/resolve/", 404)
+    faults.add("/datasets/alice/growing/resolve/", status=404)
     done = shell("alice/growing", "alice/one")
     assert (done.status, done.document) == (1, None)
     assert f"only commit {first} of it is cached" in done.err

@@ -4,8 +4,9 @@ Published, compared, drawn and shown by the Space in the same form. A table is a
 published also says where it comes from: what was run on what, or the publication that it was taken from.
 """
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,10 +175,11 @@ def read(path: str | Path, name: str) -> "pd.DataFrame":
     import pandas as pd
 
     path = Path(path)
-    readers: dict[str, Callable[..., pd.DataFrame]] = {
+    texts = {column: "str" for column, own in (TABLES[name].columns | PROVENANCE).items() if own.kind == "text"}
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".parquet": pd.read_parquet,
-        ".csv": pd.read_csv,
-        ".json": pd.read_json,
+        ".csv": lambda path: pd.read_csv(path, dtype=texts),  # a name may look like a number
+        ".json": lambda path: pd.DataFrame(json.loads(path.read_text("utf-8"))),
     }
     if path.suffix not in readers:
         raise UsageError(f"{path} must end in {', '.join(readers)}. Save the table in one of these forms.")
@@ -219,25 +221,28 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
         UsageError: as `check`; or rows without provenance, by their keys and the columns that they lack; or a malformed date.
     """
 
+    import pandas as pd
+
     table = TABLES[name]
     whole = _with_columns(check(frame, name, origin), {**table.columns, **PROVENANCE}, origin)
     made = ~_filled(whole["citation"])
     lacking = {field: made & ~_has(whole, field) for field in table.provenance}
-    if name == "scores":
+    if name == "scores" and made.any():
         lacking["pool"] = made & whole["metric"].isin(_pool_relative()) & ~_filled(whole["pool"])
-    rows = whole.to_dict("records")
-    fields = [[field for field, rows_without in lacking.items() if rows_without[i]] for i in range(len(rows))]
-    if bad := [f"{_named(row, table)} lacks {', '.join(each)}" for row, each in zip(rows, fields, strict=True) if each]:
+    bad = [i for i, any_lacking in enumerate(pd.DataFrame(lacking).any(axis=1)) if any_lacking]
+    if bad:
+        named = [f"{_named(whole, i, table)} lacks {', '.join(f for f in lacking if lacking[f][i])}" for i in bad[:3]]
         more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise UsageError(
-            f"{origin}: {len(bad)} of {len(rows)} rows of {name} do not say where they come from: {'; '.join(bad[:3])}{more}. "
+            f"{origin}: {len(bad)} of {len(whole)} rows of {name} do not say where they come from: {'; '.join(named)}{more}. "
             "Fill these columns, or `citation` for figures out of a publication."
         )
-    if wrong := [row for row in rows if isinstance(row["date"], str) and not _DATE.fullmatch(row["date"])]:
-        raise UsageError(
-            f"{origin}: `date` of {_named(wrong[0], table)} must be like 2025-01-31T12:00:00+00:00 (UTC), or a year, month or "
-            f"day; got {wrong[0]['date']!r}. Correct it."
-        )
+    for i, date in enumerate(whole["date"].tolist()):
+        if isinstance(date, str) and not _DATE.fullmatch(date):
+            raise UsageError(
+                f"{origin}: `date` of {_named(whole, i, table)} must be like 2025-01-31T12:00:00+00:00 (UTC), or a year, month "
+                f"or day; got {date!r}. Correct it."
+            )
     return whole
 
 
@@ -258,6 +263,10 @@ def _with_columns(frame: "pd.DataFrame", columns: dict[str, Column], origin: str
 
 
 def _text(values: "pd.Series") -> "pd.Series":
+    import pandas as pd
+
+    if values.dtype == pd.Series(["text"], dtype="str").dtype and values.dtype != object:
+        return values
     given = values.dropna()
     if wrong := [value for value in given if not isinstance(value, str)]:
         raise TypeError(f"got {wrong[0]!r}")
@@ -284,8 +293,8 @@ def _has(frame: "pd.DataFrame", field: str) -> "pd.Series":
     return found
 
 
-def _named(row: Mapping[Any, Any], table: Table) -> str:
-    return ", ".join(f"{column}={row[column]}" for column in table.key)
+def _named(frame: "pd.DataFrame", row: int, table: Table) -> str:
+    return ", ".join(f"{column}={frame[column][row]}" for column in table.key)
 
 
 def _pool_relative() -> list[str]:

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 
 from hf_transferability import __version__
-from hf_transferability.cli import demo, finetune, metrics, pretrain, rank, register, score
+from hf_transferability.cli import benchmark, demo, finetune, metrics, pretrain, rank, register, score
 from hf_transferability.errors import TransferabilityError, UsageError
 
 PROGRAM = "hf-transferability"
-COMMANDS = (rank, score, metrics, register, demo, pretrain, finetune)  # one module each; the order of --help
+COMMANDS = (rank, score, metrics, benchmark, pretrain, finetune, register, demo)  # one module each; the order of --help
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

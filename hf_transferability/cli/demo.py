@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_transferability.cli.options import add_output, seed
-from hf_transferability.cli.output import print_ranking, reported
+from hf_transferability.cli.output import check_files, print_ranking, reported
 from hf_transferability.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,10 +29,7 @@ def add(commands: Any) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from hf_transferability import results
-
-    if options.output:
-        results.check_output(options.output)
+    check_files(options)
     aucs: dict[str, float] = {}
     with reported() as progress:
         from hf_transferability import demo

@@ -28,11 +28,16 @@ def add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def add_output(command: argparse.ArgumentParser) -> None:
-    """Where the ranking goes."""
+def add_output(command: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    """Where the ranking goes; returns the group, for more of its kind."""
     output = command.add_argument_group("output")
     output.add_argument("--format", choices=("table", "json", "csv"), default="table", help="on stdout (default: table)")
     output.add_argument("--output", metavar="FILE", help="also write the result to a .json, .csv or .parquet file")
+    output.add_argument("--plot", metavar="FILE", help="also draw it, into a .png or .svg file (needs matplotlib)")
+    output.add_argument(
+        "--report", metavar="FILE", help="also write a page with table, pictures and what was run, .html (needs matplotlib)"
+    )
+    return output
 
 
 def add_dataset_options(group: argparse._ArgumentGroup) -> None:

@@ -4,11 +4,32 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from hf_transferability.benchmark.publish import Published
     from hf_transferability.progress import Silent
     from hf_transferability.ranking import Ranking
+
+
+def check_files(options: argparse.Namespace) -> None:
+    """Refuse files that cannot be written before the work begins.
+
+    Raises:
+        UsageError: another ending, not a place to write to, or no matplotlib for a picture.
+    """
+    from hf_transferability import results
+
+    if options.output:
+        results.check_output(options.output)
+    if options.plot:
+        from hf_transferability import plots
+
+        plots.check_picture(options.plot)
+    if options.report:
+        from hf_transferability import report
+
+        report.check_page(options.report)
 
 
 @contextlib.contextmanager
@@ -43,8 +64,36 @@ def print_ranking(ranking: "Ranking", options: argparse.Namespace) -> int:
         else:
             print_table(ranking, sys.stdout)
         sys.stdout.flush()
-        if options.output:
-            ranking.save(options.output)
-            print(f"written: {options.output}", file=sys.stderr)
+        _write_files(ranking, options)
     state.destroy_process_group()
     return 1 if any(row["error"] for row in ranking.rows) else 0
+
+
+def _write_files(ranking: "Ranking", options: argparse.Namespace) -> None:
+    if options.output:
+        ranking.save(options.output)
+    if options.plot:
+        from hf_transferability import plots
+
+        plots.save(ranking.plot(), options.plot)
+    if options.report:
+        from hf_transferability import report
+
+        report.save(ranking.to_dict(), options.report)
+    for path in filter(None, (options.output, options.plot, options.report)):
+        print(f"written: {path}", file=sys.stderr)
+
+
+def print_published(published: "Published", stream: TextIO) -> None:
+    """What a publication changed goes to the stream, where it is and what else is to know to stderr."""
+    for note in published.notes:
+        print(note, file=sys.stderr)
+    for line in published.lines():
+        print(line, file=stream)
+    said = {
+        "commit": "published",
+        "pull request": "proposed",
+        "nothing": "all rows are there already",
+        "dry run": "nothing was changed",
+    }[published.how]
+    print(f"{said}: {published.address}", file=sys.stderr)

@@ -1,10 +1,15 @@
 """`hf-transferability rank`: rank checkpoints for a dataset."""
 
 import argparse
-from typing import Any
+import os
+import sys
+from typing import TYPE_CHECKING, Any
 
 from hf_transferability.cli.options import add_dataset_options, add_metric_options, add_output, positive, sample_size, seed
-from hf_transferability.cli.output import print_ranking, reported
+from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
+
+if TYPE_CHECKING:
+    from hf_transferability.ranking import Ranking
 
 
 def add(commands: Any) -> None:
@@ -41,14 +46,19 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     work.add_argument("--micro-batch", metavar="K", type=positive, help="images in memory at once (default: by measurement)")
     work.add_argument("--no-cache", action="store_true", help="extract everything again")
-    add_output(rank)
+    output = add_output(rank)
+    output.add_argument(
+        "--push-to", metavar="OWNER/NAME",
+        help="also publish the scores in this Hub dataset; where you may not write, as a pull request",
+    )  # fmt: skip
 
 
 def _rank(options: argparse.Namespace) -> int:
-    from hf_transferability import results
+    check_files(options)
+    if options.push_to:
+        from hf_transferability.benchmark.publish import check_destination
 
-    if options.output:
-        results.check_output(options.output)
+        check_destination(options.push_to)
     with reported() as progress:
         from hf_transferability.ranking import rank
 
@@ -79,4 +89,23 @@ def _rank(options: argparse.Namespace) -> int:
             use_cache=not options.no_cache,
             progress=progress,
         )
-    return print_ranking(ranking, options)
+    status = print_ranking(ranking, options)
+    if options.push_to and os.environ.get("RANK", "0") == "0":
+        _push(ranking, options.push_to)
+    return status
+
+
+def _push(ranking: "Ranking", repo_id: str) -> None:
+    """Publish the scores; what failed has none."""
+    from hf_transferability.benchmark import publish, rankings
+    from hf_transferability.errors import PublishError
+
+    failed = [row["checkpoint"] for row in ranking.rows if row["error"]]
+    if failed:
+        print(f"not published, as they failed: {', '.join(failed)}", file=sys.stderr)
+    if len(failed) < len(ranking.rows):
+        scores = rankings.scores(ranking.to_dict(), repo_id.split("/")[1])
+        try:
+            print_published(publish.publish({"scores": scores}, repo_id), sys.stderr)
+        except PublishError as error:
+            raise PublishError(f"the ranking is complete, but not published: {error}") from error

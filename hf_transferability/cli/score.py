@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from hf_transferability.cli.options import add_metric_options, add_output, seed
-from hf_transferability.cli.output import print_ranking
+from hf_transferability.cli.output import check_files, print_ranking
 
 
 def add(commands: Any) -> None:
@@ -25,10 +25,7 @@ def add(commands: Any) -> None:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from hf_transferability import results
-
-    if options.output:
-        results.check_output(options.output)
+    check_files(options)
     from hf_transferability.feature_files import rank_features
 
     ranking = rank_features(

@@ -76,6 +76,39 @@ def explain(error: Exception, kind: str, name: str) -> str:
     return f"the Hub failed for {kind} {name}: {first_line(error)}. Run again later; what is finished is kept."
 
 
+def explain_publishing(error: Exception, repo_id: str) -> str:
+    """What happened when results were sent to a dataset (or, without id, when the account was asked for), and what to do."""
+    where = f"dataset {repo_id}" if repo_id else "your account"
+    again = "Run again{}: rows that have arrived are not added twice."
+    if find(error, GatedRepoError, DisabledRepoError, HFValidationError, DamagedFileError):
+        return explain(error, "dataset", repo_id)
+    if find(error, RepositoryNotFoundError) and repo_id:
+        return f"there is no dataset {repo_id} that you may see. Check the spelling, or ask its owner for access."
+    if answer := answer_of(error):
+        said = f"{answer.status_code} {answer.reason_phrase}".strip()
+        if answer.status_code == 401:
+            return (
+                f"the Hub does not accept your token ({said}). Log in again with `hf auth login`, or correct or unset HF_TOKEN."
+            )
+        if answer.status_code == 403:
+            return (
+                f"your token may not write to {where} ({said}). Log in with `hf auth login` and a token that may, made at "
+                f"{constants.ENDPOINT}/settings/tokens, or ask its owner for access."
+            )
+        if answer.status_code in TRANSIENT:
+            wait = asked_to_wait(answer)
+            when = f" in {wait:.0f} seconds, as it asks" if wait > LONGEST_WAIT else " in a few minutes"
+            return f"the Hub is busy or broken ({said} for {where}). {again.format(when)}"
+        told = getattr(error, "server_message", None) or first_line(error)
+        return f"the Hub refused what was sent to {where} ({said}): {told}. Check the name and your access."
+    if find(error, OfflineModeIsEnabled):
+        return "offline mode is on (HF_HUB_OFFLINE), so nothing can be published. Unset it."
+    if is_connection_error(error):
+        how = "cannot be reached" if cannot_connect(error) else "broke off the connection"
+        return f"the Hub at {constants.ENDPOINT} {how} ({_detail(error)}). {again.format('')}"
+    return f"the Hub failed for {where}: {first_line(error)}. {again.format(' later')}"
+
+
 def _explain_status(answer: Any, kind: str, name: str) -> str:
     said = f"{answer.status_code} {answer.reason_phrase}".strip()
     if answer.status_code in (401, 403):

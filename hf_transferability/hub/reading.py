@@ -69,7 +69,10 @@ def dataset_head(repo_id: str, token: str | None = None) -> Snapshot:
     Raises:
         Exception: the client's error, for `explain`.
     """
-    info = call(HfApi(token=token).dataset_info, repo_id, timeout=TIMEOUT, files_metadata=True)
+    api = HfApi(token=token)
+    info = call(api.dataset_info, repo_id, timeout=TIMEOUT, files_metadata=True)
+    if info.gated:  # its name may be known to all
+        call(api.auth_check, repo_id, repo_type="dataset")
     files = info.siblings or []
     return Snapshot(
         repo_id, str(info.sha), tuple(file.rfilename for file in files), _stated_sha256(files), "dataset", bool(info.private)

@@ -1,91 +1,109 @@
-"""Planned faults of the loopback Hub: downloads that break off or arrive damaged, and answers of a busy or broken server."""
+"""Planned faults of the loopback Hub: what goes wrong, for which requests, how often."""
 
 from __future__ import annotations
 
+import math
 import re
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
-@dataclass(frozen=True)
-class Cut:
-    """Downloads of files of one repository whose path fits are cut, every time."""
 
-    repo_id: str
-    path: re.Pattern[str]
-    bytes_sent: int
+@dataclass
+class Fault:
+    """One plan; see `Faults.add`."""
 
-    def limit(self, start: int, length: int) -> int:
+    address: re.Pattern[str]
+    methods: Collection[str]
+    times: float
+    status: int | None
+    retry_after: str | None
+    cut: int | None
+    corrupt: bool
+    lost: bool
+    reset: bool
+    delay: float
+
+    @property
+    def spoils_body(self) -> bool:
+        """Whether this shows only in an answer with a body."""
+        return self.cut is not None or self.corrupt
+
+    @property
+    def name(self) -> str:
+        """What goes wrong, for the log."""
+        found = [str(self.status)] if self.status is not None else []
+        found += [word for word in ("corrupt", "lost", "reset") if getattr(self, word)]
+        found += ["cut"] if self.cut is not None else []
+        found += ["delay"] if self.delay else []
+        return " ".join(found)
+
+    def bytes_before_cut(self, start: int, length: int) -> int:
         """How many of the `length` bytes from `start` may go out.
 
         The limit is a position in the file, so that a client which resumes gets no further.
         """
-        return max(0, min(length, self.bytes_sent - start))
-
-
-@dataclass(frozen=True)
-class Damage:
-    """Downloads of files of one repository whose path fits have their last byte changed; the length stays."""
-
-    repo_id: str
-    path: re.Pattern[str]
-
-
-@dataclass
-class Refusal:
-    """Requests whose address fits get this status instead of an answer, so many times."""
-
-    address: re.Pattern[str]
-    status: int
-    retry_after: str | None
-    times: float
+        return length if self.cut is None else max(0, min(length, self.cut - start))
 
 
 class Faults:
-    """The faults that are planned; of the cuts the last one that fits wins, of the refusals the first that is not used up."""
+    """The faults that are planned; a request meets the first one that fits and is not used up."""
 
     def __init__(self) -> None:
-        self._cuts: list[Cut] = []
-        self._damages: list[Damage] = []
-        self._refusals: list[Refusal] = []
+        self._planned: list[Fault] = []
         self._lock = threading.Lock()
 
-    def add_cut(self, repo_id: str, path_regex: str, bytes_sent: int) -> None:
-        """Plan a cut; the pattern is searched in the path inside the repository."""
-        if bytes_sent < 0:
-            raise ValueError("bytes_sent must not be negative")
-        self._cuts.append(Cut(repo_id, re.compile(path_regex), bytes_sent))
+    def add(
+        self,
+        address: str,
+        *,
+        methods: Collection[str] = METHODS,
+        times: float = math.inf,
+        status: int | None = None,
+        retry_after: str | None = None,
+        cut: int | None = None,
+        corrupt: bool = False,
+        lost: bool = False,
+        reset: bool = False,
+        delay: float = 0.0,
+    ) -> None:
+        """Plan a fault for the requests (`times` of them) whose address, unquoted and without query, fits the pattern.
 
-    def cut_for(self, repo_id: str | None, path: str | None) -> Cut | None:
-        """The cut that applies to a download, if there is one."""
-        if repo_id is None or path is None:
-            return None
-        fitting = [cut for cut in self._cuts if cut.repo_id == repo_id and cut.path.search(path)]
-        return fitting[-1] if fitting else None
+        status: the request is not carried out, and answered so, with `retry_after` as Retry-After.
+        reset: the request is not carried out, and the connection breaks (a TCP reset).
+        lost: the request is carried out, but the connection is closed without an answer, or with `reset` breaks.
+        cut: the connection is closed before this position of the answer's body, or with `reset` breaks there.
+        corrupt: the last byte of the answer's body is another; its length stays.
+        delay: all of this, or else the right answer, comes so many seconds later.
 
-    def add_damage(self, repo_id: str, path_regex: str) -> None:
-        """Plan a damage; the pattern is searched in the path inside the repository."""
-        self._damages.append(Damage(repo_id, re.compile(path_regex)))
+        `cut` and `corrupt` are for answers that have a body, and pass by others.
+        """
+        if (cut is not None and cut < 0) or delay < 0:
+            raise ValueError("cut and delay must not be negative")
+        if not (status or cut is not None or corrupt or lost or reset or delay):
+            raise ValueError("say what shall go wrong")
+        if (status is not None) + (cut is not None or corrupt) + lost > 1 or (status is not None and reset):
+            raise ValueError("of status, lost and a spoilt body only one can be; a status is an answer, so without reset")
+        if isinstance(methods, str) or not METHODS.issuperset(methods):
+            raise ValueError(f"methods is a collection of {sorted(METHODS)}, not {methods!r}")
+        pattern = re.compile(address)
+        self._planned.append(Fault(pattern, methods, times, status, retry_after, cut, corrupt, lost, reset, delay))
 
-    def damages(self, repo_id: str | None, path: str | None) -> bool:
-        """Whether a download is to be damaged."""
-        return any(each.repo_id == repo_id and each.path.search(path or "") for each in self._damages)
+    def meet(self, method: str, address: str, *, body: bool) -> Fault | None:
+        """The fault that meets a request, if there is one; it is used up by one.
 
-    def add_refusal(self, address_regex: str, status: int, retry_after: str | None = None, times: float = float("inf")) -> None:
-        """Plan an answer such as 503 or 429; the pattern is searched in the address, without its query."""
-        self._refusals.append(Refusal(re.compile(address_regex), status, retry_after, times))
-
-    def refusal_for(self, address: str) -> Refusal | None:
-        """The refusal that meets a request, if there is one; it is used up by one."""
+        It is asked for twice: before the request is carried out, and (`body`) when there is an answer with a body.
+        """
         with self._lock:
-            for refusal in self._refusals:
-                if refusal.times > 0 and refusal.address.search(address):
-                    refusal.times -= 1
-                    return refusal
+            for fault in self._planned:
+                fits = method in fault.methods and fault.address.search(address)
+                if fits and fault.times > 0 and fault.spoils_body == body:
+                    fault.times -= 1
+                    return fault
         return None
 
     def clear(self) -> None:
         """Forget all faults."""
-        self._cuts.clear()
-        self._damages.clear()
-        self._refusals.clear()
+        self._planned.clear()

@@ -11,17 +11,31 @@ from typing import Any
 
 from .store import Store
 
+# A repository id has two parts; one part is let through so that it is answered as a repository that is not there.
+ID = r"(?P<repo_id>[^/]+/[^/]+|[^/]+)"
+API = rf"/api/(?P<kind>model|dataset|space)s/{ID}"
+
+Function = Callable[..., "Answer"]
+
 
 @dataclass(frozen=True)
 class Account:
-    """Who a token stands for, and the ids of the private and gated repositories it may read ("*": all of them)."""
+    """Who a token stands for, the ids of the private and gated repositories it may read, and the namespaces it may write.
+
+    "*" means all of them. Who may write a namespace may read everything in it.
+    """
 
     name: str
     reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
 
     def may_read(self, repo_id: str) -> bool:
         """Whether this account was let into a private or gated repository."""
-        return repo_id in self.reads or "*" in self.reads
+        return repo_id in self.reads or "*" in self.reads or self.may_write(repo_id)
+
+    def may_write(self, repo_id: str) -> bool:
+        """Whether this account may create this repository, commit to it, and delete it."""
+        return repo_id.split("/")[0] in self.writes or "*" in self.writes
 
 
 @dataclass(frozen=True)
@@ -50,8 +64,6 @@ class Answer:
     file: Path | None = None
     start: int = 0
     length: int = 0
-    repo_id: str | None = None  # set for file downloads, where a planned fault may apply
-    file_path: str | None = None
     error: str | None = None
 
 
@@ -81,6 +93,7 @@ class State:
 
     store: Store
     url: str  # http://127.0.0.1:PORT
+    content_url: str | None  # the other origin, to and from which LFS content goes; None: it goes by this one
     page_size: int
 
 
@@ -90,7 +103,17 @@ class Route:
 
     methods: frozenset[str]
     pattern: re.Pattern[str]
-    function: Callable[..., Answer]
+    function: Function
+
+
+def route(routes: list[Route], pattern: str, *methods: str) -> Callable[[Function], Function]:
+    """Add the decorated function to `routes` (for GET and HEAD if no method is named); the first that fits answers."""
+
+    def add(function: Function) -> Function:
+        routes.append(Route(frozenset(methods or ("GET", "HEAD")), re.compile(pattern), function))
+        return function
+
+    return add
 
 
 def as_json(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

@@ -1,39 +1,22 @@
-"""The read side of the loopback Hub: who may read what, and the answers of every address that only reads.
-
-The write side belongs in a module of its own with its own list of routes; `server.py` joins the lists.
-"""
+"""The read side of the loopback Hub: who may read what, and what repositories tell about themselves."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import parse_qs, urlencode
 
 # Every client under test depends on PyYAML, and the standard library has no YAML.
-import yaml  # type: ignore[import-untyped]
+import yaml
 
-from .protocol import Answer, HubError, Incoming, Route, State, as_json
+from .protocol import API, Answer, HubError, Incoming, Route, State, as_json, route
 from .store import Commit, Repository, StoredFile
 
-# A repository id has two parts; one part is let through so that it is answered as a repository that is not there.
-ID = r"(?P<repo_id>[^/]+/[^/]+|[^/]+)"
-API = rf"/api/(?P<kind>model|dataset|space)s/{ID}"
 FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 ROUTES: list[Route] = []
-
-_Function = Callable[..., Answer]
-
-
-def _route(pattern: str, *methods: str) -> Callable[[_Function], _Function]:
-    """Add the decorated function to ROUTES; the first route that fits a request answers it."""
-
-    def add(function: _Function) -> _Function:
-        ROUTES.append(Route(frozenset(methods or ("GET", "HEAD")), re.compile(pattern), function))
-        return function
-
-    return add
+_route = partial(route, ROUTES)
 
 
 def find_repository(state: State, request: Incoming, kind: str, repo_id: str) -> Repository:
@@ -123,8 +106,13 @@ def whoami(state: State, request: Incoming) -> Answer:
     if request.account is None:
         raise HubError(401, None, "Invalid username or password.")
     name = request.account.name
-    token = {"type": "access_token", "accessToken": {"displayName": "loopback", "role": "read"}}
-    return as_json({"type": "user", "id": name, "name": name, "fullname": name, "orgs": [], "auth": token})
+    writes = request.account.writes
+    orgs = [
+        {"type": "org", "id": each, "name": each, "fullname": each, "roleInOrg": "write"}
+        for each in sorted(writes - {name, "*"})
+    ]
+    token = {"type": "access_token", "accessToken": {"displayName": "loopback", "role": "write" if writes else "read"}}
+    return as_json({"type": "user", "id": name, "name": name, "fullname": name, "orgs": orgs, "auth": token})
 
 
 @_route(API + r"/refs")
@@ -141,7 +129,7 @@ def refs(state: State, request: Incoming, kind: str, repo_id: str) -> Answer:
         "converts": [],
     }
     if request.flag("include_prs"):
-        found["pullRequests"] = []
+        found["pullRequests"] = [{"name": name, "ref": name, "targetCommit": sha} for name, sha in repository.pulls.items()]
     return as_json(found)
 
 
@@ -158,7 +146,13 @@ def commits(state: State, request: Incoming, kind: str, repo_id: str, revision: 
     repository = find_repository(state, request, kind, repo_id)
     return as_json(
         [
-            {"id": past.sha, "title": past.title, "message": "", "authors": [{"user": "loopback"}], "date": _date(past)}
+            {
+                "id": past.sha,
+                "title": past.title,
+                "message": past.description,
+                "authors": [{"user": past.author}],
+                "date": _date(past),
+            }
             for past in repository.history(find_commit(repository, revision))
         ]
     )
@@ -171,7 +165,7 @@ def tree(state: State, request: Incoming, kind: str, repo_id: str, revision: str
     commit = find_commit(repository, revision)
     path = path.rstrip("/")
     if not commit.is_folder(path):
-        raise HubError(404, "EntryNotFound", f"{path} does not exist on {revision!r}", _commit_header(commit))
+        raise HubError(404, "EntryNotFound", f"{path} does not exist on {revision!r}", commit_header(commit))
     below = path + "/" if path else ""
 
     def wanted(name: str) -> bool:
@@ -251,6 +245,8 @@ def info(state: State, request: Incoming, kind: str, repo_id: str, revision: str
         for key in ("pipeline_tag", "library_name"):
             if card and key in card:
                 found[key] = card[key]
+    if kind == "space":
+        found["sdk"] = repository.sdk
     if request.flag("securityStatus"):
         found["securityRepoStatus"] = {"scansDone": True, "filesWithIssues": []}
     return as_json(found)
@@ -279,56 +275,6 @@ def _model_config(state: State, commit: Commit) -> dict[str, Any]:
     return {key: config[key] for key in ("architectures", "model_type") if key in config}
 
 
-def _commit_header(commit: Commit) -> dict[str, str]:
+def commit_header(commit: Commit) -> dict[str, str]:
+    """The header that names the commit."""
     return {"X-Repo-Commit": commit.sha}
-
-
-@_route(rf"/(?:(?P<kind>dataset|space)s/)?{ID}/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
-def resolve(state: State, request: Incoming, kind: str, repo_id: str, revision: str, path: str) -> Answer:
-    """A file. LFS files are served from here and not, as on the real Hub, by a redirect to another host."""
-    repository = find_repository(state, request, kind or "model", repo_id)
-    check_gate(request, repository)
-    commit = find_commit(repository, revision)
-    file = commit.files.get(path)
-    if file is None:
-        # With the commit in the header, the clients remember that this file is not there.
-        raise HubError(404, "EntryNotFound", "Entry not found", _commit_header(commit))
-    headers = {
-        **_commit_header(commit),
-        "ETag": f'"{file.etag}"',
-        "Accept-Ranges": "bytes",
-        "Content-Type": "application/octet-stream" if file.is_lfs else "text/plain; charset=utf-8",
-        "Content-Disposition": f"inline; filename*=UTF-8''{quote(path.rsplit('/', 1)[-1])}",
-    }
-    if file.is_lfs:
-        headers |= {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(file.size)}
-    status, start, length = 200, 0, file.size
-    part = _range(request.headers.get("range"), file.size)
-    if part is not None:
-        start, length = part
-        if length <= 0:
-            raise HubError(416, None, "Range not satisfiable", {"Content-Range": f"bytes */{file.size}"})
-        status = 206
-        headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{file.size}"
-    return Answer(
-        status,
-        headers,
-        file=state.store.blob(file),
-        start=start,
-        length=length,
-        repo_id=repo_id,
-        file_path=path,
-    )
-
-
-def _range(header: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and length of a Range header; None to send all, which is right for forms that are not understood."""
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", (header or "").replace(" ", ""))
-    if match is None or match.groups() == ("", ""):
-        return None
-    first, last = match.groups()
-    if not first:
-        length = min(int(last), size)
-        return size - length, length
-    end = min(int(last), size - 1) if last else size - 1
-    return int(first), end - int(first) + 1

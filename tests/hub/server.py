@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import re
 import socket
+import struct
 import threading
 import traceback
 from collections.abc import Collection, Iterable, Mapping
@@ -14,12 +17,16 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from .faults import Faults
-from .protocol import Account, Answer, HubError, Incoming, Route, State
+from .content import ROUTES as CONTENT
+from .faults import Fault, Faults
+from .protocol import Account, Answer, HubError, Incoming, State
 from .reading import ROUTES as READING
+from .refs import ROUTES as REFS
 from .store import Store, files_of
+from .writing import ROUTES as WRITING
 
 CHUNK = 2**16
+ROUTES = [*READING, *CONTENT, *REFS, *WRITING]
 UNKNOWN_ADDRESS = "UnknownAddress"  # noted in the log for what no route answers; never sent
 
 # A test must not depend on what the developer has set: these name other hubs, caches, tokens or proxies.
@@ -32,18 +39,22 @@ class Request:
     """One recorded request. `path` has the query; of the token only that there was one is kept."""
 
     method: str
+    host: str  # the Host header, such as 127.0.0.1:8080
     path: str
-    status: int
     authenticated: bool  # an Authorization header came along, whether or not the token was good
+    status: int = 0  # of the answer, also if that was lost; 0 if a fault kept the request from being carried out
     error: str | None = None  # X-Error-Code, or the message where there is no code
+    fault: str | None = None  # the planned fault that met it
     sent: int = 0  # bytes of the body that went out; it grows while a body is being sent
 
 
 class LoopbackHub:
     """A Hugging Face Hub on 127.0.0.1, served by a thread of this process while the `with` block runs.
 
-    `tokens` says for each token which private and gated repositories it may read ("*" for all). Any other token is
-    refused, as the real Hub does. `page_size` is the number of entries on a page of a file listing.
+    `tokens` says for each token which private and gated repositories it may read, `writes` in which namespaces it may
+    create repositories and commit ("*" for all). A token is somebody's whose name is the token without "hf_". Any other
+    token is refused, as the real Hub does. `page_size` is the number of entries on a page of a file listing. With `cdn`, LFS
+    content goes to and from another origin, as on the real Hub.
     """
 
     def __init__(
@@ -51,23 +62,28 @@ class LoopbackHub:
         root: str | os.PathLike[str],
         *,
         tokens: Mapping[str, Collection[str]] | None = None,
+        writes: Mapping[str, Collection[str]] | None = None,
         page_size: int = 1000,
+        cdn: bool = True,
     ) -> None:
         self.store = Store(root)
         self.faults = Faults()
         self.requests: list[Request] = []
+        tokens = {"hf_reader": {"*"}} if tokens is None else tokens
+        writes = writes or {}
         self.accounts = {
-            token: Account(token.removeprefix("hf_"), frozenset(reads))
-            for token, reads in ({"hf_reader": {"*"}} if tokens is None else tokens).items()
+            token: Account(token.removeprefix("hf_"), frozenset(tokens.get(token, ())), frozenset(writes.get(token, ())))
+            for token in {**tokens, **writes}
         }
-        self.routes: list[Route] = [*READING]
         self._page_size = page_size
+        self._cdn = cdn
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> LoopbackHub:
         self._server = _Server(self)
-        self.state = State(self.store, self.url, self._page_size)
+        content_url = self.url.replace("127.0.0.1", "localhost") if self._cdn else None
+        self.state = State(self.store, self.url, content_url, self._page_size)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="loopback-hub", daemon=True
         )
@@ -128,11 +144,16 @@ class LoopbackHub:
 
         The answer's header promises the whole file, then the connection is closed.
         """
-        self.faults.add_cut(repo_id, path_regex, bytes_sent)
+        self.faults.add(rf"/{re.escape(repo_id)}/resolve/[^/]+/.*(?:{path_regex})", cut=bytes_sent)
 
     def unknown(self) -> list[Request]:
         """The recorded requests for addresses that this hub does not have."""
         return [request for request in list(self.requests) if request.error == UNKNOWN_ADDRESS]
+
+    def leaks(self) -> list[Request]:
+        """The recorded requests that carried a token to another host than the hub's own."""
+        own = self.url.removeprefix("http://")
+        return [request for request in list(self.requests) if request.authenticated and request.host != own]
 
     def environment(self, home: str | os.PathLike[str], token: str | None = None) -> dict[str, str]:
         """The environment for a subprocess whose clients shall talk to this hub, with `home` as HF_HOME."""
@@ -150,7 +171,7 @@ class LoopbackHub:
             "HF_HUB_DISABLE_UPDATE_CHECK": "1",
             "HF_HUB_ETAG_TIMEOUT": "5",
             "HF_HUB_DOWNLOAD_TIMEOUT": "5",
-            "NO_PROXY": "127.0.0.1",
+            "NO_PROXY": "127.0.0.1,localhost",
         }
         if token is not None:
             env["HF_TOKEN"] = token
@@ -163,15 +184,15 @@ class LoopbackHub:
             raise KeyError(f"no {repo_type} {repo_id} at {revision}")
         return repository, commit.sha
 
-    def _answer(self, request: Incoming, token: str | None) -> Answer:
+    def _answer(self, request: Incoming, token: str | None, fault: Fault | None) -> Answer:
         """Find the route for a request and run it; an error becomes the answer that the clients know."""
         try:
-            if refusal := self.faults.refusal_for(request.path):
-                headers = {} if refusal.retry_after is None else {"Retry-After": refusal.retry_after}
-                raise HubError(refusal.status, None, "The hub was told to refuse this", headers)
+            if fault is not None and fault.status is not None:
+                headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
+                raise HubError(fault.status, None, "The hub was told to refuse this", headers)
             if token is not None and request.account is None:
                 raise HubError(401, None, "Invalid credentials in Authorization header")
-            for route in self.routes:
+            for route in ROUTES:
                 match = route.pattern.fullmatch(request.path)
                 if match is not None and request.method in route.methods:
                     # Unquoted only now: a %2F in a revision is part of its name and not a separator.
@@ -199,6 +220,7 @@ class _Server(ThreadingHTTPServer):
         self.hub = hub
         self.connections: set[socket.socket] = set()
         self.connections_lock = threading.Lock()
+        self.closing = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -210,10 +232,14 @@ class _Server(ThreadingHTTPServer):
     def shutdown_request(self, request: Any) -> None:
         with self.connections_lock:
             self.connections.discard(request)
-        super().shutdown_request(request)
+        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
+            self.close_request(request)  # to be reset, without the orderly end that would come first otherwise
+        else:
+            super().shutdown_request(request)
 
     def close(self) -> None:
         """End all connections and wait for their threads."""
+        self.closing.set()
         with self.connections_lock:
             for connection in self.connections:
                 with contextlib.suppress(OSError):
@@ -236,21 +262,51 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         hub = self.server.hub
         # The body is read in any case: left in the socket, it would be taken for the connection's next request.
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         authorization = self.headers.get("Authorization")
         token = authorization.removeprefix("Bearer ") if authorization is not None else None
         url = urlsplit(self.path)
+        address = unquote(url.path)
+        record = Request(self.command, self.headers.get("Host", ""), self.path, token is not None)
+        fault = hub.faults.meet(self.command, address, body=False)
+        if fault is not None:
+            record.fault = fault.name
+            self.server.closing.wait(fault.delay)
+            if fault.reset and not fault.lost:
+                hub.requests.append(record)
+                self._end(reset=True)
+                return
         headers = {name.lower(): value for name, value in self.headers.items()}
         account = hub.accounts.get(token) if token is not None else None
         request = Incoming(self.command, url.path, parse_qs(url.query), headers, body, account)
-        answer = hub._answer(request, token)
-        record = Request(self.command, self.path, answer.status, token is not None, answer.error)
+        answer = hub._answer(request, token, fault)
+        record.status, record.error = answer.status, answer.error
+        if fault is None and self.command != "HEAD" and (answer.file is not None or answer.body):
+            fault = hub.faults.meet(self.command, address, body=True)
+            if fault is not None:
+                record.fault = fault.name
+                self.server.closing.wait(fault.delay)
         hub.requests.append(record)  # before anything is sent, so that a client's next step finds it
-        self._send(answer, record)
+        if fault is not None and fault.lost:
+            self._end(reset=fault.reset)
+        else:
+            self._send(answer, record, fault)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
-    def _send(self, answer: Answer, record: Request) -> None:
+    def _body(self) -> bytes:
+        """The request's body; uploads come in chunks, as their clients do not say the length."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():  # trailers, up to an empty line
+            pass
+        return b"".join(parts)
+
+    def _send(self, answer: Answer, record: Request, fault: Fault | None) -> None:
         length = answer.length if answer.file is not None else len(answer.body)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
@@ -259,23 +315,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if answer.file is None:
-            self.wfile.write(answer.body)
-            record.sent = length
-            return
-        cut = self.server.hub.faults.cut_for(answer.repo_id, answer.file_path)
-        allowed = length if cut is None else cut.limit(answer.start, length)
-        damaged = self.server.hub.faults.damages(answer.repo_id, answer.file_path)
-        with answer.file.open("rb") as file:
-            file.seek(answer.start)
+        allowed = length if fault is None else fault.bytes_before_cut(answer.start, length)
+        with answer.file.open("rb") if answer.file is not None else io.BytesIO(answer.body) as content:
+            content.seek(answer.start)
             while record.sent < allowed:
-                chunk = file.read(min(CHUNK, allowed - record.sent))
-                if damaged and record.sent + len(chunk) == length:
+                chunk = content.read(min(CHUNK, allowed - record.sent))
+                if fault is not None and fault.corrupt and record.sent + len(chunk) == length:
                     chunk = chunk[:-1] + bytes([chunk[-1] ^ 255])
                 self.wfile.write(chunk)
                 record.sent += len(chunk)
         if allowed < length:
-            self.close_connection = True
+            self._end(reset=fault is not None and fault.reset)
+
+    def _end(self, *, reset: bool) -> None:
+        """Close the connection, with a TCP reset if asked for."""
+        self.close_connection = True
+        if reset:
+            # With no time to linger, closing the socket sends RST.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing on stderr: `LoopbackHub.requests` is the log."""

@@ -59,6 +59,8 @@ class Commit:
     title: str
     date: datetime
     files: Mapping[str, StoredFile]
+    description: str = ""
+    author: str = "loopback"
 
     def is_folder(self, path: str) -> bool:
         """Whether `path` is a folder here; the root ("") always is."""
@@ -76,6 +78,26 @@ class Commit:
 
 
 @dataclass
+class Discussion:
+    """A discussion or, if it has a target, a pull request; the head of that is `Repository.pulls[ref]`."""
+
+    number: int
+    title: str
+    description: str
+    author: str
+    date: datetime
+    status: str = "open"  # "draft", "closed" and "merged" are the others
+    target: str | None = None  # the branch into which a pull request shall be merged
+    start: str | None = None  # the commit from which a pull request started
+    merged_as: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """The name of a pull request's head."""
+        return f"refs/pr/{self.number}"
+
+
+@dataclass
 class Repository:
     """One repository with its commits and the names that point to them."""
 
@@ -86,11 +108,24 @@ class Repository:
     commits: dict[str, Commit] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    pulls: dict[str, str] = field(default_factory=dict)
+    discussions: list[Discussion] = field(default_factory=list)
+    sdk: str | None = None  # of a Space
 
     def resolve(self, revision: str) -> Commit | None:
         """The commit that a branch, a tag, a full ref or a commit sha means; None if there is no such thing."""
         name = revision.removeprefix("refs/heads/").removeprefix("refs/tags/")
-        return self.commits.get(self.branches.get(name) or self.tags.get(name) or revision)
+        return self.commits.get(self.branches.get(name) or self.tags.get(name) or self.pulls.get(name) or revision)
+
+    def discuss(self, title: str, description: str, author: str, target: str | None, start: str | None) -> Discussion:
+        """Open a discussion, or a pull request whose head is still the commit that it starts from."""
+        number = len(self.discussions) + 1
+        date = FIRST_DATE + timedelta(days=1, minutes=number)
+        discussion = Discussion(number, title, description, author, date, target=target, start=start)
+        self.discussions.append(discussion)
+        if start is not None:
+            self.pulls[discussion.ref] = start
+        return discussion
 
     def history(self, commit: Commit) -> list[Commit]:
         """`commit` and its ancestors, newest first."""
@@ -101,25 +136,29 @@ class Repository:
 
 
 class Store:
-    """All repositories of one hub. Every change takes the lock and puts new objects in place, so reads need none."""
+    """All repositories of one hub.
+
+    Every change puts new objects in place, so reads need no lock. A change takes it, and so does who must not be
+    disturbed between looking at a head and moving it.
+    """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.lock = threading.RLock()
         self._blobs = Path(root) / "blobs"
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._repositories: dict[tuple[str, str], Repository] = {}
-        self._lock = threading.RLock()
 
     def get(self, repo_type: str, repo_id: str) -> Repository | None:
         """The repository of that type and id, if there is one."""
         return self._repositories.get((repo_type, repo_id))
 
-    def blob(self, file: StoredFile) -> Path:
-        """Where the content of a file lies on disk."""
-        return self._blobs / file.sha256
+    def blob(self, sha256: str) -> Path:
+        """Where the content with this sha256 lies on disk, if it is there."""
+        return self._blobs / sha256
 
     def read(self, file: StoredFile) -> bytes:
         """The content of a file."""
-        return self.blob(file).read_bytes()
+        return self.blob(file.sha256).read_bytes()
 
     def create(self, repo_type: str, repo_id: str) -> Repository:
         """The repository of that type and id, made (public, without commits) if it is not there yet."""
@@ -127,22 +166,36 @@ class Store:
             raise ValueError(f"repo_type must be one of {REPO_TYPES}, not {repo_type!r}")
         if repo_id.count("/") != 1:
             raise ValueError(f"a repository id has the form owner/name, not {repo_id!r}")
-        with self._lock:
+        with self.lock:
             return self._repositories.setdefault((repo_type, repo_id), Repository(repo_type, repo_id))
+
+    def delete(self, repository: Repository) -> None:
+        """Forget a repository; its content stays on disk."""
+        with self.lock:
+            del self._repositories[repository.repo_type, repository.repo_id]
 
     def commit(
         self,
         repository: Repository,
         files: Mapping[str, bytes | Path],
         *,
+        kept: Mapping[str, str] | None = None,
         delete: Iterable[str] = (),
         branch: str = "main",
         title: str = "Upload files",
+        description: str = "",
+        author: str = "loopback",
     ) -> Commit:
-        """Add a commit to a branch: `files` are added or replaced, `delete` removed, all others stay."""
-        stored = [self._keep(path, content) for path, content in files.items()]
-        with self._lock:
-            parent = repository.commits.get(repository.branches.get(branch, ""))
+        """Add a commit to a branch or a pull request (refs/pr/N).
+
+        `files` are added or replaced, and so are the paths of `kept`, as LFS files whose content, named by its sha256, is
+        in the store already; the paths of `delete` are removed; all others stay.
+        """
+        stored = [self._store(path, content) for path, content in files.items()]
+        stored += [_lfs_file(path, self.blob(sha256).stat().st_size, sha256) for path, sha256 in (kept or {}).items()]
+        with self.lock:
+            heads = repository.pulls if branch in repository.pulls else repository.branches
+            parent = repository.commits.get(heads.get(branch, ""))
             listing = dict(parent.files) if parent else {}
             for path in delete:
                 del listing[path]
@@ -161,27 +214,59 @@ class Store:
                 if old is None or old.sha256 != file.sha256:  # an unchanged file keeps the commit that brought it
                     listing[file.path] = replace(file, commit=sha)
             date = FIRST_DATE + timedelta(minutes=number)
-            commit = Commit(sha, parent.sha if parent else None, title, date, dict(sorted(listing.items())))
+            parent_sha = parent.sha if parent else None
+            commit = Commit(sha, parent_sha, title, date, dict(sorted(listing.items())), description, author)
+            repository.commits[sha] = commit
+            heads[branch] = sha
+            return commit
+
+    def squash(self, repository: Repository, branch: str, title: str) -> Commit:
+        """Replace the history of a branch by one commit with its files."""
+        with self.lock:
+            head = repository.commits[repository.branches[branch]]
+            sha = hashlib.sha1(f"{head.sha} {len(repository.commits)} {title}".encode()).hexdigest()
+            files = {path: replace(file, commit=sha) for path, file in head.files.items()}
+            date = FIRST_DATE + timedelta(minutes=len(repository.commits))
+            commit = Commit(sha, None, title, date, files)
             repository.commits[sha] = commit
             repository.branches[branch] = sha
             return commit
 
-    def _keep(self, path: str, content: bytes | Path) -> StoredFile:
-        """Put one file's content into the blob folder."""
-        parts = PurePosixPath(path).parts
-        if not parts or path != "/".join(parts) or {".", "..", "/"} & set(parts):
-            raise ValueError(f"not a path inside a repository: {path!r}")
-        data = content if isinstance(content, bytes) else Path(content).read_bytes()
+    def keep(self, data: bytes) -> str:
+        """Put content into the blob folder, and return its sha256."""
         sha256 = hashlib.sha256(data).hexdigest()
-        blob = self._blobs / sha256
+        blob = self.blob(sha256)
         if not blob.exists():
             partial = blob.with_name(f"{sha256}.{threading.get_ident()}")
             partial.write_bytes(data)
             partial.replace(blob)  # a reader must never meet half a file
-        if PurePosixPath(path).suffix.lower() not in LFS_SUFFIXES and len(data) <= LFS_SIZE:
-            return StoredFile(path, len(data), sha256, git_blob_id(data), None)
-        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {len(data)}\n".encode()
-        return StoredFile(path, len(data), sha256, git_blob_id(pointer), len(pointer))
+        return sha256
+
+    def _store(self, path: str, content: bytes | Path) -> StoredFile:
+        """Keep one file of a commit."""
+        if not is_inside(path):
+            raise ValueError(f"not a path inside a repository: {path!r}")
+        data = content if isinstance(content, bytes) else Path(content).read_bytes()
+        sha256 = self.keep(data)
+        if is_lfs(path, len(data)):
+            return _lfs_file(path, len(data), sha256)
+        return StoredFile(path, len(data), sha256, git_blob_id(data), None)
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path is one that a file of a repository may have."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and path == "/".join(parts) and not {".", "..", "/"} & set(parts)
+
+
+def is_lfs(path: str, size: int) -> bool:
+    """Whether a file is one for LFS."""
+    return PurePosixPath(path).suffix.lower() in LFS_SUFFIXES or size > LFS_SIZE
+
+
+def _lfs_file(path: str, size: int, sha256: str) -> StoredFile:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+    return StoredFile(path, size, sha256, git_blob_id(pointer), len(pointer))
 
 
 def git_blob_id(data: bytes) -> str:

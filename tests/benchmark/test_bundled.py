@@ -1,0 +1,57 @@
+"""The bundled results of the paper."""
+
+import pytest
+
+from hf_transferability import UsageError
+from hf_transferability.benchmark import bundled, tables
+
+ROWS = {"ground_truth": 267, "scores": 2090, "runs": 28205, "sources": 14}
+
+
+def test_they_are_all_there():
+    assert bundled.benchmarks() == ["paper"]
+    assert {name: len(bundled.load(name)) for name in ROWS} == ROWS
+    assert sum(path.stat().st_size for path in (bundled.DATA / "paper").iterdir()) < 1.5e6
+
+
+def test_each_ground_truth_is_the_run_of_lowest_validation_loss():
+    runs, truth = bundled.load("runs"), bundled.load("ground_truth")
+    pair = ["scenario", "source", "target"]
+    done = runs[runs["status"] == "ok"]
+    best = done.loc[done.groupby(pair)["validation_loss"].idxmin(), [*pair, "test_auc"]]
+    both = truth.merge(best, on=pair, suffixes=("", "_of_run"))
+    assert len(both) == truth["n_runs"].notna().sum() == 256
+    assert (both["test_auc"] - both["test_auc_of_run"]).abs().max() < 1e-9
+    # The runs of ResNet among the architectures are those of ImageNet among the source datasets.
+    one = truth[truth["scenario"].eq("architecture") & truth["source"].eq("resnet")].set_index("target")["test_auc"]
+    other = truth[truth["scenario"].eq("source_dataset") & truth["source"].eq("imagenet")].set_index("target")["test_auc"]
+    assert len(one) == 11
+    assert (one - other[one.index]).abs().max() == 0
+
+
+def test_a_published_row_names_its_source():
+    found = bundled.with_provenance()
+    assert {name: len(frame) for name, frame in found.items()} == ROWS
+    for name, frame in found.items():
+        checked = tables.check_provenance(frame, name)
+        assert checked["citation"].str.contains("arXiv 2412.20172").all()
+        with pytest.raises(UsageError, match=f"{ROWS[name]} of {ROWS[name]} rows"):
+            tables.check_provenance(bundled.load(name), name)
+    notice = (bundled.DATA / "paper" / "README.md").read_text()
+    assert "2412.20172" in notice
+    assert all(author in notice for author in ("Juodelyte", "Ferrante", "Lu", "Singh", "Vanschoren", "Cheplygina"))
+    assert all(f"{rows:,}" in notice for rows in ROWS.values())
+
+
+def test_the_caller_may_change_what_it_gets():
+    mine = bundled.load("sources")
+    mine["source"] = "x"
+    assert "imagenet" in bundled.load("sources")["source"].tolist()
+
+
+def test_what_is_not_bundled():
+    for ask in (lambda: bundled.load("agreement"), lambda: bundled.load("scores", "mine"), lambda: bundled.load("../paper")):
+        with pytest.raises(UsageError, match="paper/ground_truth"):
+            ask()
+    with pytest.raises(UsageError, match="no bundled benchmark mine. There are: paper"):
+        bundled.with_provenance("mine")

@@ -1,0 +1,116 @@
+"""What is a table, and what may be published."""
+
+import pandas as pd
+import pytest
+from made import PROVENANCE, scores
+
+from hf_transferability import UsageError
+from hf_transferability.benchmark import tables
+
+NEEDED = [name for name in tables.TABLES["scores"].columns if tables.TABLES["scores"].columns[name].needed]
+
+
+def test_columns_get_their_kinds_and_order():
+    frame = scores("a", "b")[::-1].assign(mine=[1, 2])
+    checked = tables.check(frame, "scores")
+    own, provenance = list(tables.TABLES["scores"].columns), [name for name in tables.PROVENANCE if name in PROVENANCE]
+    assert list(checked) == [*own, *provenance, "mine"]
+    assert checked["source"].tolist() == ["b", "a"]
+    assert checked["interval_low"].isna().all()
+    assert checked["sample_size"].dtype == "Int64"
+    assert checked["flags"].isna().all()
+
+
+@pytest.mark.parametrize("column", NEEDED)
+def test_what_a_row_must_have(column):
+    with pytest.raises(UsageError, match=f"must have the columns {column} to be a table of scores"):
+        tables.check(scores("a").drop(columns=column), "scores")
+    with pytest.raises(UsageError, match=f"column {column} must have a value in every row"):
+        tables.check(scores("a", "b").assign(**{column: ["x", None]}), "scores")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"score": "high"}, "column score must be a number; could not convert string to float"),
+        ({"sample_size": 1.5}, "column sample_size must be a count"),
+        ({"source": 3}, "column source must be a text; got 3"),
+        ({}, "is there twice"),
+    ],
+)
+def test_what_is_no_table(changes, text):
+    with pytest.raises(UsageError, match=text):
+        tables.check(scores("a", "a").assign(**changes), "scores", "x.csv")
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".json"])
+def test_every_form_can_be_read(tmp_path, ending):
+    frame = tables.check_provenance(scores("a", "b", flags="x;y"), "scores")
+    path = tmp_path / f"scores{ending}"
+    write = {".parquet": frame.to_parquet, ".csv": frame.to_csv, ".json": frame.to_json}[ending]
+    write(path, **({"orient": "records"} if ending == ".json" else {"index": False}))
+    pd.testing.assert_frame_equal(tables.check_provenance(tables.read(path, "scores"), "scores"), frame)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "scores.parquet").write_bytes(b"no parquet")
+    for path, text in [
+        (tmp_path / "none.csv", "there is no file"),
+        (tmp_path / "scores.txt", "must end in .parquet, .csv, .json"),
+        (tmp_path / "scores.parquet", "cannot be read"),
+    ]:
+        with pytest.raises(UsageError, match=text):
+            tables.read(path, "scores")
+
+
+@pytest.mark.parametrize("column", [*set(PROVENANCE) - {"dataset_revision"}])
+def test_a_row_that_does_not_say_where_it_comes_from_is_refused_by_name(column):
+    whole = tables.check_provenance(scores("a", "b"), "scores")
+    assert list(tables.PROVENANCE) == [name for name in whole if name in tables.PROVENANCE]
+    for missing in (scores("a", "b").drop(columns=column), scores("a", "b", **{column: None})):
+        with pytest.raises(UsageError) as refused:
+            tables.check_provenance(missing, "scores", "x.csv")
+        assert "x.csv: 2 of 2 rows of scores do not say where they come from" in str(refused.value)
+        assert f"source=b, target=owner/target, metric=logme, variant=default lacks {column}" in str(refused.value)
+    one = pd.concat([scores("good"), scores("bad").drop(columns=column)])
+    with pytest.raises(UsageError, match="1 of 2 rows of scores.*source=bad"):
+        tables.check_provenance(one, "scores")
+
+
+def test_one_of_revision_and_fingerprint_is_enough():
+    local = scores("a").drop(columns="dataset_revision")
+    with pytest.raises(UsageError, match="lacks dataset_revision or dataset_fingerprint"):
+        tables.check_provenance(local, "scores")
+    assert len(tables.check_provenance(local.assign(dataset_fingerprint="c" * 64), "scores")) == 1
+
+
+def test_a_citation_stands_for_the_rest():
+    bare = scores("a", "b").drop(columns=list(PROVENANCE))
+    assert tables.check_provenance(bare.assign(citation="Somebody 2020"), "scores")["date"].isna().all()
+    with pytest.raises(UsageError, match="2 of 2 rows"):
+        tables.check_provenance(bare.assign(citation="  "), "scores")
+
+
+def test_a_score_that_exists_only_over_a_pool_names_the_pool():
+    for metric in ("transferability", "ncti"):
+        with pytest.raises(UsageError, match="lacks pool"):
+            tables.check_provenance(scores("a", metric=metric), "scores")
+        assert len(tables.check_provenance(scores("a", metric=metric, pool="3 candidates"), "scores")) == 1
+
+
+@pytest.mark.parametrize("date", ["2025", "2024-12", "2024-12-28", "2025-06-01T12:00:00+00:00"])
+def test_dates(date):
+    assert tables.check_provenance(scores("a", date=date), "scores")["date"].tolist() == [date]
+
+
+@pytest.mark.parametrize("date", ["yesterday", "2025-06-01T12:00:00", "2025-06-01T12:00:00+02:00", "1.6.2025"])
+def test_dates_that_cannot_be_ordered_are_refused(date):
+    with pytest.raises(UsageError, match="`date` of benchmark=made, .*source=a"):
+        tables.check_provenance(scores("a", date=date), "scores")
+
+
+def test_provenance_of_every_table_is_known():
+    for table in tables.TABLES.values():
+        assert {part for field in table.provenance for part in field.split(" or ")} <= set(tables.PROVENANCE)
+        assert not set(table.columns) & set(tables.PROVENANCE)
+        assert set(table.key) <= {name for name, column in table.columns.items() if column.needed}

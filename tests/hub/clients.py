@@ -1,0 +1,57 @@
+"""How the tests of the loopback Hub call it: by an unmodified client in a subprocess, or by plain HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import LoopbackHub
+
+
+def client(hub: LoopbackHub, home: Path, script: str, *arguments: str, token: str | None = None) -> Any:
+    """Run a script against the hub and return what it printed last, which is JSON.
+
+    A subprocess, because HF_ENDPOINT is read when a client is imported. `home` becomes HF_HOME; scripts run beside it.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *arguments],
+        env=hub.environment(home, token),
+        cwd=home.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    errors = [request for request in hub.requests if request.status >= 500 and request.fault is None]
+    assert not errors, errors
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def ask(
+    hub: LoopbackHub, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None, *, follow: bool = True
+) -> tuple[int, Any, bytes]:
+    """One plain request to a path or an address, and the one that a redirect asks for; its status, headers and body."""
+    url = path if path.startswith("http://") else hub.url + path
+    while True:
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+        try:
+            connection.request(method, parts.path + ("?" + parts.query if parts.query else ""), body, headers or {})
+            response = connection.getresponse()
+            if response.status != 302 or not follow:
+                return response.status, response.headers, response.read()
+            url = response.headers["Location"]
+        finally:
+            connection.close()
+
+
+def get(hub: LoopbackHub, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any, bytes]:
+    """One plain GET, and the one that a redirect asks for."""
+    return ask(hub, "GET", path, headers=headers)
