@@ -25,7 +25,6 @@ import pyarrow.parquet as pq
 import torch
 from huggingface_hub import DatasetCardData, ModelCardData
 from PIL import Image, ImageDraw
-from scipy.stats import weightedtau
 from sklearn.datasets import load_digits, load_sample_images
 from sklearn.metrics import roc_auc_score
 from transformers import AutoImageProcessor, BitImageProcessor, ResNetConfig, ResNetForImageClassification
@@ -241,28 +240,6 @@ def verify(
             runs.append(roc_auc_score(labels["test"], probabilities, multi_class="ovr"))
         aucs[str(checkpoint)] = float(np.mean(runs))
     return aucs
-
-
-def agreement(scores: Mapping[str, float | None], aucs: Mapping[str, float], *, untrained: bool = True) -> float:
-    """Weighted Kendall tau between scores and fine-tuned performance, -1 to 1, over the candidates with both.
-
-    Args:
-        scores: checkpoint -> score; None where it has none.
-        aucs: checkpoint -> test AUC, as `verify` gives them.
-        untrained: False leaves the untrained checkpoint out, which is easier to tell from the others than they are.
-
-    Raises:
-        ValueError: fewer than two candidates have both, or all of them tie.
-    """
-    pairs = [
-        (score, aucs[checkpoint])
-        for checkpoint, score in scores.items()
-        if score is not None and checkpoint in aucs and (untrained or Path(checkpoint).name != UNTRAINED)
-    ]
-    tau = float(weightedtau(*zip(*pairs, strict=True)).statistic) if len(pairs) > 1 else math.nan
-    if math.isnan(tau):
-        raise ValueError(f"`scores` must order at least two checkpoints of `aucs`; got {len(pairs)}. Rank more of them.")
-    return tau
 
 
 def _write_checkpoint(folder: Path, name: str, source: Source, seed: int, steps: int, images: int) -> None:

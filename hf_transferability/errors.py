@@ -19,3 +19,7 @@ class CheckpointError(TransferabilityError):
 
 class PublishError(TransferabilityError):
     """Results cannot be published: not logged in, no access, a name that is taken, no network. Nothing was changed."""
+
+
+class UndefinedAgreement(TransferabilityError, ValueError):
+    """Two orders cannot be compared: one of them is constant, or there are too few candidates. The text says which."""

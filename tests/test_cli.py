@@ -444,6 +444,20 @@ def test_the_demo(run, made, monkeypatch):
     assert "hf-transferability rank target a b c" in done.err
     assert re.search(r"0\.900  a\n  0\.700  c\n  0\.600  b\n", done.out)
     assert re.search(r"agreement .* with the untrained one .*: -?[01]\.\d\d\n", done.out)
+    from hf_transferability.cli.demo import _print_agreement
+
+    # A failed candidate counts for nothing, and the untrained one only in the first line.
+    scores = {"pool/a": 0.9, "pool/b": 0.5, "pool/c": None, "pool/untrained": 1.0}
+    told = io.StringIO()
+    ranking = Ranking([{"checkpoint": name, "score": score} for name, score in scores.items()], {}, "auto", "logme")
+    _print_agreement(ranking, {"pool/a": 0.8, "pool/b": 0.7, "pool/c": 0.9, "pool/untrained": 0.6}, told)
+    with_it, without_it = told.getvalue().splitlines()[-2:]
+    assert re.search(r", with the untrained one .*: -0\.\d\d$", with_it)
+    assert re.search(r", without the untrained one .*: 1\.00$", without_it)
+    told.truncate(0)
+    _print_agreement(Ranking(ranking.rows[-2:], {}, "auto", "logme"), {"pool/untrained": 0.6}, told)
+    assert "undefined: there must be at least 2 candidates with score and AUC; got 1" in told.getvalue()
+
     done = run("demo", "--verify", "--format", "json")
     assert "hf-transferability rank" not in done.err  # the folders are gone by then
     assert len(json.loads(done.out)["rows"]) == 3

@@ -203,14 +203,3 @@ def test_pre_training_learns_its_source(tmp_path, monkeypatch):
     with torch.no_grad():
         logits = model(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1).logits
     assert (logits.argmax(1).numpy() == labels).mean() > 0.5  # guessing: 0.125
-
-
-def test_agreement_with_and_without_the_untrained_checkpoint():
-    scores = {"pool/a": 0.9, "pool/b": 0.5, "pool/c": None, "pool/untrained": 1.0}
-    aucs = {"pool/a": 0.8, "pool/b": 0.7, "pool/c": 0.9, "pool/untrained": 0.6}
-    assert demo.agreement(scores, aucs, untrained=False) == pytest.approx(1)
-    assert demo.agreement(scores, aucs) < 0
-    with pytest.raises(ValueError, match=r"got 1\. Rank more of them\."):
-        demo.agreement({"pool/a": 0.9}, aucs)
-    with pytest.raises(ValueError, match=r"got 2\. Rank more of them\."):
-        demo.agreement({"pool/a": 0.9, "pool/b": 0.9}, aucs)

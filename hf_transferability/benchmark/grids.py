@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from hf_transferability import extraction, results
 from hf_transferability.benchmark import tables
 from hf_transferability.benchmark.finetuning import Setting, fine_tune
+from hf_transferability.benchmark.ground_truth import PAIR, PUBLISHED, from_runs
 from hf_transferability.benchmark.samples import Splits
 from hf_transferability.checkpoints import Checkpoint, load, resolve
 from hf_transferability.errors import CheckpointError, UsageError
@@ -229,23 +230,16 @@ def write_tables(folder: str | Path) -> None:
 
 
 def ground_truth(runs: "pd.DataFrame") -> "pd.DataFrame":
-    """The table `ground_truth` of some runs, in two selections; pairs without a run that is ok have no row.
+    """The table `ground_truth` of some runs, as the paper takes it and as the mean of the best five, with provenance.
 
-    lowest_validation_loss, the paper's: the test AUC of the run with the lowest validation loss. mean_of_best_5: the mean over
-    the five lowest, which is less noisy; of fewer runs, over all. Provenance is that of the first of these runs.
+    Where runs differ in provenance (their samples, for example), it is that of the run with the lowest validation loss.
     """
     import pandas as pd
 
-    pair = ["benchmark", "scenario", "source", "target"]
-    rows = []
-    for _, group in runs[runs["status"] == "ok"].groupby(pair, sort=False):
-        ordered = group.sort_values(["validation_loss", "run"])
-        kept = {name: ordered.iloc[0].get(name) for name in [*pair, *tables.PROVENANCE] if name in ordered}
-        for selection, n in (("lowest_validation_loss", 1), (f"mean_of_best_{BEST}", BEST)):
-            mean = float(ordered["test_auc"].head(n).mean())
-            rows.append({**kept, "selection": selection, "test_auc": mean, "n_runs": len(group)})
-    columns = None if rows else list(tables.TABLES["ground_truth"].columns)
-    return tables.check(pd.DataFrame(rows, columns=columns), "ground_truth")
+    best = runs[runs["status"] == "ok"].sort_values(["validation_loss", "run"]).drop_duplicates(PAIR)
+    known = best[[*PAIR, *(name for name in tables.PROVENANCE if name in runs)]]
+    both = pd.concat([from_runs(runs, selection) for selection in (PUBLISHED, f"mean_of_best_{BEST}")])
+    return tables.check(both.merge(known, on=PAIR), "ground_truth")
 
 
 def _loaded(name: str, allow_pickle: bool, trust_remote_code: bool, token: str | None) -> Checkpoint | CheckpointError:

@@ -3,11 +3,12 @@
 import argparse
 import contextlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_transferability.cli.options import add_output, seed
 from hf_transferability.cli.output import check_files, print_ranking, reported
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
     from hf_transferability.ranking import Ranking
@@ -53,16 +54,19 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _print_agreement(ranking: "Ranking", aucs: dict[str, float], stream: TextIO) -> None:
-    from hf_transferability.demo import agreement
+    from hf_transferability.agreement import weighted_tau
+    from hf_transferability.demo import UNTRAINED
 
     print("\nfine-tuned performance (test AUC, 0.5 for guessing), best first:", file=stream)
     for checkpoint, auc in sorted(aucs.items(), key=lambda item: -item[1]):
         print(f"  {auc:.3f}  {checkpoint}", file=stream)
-    scores = {row["checkpoint"]: row["score"] for row in ranking.rows}
-    for untrained, text in ((True, "with"), (False, "without")):
+    scores = {row["checkpoint"]: row["score"] for row in ranking.rows if row["score"] is not None}
+    # The untrained one is easier to tell from the others than they are, so the agreement is also given without it.
+    trained = [checkpoint for checkpoint in scores if Path(checkpoint).name != UNTRAINED]
+    for chosen, text in ((list(scores), "with"), (trained, "without")):
         try:
-            tau = f"{agreement(scores, aucs, untrained=untrained):.2f}"
-        except ValueError as error:
+            tau = f"{weighted_tau([scores[each] for each in chosen], [aucs[each] for each in chosen]):.2f}"
+        except UndefinedAgreement as error:
             tau = f"undefined: {error}"
         print(
             f"agreement of ranking and fine-tuning, {text} the untrained one (weighted Kendall tau, -1 to 1): {tau}",

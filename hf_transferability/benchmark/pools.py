@@ -1,0 +1,87 @@
+"""Fine-tuned performance and scores of one target's candidates, side by side: what every comparison starts from."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_transferability.errors import UsageError
+from hf_transferability.metrics import collect_flags
+from hf_transferability.metrics.transferability import combine
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPONENTS = ("feature_quality", "feature_update_ratio")
+# The metrics whose published variant the paper turns round where architectures differ: lower counts as better there.
+# LogME and SFDA are not, and the transferability score is made for the scenario.
+TURNED_ROUND = frozenset({"leep", "nleep", "parc", "ncti", *COMPONENTS})
+ORIENTATIONS = ("published", "natural")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The candidates of one target: every source with fine-tuned performance, without the target's own.
+
+    Attributes:
+        scenario: what differs between them.
+        target: the target dataset.
+        aucs: test AUC by source.
+        scores: one column per (metric, variant), NaN where a source has no score.
+    """
+
+    scenario: str
+    target: str
+    aucs: "pd.Series"
+    scores: "pd.DataFrame"
+
+    def scored(self, metric: str, variant: str) -> tuple["pd.Series", "pd.Series"]:
+        """Scores and AUC of the sources that have both."""
+        values = self.scores[metric, variant].dropna()
+        return values, self.aucs[values.index]
+
+
+def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
+    """One pool per scenario and target that both tables have, in the order of the ground truth.
+
+    Where the scores have feature quality and feature update ratio but no transferability score for a target, it is formed
+    from them, each scaled over all candidates that have it: the target's own model counts there, as in the paper, though it is
+    no candidate.
+
+    Args:
+        ground_truth: a table of that name with one selection.
+        scores: a table of that name; its "benchmark" is not looked at.
+    """
+    found = []
+    groups = dict(iter(scores.groupby(["scenario", "target"], sort=False)))
+    for (scenario, target), truth in ground_truth.groupby(["scenario", "target"], sort=False):
+        if (scenario, target) in groups:
+            aucs = truth[truth.source != target].set_index("source").test_auc
+            wide = groups[scenario, target].pivot(index="source", columns=["metric", "variant"], values="score")
+            found.append(Pool(scenario, target, aucs, _with_combination(wide, scenario).reindex(aucs.index)))
+    return found
+
+
+def orientation(metric: str, variant: str, scenario: str, convention: str = "published") -> int:
+    """1, or -1 where lower counts as better: in the published convention, some published variants across architectures."""
+    if convention not in ORIENTATIONS:
+        raise UsageError(f"`orientation` must be one of {', '.join(ORIENTATIONS)}; got {convention!r}. Choose one of these.")
+    turned = convention == "published" and variant == "published" and scenario == "architecture"
+    return -1 if turned and metric in TURNED_ROUND else 1
+
+
+def methods(of: Sequence[Pool]) -> Iterator[tuple[str, str]]:
+    """Every (metric, variant) that has a score in one of the pools."""
+    return iter(dict.fromkeys(column for pool in of for column in pool.scores.columns if pool.scores[column].notna().any()))
+
+
+def _with_combination(wide: "pd.DataFrame", scenario: str) -> "pd.DataFrame":
+    for variant in wide.columns.unique("variant"):
+        parts = [(name, variant) for name in COMPONENTS]
+        if all(part in wide for part in parts) and ("transferability", variant) not in wide:
+            quality, ratio = ([None if np.isnan(value) else value for value in wide[part]] for part in parts)
+            with collect_flags():  # a pool without a combination has no score, which the comparison says
+                combined = combine(quality, ratio, scenario)
+            wide["transferability", variant] = [np.nan if value is None else value for value in combined]
+    return wide
