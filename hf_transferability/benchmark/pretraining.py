@@ -1,7 +1,9 @@
 """Pre-train a source checkpoint from scratch on one dataset or several, by transformers' Trainer, and save it for the Hub."""
 
+import contextlib
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,14 +94,17 @@ def pretrain(
     config.label2id = {name: code for code, name in enumerate(classes)}
     config.problem_type = "multi_label_classification" if multi else "single_label_classification"
     trains = bool(max_steps if max_steps is not None else epochs)
-    with seeded(seed), _quiet_transformers():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(seeded(seed))
+        stack.enter_context(_quiet_transformers())
         model = AutoModelForImageClassification.from_config(config)
         processor = ViTImageProcessor(
             size={"height": image_size, "width": image_size}, image_mean=_HALF, image_std=_HALF, do_convert_rgb=True
         )
         if trains:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="hf-transferability-"))
             arguments = TrainingArguments(
-                output_dir=str(output.with_name(f".{output.name}.trainer")),
+                output_dir=scratch,
                 num_train_epochs=epochs,
                 max_steps=-1 if max_steps is None else max_steps,
                 per_device_train_batch_size=batch_size,
