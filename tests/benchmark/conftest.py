@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def one_thread():
-    """torch on one thread: a network this small gains nothing from more, and a busy machine would make them wait for each other."""
+    """torch on one thread: a network this small gains nothing from more, and on a busy machine they wait for each other."""
     import torch
 
     threads = torch.get_num_threads()
