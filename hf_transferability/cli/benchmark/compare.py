@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         "compare",
         help="scores against fine-tuned performance, beside baselines that look at no target data",
         description="Compare scores with fine-tuned performance, per target and on average, beside baselines that look at no "
-        "target data and the noise of the ground truth itself. Without files: the paper's own figures.",
+        "target data and the noise of the ground truth itself. Without options: the paper's own figures.",
         allow_abbrev=False,
     )
     compare.set_defaults(run=_compare)
@@ -55,7 +55,7 @@ def _compare(options: argparse.Namespace) -> int:
         if ranked:  # a ranking is judged in its own order
             orientation = "natural"
     else:
-        scores = bundled.load("scores")
+        scores = bundled.load("scores", options.benchmark)
     comparison = compare(
         truth,
         scores,
