@@ -189,16 +189,11 @@ def _benchmark_tab() -> dict[str, Any]:
         metrics, targets = work.choices(scenario)
         metric = metric if metric in metrics else metrics[0]
         target = target if target in targets else "mean"
-        truth, scores = (work.benchmark_tables()[name] for name in ("ground_truth", "scores"))
-        truth = truth[truth["scenario"] == scenario]
-        one = truth if target == "mean" else truth[truth["target"] == target]
         return [
             gr.Dropdown(metrics, value=metric),
             gr.Dropdown([("all targets", "mean"), *((name, name) for name in targets)], value=target),
             work.agreement_table(scenario, target),
-            plots.agreement_chart(work.agreement(), scenario),
-            plots.score_against_auc(scores, one, scenario, metric),
-            plots.ground_truth_heatmap(truth),
+            *work.benchmark_pictures(scenario, metric, target),
         ]
 
     options: dict[str, Any] = {

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability import report, results
+from hf_transferability import plots, report, results
 from hf_transferability.errors import UsageError
 from hf_transferability.registration import hub_folder
 from hf_transferability.space import limits, worker
@@ -16,6 +16,7 @@ from hf_transferability.table import flag_meanings
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 Document = dict[str, Any]
 Tell = Callable[[str, float | None], None]  # hears what is being done, and which share is done
@@ -167,6 +168,23 @@ def agreement_table(scenario: str, target: str = "mean") -> "pd.DataFrame":
     titles = {"metric": "metric", "variant": "kind", "value": "weighted tau", "low": "90 % low", "high": "90 % high"}
     columns = rows[list(titles)].rename(columns=titles)
     return columns.sort_values("weighted tau", ascending=False, na_position="last").round(3)
+
+
+@lru_cache(maxsize=32)  # they are the same for every visitor
+def benchmark_pictures(scenario: str, metric: str, target: str = "mean") -> tuple["Figure", "Figure", "Figure"]:
+    """Agreement of every metric, one metric against fine-tuned performance, and that performance itself.
+
+    Raises:
+        UsageError: no such scenario, metric or target.
+    """
+    own = benchmark_tables()
+    truth = own["ground_truth"][own["ground_truth"]["scenario"] == scenario]
+    one = truth if target == "mean" else truth[truth["target"] == target]
+    return (
+        plots.agreement_chart(agreement(), scenario),
+        plots.score_against_auc(own["scores"], one, scenario, metric),
+        plots.ground_truth_heatmap(truth),
+    )
 
 
 def choices(scenario: str) -> tuple[list[str], list[str]]:

@@ -63,12 +63,6 @@ def test_the_benchmark_is_looked_up(client):
         client.predict("source_dataset", "nleep", "moon", api_name="/lookup_benchmark")
 
 
-def test_the_page_is_there_without_torch():
-    code = "import sys, hf_transferability.space.page as page; page.build(); print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.strip() == "False"
-
-
 def test_the_app_unpacks_the_wheel_that_lies_beside_it(tmp_path):
     (tmp_path / "app.py").write_bytes((ROOT / "space" / "app.py").read_bytes())
     with zipfile.ZipFile(tmp_path / "hf_transferability-9-py3-none-any.whl", "w") as wheel:
