@@ -21,6 +21,7 @@ from scipy.special import comb
 from hf_transferability.errors import UndefinedAgreement
 
 LEVEL = 0.9  # of every interval
+FEWEST = 5  # candidates for an interval: resamples of fewer are mostly copies of one or two
 
 _Batch = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -164,7 +165,9 @@ def interval(values: Any) -> tuple[float, float] | None:
 def bootstrap_interval(
     statistic: str, scores: Any, aucs: Any, *, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float] | None:
-    """90 % bootstrap interval of a statistic over candidates (percentiles); None where most resamples leave it undefined.
+    """90 % bootstrap interval of a statistic over candidates (percentiles).
+
+    None for fewer than FEWEST candidates, and where most resamples leave the statistic undefined.
 
     Args:
         statistic: one of STATISTICS, or spearman.
@@ -174,7 +177,7 @@ def bootstrap_interval(
         seed: of the draws.
     """
     x, y = _arrays(scores, aucs)
-    return interval(resampled(statistic, x, y, draws(len(x), resamples, seed), seed))
+    return interval(resampled(statistic, x, y, draws(len(x), resamples, seed), seed)) if len(x) >= FEWEST else None
 
 
 def random_orders(statistic: str, aucs: Any, *, orders: int = 1000, seed: int = 0) -> np.ndarray:

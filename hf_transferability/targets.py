@@ -212,17 +212,32 @@ def class_flags(codes: np.ndarray, class_names: Sequence[str]) -> dict[str, str]
     return {}
 
 
-def _open(
-    name: str, config: str | None, split: str | None, revision: str | None, streaming: bool, token: str | None
-) -> tuple[Any, dict[str, Any]]:
+def split_names(dataset: Any, *, config: str | None = None, revision: str | None = None, token: str | None = None) -> list[str]:
+    """Names of the splits of a dataset: a Hub id, a local folder or a loaded `datasets.DatasetDict`.
+
+    Raises:
+        UsageError: an unknown dataset, or a single split in memory.
+        TargetError: no network or no access.
+    """
+    if isinstance(dataset, dict):
+        return [str(name) for name in dataset]
+    if not isinstance(dataset, str | Path):
+        raise UsageError(f"`dataset` must have named splits; got {type(dataset).__name__}. Pass a DatasetDict.")
+    folder = Path(dataset).expanduser()
+    if (folder / "dataset_dict.json").exists():
+        return [str(name) for name in datasets.load_from_disk(str(folder))]
+    builder, _ = _builder(str(dataset), config, revision, token)
+    return _splits(builder)
+
+
+def _splits(builder: Any) -> list[str]:
+    return [str(name) for name in list(builder.info.splits or {}) or list(builder.config.data_files or {})]
+
+
+def _builder(name: str, config: str | None, revision: str | None, token: str | None) -> tuple[Any, str | None]:
+    """The builder of a Hub dataset or a local folder, and the Hub's commit."""
     folder = Path(name).expanduser()
     if folder.is_dir():
-        if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
-            saved = datasets.load_from_disk(str(folder))
-            if isinstance(saved, datasets.Dataset):
-                saved = datasets.DatasetDict({str(saved.split or "train"): saved})
-            table, chosen = _loaded(saved, split)
-            return table, {"id": name, "revision": None, "config": None, "split": chosen}
         path, commit = str(folder), None
     elif folder.is_absolute() or name.startswith((".", "~")):
         raise UsageError(f"`dataset` must be an existing folder or a Hub id; there is no folder {name}. Check the path.")
@@ -236,8 +251,24 @@ def _open(
         builder = hub.call(datasets.load_dataset_builder, path, name=config, revision=commit, token=token)
         if commit is not None and builder.hash != commit:  # what `datasets` does when the Hub fails, whatever was asked for
             raise ConnectionError(f"only commit {builder.hash} of it is cached")
-        splits = list(builder.info.splits or {}) or list(builder.config.data_files or {})
-        chosen = _choose_split([str(each) for each in splits], split)
+    except Exception as error:
+        raise _dataset_error(error, name) from error
+    return builder, commit
+
+
+def _open(
+    name: str, config: str | None, split: str | None, revision: str | None, streaming: bool, token: str | None
+) -> tuple[Any, dict[str, Any]]:
+    folder = Path(name).expanduser()
+    if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
+        saved = datasets.load_from_disk(str(folder))
+        if isinstance(saved, datasets.Dataset):
+            saved = datasets.DatasetDict({str(saved.split or "train"): saved})
+        table, chosen = _loaded(saved, split)
+        return table, {"id": name, "revision": None, "config": None, "split": chosen}
+    builder, commit = _builder(name, config, revision, token)
+    try:
+        chosen = _choose_split(_splits(builder), split)
         if streaming:
             table = builder.as_streaming_dataset(split=chosen)
         else:

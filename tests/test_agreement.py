@@ -168,7 +168,12 @@ def test_an_interval_needs_half_of_its_resamples():
     assert interval([np.nan, 1, 2]) is not None
     assert interval([np.nan, np.nan, 1]) is None
     assert interval([1.0]) is None
-    assert bootstrap_interval("weighted_tau", [1, 1, 1], [0.7, 0.8, 0.9]) is None
+    assert bootstrap_interval("weighted_tau", [1] * 6, [0.7, 0.8, 0.9, 0.6, 0.5, 0.4]) is None
+
+
+def test_few_candidates_have_no_interval():
+    assert bootstrap_interval("weighted_tau", [1, 2, 3, 4], AUCS) is None
+    assert bootstrap_interval("weighted_tau", [1, 2, 3, 5, 4], [*AUCS, 0.9]) is not None
 
 
 def test_random_orders_are_0_on_average():

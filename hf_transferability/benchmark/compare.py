@@ -4,8 +4,10 @@ A metric is worth its cost only where it beats what needs no look at the target:
 number of parameters, its feature width, or chance. And no metric can be expected to beat the noise of the ground truth itself.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from hf_transferability import agreement, results
 from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark import pools as pooling
+from hf_transferability.benchmark.baselines import all_targets, fact, mean_rank
 from hf_transferability.benchmark.pools import COMPONENTS, TURNED_ROUND, Pool, methods
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
@@ -43,6 +46,8 @@ class Comparison:
         friedman: one dict per scenario and variant: methods, chi2 and p, or the reason why there is none.
         notes: what the reader should know.
         seed, resamples: of the intervals.
+        compared: the two tables, by name and content.
+        versions: of the packages that made it.
     """
 
     benchmark: str
@@ -52,17 +57,30 @@ class Comparison:
     notes: list[str]
     seed: int
     resamples: int
+    compared: dict[str, str]
     versions: dict[str, str] = field(default_factory=results.package_versions)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        rows = self.rows.astype(object).where(self.rows.notna(), None)
+    def with_provenance(self) -> "pd.DataFrame":
+        """The rows, each with where it comes from, as they are published."""
+        return self.rows.assign(
+            dataset=", ".join(name for name in self.compared if name != "sha256"),
+            dataset_fingerprint=self.compared["sha256"],
+            sample_seed=self.seed,
+            versions="; ".join(f"{name} {number}" for name, number in sorted(self.versions.items())),
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def to_dict(self, provenance: bool = False) -> dict[str, Any]:
+        """Everything, ready for JSON; on request with the provenance in every row."""
+        rows = self.with_provenance() if provenance else self.rows
+        rows = rows.astype(object).where(rows.notna(), None)
         return {
             "benchmark": self.benchmark,
             "selection": self.selection,
             "seed": self.seed,
             "resamples": self.resamples,
             "interval_level": agreement.LEVEL,
+            "compared": self.compared,
             "rows": rows.to_dict("records"),
             "friedman": self.friedman,
             "notes": self.notes,
@@ -106,7 +124,7 @@ def compare(
     Raises:
         UsageError: tables that do not go together, or a name that is not in them.
     """
-    chosen, notes = choose_truth(ground_truth, runs, selection)
+    chosen, notes = truths.choose(ground_truth, runs, selection)
     found = pooling.pools(_only(chosen, scenario=scenarios), scores)
     _check_overlap(found, chosen, scores, scenarios, targets, metrics)
     notes += _missing(found, chosen, scores)
@@ -114,7 +132,7 @@ def compare(
     friedman = []
     for scenario in dict.fromkeys(pool.scenario for pool in found):
         own = [pool for pool in found if pool.scenario == scenario]
-        kept = [pool for pool in own if not targets or pool.target in targets]
+        kept = [_scored_only(pool) for pool in own if not targets or pool.target in targets]
         if not kept:
             continue
         table = _Table(kept, resamples, seed)
@@ -123,10 +141,10 @@ def compare(
                 sign = pooling.orientation(metric, variant, scenario, orientation)
                 table.add(metric, variant, partial(_of_metric, metric=metric, variant=variant, sign=sign), sign)
         friedman += _friedman(table, scenario)
-        elsewhere = own if len(own) > 1 else _all_targets(chosen, scenario)
-        table.add(ELSEWHERE, BASELINE, partial(_mean_rank, others=elsewhere))
+        elsewhere = own if len(own) > 1 else all_targets(chosen, scenario)
+        table.add(ELSEWHERE, BASELINE, partial(mean_rank, others=elsewhere))
         for name, column in ((PARAMETERS, "parameters"), (WIDTH, "feature_width")):
-            table.add(name, BASELINE, partial(_fact, sources=sources, column=column))
+            table.add(name, BASELINE, partial(fact, sources=sources, column=column))
         table.add_random()
         if runs is not None:
             notes += table.add_ceiling(runs, str(chosen.selection.iloc[0]))
@@ -134,54 +152,9 @@ def compare(
     benchmark = str(chosen.benchmark.iloc[0])
     whole = _frame(rows).assign(benchmark=benchmark, selection=str(chosen.selection.iloc[0]))
     notes += _remarks(whole)
-    return Comparison(benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples)
-
-
-def choose_truth(
-    ground_truth: "pd.DataFrame | None", runs: "pd.DataFrame | None", selection: str | None
-) -> tuple["pd.DataFrame", list[str]]:
-    """The ground truth of one benchmark and one selection, from the table or else from the runs; and what it is, in words.
-
-    Raises:
-        UsageError: neither has it, or there are several and none is named.
-    """
-    there = [] if ground_truth is None else sorted(ground_truth.selection.unique())
-    if selection is None:
-        if len(there) > 1 and truths.PUBLISHED not in there:
-            raise UsageError(f"the ground truth has the selections {', '.join(there)}. Choose one with --selection.")
-        selection = there[0] if len(there) == 1 else truths.PUBLISHED
-    missing: set[tuple[str, str, str]] = set()
-    if ground_truth is not None and selection in there:
-        chosen = ground_truth[ground_truth.selection == selection]
-    elif runs is not None:
-        chosen = truths.from_runs(runs, selection)
-        names = ["scenario", "source", "target"]
-        if ground_truth is not None:
-            missing = set(ground_truth[names].itertuples(index=False, name=None))
-            missing -= set(chosen[names].itertuples(index=False, name=None))
-    else:
-        raise UsageError(
-            f"there is no ground truth of selection {selection}; got {', '.join(there) or 'none'}. Choose one of these with "
-            "--selection, or give the fine-tuning runs with --runs."
-        )
-    benchmarks = sorted(chosen.benchmark.unique())
-    if len(benchmarks) != 1:
-        raise UsageError(f"the ground truth must be of one benchmark; got {', '.join(benchmarks) or 'no rows'}. Keep one.")
-    notes = [f"ground truth: {selection_text(selection)}."]
-    if missing:
-        listed = ", ".join(f"{source} on {target}" for _, source, target in sorted(missing))
-        notes.append(f"left out, because none of their runs finished: {listed}.")
-    return chosen, notes
-
-
-def selection_text(selection: str) -> str:
-    """What a selection means, in words."""
-    if selection == truths.PUBLISHED:
-        return "test AUC of the fine-tuning run with the lowest validation loss, as the paper takes it"
-    try:
-        return f"mean test AUC of the {truths.runs_of(selection)} fine-tuning runs with the lowest validation loss (de-noised)"
-    except UsageError:
-        return selection
+    return Comparison(
+        benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples, _compared(chosen, scores)
+    )
 
 
 class _Table:
@@ -219,7 +192,7 @@ class _Table:
                 except UndefinedAgreement as error:
                     outcomes.append(_Outcome(target, n_sources=len(x), reason=str(error)))
                     continue
-                spread = agreement.resampled(statistic, x, y, counts, self._seed)
+                spread = agreement.resampled(statistic, x, y, counts, self._seed) if len(x) >= agreement.FEWEST else None
                 outcomes.append(_Outcome(target, value, spread, len(x)))
             self._record(metric, variant, statistic, outcomes, orientation)
 
@@ -246,7 +219,10 @@ class _Table:
             truths.runs_of(selection)
         except UsageError:
             return [f"no noise ceiling: it is unknown how {selection} comes from the runs."]
-        divided = [truths.halves(runs, pool.scenario, pool.target, selection, seed=self._seed) for pool in self.pools]
+        divided = []
+        for pool in self.pools:
+            own = runs[runs.source.isin(pool.aucs.index)]
+            divided.append(truths.halves(own, pool.scenario, pool.target, selection, seed=self._seed))
         for statistic in STATISTICS:
             outcomes = []
             for pool, (sources, first, second) in zip(self.pools, divided, strict=True):
@@ -265,10 +241,11 @@ class _Table:
     def _record(self, metric: str, variant: str, statistic: str, outcomes: "Sequence[_Outcome]", orientation: int = 1) -> None:
         defined = [each for each in outcomes if each.value is not None]
         sizes = {each.n_sources for each in defined}
+        spreads = [each.spread for each in defined if each.spread is not None]
         mean = _Outcome(
             MEAN,
             float(np.mean([each.value for each in defined])) if defined else None,
-            agreement.means([each.spread for each in defined if each.spread is not None]) if defined else None,
+            agreement.means(spreads) if spreads and len(spreads) == len(defined) else None,
             sizes.pop() if len(sizes) == 1 else None,
             _reasons(outcomes),
             len(defined),
@@ -294,6 +271,12 @@ class _Outcome:
     n_targets: int | None = None
 
 
+def _scored_only(pool: Pool) -> Pool:
+    """The pool without sources that no metric has scored, so that baselines and chance are judged on the same candidates."""
+    names = pool.scores.index[pool.scores.notna().any(axis=1)]
+    return Pool(pool.scenario, pool.target, pool.aucs[names], pool.scores.loc[names])
+
+
 def _reasons(outcomes: Iterable[_Outcome]) -> str | None:
     """Why there is no value -> the targets without one."""
     targets: dict[str, list[str]] = {}
@@ -310,38 +293,6 @@ def _of_metric(pool: Pool, metric: str, variant: str, sign: int) -> "tuple[pd.Se
     if values.empty:
         raise UndefinedAgreement("no source has a score")
     return sign * values, aucs
-
-
-def _mean_rank(pool: Pool, others: Sequence[Pool]) -> "tuple[pd.Series, pd.Series]":
-    """Less its mean rank by AUC on the other targets, for every source that has fine-tuned performance there."""
-    import pandas as pd
-
-    ranks = [-other.aucs.rank(ascending=False) for other in others if other.target != pool.target]
-    if not ranks:
-        raise UndefinedAgreement("there is no other target")
-    values = pd.concat(ranks, axis=1).mean(axis=1).reindex(pool.aucs.index).dropna()
-    return values, pool.aucs[values.index]
-
-
-def _fact(pool: Pool, sources: "pd.DataFrame | None", column: str) -> "tuple[pd.Series, pd.Series]":
-    if sources is None:
-        raise UndefinedAgreement("no table of sources")
-    values = sources.drop_duplicates("source").set_index("source")[column].reindex(pool.aucs.index).dropna().astype(float)
-    if values.empty:
-        raise UndefinedAgreement("unknown for these sources")
-    if values.nunique() == 1:
-        raise UndefinedAgreement("the same for all sources")
-    return values, pool.aucs[values.index]
-
-
-def _all_targets(ground_truth: "pd.DataFrame", scenario: str) -> list[Pool]:
-    import pandas as pd
-
-    own = ground_truth[(ground_truth.scenario == scenario) & (ground_truth.source != ground_truth.target)]
-    return [
-        Pool(scenario, str(target), rows.set_index("source").test_auc, pd.DataFrame())
-        for target, rows in own.groupby("target", sort=False)
-    ]
 
 
 def _friedman(table: _Table, scenario: str) -> list[dict[str, Any]]:
@@ -363,6 +314,19 @@ def _friedman(table: _Table, scenario: str) -> list[dict[str, Any]]:
             one["undefined"] = str(error)
         found.append(one)
     return found
+
+
+def _compared(truth: "pd.DataFrame", scores: "pd.DataFrame") -> dict[str, str]:
+    """The names of the compared tables, and a checksum over their content, whatever the order of their rows."""
+    content = hashlib.sha256()
+    names = {}
+    for name, frame, columns in (
+        ("ground_truth", truth, ["scenario", "source", "target", "selection", "test_auc"]),
+        ("scores", scores, ["scenario", "source", "target", "metric", "variant", "score"]),
+    ):
+        content.update(frame[columns].sort_values(columns[:-1]).to_csv(index=False).encode())
+        names[f"{name} of {', '.join(sorted(frame.benchmark.unique()))}"] = f"{len(frame)} rows"
+    return {**names, "sha256": content.hexdigest()}
 
 
 def _only(frame: "pd.DataFrame", **wanted: Sequence[str]) -> "pd.DataFrame":
@@ -413,12 +377,16 @@ def _missing(found: Sequence[Pool], truth: "pd.DataFrame", scores: "pd.DataFrame
         given = scores[(scores.scenario == scenario) & scores.target.isin(targets)]
         if extra := sorted(set(given.source) - judged - targets):
             notes.append(f"{scenario}: {', '.join(extra)} has scores but no ground truth, and is left out.")
+        unscored = {source for pool in own for source in pool.scores.index[pool.scores.isna().all(axis=1)]}
+        if unscored:
+            names = ", ".join(sorted(unscored))
+            notes.append(f"{scenario}: {names} has ground truth but no score on some targets, and is left out there.")
         for metric, variant in methods(own):
             lacking = {
                 source: pool.target
                 for pool in own
                 if (metric, variant) in pool.scores
-                for source in pool.scores.index[pool.scores[metric, variant].isna()]
+                for source in pool.scores.index[pool.scores[metric, variant].isna() & pool.scores.notna().any(axis=1)]
             }
             if lacking:
                 notes.append(

@@ -209,11 +209,13 @@ def _finding(factor: str, own: Sequence[Pool], names: Sequence[str], counts: np.
             continue
         sources |= set(values.index)
         drawn = counts[:, [place[name] for name in values.index]]
-        spreads.append(agreement.resampled("spearman", values, aucs, drawn))
+        if len(values) >= agreement.FEWEST:
+            spreads.append(agreement.resampled("spearman", values, aucs, drawn))
     if not taken:
         reason = next(iter(reasons.values())) if len(set(reasons.values())) == 1 else "the same for all sources, or unknown"
         return _Finding(factor, None, None, 0, 0, reason)
-    return _Finding(factor, float(np.mean(taken)), agreement.means(spreads), len(sources), len(taken))
+    spread = agreement.means(spreads) if len(spreads) == len(taken) else None
+    return _Finding(factor, float(np.mean(taken)), spread, len(sources), len(taken))
 
 
 def _why(error: str) -> str:

@@ -36,6 +36,53 @@ def runs_of(selection: str) -> int:
     raise UsageError(f"`selection` must be {PUBLISHED} or mean_of_best_K, for example mean_of_best_5; got {selection!r}.")
 
 
+def choose(
+    ground_truth: "pd.DataFrame | None", runs: "pd.DataFrame | None", selection: str | None
+) -> tuple["pd.DataFrame", list[str]]:
+    """The ground truth of one benchmark and one selection, from the table or else from the runs; and what it is, in words.
+
+    Raises:
+        UsageError: neither has it, or there are several and none is named.
+    """
+    there = [] if ground_truth is None else sorted(ground_truth.selection.unique())
+    if selection is None:
+        if len(there) > 1 and PUBLISHED not in there:
+            raise UsageError(f"the ground truth has the selections {', '.join(there)}. Choose one with --selection.")
+        selection = there[0] if len(there) == 1 else PUBLISHED
+    missing: set[tuple[str, str, str]] = set()
+    if ground_truth is not None and selection in there:
+        chosen = ground_truth[ground_truth.selection == selection]
+    elif runs is not None:
+        chosen = from_runs(runs, selection)
+        names = ["scenario", "source", "target"]
+        if ground_truth is not None:
+            missing = set(ground_truth[names].itertuples(index=False, name=None))
+            missing -= set(chosen[names].itertuples(index=False, name=None))
+    else:
+        raise UsageError(
+            f"there is no ground truth of selection {selection}; got {', '.join(there) or 'none'}. Choose one of these with "
+            "--selection, or give the fine-tuning runs with --runs."
+        )
+    benchmarks = sorted(chosen.benchmark.unique())
+    if len(benchmarks) != 1:
+        raise UsageError(f"the ground truth must be of one benchmark; got {', '.join(benchmarks) or 'no rows'}. Keep one.")
+    notes = [f"ground truth: {in_words(selection)}."]
+    if missing:
+        listed = ", ".join(f"{source} on {target}" for _, source, target in sorted(missing))
+        notes.append(f"left out, because none of their runs finished: {listed}.")
+    return chosen, notes
+
+
+def in_words(selection: str) -> str:
+    """What a selection means, in words."""
+    if selection == PUBLISHED:
+        return "test AUC of the fine-tuning run with the lowest validation loss, as the paper takes it"
+    try:
+        return f"mean test AUC of the {runs_of(selection)} fine-tuning runs with the lowest validation loss (de-noised)"
+    except UsageError:
+        return selection
+
+
 def from_runs(runs: "pd.DataFrame", selection: str = PUBLISHED) -> "pd.DataFrame":
     """The ground truth of every pair with a finished run.
 

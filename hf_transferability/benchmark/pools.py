@@ -51,8 +51,17 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
 
     Args:
         ground_truth: a table of that name with one selection.
-        scores: a table of that name; its "benchmark" is not looked at.
+        scores: a table of that name, of any one benchmark; of several, those of the ground truth's are taken.
+
+    Raises:
+        UsageError: scores of several other benchmarks.
     """
+    if scores.benchmark.nunique() > 1:
+        own = scores[scores.benchmark.isin(ground_truth.benchmark)]
+        if own.benchmark.nunique() != 1:
+            names = ", ".join(sorted(scores.benchmark.unique()))
+            raise UsageError(f"the scores must be of one benchmark; got {names}. Keep one.")
+        scores = own
     found = []
     groups = dict(iter(scores.groupby(["scenario", "target"], sort=False)))
     for key, truth in ground_truth.groupby(["scenario", "target"], sort=False):

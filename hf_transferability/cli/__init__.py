@@ -10,11 +10,12 @@ import sys
 from collections.abc import Sequence
 
 from hf_transferability import __version__
-from hf_transferability.cli import benchmark, demo, metrics, rank, register, score, space
+from hf_transferability.cli import benchmark, demo, finetune, metrics, pretrain, rank, register, score, space
 from hf_transferability.errors import TransferabilityError, UsageError
 
 PROGRAM = "hf-transferability"
-COMMANDS = (rank, score, metrics, benchmark, register, space, demo)  # one module each; the order of --help
+# One module each; the order of --help.
+COMMANDS = (rank, score, metrics, benchmark, pretrain, finetune, register, space, demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

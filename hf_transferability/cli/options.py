@@ -62,6 +62,17 @@ def check_publishing(options: argparse.Namespace) -> None:
         raise UsageError("`--wheel` and `--private` are for a Space; got no --publish. Add it, or leave them out.")
 
 
+def add_dataset_options(group: argparse._ArgumentGroup) -> None:
+    """Where the images and labels are in a dataset."""
+    group.add_argument("--config", metavar="NAME", help="configuration of the dataset")
+    group.add_argument("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
+    group.add_argument("--image-column", metavar="NAME", help="default: the only column of type Image")
+    group.add_argument("--label-column", metavar="NAME", help="default: the only ClassLabel column, or one called label")
+    group.add_argument(
+        "--window", metavar="LOW,HIGH", type=window, help="values that become black and white in 16-bit or float images"
+    )
+
+
 def sample_size(text: str) -> int | str:
     """A number of images, or "all"."""
     return "all" if text == "all" else positive(text)
@@ -86,6 +97,17 @@ def port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535; got {text!r}")
     return int(text)
+
+
+def number(text: str) -> float:
+    """A number: 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number, 0 or more; got {text!r}")
+    return value
 
 
 def window(text: str) -> tuple[float, float]:

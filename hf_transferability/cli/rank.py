@@ -5,7 +5,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability.cli.options import add_metric_options, add_output, positive, sample_size, seed, window
+from hf_transferability.cli.options import add_dataset_options, add_metric_options, add_output, positive, sample_size, seed
 from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
 
 if TYPE_CHECKING:
@@ -28,18 +28,12 @@ def add(commands: Any) -> None:
     )
     add_metric_options(rank, "transferability")
     target = rank.add_argument_group("target dataset")
-    target.add_argument("--config", metavar="NAME", help="configuration of the dataset")
+    add_dataset_options(target)
     target.add_argument("--split", metavar="NAME", help="split or split expression (default: train; never test unasked)")
-    target.add_argument("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
-    target.add_argument("--image-column", metavar="NAME", help="default: the only column of type Image")
-    target.add_argument("--label-column", metavar="NAME", help="default: the only ClassLabel column, or one called label")
     target.add_argument("--sample-size", metavar="N|all", type=sample_size, help="images to draw (default: 100 x classes)")
     target.add_argument("--draw", choices=("random", "stratified"), default="random", help="default: random, as in the paper")
     target.add_argument("--seed", type=seed, default=0, help="of the draw and the order of the images (default: 0)")
     target.add_argument("--streaming", action="store_true", help="sample a dataset without downloading it whole")
-    target.add_argument(
-        "--window", metavar="LOW,HIGH", type=window, help="values that become black and white in 16-bit or float images"
-    )
     target.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be decoded")
     work = rank.add_argument_group("checkpoints and work")
     work.add_argument(

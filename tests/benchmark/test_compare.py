@@ -115,6 +115,8 @@ def test_an_invented_benchmark_by_hand():
     assert value(found, "mean_rank_elsewhere", "skin", "kendall_tau") == pytest.approx(1 / 3)  # lung's order
     assert value(found, "random", "skin", "regret_at_1") == pytest.approx(0.15)
     assert np.isnan(value(found, "random", "skin", "regret_at_5"))
+    assert np.isnan(value(found, "leep", column="low"))  # too few sources for an interval
+    assert not np.isnan(value(found, "random", column="low"))
     assert found.benchmark == "mine"
 
 
@@ -157,12 +159,21 @@ def test_ties_in_auc_and_constant_auc():
 
 def test_missing_sources_are_named():
     given = scores({"skin": {"a": 4, "b": 3, "x": 9}, "lung": {"a": 4, "b": 3, "c": 2, "d": 1}})
-    found = compare(ground_truth(), given, **FEW)
+    found = compare(ground_truth(), pd.concat([given, scores({"skin": {"a": 1, "b": 2, "c": 3}}, "knn")]), **FEW)
     text = " ".join(found.notes)
     assert "x has scores but no ground truth, and is left out" in text
-    assert "leep lacks a score for c, d on some targets" in text
+    assert "d has ground truth but no score on some targets, and is left out there" in text
+    assert "leep lacks a score for c on some targets" in text
     assert value(found, "leep", "skin", column="n_sources") == 2
     assert value(found, "leep", "lung", column="n_sources") == 4
+
+
+def test_baselines_are_judged_on_the_candidates_that_have_scores():
+    """Their ranks elsewhere are those among all."""
+    found = compare(ground_truth(), scores({"lung": {"b": 1, "c": 2, "d": 3}}), **FEW)
+    assert value(found, "mean_rank_elsewhere", "lung", column="n_sources") == 3
+    assert value(found, "mean_rank_elsewhere", "lung", "kendall_tau") == pytest.approx(-1 / 3)  # b, c, d; truly d, b, c
+    assert value(found, "random", "lung", "regret_at_1") == pytest.approx(0.86 - (0.85 + 0.75 + 0.86) / 3)
 
 
 def test_variants_do_not_mix():
@@ -207,6 +218,11 @@ def test_tables_that_do_not_go_together():
         compare(ground_truth({"skin": {"x": 0.5, "y": 0.6}}), given)
     with pytest.raises(UsageError, match="of one benchmark; got mine, yours"):
         compare(pd.concat([ground_truth(), ground_truth(benchmark="yours")]), given)
+    with pytest.raises(UsageError, match="scores must be of one benchmark; got yours, yours too"):
+        others = [scores({"skin": {"a": 1, "b": 2}}, benchmark=name) for name in ("yours", "yours too")]
+        compare(ground_truth(), pd.concat(others))
+    both = pd.concat([scores({"skin": {"a": 1, "b": 2}}, benchmark="yours"), scores({"skin": {"a": 2, "b": 1}})])
+    assert value(compare(ground_truth(), both, **FEW), "leep", "skin") == pytest.approx(1)
     for wanted, text in (({"metrics": ["logme"]}, "no scores of logme"), ({"targets": ["eye"]}, "there is no target eye")):
         with pytest.raises(UsageError, match=text):
             compare(ground_truth(), given, **wanted)
@@ -279,7 +295,9 @@ def test_the_command_with_files_of_ones_own(command, tmp_path):
     assert "mean over 2 targets, 4 sources each" in text
     assert "split_half" not in text  # no runs
     assert f"written: {out}" in hint
-    assert len(tables.read(out, "agreement")) == 5 * 6 * 3
+    rows = tables.check_provenance(tables.read(out, "agreement"), "agreement")  # as it may be published
+    assert len(rows) == 5 * 6 * 3
+    assert set(rows.dataset) == {"ground_truth of mine, scores of mine"}
     status, text, _ = command("compare", "--ground-truth", truth, "--scores", given, "--format", "csv", "--target", "skin")
     assert text.splitlines()[0].startswith("benchmark,scenario,metric,variant,target,selection,statistic,value,low,high")
     assert {line.split(",")[4] for line in text.splitlines()[1:]} == {"skin", "mean"}

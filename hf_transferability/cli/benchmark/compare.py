@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         "compare",
         help="scores against fine-tuned performance, beside baselines that look at no target data",
         description="Compare scores with fine-tuned performance, per target and on average, beside baselines that look at no "
-        "target data and the noise of the ground truth itself. Without files: the paper's own figures.",
+        "target data and the noise of the ground truth itself. Without options: the paper's own figures.",
         allow_abbrev=False,
     )
     compare.set_defaults(run=_compare)
@@ -30,7 +30,9 @@ def add(commands: Any) -> None:
         help="across architectures the paper counts lower as better for some published variants; 'natural' never does",
     )  # fmt: skip
     compare.add_argument("--format", choices=FORMATS, default="table", help="on stdout (default: table)")
-    compare.add_argument("--output", metavar="FILE", help="also write the rows to a .json, .csv or .parquet file")
+    compare.add_argument(
+        "--output", metavar="FILE", help="also write the rows, with their provenance, to a .json, .csv or .parquet file"
+    )
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -39,20 +41,21 @@ def _compare(options: argparse.Namespace) -> int:
     if options.output:
         results.check_output(options.output)
     from hf_transferability.benchmark import bundled
-    from hf_transferability.benchmark.compare import choose_truth, compare
+    from hf_transferability.benchmark.compare import compare
+    from hf_transferability.benchmark.ground_truth import choose
     from hf_transferability.benchmark.saved_rankings import read_scores
 
     truth, runs, sources = read_tables(options)
     notes: list[str] = []
     orientation = options.orientation
     if options.scores:
-        chosen, _ = choose_truth(truth, runs, options.selection)
+        chosen, _ = choose(truth, runs, options.selection)
         only = [each[0] if each and len(each) == 1 else None for each in (options.scenario, options.target)]
         scores, notes, ranked = read_scores(options.scores, chosen, *only)
         if ranked:  # a ranking is judged in its own order
             orientation = "natural"
     else:
-        scores = bundled.load("scores")
+        scores = bundled.load("scores", options.benchmark)
     comparison = compare(
         truth,
         scores,
@@ -75,7 +78,7 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         _print_table(comparison)
     if options.output:
-        results.save(comparison.to_dict(), options.output)
+        results.save(comparison.to_dict(provenance=True), options.output)
         print(f"written: {options.output}", file=sys.stderr)
     return 0
 
@@ -182,7 +185,7 @@ def _reading(rows: "pd.DataFrame") -> list[str]:
     variants = sorted(set(rows.variant) - {"baseline", "ceiling"})
     notes = [
         f"metrics in their {' and '.join(variants)} form; intervals of metrics and baselines: resampled sources (the same for "
-        "all targets).",
+        "all targets); none for fewer than 5 sources.",
         "mean_rank_elsewhere, parameter_count, feature_width: baselines that look at no target data (more counts as better); "
         "random: what a random order reaches, and the middle 90 % of what it does.",
     ]

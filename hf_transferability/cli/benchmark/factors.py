@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
         "factors",
         help="what goes with good transfer: size, classes, modality, width, diversity",
         description="Correlate facts and features of the sources with fine-tuned performance, per scenario and with intervals "
-        "over the sources, and check two claims of the paper on these figures. Without files: the paper's own.",
+        "over the sources, and check two claims of the paper on these figures. Without options: the paper's own.",
         allow_abbrev=False,
     )
     factors.set_defaults(run=_factors)
@@ -45,17 +45,17 @@ def _factors(options: argparse.Namespace) -> int:
     if options.output:
         results.check_output(options.output)
     from hf_transferability.benchmark import bundled
-    from hf_transferability.benchmark.compare import choose_truth
     from hf_transferability.benchmark.factors import factors
+    from hf_transferability.benchmark.ground_truth import choose
     from hf_transferability.benchmark.saved_rankings import read_scores
 
     truth, runs, sources = read_tables(options)
-    chosen, notes = choose_truth(truth, runs, options.selection)
+    chosen, notes = choose(truth, runs, options.selection)
     if options.scores:
         scores, more, _ = read_scores(options.scores, chosen, options.scenario[0] if options.scenario else None)
         notes += more
     else:
-        scores = bundled.load("scores")
+        scores = bundled.load("scores", options.benchmark)
     if unknown := [each for each in options.scenario or () if each not in set(chosen.scenario)]:
         raise UsageError(f"the ground truth has no scenario {', '.join(unknown)}; it has {', '.join(set(chosen.scenario))}.")
     found = factors(

@@ -15,7 +15,10 @@ def add_tables(command: argparse.ArgumentParser) -> None:
     """Where the figures come from, and which of them."""
     data = command.add_argument_group(
         "figures",
-        "Tables are .parquet, .csv or .json files. Without any: the paper's own figures, which come with the package.",
+        "Those of a benchmark that comes with the package, or tables of one's own as .parquet, .csv or .json files.",
+    )
+    data.add_argument(
+        "--benchmark", metavar="NAME", default="paper", help="paper (the default) or open: small open datasets; see its README"
     )
     data.add_argument("--ground-truth", metavar="FILE", help="table of fine-tuned performance")
     data.add_argument("--scores", metavar="FILE", help="table of scores, or a ranking that was saved with --output")
@@ -41,9 +44,9 @@ def read_tables(
     if options.ground_truth:
         truth = tables.read(options.ground_truth, "ground_truth")
     elif runs is None:
-        truth = bundled.load("ground_truth")
-        runs = bundled.load("runs")
+        truth = bundled.load("ground_truth", options.benchmark)
+        runs = bundled.load("runs", options.benchmark)
     if runs is not None:
         runs = ground_truth.with_shared_runs(runs)
-    sources = tables.read(options.sources, "sources") if options.sources else bundled.load("sources")
+    sources = tables.read(options.sources, "sources") if options.sources else bundled.load("sources", options.benchmark)
     return truth, runs, sources

@@ -1,0 +1,52 @@
+"""Baselines that look at no data of the target: a metric is worth its cost only where it beats them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hf_transferability.benchmark.pools import Pool
+from hf_transferability.errors import UndefinedAgreement
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def mean_rank(pool: Pool, others: Sequence[Pool]) -> "tuple[pd.Series, pd.Series]":
+    """Less its mean rank by AUC on the other targets, for every source that has fine-tuned performance there; and its AUC here.
+
+    Raises:
+        UndefinedAgreement: there is no other target.
+    """
+    import pandas as pd
+
+    ranks = [-other.aucs.rank(ascending=False) for other in others if other.target != pool.target]
+    if not ranks:
+        raise UndefinedAgreement("there is no other target")
+    values = pd.concat(ranks, axis=1).mean(axis=1).reindex(pool.aucs.index).dropna()
+    return values, pool.aucs[values.index]
+
+
+def fact(pool: Pool, sources: "pd.DataFrame | None", column: str) -> "tuple[pd.Series, pd.Series]":
+    """A number out of the table of sources (more counts as better), for every source for which it is known; and its AUC.
+
+    Raises:
+        UndefinedAgreement: it is unknown, or the same for all.
+    """
+    if sources is None:
+        raise UndefinedAgreement("no table of sources")
+    values = sources.drop_duplicates("source").set_index("source")[column].reindex(pool.aucs.index).dropna().astype(float)
+    if values.empty:
+        raise UndefinedAgreement("unknown for these sources")
+    if values.nunique() == 1:
+        raise UndefinedAgreement("the same for all sources")
+    return values, pool.aucs[values.index]
+
+
+def all_targets(ground_truth: "pd.DataFrame", scenario: str) -> list[Pool]:
+    """A pool for every target of the scenario, with or without scores."""
+    import pandas as pd
+
+    own = ground_truth[(ground_truth.scenario == scenario) & (ground_truth.source != ground_truth.target)]
+    return [
+        Pool(scenario, str(target), rows.set_index("source").test_auc, pd.DataFrame())
+        for target, rows in own.groupby("target", sort=False)
+    ]

@@ -1,0 +1,124 @@
+"""`hf-transferability finetune`: the fine-tuned performance of checkpoints, as ground truth for a comparison."""
+
+import argparse
+import sys
+from typing import Any
+
+from hf_transferability.cli.options import add_dataset_options, number, positive
+from hf_transferability.cli.output import reported
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    finetune = commands.add_parser(
+        "finetune",
+        help="fine-tune checkpoints on a dataset by the paper's protocol: ground truth of your own",
+        description="Fine-tune each checkpoint with every setting of a grid and several seeds, choose by validation, test "
+        "once. Each run is a file when it ends. Start the same command again to go on after a stop, and at once in several "
+        "processes (by hand, or with accelerate, one per GPU) to divide the runs.",
+        epilog="exit status: 0 all runs ended (diverged ones, too), 1 a run failed or the data cannot be read, 2 wrong usage",
+        allow_abbrev=False,
+    )
+    finetune.set_defaults(run=_finetune)
+    finetune.add_argument("--dataset", metavar="DATASET", required=True, help="target: Hub id or local folder")
+    finetune.add_argument(
+        "--checkpoint", action="append", dest="checkpoints", metavar="CHECKPOINT", required=True,
+        help="Hub id or local folder; repeatable",
+    )  # fmt: skip
+    finetune.add_argument(
+        "--output", metavar="DIR", required=True,
+        help="folder for TARGET/SOURCE/run-*.json, and runs.parquet and ground_truth.parquet of all that is there",
+    )  # fmt: skip
+    finetune.add_argument(
+        "--grid",
+        metavar="small|paper|FILE.json",
+        default="small",
+        help="6 settings, the paper's 120, or your own (default: small)",
+    )
+    finetune.add_argument("--seeds", metavar="N", type=positive, default=2, help="runs of each setting (default: 2)")
+    protocol = finetune.add_argument_group("protocol")
+    protocol.add_argument("--image-size", metavar="PX", type=positive, default=224, help="side of the images (default: 224)")
+    protocol.add_argument("--epochs", metavar="N", type=positive, default=200, help="at most (default: 200)")
+    protocol.add_argument(
+        "--patience", metavar="N", type=positive, default=50, help="epochs without a better validation AUC (default: 50)"
+    )
+    protocol.add_argument(
+        "--train-per-class", metavar="N", type=positive, default=100, help="training images per class on average (default: 100)"
+    )
+    protocol.add_argument("--validation-per-class", metavar="N", type=positive, default=25, help="likewise (default: 25)")
+    protocol.add_argument("--dropout", metavar="P", type=number, default=0.5, help="before the head (default: 0.5)")
+    protocol.add_argument("--no-augmentation", action="store_true", help="train on the images as they are")
+    where = finetune.add_argument_group("target dataset")
+    add_dataset_options(where)
+    where.add_argument("--train-split", metavar="NAME", default="train", help="default: train")
+    where.add_argument(
+        "--validation-split", metavar="NAME", help="default: validation; where there is none, it is drawn from training"
+    )
+    where.add_argument("--test-split", metavar="NAME", default="test", help="default: test")
+    rows = finetune.add_argument_group("rows")
+    rows.add_argument("--benchmark", metavar="NAME", default="own", help="set of results that they belong to (default: own)")
+    rows.add_argument(
+        "--scenario", choices=("source_dataset", "architecture"), default="source_dataset",
+        help="what differs between the checkpoints (default: source_dataset)",
+    )  # fmt: skip
+    finetune.add_argument("--allow-pickle", action="store_true", help="read pickle weights where there are no safetensors")
+    finetune.add_argument("--trust-remote-code", action="store_true", help="run code from the checkpoints' repositories")
+
+
+def _finetune(options: argparse.Namespace) -> int:
+    with reported() as progress:
+        from accelerate import PartialState
+
+        from hf_transferability import table
+        from hf_transferability.benchmark import grids
+
+        runs = grids.run_grid(
+            options.dataset,
+            options.checkpoints,
+            options.output,
+            grid=options.grid,
+            seeds=options.seeds,
+            image_size=options.image_size,
+            epochs=options.epochs,
+            patience=options.patience,
+            train_per_class=options.train_per_class,
+            validation_per_class=options.validation_per_class,
+            dropout=options.dropout,
+            augment=not options.no_augmentation,
+            benchmark=options.benchmark,
+            scenario=options.scenario,
+            train_split=options.train_split,
+            validation_split=options.validation_split,
+            test_split=options.test_split,
+            allow_pickle=options.allow_pickle,
+            trust_remote_code=options.trust_remote_code,
+            progress=progress,
+            config=options.config,
+            revision=options.revision,
+            image_column=options.image_column,
+            label_column=options.label_column,
+            window=options.window,
+        )
+        state = PartialState()
+        if state.is_main_process:
+            for note in sorted(set(runs["note"].dropna())):
+                print(note, file=sys.stderr)
+            table.print_rows(*_summary(grids.ground_truth(runs), runs), sys.stdout)
+            print(f"written: {options.output}/runs.parquet, {options.output}/ground_truth.parquet", file=sys.stderr)
+        state.destroy_process_group()
+    return 1 if (runs["status"] == "failed").any() else 0
+
+
+def _summary(truth: Any, runs: Any) -> tuple[list[str], list[list[str]]]:
+    """One line per source: the test AUC in both selections, and how many runs came to what."""
+    counts = runs.groupby(["source", "status"]).size().unstack(fill_value=0)
+    aucs = truth.pivot_table(index="source", columns="selection", values="test_auc") if len(truth) else truth
+    lines = []
+    for source in dict.fromkeys(runs["source"]):
+        figures = [f"{aucs.loc[source, name]:.4f}" if source in aucs.index else "" for name in _selections(aucs)]
+        lines.append([source, *figures, ", ".join(f"{n} {status}" for status, n in counts.loc[source].items() if n)])
+    return ["source", *_selections(aucs), "runs"], lines
+
+
+def _selections(aucs: Any) -> list[str]:
+    return [str(name) for name in aucs.columns] if len(aucs) else []

@@ -1,0 +1,127 @@
+"""Pre-training: what is written, what it learned, what it says of its data, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from builders import resnet_config
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+from hf_transferability import UsageError, rank
+from hf_transferability.benchmark.pretraining import pretrain
+from hf_transferability.checkpoints import card_facts
+from hf_transferability.cli import main
+from hf_transferability.errors import TransferabilityError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SMALL = {"image_size": 24, "batch_size": 12}
+
+
+@pytest.fixture(scope="module")
+def architecture(tmp_path_factory):
+    file = tmp_path_factory.mktemp("architecture") / "network.json"
+    file.write_text(json.dumps({"model_type": "resnet"} | resnet_config().to_diff_dict()))
+    return file
+
+
+@pytest.fixture(scope="module")
+def union(tmp_path_factory, make_target, architecture):
+    """A checkpoint of two datasets, and their folders."""
+    parts = [make_target(n=36, n_classes=3), make_target(n=24, n_classes=2, seed=5)]
+    folder = tmp_path_factory.mktemp("pretrained") / "union"
+    assert pretrain(parts, architecture, folder, max_steps=3, **SMALL) == folder
+    return folder, parts
+
+
+def test_a_union_has_the_classes_of_its_parts_side_by_side(union):
+    folder, parts = union
+    model, info = AutoModelForImageClassification.from_pretrained(folder, output_loading_info=True)
+    assert not any(info.values())
+    names = [f"{part.name}: class {k}" for part, n in zip(parts, (3, 2), strict=True) for k in range(n)]
+    assert [model.config.id2label[k] for k in range(5)] == names
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "config.json", "model.safetensors", "preprocessor_config.json",
+    ]  # fmt: skip
+    processor = AutoImageProcessor.from_pretrained(folder)
+    assert processor(np.zeros((30, 40, 3), np.uint8), return_tensors="pt")["pixel_values"].shape == (1, 3, 24, 24)
+
+
+def test_rank_sees_the_leak_and_only_where_there_is_one(union, make_target, tmp_path):
+    folder, parts = union
+    assert card_facts(folder)["training_datasets"] == [part.name for part in parts]
+    other = make_target(seed=9)
+    for target, leaks in ((parts[0], True), (parts[1], True), (other, False)):
+        row = rank(target, [folder], metrics=["knn"], intervals=False, cache_dir=tmp_path).rows[0]
+        assert ("trained_on_target" in row["flags"]) == leaks
+
+
+def test_training_learns_its_source_and_random_weights_do_not(make_target, architecture, tmp_path):
+    source = make_target(n=60, n_classes=3)
+    trained = pretrain([source], architecture, tmp_path / "trained", epochs=8, **SMALL)
+    untrained = pretrain([source], architecture, tmp_path / "untrained", epochs=0, **SMALL)
+    assert "datasets" not in (untrained / "README.md").read_text().split("---")[1]
+    import datasets
+
+    rows = datasets.load_dataset(str(source), split="train")
+    accuracies = []
+    for folder in (trained, untrained):
+        processor = AutoImageProcessor.from_pretrained(folder)
+        pixels = processor(list(rows["image"]), return_tensors="pt")["pixel_values"]
+        with torch.no_grad():
+            logits = AutoModelForImageClassification.from_pretrained(folder)(pixels).logits
+        accuracies.append(float((logits.argmax(1) == torch.tensor(rows["label"])).float().mean()))
+    assert accuracies[0] > 0.8 > accuracies[1]
+
+
+def test_the_seed_decides_the_weights_and_leaves_the_generators_alone(make_target, architecture, tmp_path):
+    source = make_target()
+    torch.manual_seed(4)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    weights = []
+    for number, seed in enumerate((0, 0, 1)):
+        folder = pretrain([source], architecture, tmp_path / str(number), max_steps=2, seed=seed, **SMALL)
+        weights.append((folder / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()
+
+
+def test_a_diverging_training_says_so_and_leaves_nothing(make_target, architecture, tmp_path):
+    with pytest.raises(TransferabilityError, match=r"pre-training diverged.*Choose a lower --learning-rate\."):
+        pretrain([make_target()], architecture, tmp_path / "new", max_steps=4, learning_rate=1e30, **SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_licence_is_the_datasets_own_where_they_agree(make_target, architecture, tmp_path):
+    parts = [make_target(seed=k) for k in (20, 21, 22)]
+    for part, licence in zip(parts, ("mit", "mit", "cc0-1.0"), strict=True):
+        (part / "README.md").write_text(f"---\nlicense: {licence}\n---\n")
+    for name, chosen, licence in (("same", parts[:2], "mit"), ("other", parts, "other")):
+        folder = pretrain(chosen, architecture, tmp_path / name, epochs=0, **SMALL)
+        assert card_facts(folder)["licence"] == licence
+
+
+def test_command(make_target, architecture, tmp_path, capfd):
+    arguments = ["pretrain", "--dataset", str(make_target()), "--architecture", str(architecture), "--image-size", "24"]
+    assert main([*arguments, "--steps", "1", "--output", str(tmp_path / "new")]) == 0
+    printed = capfd.readouterr()
+    assert printed.out == f"{tmp_path / 'new'}\n"
+    assert "pre-training (1)" in printed.err
+    assert main([*arguments, "--steps", "1", "--output", str(tmp_path / "new")]) == 2
+    assert "must be a new folder" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"hidden_sizes": [8]}', "a .json file with a model_type"),
+        ('{"model_type": "resnett"}', "model_type"),
+        ("{", "Check it"),
+    ],
+)
+def test_an_unknown_architecture_is_refused(make_target, tmp_path, text, message):
+    file = tmp_path / "network.json"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        pretrain([make_target()], file, tmp_path / "new", epochs=0, **SMALL)
