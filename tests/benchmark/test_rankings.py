@@ -2,6 +2,7 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pytest
 from made import scores as made
@@ -9,6 +10,8 @@ from made import scores as made
 from hf_transferability import UsageError
 from hf_transferability.benchmark import rankings, tables
 from hf_transferability.benchmark.merging import merge
+from hf_transferability.cli import rank as command
+from hf_transferability.errors import PublishError
 from hf_transferability.metrics import get_metric
 
 ROW = {
@@ -159,3 +162,15 @@ def test_files(tmp_path):
     made("a").to_json(path, orient="records")
     with pytest.raises(UsageError, match="must be a ranking"):
         rankings.read(path, "mine")
+
+
+def test_what_cannot_be_published_leaves_the_ranking_complete():
+    twice = changed(rows=[RANKING["rows"][0]] * 2)
+    with pytest.raises(PublishError, match=r"the ranking is complete, but not published: .*is there twice"):
+        command._push(SimpleNamespace(to_dict=lambda: twice), "lab/x")
+
+
+def test_what_failed_altogether_is_named(capsys):
+    nothing = changed(rows=RANKING["rows"][2:])
+    command._push(SimpleNamespace(to_dict=lambda: nothing), "lab/x")
+    assert capsys.readouterr().err == "not published, as they failed: owner/failed\n"

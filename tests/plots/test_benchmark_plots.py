@@ -42,7 +42,8 @@ def test_benchmarks_are_not_mixed(truth):
     """Each has its maps, its name in their titles, and its own figures, none of them averaged."""
     other = truth.assign(benchmark="other", test_auc=truth.test_auc / 2)
     figure = ground_truth_heatmap(pd.concat([truth, other]))
-    assert [axes.get_title(loc="left").split(",")[0].rpartition(" ")[2] for axes in figure.axes] == ["paper"] * 2 + ["other"] * 2
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [title.split(",")[0].rpartition(" ")[2] for title in titles] == ["paper", "paper", "other", "other"]
     for axes, frame in zip(figure.axes, (truth, truth, other, other), strict=True):
         found = cells(axes)
         scenario = "architecture" if "architecture" in axes.get_title(loc="left") else "source_dataset"
