@@ -125,6 +125,8 @@ def compare(
         UsageError: tables that do not go together, or a name that is not in them.
     """
     chosen, notes = truths.choose(ground_truth, runs, selection)
+    scores, passed = pooling.latest(scores)
+    notes += passed
     found = pooling.pools(_only(chosen, scenario=scenarios), scores)
     _check_overlap(found, chosen, scores, scenarios, targets, metrics)
     notes += _missing(found, chosen, scores)

@@ -113,6 +113,7 @@ def make_tables(folder: Path, data: Path) -> None:
     scores = pd.concat(
         [rankings.read(folder / "rankings" / f"{t}-{v}.json", NAME) for t, v in itertools.product(TARGETS, VARIANTS)]
     )
+    scores["source"] = scores["source"].str.replace(r"@[0-9a-f]{8}$", "", regex=True)  # one folder of each name
     # A union has another checkpoint for each target, but is one kind of source.
     scores["source"] = scores["source"].where(~scores["source"].str.startswith("all_but_"), UNION)
     scores = scores.drop_duplicates(tables.TABLES["scores"].key)  # metrics of one form stand in the rankings of both variants
