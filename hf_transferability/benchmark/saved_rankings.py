@@ -99,8 +99,8 @@ def _ranking(path: Path) -> dict[str, Any] | None:
             import pandas as pd
 
             # A checkpoint may be called "None" or "NA".
-            names = {"keep_default_na": False, "na_values": [""]}
-            frame = pd.read_csv(path, **names) if ending == ".csv" else pd.read_parquet(path)
+            csv = ending == ".csv"
+            frame = pd.read_csv(path, keep_default_na=False, na_values=[""]) if csv else pd.read_parquet(path)
             if {"checkpoint", "score"} <= set(frame):
                 return {"rows": frame.astype(object).where(frame.notna(), None).to_dict("records")}
     except (OSError, ValueError):

@@ -412,3 +412,14 @@ def test_scores_of_several_pools_are_formed_anew():
     assert pool.scores["transferability", "default"].to_dict() == {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}
     (pool,) = pools(ground_truth(), pd.concat([one, other]))  # without the components: the newest pool
     assert pool.scores["transferability", "default"].dropna().to_dict() == {"c": 0.7, "d": 0.6}
+
+
+def test_targets_whose_runs_contradict_each_other_are_named():
+    ground_truth, scores, runs, sources = (bundled.load(name, "open") for name in ("ground_truth", "scores", "runs", "sources"))
+    for selection, named in (("lowest_validation_loss", True), ("mean_of_best_5", False)):
+        found = compare(ground_truth, scores, sources=sources, runs=runs, selection=selection, metrics=["knn"], resamples=50)
+        notes = [note for note in found.notes if "uninformative" in note]
+        assert len(notes) == named
+        if named:
+            assert "pneumonia_cxr (-0.3" in notes[0]
+            assert "lung_histology" not in notes[0]
