@@ -59,7 +59,8 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
         grid = drawn.pivot(index="source", columns="target", values="test_auc")
         within = (grid - grid.min()) / (grid.max() - grid.min())
         grid = grid.loc[within.mean(axis=1).sort_values(ascending=False).index]
-        name = f"{benchmark}, {SCENARIO_NAMES.get(scenario, scenario)}" if several else SCENARIO_NAMES.get(scenario, scenario)
+        name = SCENARIO_NAMES.get(str(scenario), str(scenario))
+        name = f"{benchmark}, {name}" if several else name
         panels.append((name, selection, grid[grid.mean().sort_values(ascending=False).index]))
     heights = [0.27 * len(grid) + 1.7 for _, _, grid in panels]
     figure = new_figure(max(2.6 + 0.62 * max(len(grid.columns) for _, _, grid in panels), 6), sum(heights))
