@@ -112,10 +112,7 @@ def _ranking(path: Path) -> dict[str, Any] | None:
             import pandas as pd
 
             # A checkpoint may be called "None" or "NA".
-            if ending == ".csv":
-                frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
-            else:
-                frame = pd.read_parquet(path)
+            frame = pd.read_csv(path, keep_default_na=False, na_values=[""]) if ending == ".csv" else pd.read_parquet(path)
             if {"checkpoint", "score"} <= set(frame):
                 return {"rows": frame.astype(object).where(frame.notna(), None).to_dict("records")}
     except (OSError, ValueError):
