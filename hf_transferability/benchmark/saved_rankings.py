@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_FOLDER = re.compile(r"@[0-9a-f]{8}$")  # what `rankings.scores` puts behind the name of a folder
+
+
 def read_scores(
     path: str | Path, ground_truth: "pd.DataFrame", scenario: str | None = None, target: str | None = None
 ) -> tuple["pd.DataFrame", list[str], bool]:
     """Scores from a table of scores, or from a ranking that `rank` or `score` has saved as .json, .csv or .parquet.
 
     A ranking's checkpoints are matched with the ground truth's sources by their whole name, or by the last part of an id or
-    path (without revision), whatever the case.
+    path (without revision), whatever the case. In a table a local folder's NAME@SHA is matched with NAME, if there is one only.
 
     Args:
         path: the file.
@@ -36,7 +39,7 @@ def read_scores(
     """
     ranking = _ranking(Path(path))
     if ranking is None:
-        return tables.read(path, "scores"), [], False
+        return _named_as(tables.read(path, "scores"), ground_truth), [], False
     dataset = str((ranking.get("dataset") or {}).get("id") or "")
     target = target or _match(dataset, sorted(ground_truth.target.unique()))
     if target is None:
@@ -79,6 +82,16 @@ def read_scores(
     return tables.check(frame, "scores", str(path)), notes, True
 
 
+def _named_as(scores: "pd.DataFrame", ground_truth: "pd.DataFrame") -> "pd.DataFrame":
+    """The scores, with sources NAME@SHA named as the ground truth does, where that leaves no doubt."""
+    known = set(ground_truth.source)
+    given = [str(source) for source in scores.source.unique()]
+    plain = {source: _FOLDER.sub("", source) for source in given if source not in known and _FOLDER.search(source)}
+    taken = [*plain.values(), *given]
+    clear = {source: name for source, name in plain.items() if name in known and taken.count(name) == 1}
+    return scores.assign(source=scores.source.replace(clear)) if clear else scores
+
+
 def read_document(path: str | Path) -> dict[str, Any] | None:
     """What a .json file holds if it can be a ranking and no table: an object with rows."""
     try:
@@ -99,8 +112,7 @@ def _ranking(path: Path) -> dict[str, Any] | None:
             import pandas as pd
 
             # A checkpoint may be called "None" or "NA".
-            csv = ending == ".csv"
-            frame = pd.read_csv(path, keep_default_na=False, na_values=[""]) if csv else pd.read_parquet(path)
+            frame = pd.read_csv(path, keep_default_na=False, na_values=[""]) if ending == ".csv" else pd.read_parquet(path)
             if {"checkpoint", "score"} <= set(frame):
                 return {"rows": frame.astype(object).where(frame.notna(), None).to_dict("records")}
     except (OSError, ValueError):

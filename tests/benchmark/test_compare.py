@@ -423,3 +423,18 @@ def test_targets_whose_runs_contradict_each_other_are_named():
         if named:
             assert "pneumonia_cxr (-0.3" in notes[0]
             assert "lung_histology" not in notes[0]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_folder_of_published_scores_is_known_by_its_name(tmp_path, ending):
+    """But not where two folders of that name have scores: which of them was fine-tuned is unknown."""
+    path = tmp_path / f"scores.{ending}"
+    write = {"csv": lambda frame: frame.to_csv(path, index=False), "parquet": lambda frame: frame.to_parquet(path, index=False)}
+    write[ending](scores({"skin": {"a@0123abcd": 4, "b": 3, "c@0123abcd": 2, "c@4567abcd": 1, "d@v1": 1}}))
+    given, _, _ = read_scores(path, ground_truth())
+    assert given.source.tolist() == ["a", "b", "c@0123abcd", "c@4567abcd", "d@v1"]
+    ranking = tmp_path / f"ranking.{ending}"
+    rows = pd.DataFrame({"checkpoint": ["x/a@0123abcd", "b"], "score": [1.0, 2.0], "leep": [1.0, 2.0]})
+    {"csv": rows.to_csv, "parquet": rows.to_parquet}[ending](ranking, index=False)
+    given, _, _ = read_scores(ranking, ground_truth(), "source_dataset", "skin")
+    assert given.source.tolist() == ["a", "b"]
