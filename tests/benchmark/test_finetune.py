@@ -337,7 +337,8 @@ def test_a_killed_grid_goes_on_and_two_processes_share_it(target, checkpoint, gr
 def test_a_run_that_another_process_does_is_left_to_it(target, checkpoint, grid, tmp_path):
     folder = tmp_path / target.name / checkpoint.name
     (folder / ".locks").mkdir(parents=True)
-    code = "import sys, time, filelock\nlock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('mine', flush=True); time.sleep(600)"
+    code = "import sys, time, filelock\nlock = filelock.FileLock(sys.argv[1])\nlock.acquire()\n"
+    code += "print('mine', flush=True)\ntime.sleep(600)"
     lock = folder / ".locks" / "run-0000.lock"
     other = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True)
     try:
