@@ -131,7 +131,7 @@ def _rank_tab() -> None:
         pictures += [_plot(label, visible=False, min_width=320) for label in ("Components", "Cost")]
     downloads = gr.File(label="Download", file_count="multiple", interactive=False, visible=False, elem_id="downloads")
     shown: list[Any] = [summary, table, *pictures, downloads]
-    by_file = gr.State(False)  # which of the two tabs is open
+    by_file = gr.Checkbox(False, visible=False)  # which of the two tabs is open, as the browser knows without asking
 
     @_answered
     def from_inputs(
@@ -157,8 +157,8 @@ def _rank_tab() -> None:
         return work.example()
 
     private: dict[str, Any] = {"api_visibility": "private"}
-    hub_tab.select(lambda: False, None, by_file, **private)
-    file_tab.select(lambda: True, None, by_file, **private)
+    hub_tab.select(None, None, by_file, js="() => false", **private)
+    file_tab.select(None, None, by_file, js="() => true", **private)
     private["show_progress_on"] = summary
     done = button.click(from_inputs, [by_file, dataset, names, size, files, scenario, metric], shown, **private, **_WORK)
     done.then(lambda: None, None, files, api_visibility="private")  # they are gone from the disk

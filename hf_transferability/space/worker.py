@@ -49,7 +49,8 @@ def run(
     seconds = limits.SECONDS if seconds is None else seconds
     with tempfile.TemporaryDirectory(prefix="hf-transferability-work-", ignore_cleanup_errors=True) as folder:
         copies = _copied(files, Path(folder))
-        command = [sys.executable, "-P", "-m", "hf_transferability", *words, "--format", "json", "--", *names, *copies]
+        operands = ["--", *names, *copies] if names or copies else []
+        command = [sys.executable, "-P", "-m", "hf_transferability", *words, "--format", "json", *operands]
         output = Path(folder, ".output.json")
         with output.open("wb") as stdout:
             process = subprocess.Popen(

@@ -1,5 +1,6 @@
 """The page as programs see it: typed functions over gradio_client, and nothing of one visitor in another's answer."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -69,8 +70,9 @@ def test_the_app_unpacks_the_wheel_that_lies_beside_it(tmp_path):
         wheel.writestr("hf_transferability/__init__.py", "")
         wheel.writestr("hf_transferability/space/__init__.py", "")
         wheel.writestr("hf_transferability/space/page.py", "def launch():\n    print('started from the wheel')\n")
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "app.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "app.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
     assert done.stdout == "started from the wheel\n", done.stderr
 
