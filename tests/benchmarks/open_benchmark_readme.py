@@ -19,14 +19,14 @@ overturn them.
 Made from a folder of eleven open datasets in Hub layout (28 to 64 px) by
 
 ```sh
-python tests/benchmarks/open_benchmark.py FOLDER --datasets DATASETS --seeds {seeds}
+python tests/benchmarks/open_benchmark.py FOLDER --datasets DATASETS --seeds {fewest}
 ```
 
 - **Sources**: each dataset alone (its training split; AdamW, 300 steps of 64 images and one more per 50 images of the dataset),
   the union of all datasets but the target (`all_but_target`, another checkpoint for each target, about 800 steps), and
   `random_weights`. No source has seen its target.
 - **Fine-tuning**: SGD with Nesterov momentum {momentum:g}, batches of {batch_size}, weight decay {weight_decay:g}, learning
-  rates {rates}, {seeds} seeds (each draws its own samples), {epochs} epochs with a cosine, the best epoch by
+  rates {rates}, {seeds} seeds (see below; each draws its own samples), {epochs} epochs with a cosine, the best epoch by
   validation AUC; {train_per_class} x classes training and {validation_per_class} x classes
   validation images, the whole test split, used once per run. The paper takes 100 x classes and up to 200 epochs.
 - **Scores**: `rank --metric all`, default and published variants, 100 x classes training images, seed 0.
@@ -62,6 +62,7 @@ def readme(found: Mapping[str, pd.DataFrame], size: int, protocol: Mapping[str, 
     """The text, with figures from the tables `runs`, `ground_truth`, `scores` and `sources`."""
     runs = found["runs"]
     targets = list(dict.fromkeys(runs["target"]))
+    seeds = runs.groupby("target")["seed"].nunique()
     halves = {selection: reliability(runs, selection).set_index("target")["value"] for selection in (PUBLISHED, MEAN)}
     good = [target for target in targets if halves[MEAN][target] >= INFORMATIVE]
     truth = found["ground_truth"]
@@ -69,6 +70,7 @@ def readme(found: Mapping[str, pd.DataFrame], size: int, protocol: Mapping[str, 
     lines = [
         [
             target,
+            str(seeds[target]),
             *(f"{values[target]:.2f}" for values in halves.values()),
             f"{aucs['min'][target]:.3f} to {aucs['max'][target]:.3f}",
             "" if target in good else "uninformative",
@@ -83,7 +85,8 @@ def readme(found: Mapping[str, pd.DataFrame], size: int, protocol: Mapping[str, 
         runs=len(runs),
         size=size,
         parameters=found["sources"]["parameters"].iloc[0],
-        seeds=runs["seed"].nunique(),
+        fewest=seeds.min(),
+        seeds=f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} or {seeds.max()}",
         momentum=first["momentum"],
         batch_size=first["batch_size"],
         weight_decay=first["weight_decay"],
@@ -93,7 +96,7 @@ def readme(found: Mapping[str, pd.DataFrame], size: int, protocol: Mapping[str, 
         hours=runs["seconds"].sum() / 3600,
         mean=MEAN,
         informative=INFORMATIVE,
-        halves=_table(["target", PUBLISHED, MEAN, "test AUC", ""], lines),
+        halves=_table(["target", "seeds", PUBLISHED, MEAN, "test AUC", ""], lines),
         agreement=agreement,
         verdict=verdict,
     )
