@@ -353,7 +353,10 @@ def test_scores_are_pushed(shell, hub, made, place):
     assert f"published: {hub.url}/datasets/lab/pushed/commit/" in done.err
     file = hub.store.get("dataset", "lab/pushed").resolve("main").files["data/scores/rows.parquet"]
     found = tables.check_provenance(pd.read_parquet(io.BytesIO(hub.store.read(file))), "scores")
-    assert sorted(set(found["source"])) == ["alice/one@v1", "two"]
+    assert sorted(set(found["source"])) == [
+        "alice/one@v1",
+        f"two@{next(r['revision'] for r in done.rows.values() if str(r['revision']).startswith('sha256:'))[7:15]}",
+    ]
     assert set(found["benchmark"]) == {"pushed"}
     for row in done.rows.values():
         own = found[found["checkpoint_revision"] == row["revision"]].set_index("metric")

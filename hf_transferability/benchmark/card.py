@@ -13,7 +13,7 @@ PLOT = "ground_truth.png"
 _OWN_TAGS = [TAG, "transferability", "medical-imaging", "benchmark"]
 _BEGIN = "<!-- hf-transferability: from here to the end mark this card is written anew at each publication -->"
 _END = "<!-- hf-transferability: end mark -->"
-_KINDS = {"text": "text", "number": "number", "count": "whole number"}
+_KINDS = {"text": "text", "number": "number", "share": "number", "count": "whole number"}
 _ABOUT = {
     "ground_truth": "Fine-tuned performance of every source checkpoint on every target dataset.",
     "scores": "What transferability metrics say of a source checkpoint on a target dataset, without fine-tuning it. A score "
@@ -72,14 +72,16 @@ def render(repo_id: str, present: Collection[str], plot: bool, old: str | None =
     data["tags"] = list(dict.fromkeys([*_tags(before), *_OWN_TAGS]))
     data.setdefault("task_categories", ["image-classification"])
     first = "scores" if "scores" in present else present[0]
+    others = [each for each in kept.get("configs") or [] if each.get("config_name") not in tables.TABLES]
+    taken = any(each.get("default") for each in others)
     data["configs"] = [
         {
             "config_name": name,
             "data_files": [{"split": "train", "path": data_files(name)}],
-            **({"default": True} if name == first else {}),
+            **({"default": True} if name == first and not taken else {}),
         }
         for name in present
-    ]
+    ] + others
     generated = f"{_BEGIN}\n{_body(repo_id, present, plot)}\n{_END}"
     text = before.text.strip("\n") if old else ""
     start, end = text.find(_BEGIN), text.find(_END)
@@ -110,7 +112,8 @@ def _body(repo_id: str, present: Collection[str], plot: bool) -> str:
     )
     for table in present:
         own = tables.TABLES[table]
-        parts.append(f"## {table}\n\n{_ABOUT[table]} One row per {', '.join(own.key)}.\n\n{_columns(own.columns)}")
+        key = ", ".join((*own.key, *own.identity))
+        parts.append(f"## {table}\n\n{_ABOUT[table]} One row per {key}.\n\n{_columns(own.columns)}")
     parts.append(f"## Provenance\n\nColumns of every table.\n\n{_columns(tables.PROVENANCE)}")
     parts.append(
         "## Adding to it\n\n"

@@ -29,6 +29,7 @@ ELSEWHERE, PARAMETERS, WIDTH, RANDOM = "mean_rank_elsewhere", "parameter_count",
 SPLIT_HALF = "split_half"
 MEAN = "mean"
 RESAMPLES = 1000
+RELIABLE = 0.5  # weighted tau of two halves of the runs, under which a target tells little
 
 # Scores of a pool's sources for one method; raises UndefinedAgreement where there are none.
 _Scorer = Callable[[Pool], "tuple[pd.Series, pd.Series]"]
@@ -125,6 +126,8 @@ def compare(
         UsageError: tables that do not go together, or a name that is not in them.
     """
     chosen, notes = truths.choose(ground_truth, runs, selection)
+    scores, passed = pooling.latest(scores)
+    notes += passed
     found = pooling.pools(_only(chosen, scenario=scenarios), scores)
     _check_overlap(found, chosen, scores, scenarios, targets, metrics)
     notes += _missing(found, chosen, scores)
@@ -151,7 +154,7 @@ def compare(
         rows += table.rows
     benchmark = str(chosen.benchmark.iloc[0])
     whole = _frame(rows).assign(benchmark=benchmark, selection=str(chosen.selection.iloc[0]))
-    notes += _remarks(whole)
+    notes += _remarks(whole) + _uninformative(whole)
     return Comparison(
         benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples, _compared(chosen, scores)
     )
@@ -412,6 +415,16 @@ def _remarks(rows: "pd.DataFrame") -> list[str]:
         label = f"{row['scenario']}: {row['metric']}"
         notes.append(f"{label} has no agreement: {reason}." if every else f"{label} is undefined for {reason}.")
     return notes
+
+
+def _uninformative(rows: "pd.DataFrame") -> list[str]:
+    """The targets whose ground truth hardly agrees with itself."""
+    halves = rows[(rows.metric == SPLIT_HALF) & (rows.statistic == "weighted_tau") & (rows.target != MEAN)]
+    return [
+        f"{scenario}: uninformative, because two halves of their runs agree at less than {RELIABLE:g}: "
+        f"{', '.join(f'{row.target} ({row.value:.2f})' for row in own.itertuples())}."
+        for scenario, own in halves[halves.value < RELIABLE].groupby("scenario", sort=False)
+    ]
 
 
 def _frame(rows: Sequence[dict[str, Any]]) -> "pd.DataFrame":

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_transferability import agreement, results
-from hf_transferability.benchmark.pools import COMPONENTS, Pool, pools
+from hf_transferability.benchmark.ages import newest
+from hf_transferability.benchmark.pools import COMPONENTS, Pool, latest, pools
 from hf_transferability.errors import UndefinedAgreement
 
 if TYPE_CHECKING:
@@ -132,10 +133,10 @@ def factors(
 
     facts = sources.drop_duplicates("source").set_index("source")
     ranks = pd.Series(dict(effective_ranks or {}), dtype=float)
-    truth = ground_truth[ground_truth.source != ground_truth.target]
+    scores, notes = latest(scores)
+    truth = newest(ground_truth[ground_truth.source != ground_truth.target], ["scenario", "source", "target"])
     scored = {(pool.scenario, pool.target): pool for pool in pools(truth, scores)}
     rows: list[dict[str, Any]] = []
-    notes = []
     found: dict[str, dict[str, _Finding]] = {}
     for scenario in scenarios or truth.scenario.unique():
         own = _pools(truth, str(scenario), scored)

@@ -22,6 +22,7 @@ from hf_transferability.benchmark.ground_truth import PAIR, PUBLISHED, from_runs
 from hf_transferability.benchmark.samples import Splits
 from hf_transferability.checkpoints import Checkpoint, load, resolve
 from hf_transferability.errors import CheckpointError, UsageError
+from hf_transferability.metrics.transferability import SCENARIOS
 from hf_transferability.progress import Silent
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ def run_grid(
         UsageError: wrong arguments, or a folder with runs of another protocol.
         TargetError: a dataset that cannot be read.
     """
-    if scenario not in tables.SCENARIOS:
-        raise UsageError(f"`scenario` must be one of {', '.join(tables.SCENARIOS)}; got {scenario!r}. Choose one of these.")
+    if scenario not in SCENARIOS:
+        raise UsageError(f"`scenario` must be one of {', '.join(SCENARIOS)}; got {scenario!r}. Choose one of these.")
     progress, state = progress or Silent(), extraction.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, image_size, train=train_split, validation=validation_split, test=test_split, token=token, **where)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_transferability import agreement
+from hf_transferability.benchmark.ages import newest
 from hf_transferability.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,6 +68,13 @@ def choose(
     if len(benchmarks) != 1:
         raise UsageError(f"the ground truth must be of one benchmark; got {', '.join(benchmarks) or 'no rows'}. Keep one.")
     notes = [f"ground truth: {in_words(selection)}."]
+    single = newest(chosen, PAIR)
+    if passed := len(chosen) - len(single):
+        notes.append(
+            f"ground truth: of several figures of one source and target (other checkpoints or samples) the newest counts; "
+            f"{passed} older ones were passed over."
+        )
+    chosen = single
     if missing:
         listed = ", ".join(f"{source} on {target}" for _, source, target in sorted(missing))
         notes.append(f"left out, because none of their runs finished: {listed}.")
@@ -215,9 +223,9 @@ def ceiling(statistic: str, first: np.ndarray, second: np.ndarray) -> np.ndarray
 
 
 def _finished(runs: "pd.DataFrame") -> "pd.DataFrame":
-    """The runs with figures, lowest validation loss first within each pair."""
+    """The runs with figures, lowest validation loss first within each pair; of several of one number the newest."""
     there = (runs.status == "ok") & runs.validation_loss.notna() & runs.test_auc.notna()
-    return runs[there].sort_values(["validation_loss", "run"], kind="stable")
+    return newest(runs[there], [*PAIR, "run"]).sort_values(["validation_loss", "run"], kind="stable")
 
 
 def _divisions(n: int, repeats: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_transferability.benchmark import tables
+from hf_transferability.benchmark.ages import ages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,7 @@ class Merged:
 def merge(old: "pd.DataFrame | None", new: "pd.DataFrame", name: str) -> Merged:
     """Put rows into a table: a row of a new key is added, one of a known key replaces the old one only if it is newer.
 
+    The key is that of the table with what the row was computed from: another checkpoint, sample or pool makes another row.
     Rows that differ in nothing but their date are the same. Neither frame is changed.
 
     Args:
@@ -48,17 +50,18 @@ def merge(old: "pd.DataFrame | None", new: "pd.DataFrame", name: str) -> Merged:
     """
     import pandas as pd
 
-    key = list(tables.TABLES[name].key)
+    key = tables.TABLES[name].names(new)
     if old is None:
         return Merged(new.sort_values(key, ignore_index=True), new, added=len(new))
     columns = list(dict.fromkeys([*new, *old]))  # a newer version of the package, or its user, may have added some
-    old, new = _aged(old.reindex(columns=columns), new), new.reindex(columns=columns)
+    old, new = _of_one_kind(old.reindex(columns=columns), new.reindex(columns=columns))
+    old = _aged(old)
     single = old.drop_duplicates(key, keep="last")
     pairs = new[key].merge(single[key].assign(row=single.index), on=key, how="left")["row"]
     known = pairs.notna().to_numpy()
     theirs, ours = single.loc[pairs[known]], new[known]
     same = _same(theirs, ours, [column for column in columns if column != "date"])
-    later = [mine > other for mine, other in zip(_ages(ours), _ages(theirs), strict=True)]
+    later = [mine > other for mine, other in zip(ages(ours), ages(theirs), strict=True)]
     replaces = [not equal and newer for equal, newer in zip(same, later, strict=True)]
     fresh = pd.concat([new[~known], ours[replaces]])
     kept = single.drop(index=theirs.index[replaces])
@@ -74,21 +77,25 @@ def merge(old: "pd.DataFrame | None", new: "pd.DataFrame", name: str) -> Merged:
     )
 
 
-def _aged(old: "pd.DataFrame", new: "pd.DataFrame") -> "pd.DataFrame":
-    """The old rows from the oldest to the newest, with the kinds of column that the new ones have."""
-    ages = _ages(old)
-    order = sorted(range(len(old)), key=ages.__getitem__)
-    kinds = {column: new[column].dtype for column in new if old[column].isna().all()}
-    return old.iloc[order].reset_index(drop=True).astype(kinds)
+def _aged(old: "pd.DataFrame") -> "pd.DataFrame":
+    """The old rows from the oldest to the newest."""
+    found = ages(old)
+    return old.iloc[sorted(range(len(old)), key=found.__getitem__)].reset_index(drop=True)
 
 
-def _ages(frame: "pd.DataFrame") -> list[tuple[str, int]]:
-    """What tells the newer of two rows: the date, and of one date the version of the metric, for features that were kept."""
-    columns = [frame[column].tolist() if column in frame else [None] * len(frame) for column in ("date", "metric_version")]
-    return [
-        (date if isinstance(date, str) else "", version if isinstance(version, int) else 0)
-        for date, version in zip(*columns, strict=True)
-    ]
+def _of_one_kind(old: "pd.DataFrame", new: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """Both frames, a column that is empty in one with the kind that it has in the other: their files must have one schema."""
+    empty = [column for column in new if old[column].isna().all()]
+    theirs = {column: _that_may_be_empty(new[column].dtype) for column in empty}
+    ours = {column: _that_may_be_empty(old[column].dtype) for column in new if new[column].isna().all() and column not in empty}
+    return old.astype(theirs), new.astype(ours)
+
+
+def _that_may_be_empty(dtype: Any) -> Any:
+    """The dtype, or its nullable form where it is one of whole numbers or truth values."""
+    if dtype.kind in "iu":
+        return dtype.name.replace("uint", "UInt").replace("int", "Int")
+    return "boolean" if dtype.kind == "b" else dtype
 
 
 def _same(a: "pd.DataFrame", b: "pd.DataFrame", columns: Sequence[str]) -> list[bool]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_transferability.benchmark import tables
+from hf_transferability.benchmark.ages import newest
 from hf_transferability.errors import UsageError
-from hf_transferability.metrics import collect_flags
+from hf_transferability.metrics import all_metrics, collect_flags
 from hf_transferability.metrics.transferability import combine
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ COMPONENTS = ("feature_quality", "feature_update_ratio")
 # The metrics whose published variant the paper turns round where architectures differ: lower counts as better there.
 # LogME and SFDA are not, and the transferability score is made for the scenario.
 TURNED_ROUND = frozenset({"leep", "nleep", "parc", "ncti", *COMPONENTS})
+_PAIR = ["benchmark", "scenario", "source", "target"]
 ORIENTATIONS = ("published", "natural")
 
 
@@ -47,7 +50,7 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
 
     Where the scores have feature quality and feature update ratio but no transferability score for a target, it is formed
     from them, each scaled over all candidates that have it: the target's own model counts there, as in the paper, though it is
-    no candidate.
+    no candidate. Of several rows of one score or one fine-tuned performance the newest counts; see `latest`.
 
     Args:
         ground_truth: a table of that name with one selection.
@@ -62,6 +65,8 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
             names = ", ".join(sorted(scores.benchmark.unique()))
             raise UsageError(f"the scores must be of one benchmark; got {names}. Keep one.")
         scores = own
+    scores, _ = latest(scores)
+    ground_truth = newest(ground_truth, _PAIR)
     found = []
     groups = dict(iter(scores.groupby(["scenario", "target"], sort=False)))
     for key, truth in ground_truth.groupby(["scenario", "target"], sort=False):
@@ -71,6 +76,57 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
             wide = groups[key].pivot(index="source", columns=["metric", "variant"], values="score")
             found.append(Pool(scenario, target, aucs, _with_combination(wide, scenario).reindex(aucs.index)))
     return found
+
+
+def latest(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
+    """Of several rows of one source, target, metric and variant the newest, and what was passed over, in words.
+
+    A score that exists only over a pool of candidates cannot stand beside one of another pool or sample. Where the newest rows
+    are of several, transferability scores give way to their two components, from which `pools` forms them anew; of another
+    metric, or without the components, the pool of the newest row stays.
+    """
+    kept = newest(scores.reset_index(drop=True), [*_PAIR, "metric", "variant"])
+    passed = len(scores) - len(kept)
+    kept, mixed = _of_one_pool(kept)
+    notes = []
+    if passed:
+        notes.append(
+            f"scores: of several rows of one source, target and metric (other checkpoints, samples or pools) the newest "
+            f"counts; {passed} older ones were passed over."
+        )
+    return kept, notes + mixed
+
+
+def _of_one_pool(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
+    relative = scores.metric.isin([name for name, metric in all_metrics().items() if metric.combine is not None])
+    origin = [name for name in tables.TABLES["scores"].identity if name in scores and name != "checkpoint_revision"]
+    if not (origin and relative.any()):
+        return scores, []
+    place = scores.groupby(origin, dropna=False, sort=False).ngroup()
+    left_out: list[Any] = []
+    formed = dropped = 0
+    by = ["benchmark", "scenario", "target", "variant"]
+    for key, rows in scores[relative].groupby([*by, "metric"], sort=False):
+        if place[rows.index].nunique() < 2:
+            continue
+        beside = scores[(scores[by] == list(key[:-1])).all(axis=1) & scores.score.notna()]
+        parts = [set(beside.source[beside.metric == part]) for part in COMPONENTS]
+        if key[-1] == "transferability" and set(rows.source[rows.score.notna()]) <= parts[0] & parts[1]:
+            left_out += list(rows.index)
+            formed += len(rows)
+        else:
+            others = rows.index[place[rows.index] != place[newest(rows, by).index[0]]]
+            left_out += list(others)
+            dropped += len(others)
+    notes = []
+    if formed:
+        notes.append(
+            f"transferability: {formed} scores are of several pools or samples, and were formed anew from their two components "
+            "over all sources."
+        )
+    if dropped:
+        notes.append(f"{dropped} scores of other pools or samples than the newest of their metric were passed over.")
+    return scores.drop(index=left_out), notes
 
 
 def orientation(metric: str, variant: str, scenario: str, convention: str = "published") -> int:

@@ -8,7 +8,7 @@ import hashlib
 import importlib.util
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hf_transferability.benchmark import card, tables
@@ -78,7 +78,7 @@ def publish(
         private: make a new dataset private.
         create_pr: True opens a pull request, False never; default only where the account may not write.
         token: default the one of `hf auth login`.
-        dry_run: change nothing, and need no login for a public dataset.
+        dry_run: change nothing, and need no login for a public dataset; who is logged in is told what could not be made.
 
     Raises:
         UsageError: not an id, no rows, a frame that is not the table that it should be, or rows without provenance.
@@ -88,23 +88,23 @@ def publish(
     frames = {name: tables.check_provenance(frame, name, f"table {name}") for name, frame in new.items() if len(frame)}
     if not frames:
         raise UsageError("`new` must have at least one row to publish; got none.")
-    account = None if dry_run else writing.logged_in(token)
+    account = None if dry_run and not writing.has_token(token) else writing.logged_in(token)
     sent: Published | None = None
     for _ in range(_ATTEMPTS):
         head = writing.find_dataset(repo_id, token)
         if head is None and account is not None:
             writing.check_may_create(repo_id, account)
-            head = writing.create_dataset(repo_id, private, token)
+            head = None if dry_run else writing.create_dataset(repo_id, private, token)
         if head is not None:
             _check_is_benchmark(head, token)
             if private and not head.private:
                 raise PublishError(f"{repo_id} is public, and everybody could read the rows. Make it private in its settings.")
         merged = {name: merge(_read(head, name, token) if head else None, frame, name) for name, frame in frames.items()}
-        changed = {name: each for name, each in merged.items() if each.differs}
         if dry_run or head is None or account is None:
-            missing = [] if head else [f"There is no dataset {repo_id} yet; it would be made."]
+            seen = "that can be seen without login" if account is None else "yet"
+            missing = [] if head else [f"There is no dataset {repo_id} {seen}; it would be made."]
             return Published(repo_id, merged, _address(repo_id), "dry run", missing)
-        if not changed:  # also where the answer to a commit was lost
+        if not _changed(head, merged):  # also where the answer to a commit was lost
             return sent or Published(repo_id, merged, _address(repo_id), "nothing")
         sent = Published(repo_id, merged, _address(repo_id), "commit")
         try:
@@ -118,9 +118,9 @@ def _write(
     head: Snapshot, merged: dict[str, Merged], account: writing.Account, create_pr: bool | None, token: str | None
 ) -> Published:
     """Make the commit, or the pull request where one is asked for or nothing else allowed."""
-    changed = {name: each for name, each in merged.items() if each.differs}
-    message, notes = _message(changed), []
+    changed, notes = _changed(head, merged), []
     if not create_pr:
+        message = _message(changed)
         try:
             address = writing.commit(head, *_files(head, changed, token), message, token)
             return Published(head.repo_id, merged, address, "commit")
@@ -131,8 +131,14 @@ def _write(
                     "or ask its owner for access."
                 ) from error
             notes = [f"{account.name} may not write to {head.repo_id}, so this is a pull request."]
+    proposed = {name: each for name, each in changed.items() if len(each.fresh)}
+    # Only a table that is written whole is rid of its duplicates.
+    merged = {name: each if name in proposed and each.replaced else replace(each, repeated=0) for name, each in merged.items()}
+    if not proposed:
+        return Published(head.repo_id, merged, _address(head.repo_id), "nothing", notes)
     try:
-        files = _proposed_files(head, changed, token)
+        message = _message(proposed)
+        files = _proposed_files(head, proposed, token)
         address = writing.open_pull_request(head, *files, message, account.name, token)
     except writing.NoWriteAccessError as error:
         raise PublishError(
@@ -140,6 +146,12 @@ def _write(
             "`hf auth login` and a token that may write, or ask its owner for access."
         ) from error
     return Published(head.repo_id, merged, address, "pull request", notes)
+
+
+def _changed(head: Snapshot, merged: Mapping[str, Merged]) -> dict[str, Merged]:
+    """The tables that are to be written; ground truth in several files, too, as the picture does not show the others."""
+    scattered = len(_table_files(head, "ground_truth")) > 1
+    return {name: each for name, each in merged.items() if each.differs or (name == "ground_truth" and scattered)}
 
 
 def _check_is_benchmark(head: Snapshot, token: str | None) -> None:
@@ -259,6 +271,8 @@ def _counts(merged: Merged, only_changes: bool = False) -> str:
     counts = {"added": merged.added, "replaced": merged.replaced}
     if not only_changes:
         counts["unchanged"] = merged.unchanged
+    if merged.repeated and not only_changes:
+        counts["duplicates removed"] = merged.repeated
     text = ", ".join(f"{number} {what}" for what, number in counts.items())
     if merged.older and not only_changes:
         text += f", {merged.older} left out because those on the Hub are as new or newer"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def scores(ranking: Mapping[str, Any], benchmark: str, origin: str = "the ranking") -> "pd.DataFrame":
-    """One row per candidate and metric; candidates that failed have none.
+    """One row per candidate and metric; a candidate that failed has one for each metric of which it has a value.
 
     A Hub id stands as it was given. Of a local folder only the name is kept, as its path is nobody's business, beside the
-    sha256 of its content.
+    sha256 of its content: the first digits in the source's name, as everybody has a folder called `best`.
 
     Args:
         ranking: `Ranking.to_dict()`, or what `Ranking.save` wrote as JSON.
@@ -26,8 +26,8 @@ def scores(ranking: Mapping[str, Any], benchmark: str, origin: str = "the rankin
         origin: for errors.
 
     Raises:
-        UsageError: not a ranking, one without provenance (of arrays in files, or of an older version of this package), or two
-            local folders of one name.
+        UsageError: not a ranking, one without provenance (of arrays in files, or of an older version of this package), or a
+            candidate that is there twice.
     """
     import pandas as pd
 
@@ -36,7 +36,7 @@ def scores(ranking: Mapping[str, Any], benchmark: str, origin: str = "the rankin
         rows = [
             shared | row
             for each in ranking["rows"]
-            if each["error"] is None
+            if has_scores(each, ranking["metric_versions"])
             for row in _of_candidate(each, ranking, shared["dataset"])
         ]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -57,6 +57,11 @@ def read(path: str | Path, benchmark: str) -> "pd.DataFrame":
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Save the ranking again.") from error
     return scores(document, benchmark, str(path))
+
+
+def has_scores(row: Mapping[str, Any], metrics: Iterable[str]) -> bool:
+    """Whether a candidate of a ranking has anything to publish: one that failed for one metric may have others."""
+    return row["error"] is None or any(row.get(name) is not None for name in metrics)
 
 
 def _folder_name(path: str) -> str:
@@ -85,15 +90,15 @@ def _of_dataset(where: Mapping[str, Any]) -> dict[str, Any]:
 def _of_candidate(row: Mapping[str, Any], ranking: Mapping[str, Any], dataset: str | None) -> list[dict[str, Any]]:
     given, revision = str(row["checkpoint"]), str(row["revision"])
     on_hub = not revision.startswith("sha256:")
-    source = given if on_hub else _folder_name(given)
+    checkpoint = given.partition("@")[0] if on_hub else _folder_name(given)
     window = ranking["dataset"].get("window")
     preprocessing = [row.get("preprocessing"), f"window {window[0]:g}..{window[1]:g}" if window else None]
     batches = f"gradient batches: {row['batches']}" if row.get("batches") else None
     versions = ranking["versions"] | {name: row[name] for name in ("torch", "transformers") if row.get(name)}
     shared = {
-        "source": source,
+        "source": given if on_hub else f"{checkpoint}@{revision.removeprefix('sha256:')[:8]}",
         "flags": ";".join(row["flags"]) or None,
-        "checkpoint": source.partition("@")[0] if on_hub else source,
+        "checkpoint": checkpoint,
         "checkpoint_revision": revision,
         "preprocessing": "; ".join(filter(None, [*preprocessing, batches])) if preprocessing[0] else None,
         "versions": "; ".join(f"{name} {number}" for name, number in sorted(versions.items())),
@@ -103,6 +108,7 @@ def _of_candidate(row: Mapping[str, Any], ranking: Mapping[str, Any], dataset: s
     return [
         shared | _of_metric(row, name, version, ranking)
         for name, version in ranking["metric_versions"].items()
+        if row["error"] is None or row.get(name) is not None  # where it failed, an empty score would say "undefined"
     ]  # fmt: skip
 
 
@@ -118,11 +124,11 @@ def _of_metric(row: Mapping[str, Any], name: str, version: int, ranking: Mapping
         "interval_low": low,
         "interval_high": high,
         "metric_version": version,
-        "pool": _pool(ranking) if metric.combine is not None else None,
+        "pool": _pool(ranking, name) if metric.combine is not None else None,
     }
 
 
-def _pool(ranking: Mapping[str, Any]) -> str:
-    """A name for the candidates that were scored together."""
-    members = sorted(str(row["revision"]) for row in ranking["rows"] if row["error"] is None)
+def _pool(ranking: Mapping[str, Any], name: str) -> str:
+    """A name for the candidates over which a metric was scaled: those that have a value of it."""
+    members = sorted(str(row["revision"]) for row in ranking["rows"] if row.get(name) is not None)
     return f"{len(members)} candidates, {hashlib.sha256(chr(10).join(members).encode()).hexdigest()[:12]}"

@@ -79,16 +79,28 @@ def read_scores(
     return tables.check(frame, "scores", str(path)), notes, True
 
 
+def read_document(path: str | Path) -> dict[str, Any] | None:
+    """What a .json file holds if it can be a ranking and no table: an object with rows."""
+    try:
+        document = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None  # the reader of tables says what is wrong
+    return document if isinstance(document, dict) and "rows" in document else None
+
+
 def _ranking(path: Path) -> dict[str, Any] | None:
     """The ranking in a file, or None if it is another table."""
     try:
-        if path.suffix == ".json":
-            document = json.loads(path.read_text("utf-8"))
-            return document if isinstance(document, dict) and "rows" in document and "dataset" in document else None
-        if path.suffix in (".csv", ".parquet"):
+        ending = path.suffix.lower()
+        if ending == ".json":
+            document = read_document(path)
+            return document if document is not None and "dataset" in document else None
+        if ending in (".csv", ".parquet"):
             import pandas as pd
 
-            frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+            # A checkpoint may be called "None" or "NA".
+            csv = ending == ".csv"
+            frame = pd.read_csv(path, keep_default_na=False, na_values=[""]) if csv else pd.read_parquet(path)
             if {"checkpoint", "score"} <= set(frame):
                 return {"rows": frame.astype(object).where(frame.notna(), None).to_dict("records")}
     except (OSError, ValueError):

@@ -6,8 +6,9 @@ published also says where it comes from: what was run on what, or the publicatio
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,13 @@ from hf_transferability.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-SCENARIOS = ("source_dataset", "architecture")
-
 
 @dataclass(frozen=True)
 class Column:
     """One column.
 
     Attributes:
-        kind: "text", "number" (float64) or "count" (a whole number).
+        kind: "text", "number" (float64), "share" (a number from 0 to 1) or "count" (a whole number).
         meaning: what it holds, with its unit.
         needed: whether every row must have a value.
     """
@@ -40,13 +39,20 @@ class Table:
 
     Attributes:
         columns: its columns by name.
-        key: the columns whose values name a row.
+        key: the columns that every row must have, and whose values name it.
+        identity: columns of PROVENANCE that name a row too, where the table has them: what it was computed from; empty is a
+            value like any other.
         provenance: the columns of PROVENANCE that a published row must fill unless it has a citation; "a or b" for one of two.
     """
 
     columns: dict[str, Column]
     key: tuple[str, ...]
     provenance: tuple[str, ...]
+    identity: tuple[str, ...] = ()
+
+    def names(self, frame: "pd.DataFrame") -> list[str]:
+        """The columns of a frame that name its rows: what was measured, and on what."""
+        return [*self.key, *(column for column in self.identity if column in frame)]
 
 
 _PAIR = {
@@ -78,6 +84,11 @@ PROVENANCE = {
 }
 _RUN_ON = ("checkpoint", "checkpoint_revision", "dataset", "dataset_revision or dataset_fingerprint")
 _MADE = (*_RUN_ON, "split", "sample_size", "sample_seed", "preprocessing", "versions", "hardware", "date")
+# Two measurements of one source and target are of the same thing only if all of these agree.
+_SAMPLE = (
+    "checkpoint_revision", "dataset_config", "dataset_revision", "dataset_fingerprint", "split", "sample_size", "sample_seed",
+)  # fmt: skip
+_FORMS = ("default", "published")
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}:\d{2}\+00:00)?)?)?")
 
 TABLES = {
@@ -86,12 +97,13 @@ TABLES = {
             **_PAIR,
             "selection": Column("text", "how the figure was taken from the fine-tuning runs", needed=True),
             "test_auc": Column(
-                "number", "fine-tuned performance: area under the ROC curve on the test split, 0 to 1", needed=True
+                "share", "fine-tuned performance: area under the ROC curve on the test split, 0 to 1", needed=True
             ),
             "n_runs": Column("count", "fine-tuning runs that it was taken from"),
         },
         (*_PAIR_KEY, "selection"),
         _MADE,
+        _SAMPLE,
     ),
     "scores": Table(
         {
@@ -105,6 +117,7 @@ TABLES = {
         },
         (*_PAIR_KEY, "metric", "variant"),
         (*_MADE, "metric_version"),
+        (*_SAMPLE, "pool"),
     ),
     "runs": Table(
         {
@@ -118,16 +131,17 @@ TABLES = {
             "epochs": Column("count", "at most", needed=True),
             "stopped_epoch": Column("count", "last epoch that was trained"),
             "validation_loss": Column("number", "cross-entropy in nats"),
-            "validation_auc": Column("number", "0 to 1"),
-            "validation_accuracy": Column("number", "0 to 1"),
+            "validation_auc": Column("share", "0 to 1"),
+            "validation_accuracy": Column("share", "0 to 1"),
             "test_loss": Column("number", "cross-entropy in nats"),
-            "test_auc": Column("number", "0 to 1"),
-            "test_accuracy": Column("number", "0 to 1"),
+            "test_auc": Column("share", "0 to 1"),
+            "test_accuracy": Column("share", "0 to 1"),
             "status": Column("text", "ok, or why there are no figures", needed=True),
             "seconds": Column("number", "training time"),
         },
         (*_PAIR_KEY, "run"),
         _MADE,
+        _SAMPLE,
     ),
     "sources": Table(
         {
@@ -178,13 +192,15 @@ def read(path: str | Path, name: str) -> "pd.DataFrame":
     texts = {column: "str" for column, own in (TABLES[name].columns | PROVENANCE).items() if own.kind == "text"}
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".parquet": pd.read_parquet,
-        ".csv": lambda path: pd.read_csv(path, dtype=texts),  # a name may look like a number
+        # A name may look like a number, or be "None" or "NA".
+        ".csv": lambda path: pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""]),
         ".json": lambda path: pd.DataFrame(json.loads(path.read_text("utf-8"))),
     }
-    if path.suffix not in readers:
+    ending = path.suffix.lower()
+    if ending not in readers:
         raise UsageError(f"{path} must end in {', '.join(readers)}. Save the table in one of these forms.")
     try:
-        frame = readers[path.suffix](path)
+        frame = readers[ending](path)
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}. Check the path.") from None
     except (ValueError, OSError) as error:
@@ -198,8 +214,10 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
     Columns that may be empty may be missing.
 
     Raises:
-        UsageError: a needed column or value is missing, a value is of another kind, or two rows have one key.
+        UsageError: a needed column or value is missing, a value is of another kind or not among those that are known, or two
+            rows have one key.
     """
+    from hf_transferability.metrics.transferability import SCENARIOS
 
     table = TABLES[name]
     missing = [column for column, own in table.columns.items() if own.needed and column not in frame]
@@ -207,7 +225,9 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
         raise UsageError(f"{origin} must have the columns {', '.join(missing)} to be a table of {name}. Add them.")
     known = {**table.columns, **{column: own for column, own in PROVENANCE.items() if column in frame}}
     whole = _with_columns(frame, known, origin)
-    key = list(table.key)
+    if "scenario" in table.columns:
+        _check_known(whole, name, "scenario", SCENARIOS, origin)
+    key = table.names(whole)
     if (twice := whole.duplicated(key)).any():
         first = whole.loc[twice, key].iloc[0].tolist()
         raise UsageError(f"{origin} must have one row per {', '.join(key)}; {first} is there twice. Drop one.")
@@ -218,7 +238,8 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
     """The checked frame with all columns of provenance, if every row says where it comes from.
 
     Raises:
-        UsageError: as `check`; or rows without provenance, by their keys and the columns that they lack; or a malformed date.
+        UsageError: as `check`; or rows without provenance, by their keys and the columns that they lack; or a metric or variant
+            that is not known; or a date that is malformed or still to come.
     """
 
     import pandas as pd
@@ -237,13 +258,41 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
             f"{origin}: {len(bad)} of {len(whole)} rows of {name} do not say where they come from: {'; '.join(named)}{more}. "
             "Fill these columns, or `citation` for figures out of a publication."
         )
+    if name == "scores":
+        _check_known(whole, name, "metric", _metrics(), origin)
+    if "variant" in table.columns:
+        _check_known(whole, name, "variant", (*_FORMS, *(("baseline", "ceiling") if name == "agreement" else ())), origin)
     for i, date in enumerate(whole["date"].tolist()):
-        if isinstance(date, str) and not _DATE.fullmatch(date):
+        if isinstance(date, str) and not _is_past(date):
             raise UsageError(
                 f"{origin}: `date` of {_named(whole, i, table)} must be like 2025-01-31T12:00:00+00:00 (UTC), or a year, month "
-                f"or day; got {date!r}. Correct it."
+                f"or day, and not in the future; got {date!r}. Correct it."
             )
     return whole
+
+
+def _check_known(frame: "pd.DataFrame", name: str, column: str, known: Collection[str], origin: str) -> None:
+    unknown = ~frame[column].isin(list(known))
+    if unknown.any():
+        row = unknown.tolist().index(True)
+        raise UsageError(
+            f"{origin}: `{column}` of {_named(frame.reset_index(drop=True), row, TABLES[name])} must be one of "
+            f"{', '.join(known)}. Correct it."
+        )
+
+
+def _is_past(date: str) -> bool:
+    """Whether it is a date of the calendar, in one of the forms that can be ordered, and not in the future.
+
+    A clock may be wrong by a day.
+    """
+    if not _DATE.fullmatch(date):
+        return False
+    try:
+        moment = datetime.fromisoformat(date + {4: "-01-01", 7: "-01"}.get(len(date), ""))
+    except ValueError:
+        return False
+    return moment.replace(tzinfo=UTC) <= datetime.now(UTC) + timedelta(days=1)
 
 
 def _with_columns(frame: "pd.DataFrame", columns: dict[str, Column], origin: str) -> "pd.DataFrame":
@@ -273,9 +322,24 @@ def _text(values: "pd.Series") -> "pd.Series":
     return values.astype("str").where(values.notna(), None)
 
 
+def _number(values: "pd.Series") -> "pd.Series":
+    numbers = values.astype("float64")
+    if infinite := [value for value in numbers.tolist() if value in (float("inf"), float("-inf"))]:
+        raise ValueError(f"got {infinite[0]}, which is not finite")
+    return numbers
+
+
+def _share(values: "pd.Series") -> "pd.Series":
+    numbers = _number(values)
+    if outside := [value for value in numbers.tolist() if value < 0 or value > 1]:
+        raise ValueError(f"it goes from 0 to 1, and got {outside[0]:g}")
+    return numbers
+
+
 _TYPED: dict[str, "Callable[[pd.Series], pd.Series]"] = {
     "text": _text,
-    "number": lambda values: values.astype("float64"),
+    "number": _number,
+    "share": _share,
     "count": lambda values: values.astype("Int64"),
 }
 
@@ -295,6 +359,12 @@ def _has(frame: "pd.DataFrame", field: str) -> "pd.Series":
 
 def _named(frame: "pd.DataFrame", row: int, table: Table) -> str:
     return ", ".join(f"{column}={frame[column][row]}" for column in table.key)
+
+
+def _metrics() -> list[str]:
+    from hf_transferability.metrics import all_metrics
+
+    return list(all_metrics())
 
 
 def _pool_relative() -> list[str]:

@@ -98,14 +98,16 @@ def _rank(options: argparse.Namespace) -> int:
 def _push(ranking: "Ranking", repo_id: str) -> None:
     """Publish the scores; what failed has none."""
     from hf_transferability.benchmark import publish, rankings
-    from hf_transferability.errors import PublishError
+    from hf_transferability.errors import PublishError, TransferabilityError
 
-    failed = [row["checkpoint"] for row in ranking.rows if row["error"]]
+    document = ranking.to_dict()
+    metrics = document["metric_versions"]
+    failed = [row["checkpoint"] for row in document["rows"] if not rankings.has_scores(row, metrics)]
     if failed:
         print(f"not published, as they failed: {', '.join(failed)}", file=sys.stderr)
-    if len(failed) < len(ranking.rows):
-        scores = rankings.scores(ranking.to_dict(), repo_id.split("/")[1])
+    if len(failed) < len(document["rows"]):
         try:
+            scores = rankings.scores(document, repo_id.split("/")[1])
             print_published(publish.publish({"scores": scores}, repo_id), sys.stderr)
-        except PublishError as error:
+        except TransferabilityError as error:
             raise PublishError(f"the ranking is complete, but not published: {error}") from error

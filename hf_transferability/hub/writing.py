@@ -65,13 +65,18 @@ def check_id(repo_id: str, kind: str = "dataset") -> None:
         raise UsageError(f"`repo_id` must be a {kind}'s OWNER/NAME on the Hub; got {repo_id!r}{why}. Correct it.")
 
 
+def has_token(token: str | None = None) -> bool:
+    """Whether there is a token: this one, or that of `hf auth login` or HF_TOKEN."""
+    return token is not None or get_token() is not None
+
+
 def logged_in(token: str | None = None) -> Account:
     """Whose token it is; without `token` that of `hf auth login` or HF_TOKEN.
 
     Raises:
         PublishError: not logged in, a token that the Hub does not accept, or no network.
     """
-    if token is None and get_token() is None:
+    if not has_token(token):
         raise PublishError(
             "you are not logged in to the Hub. Log in with `hf auth login` and a token that may write, or set HF_TOKEN."
         )

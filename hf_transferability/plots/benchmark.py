@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_transferability.agreement import weighted_tau
+from hf_transferability.benchmark.ages import newest
 from hf_transferability.benchmark.compare import BASELINE, CEILING, MEAN
+from hf_transferability.benchmark.ground_truth import PUBLISHED
 from hf_transferability.benchmark.pools import Pool, methods, orientation, pools
 from hf_transferability.errors import UndefinedAgreement, UsageError
 from hf_transferability.plots.style import (
@@ -35,13 +37,14 @@ SCENARIO_NAMES = {"source_dataset": "candidates differ in source dataset", "arch
 
 
 def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
-    """Fine-tuned performance of every source on every target, one map per scenario.
+    """Fine-tuned performance of every source on every target, one map per benchmark and scenario.
 
     The colour is scaled within each target, from its worst source to its best, because targets differ more than sources do; the
     number is the test AUC in hundredths. Sources and targets stand in the order of their mean.
 
     Args:
-        ground_truth: a table of that name. Of several selections the first is drawn.
+        ground_truth: a table of that name. Of several selections of a benchmark and scenario the paper's is drawn, or else the
+            first; of several figures of one source and target (of other checkpoints or samples) the newest.
 
     Raises:
         UsageError: an empty table, or matplotlib is not installed.
@@ -49,19 +52,21 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
     if ground_truth.empty:
         raise UsageError("a ground truth without rows cannot be drawn. Give one with rows.")
     panels = []
-    for scenario, part in ground_truth.groupby("scenario", sort=False):
-        first = part[part["selection"] == part["selection"].iloc[0]]
-        grid = first.pivot_table(index="source", columns="target", values="test_auc")
+    several = ground_truth["benchmark"].nunique() > 1
+    for (benchmark, scenario), part in ground_truth.groupby(["benchmark", "scenario"], sort=False):
+        selection = PUBLISHED if (part["selection"] == PUBLISHED).any() else str(part["selection"].iloc[0])
+        drawn = newest(part[part["selection"] == selection], ["source", "target"])
+        grid = drawn.pivot(index="source", columns="target", values="test_auc")
         within = (grid - grid.min()) / (grid.max() - grid.min())
         grid = grid.loc[within.mean(axis=1).sort_values(ascending=False).index]
-        panels.append((str(scenario), str(first["selection"].iloc[0]), grid[grid.mean().sort_values(ascending=False).index]))
+        name = SCENARIO_NAMES.get(str(scenario), str(scenario))
+        name = f"{benchmark}, {name}" if several else name
+        panels.append((name, selection, grid[grid.mean().sort_values(ascending=False).index]))
     heights = [0.27 * len(grid) + 1.7 for _, _, grid in panels]
     figure = new_figure(max(2.6 + 0.62 * max(len(grid.columns) for _, _, grid in panels), 6), sum(heights))
-    for axes, (scenario, selection, grid) in zip(_stacked(figure, heights), panels, strict=True):
+    for axes, (name, selection, grid) in zip(_stacked(figure, heights), panels, strict=True):
         _draw_map(axes, grid)
-        title = (
-            f"Fine-tuned performance: {SCENARIO_NAMES.get(scenario, scenario)}\ntest AUC x 100, {selection.replace('_', ' ')}"
-        )
+        title = f"Fine-tuned performance: {name}\ntest AUC x 100, {selection.replace('_', ' ')}"
         axes.set_title(plain(f"{title}; colour: worst to best of each target"), fontsize=FONT + 1, loc="left", color=INK)
     return figure
 

@@ -1,15 +1,19 @@
-"""The bundled results of the paper."""
+"""The bundled results: the paper's, and those on open datasets."""
 
 import pytest
 
 from hf_transferability import UsageError
 from hf_transferability.benchmark import bundled, tables
+from hf_transferability.benchmark.ground_truth import from_runs
 
 ROWS = {"ground_truth": 267, "scores": 2090, "runs": 28205, "sources": 24, "agreement": 198}
 
 
+OPEN = {"ground_truth": 144, "runs": 672, "scores": 1584, "sources": 13}
+
+
 def test_they_are_all_there():
-    assert bundled.benchmarks() == ["paper"]
+    assert bundled.benchmarks() == ["open", "paper"]
     assert {name: len(bundled.load(name)) for name in ROWS} == ROWS
     assert sum(path.stat().st_size for path in (bundled.DATA / "paper").iterdir()) < 1.5e6
 
@@ -44,6 +48,25 @@ def test_a_published_row_names_its_source():
     assert all(f"{rows:,}" in notice for rows in ROWS.values())
 
 
+def test_the_open_benchmark_is_complete_and_says_where_it_comes_from():
+    found = bundled.with_provenance("open")
+    assert {name: len(frame) for name, frame in found.items()} == OPEN
+    for name, frame in found.items():
+        assert tables.check_provenance(frame, name)["citation"].isna().all()
+    runs, truth, scores = found["runs"], found["ground_truth"], found["scores"]
+    assert (runs["status"] == "ok").all()
+    pairs = set(truth[["source", "target"]].itertuples(index=False, name=None))
+    assert len(pairs) == 72
+    assert pairs == set(scores[["source", "target"]].itertuples(index=False, name=None))
+    assert all(source != target for source, target in pairs)
+    assert {source for source, _ in pairs} == set(found["sources"]["source"])
+    again = from_runs(runs, "mean_of_best_5").set_index(["source", "target"])["test_auc"]
+    denoised = truth[truth["selection"] == "mean_of_best_5"].set_index(["source", "target"])["test_auc"]
+    assert (again - denoised).abs().max() < 1e-12
+    notice = (bundled.DATA / "open" / "README.md").read_text()
+    assert all(f"{rows:,}" in notice for rows in OPEN.values())
+
+
 def test_the_caller_may_change_what_it_gets():
     mine = bundled.load("sources")
     mine["source"] = "x"
@@ -54,5 +77,5 @@ def test_what_is_not_bundled():
     for ask in (lambda: bundled.load("none"), lambda: bundled.load("scores", "mine"), lambda: bundled.load("../paper")):
         with pytest.raises(UsageError, match="paper/ground_truth"):
             ask()
-    with pytest.raises(UsageError, match=r"no bundled benchmark mine\. There are: paper"):
+    with pytest.raises(UsageError, match=r"no bundled benchmark mine\. There are: open, paper"):
         bundled.with_provenance("mine")

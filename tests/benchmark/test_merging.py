@@ -1,8 +1,9 @@
 """Rows merged into a table by their keys."""
 
 import pandas as pd
+import pyarrow as pa
 import pytest
-from made import scores
+from made import PROVENANCE, scores
 
 from hf_transferability.benchmark import tables
 from hf_transferability.benchmark.merging import merge
@@ -66,6 +67,38 @@ def test_which_row_stays(changes, outcome):
     assert len(merged.frame) == 1
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"checkpoint_revision": "sha256:" + "c" * 64},
+        {"dataset_config": "small"},
+        {"dataset_revision": "d" * 40},
+        {"dataset_fingerprint": "e" * 64},
+        {"split": "test"},
+        {"sample_size": 20},
+        {"sample_seed": 3},
+        {"pool": "4 candidates, 0123456789ab"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_was_measured_on_something_else_is_another_row(changes):
+    old, new = table(scores("a")), table(scores("a", score=9, date=LATER, **changes))
+    merged = merge(old, new, "scores")
+    assert (counts(merged), sorted(merged.frame["score"])) == ((1, 0, 0, 0, 0), [0.5, 9])
+    again = merge(merged.frame, table(scores("a", score=7, date="2025-06-03T00:00:00+00:00", **changes)), "scores")
+    assert (counts(again), sorted(again.frame["score"])) == ((0, 1, 0, 0, 0), [0.5, 7])
+
+
+def test_ground_truth_of_another_checkpoint_is_another_row():
+    row = {"benchmark": "made", "scenario": "architecture", "source": "a", "target": "t", "selection": "x", "test_auc": 0.9}
+    one = {**PROVENANCE, **row, "checkpoint_revision": "sha256:1"}
+    old, new = (
+        tables.check_provenance(pd.DataFrame([each]), "ground_truth")
+        for each in (one, {**one, "checkpoint_revision": "sha256:2", "test_auc": 0.1, "date": LATER})
+    )
+    assert counts(merge(old, new, "ground_truth")) == (1, 0, 0, 0, 0)
+
+
 def test_an_undated_figure_gives_way():
     old = table(scores("a", date=None, citation="Somebody 2020"))
     assert merge(old, table(scores("a", score=9)), "scores").replaced == 1
@@ -85,3 +118,17 @@ def test_columns_of_either_side_stay():
     assert frame.loc["b", "weight"] == 2.5
     assert pd.isna(frame.loc["b", "remark"])
     assert frame["sample_size"].dtype == "Int64"
+
+
+@pytest.mark.parametrize("extra", [{"remark": "old"}, {"weight": 2}, {"checked": True}, {"share": 0.5}])
+@pytest.mark.parametrize("old_has_it", [True, False])
+def test_every_file_of_a_table_has_one_schema(extra, old_has_it):
+    """The rows of a proposal lie in a file beside that of the table."""
+    frames = [table(scores("a", **extra)), table(scores("b"))]
+    old, new = frames if old_has_it else frames[::-1]
+    merged = merge(old, new, "scores")
+    schemas = [pa.Schema.from_pandas(frame, preserve_index=False) for frame in (merged.fresh, merged.frame)]
+    assert schemas[0].equals(schemas[1])
+    if old_has_it:
+        assert schemas[0].equals(pa.Schema.from_pandas(old, preserve_index=False))
+    assert not [field for field in schemas[0] if pa.types.is_null(field.type)]

@@ -17,6 +17,7 @@ import pytest
 from hub import LoopbackHub
 from huggingface_hub import DatasetCard
 from made import scores
+from test_rankings import RANKING
 
 from hf_transferability.benchmark import bundled, card, publish, tables
 from hf_transferability.benchmark.merging import merge
@@ -313,6 +314,7 @@ def test_a_fault_that_passes(alice, hub, faults, there, address, fault, request)
     if address == FILE:  # rows that are not in the cache yet
         add_elsewhere(hub, before)
         before, commits = sources(hub, "lab/faults"), commits + 1
+    hub.requests.clear()
     faults.add(address, times=1, **fault)
     done = alice.publish("lab/faults", scores(request.node.name))
     assert done.status == 0, done.err
@@ -321,7 +323,6 @@ def test_a_fault_that_passes(alice, hub, faults, there, address, fault, request)
     assert len(repository(hub, "lab/faults").commits) == commits + 1
     assert [each for each in hub.requests if each.fault]
     assert ("retry_after" not in fault) or 7 in done.waits
-    hub.requests.clear()
 
 
 def add_elsewhere(hub, before: list[str]) -> None:
@@ -428,9 +429,104 @@ def test_rows_that_were_merged_twice_heal(alice, hub, there):
     for pull in (number - 1, number):
         assert alice("merge", "lab/open", str(pull)).status == 0
     assert sources(hub, "lab/open").count("twice") == 2
-    assert alice.publish("lab/open", scores("a")).status == 0
+    present = scores("first") if "first" in sources(hub, "lab/open") else scores("a")
+    proposed = alice.publish("lab/open", present, token=BOB)  # the duplicate is nothing that a proposal could remove
+    assert (proposed.status, "all rows are there already" in proposed.err) == (0, True)
+    assert proposed.out == "scores: 0 added, 0 replaced, 1 unchanged\n"
+    assert len(repository(hub, "lab/open").discussions) == number
+    healed = alice.publish("lab/open", present)
+    assert healed.out == "scores: 0 added, 0 replaced, 1 unchanged, 1 duplicates removed\n"
     found = rows(hub, "lab/open").set_index("source")
     assert found.loc["twice", "score"] == 2
+
+
+def test_rows_with_another_column_load_beside_the_others(alice, hub):
+    """The proposal's file lies beside the table's, and `datasets` takes the columns of the one for both."""
+    assert alice.publish("lab/extra", scores("a", "b", remark="mine")).status == 0
+    assert alice.publish("lab/extra", scores("c"), options=("--create-pr",)).status == 0
+    assert alice("merge", "lab/extra", "1").status == 0
+    assert len([path for path in head(hub, "lab/extra").files if path.endswith(".parquet")]) == 2
+    loaded = alice.load("lab/extra", "scores").set_index("source")["remark"]
+    assert loaded.dropna().to_dict() == {"a": "mine", "b": "mine"}
+    assert sorted(loaded.index) == ["a", "b", "c"]
+
+
+def test_a_proposal_has_no_empty_files(alice, hub):
+    """Of two tables that are published, one has nothing new but a duplicate that was merged."""
+    assert alice.publish("lab/dup", scores("a")).status == 0
+    for score in (1, 2):
+        row = scores("t", score=score, date=f"2025-06-0{score}T00:00:00+00:00")
+        assert alice.publish("lab/dup", row, options=("--create-pr",)).status == 0
+    for pull in ("1", "2"):
+        assert alice("merge", "lab/dup", pull).status == 0
+    before = head(hub, "lab/dup").files
+    truth = bundled.with_provenance()["ground_truth"][:5]
+    truth.to_parquet(alice.folder / "ground_truth.parquet")
+    scores("a").to_parquet(alice.folder / "scores.parquet")
+    asked = alice("benchmark", "publish", "lab/dup", "scores.parquet", "ground_truth.parquet", "--create-pr")
+    (alice.folder / "scores.parquet").unlink()
+    assert asked.status == 0, asked.err
+    new = set(repository(hub, "lab/dup").resolve("refs/pr/3").files) - set(before)
+    assert len(new) == 1
+    assert len(rows(hub, "lab/dup", "ground_truth", "refs/pr/3")) == 5
+
+
+def test_a_picture_that_lacks_rows_is_drawn_anew(alice, hub):
+    truth = bundled.with_provenance()["ground_truth"]
+    some, whole = alice.folder / "ground_truth-some.parquet", alice.folder / "ground_truth-all.parquet"
+    truth[:100].to_parquet(some)
+    truth.to_parquet(whole)
+    assert alice("benchmark", "publish", "lab/picture", str(some)).status == 0
+    before = hub.store.read(head(hub, "lab/picture").files[card.PLOT])
+    assert alice("benchmark", "publish", "lab/picture", str(whole), "--create-pr").status == 0
+    assert alice("merge", "lab/picture", "1").status == 0
+    healed = alice("benchmark", "publish", "lab/picture", str(whole))
+    assert (healed.status, "0 added, 0 replaced, 267 unchanged" in healed.out) == (0, True)
+    files = head(hub, "lab/picture").files
+    assert [path for path in files if path.endswith(".parquet")] == ["data/ground_truth/rows.parquet"]
+    assert hub.store.read(files[card.PLOT]) != before
+    assert "all rows are there already" in alice("benchmark", "publish", "lab/picture", str(whole)).err
+
+
+def test_two_people_with_folders_of_one_name(people, hub):
+    """Each has a checkpoint called `best`: neither replaces the other's figures."""
+    for day, (person, score) in enumerate(zip(people, (0.9, 0.1), strict=True), 1):
+        own = scores(
+            "best", score=score, checkpoint="best", checkpoint_revision=f"sha256:{score}", date=f"2025-06-0{day}T00:00:00+00:00"
+        )
+        assert person.publish("lab/best", own).out == "scores: 1 added, 0 replaced, 0 unchanged\n"
+    assert sorted(rows(hub, "lab/best")["score"]) == [0.1, 0.9]
+
+
+def test_a_dry_run_says_what_could_not_be_made(alice):
+    for repo_id, token, status, text in [
+        ("lab/never", BOB, 1, "as bob_secret you may not make one under lab"),
+        ("reader_secret/x", READER, 1, "your token may only read"),
+        ("lab/never", "hf_expired_secret", 1, "does not accept your token (401"),
+        ("lab/never", None, 0, "There is no dataset lab/never that can be seen without login; it would be made."),
+        ("lab/never", ALICE, 0, "There is no dataset lab/never yet; it would be made."),
+    ]:
+        said = alice.publish(repo_id, scores("a"), token=token, options=("--dry-run",))
+        assert (said.status, text in said.err) == (status, True), said.err
+
+
+def test_configurations_of_others_stay(alice, hub):
+    assert alice.publish("lab/configs", scores("a")).status == 0
+    text = hub.store.read(head(hub, "lab/configs").files["README.md"]).decode()
+    more = text.replace("configs:\n", "configs:\n- config_name: notes\n  data_files: notes.csv\n")
+    hub.commit("dataset", "lab/configs", {"README.md": more.encode(), "notes.csv": b"a,b\n1,2\n"})
+    assert alice.publish("lab/configs", scores("b")).status == 0
+    after = DatasetCard(hub.store.read(head(hub, "lab/configs").files["README.md"]).decode()).data.to_dict()
+    assert [each["config_name"] for each in after["configs"]] == ["scores", "notes"]
+    assert after["configs"][1] == {"config_name": "notes", "data_files": "notes.csv"}
+
+
+@pytest.mark.parametrize("name", ["scores.json", "runs-2025.json", "mine.json", "ranking.JSON"])
+def test_a_ranking_is_one_whatever_its_name(alice, name):
+    (alice.folder / name).write_text(json.dumps(RANKING))
+    said = alice("benchmark", "publish", "lab/names", name, "--dry-run")
+    (alice.folder / name).unlink()
+    assert (said.status, said.out) == (0, "scores: 6 added, 0 replaced, 0 unchanged\n"), said.err
 
 
 def test_who_may_not_publish(alice, hub):

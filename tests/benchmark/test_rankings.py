@@ -2,12 +2,16 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pytest
 from made import scores as made
 
 from hf_transferability import UsageError
 from hf_transferability.benchmark import rankings, tables
+from hf_transferability.benchmark.merging import merge
+from hf_transferability.cli import rank as command
+from hf_transferability.errors import PublishError
 from hf_transferability.metrics import get_metric
 
 ROW = {
@@ -25,7 +29,10 @@ RANKING = {
     "rows": [
         ROW,
         {**ROW, "checkpoint": "/home/somebody/two", "revision": "sha256:" + "d" * 64, "flags": []},
-        {**ROW, "checkpoint": "owner/failed", "revision": None, "error": "not found"},
+        {
+            **ROW, "checkpoint": "owner/failed", "revision": None, "error": "not found", "score": None, "transferability": None,
+            "logme": None,
+        },
     ],
     "metric_versions": {"transferability": 1, "logme": 2, "nleep": 1},
     "versions": {"numpy": "2.0", "torch": "2.9.0"},
@@ -39,7 +46,7 @@ def changed(**changes) -> dict:
 def test_every_score_has_its_provenance():
     frame = rankings.scores(RANKING, "mine")
     assert frame[["source", "metric"]].values.tolist() == [
-        [source, metric] for source in ("owner/one@v1", "two") for metric in ("transferability", "logme", "nleep")
+        [source, metric] for source in ("owner/one@v1", "two@dddddddd") for metric in ("transferability", "logme", "nleep")
     ]
     first = frame.iloc[0].to_dict()
     assert {name: first[name] for name in ("benchmark", "scenario", "target", "score", "interval_low", "interval_high")} == {
@@ -99,10 +106,44 @@ def test_a_target_without_a_name_is_refused(name):
         rankings.scores(changed(dataset={**RANKING["dataset"], "id": name, "revision": None}), "mine")
 
 
-def test_two_folders_of_one_name_are_refused():
+def test_two_folders_of_one_name_are_two_sources():
     rows = [{**ROW, "checkpoint": f"/{each}/same", "revision": f"sha256:{each * 64}"} for each in "ab"]
-    with pytest.raises(UsageError, match=r"same.*is there twice"):
-        rankings.scores(changed(rows=rows), "mine")
+    frame = rankings.scores(changed(rows=rows), "mine")
+    assert list(dict.fromkeys(frame["source"])) == ["same@aaaaaaaa", "same@bbbbbbbb"]
+    assert set(frame["checkpoint"]) == {"same"}
+    with pytest.raises(UsageError, match=r"same@aaaaaaaa.*is there twice"):
+        rankings.scores(changed(rows=rows[:1] * 2), "mine")
+
+
+def test_a_candidate_that_failed_for_one_metric_keeps_the_others():
+    row = {**ROW, "error": "it has one layer only", "transferability": None, "score": None}
+    frame = rankings.scores(changed(rows=[row]), "mine")
+    assert frame[["metric", "score"]].values.tolist() == [["logme", 0.1]]
+
+
+def test_a_pool_has_the_candidates_with_a_value_only():
+    """Whether the ranking was sorted by that metric, so that a candidate without a value failed, or by another."""
+    others = [{**ROW, "checkpoint": f"owner/{each}", "revision": each * 40} for each in "bc"]
+    lacking = {**ROW, "checkpoint": "owner/d", "revision": "d" * 40, "transferability": None}
+    found = [
+        rankings.scores(changed(rows=[*others, *more]), "mine").set_index("metric").loc["transferability", "pool"].iloc[0]
+        for more in ([], [lacking], [{**lacking, "error": "it has one layer only"}])
+    ]
+    assert len(set(found)) == 1
+    assert found[0].startswith("2 candidates, ")
+
+
+def test_what_another_pool_says_replaces_nothing():
+    """The same checkpoints once more, with a fourth beside them, on which all scores depend."""
+    rows = [{**ROW, "checkpoint": f"owner/{each}", "revision": each * 40} for each in "abc"]
+    more = [{**row, "transferability": 0.1, "date": "2025-06-02T12:00:00+00:00"} for row in rows]
+    more.append({**more[0], "checkpoint": "owner/d", "revision": "d" * 40})
+    small, large = (
+        rankings.scores(changed(rows=each, metric_versions={"transferability": 1}), "mine") for each in (rows, more)
+    )
+    merged = merge(small, large, "scores")
+    assert (merged.added, merged.replaced, len(merged.frame)) == (4, 0, 7)
+    assert merged.frame.groupby("pool").score.unique().map(list).tolist() in ([[0.7], [0.1]], [[0.1], [0.7]])
 
 
 def test_a_pool_that_failed_has_no_rows():
@@ -121,3 +162,15 @@ def test_files(tmp_path):
     made("a").to_json(path, orient="records")
     with pytest.raises(UsageError, match="must be a ranking"):
         rankings.read(path, "mine")
+
+
+def test_what_cannot_be_published_leaves_the_ranking_complete():
+    twice = changed(rows=[RANKING["rows"][0]] * 2)
+    with pytest.raises(PublishError, match=r"the ranking is complete, but not published: .*is there twice"):
+        command._push(SimpleNamespace(to_dict=lambda: twice), "lab/x")
+
+
+def test_what_failed_altogether_is_named(capsys):
+    nothing = changed(rows=RANKING["rows"][2:])
+    command._push(SimpleNamespace(to_dict=lambda: nothing), "lab/x")
+    assert capsys.readouterr().err == "not published, as they failed: owner/failed\n"

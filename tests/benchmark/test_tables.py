@@ -109,8 +109,59 @@ def test_dates_that_cannot_be_ordered_are_refused(date):
         tables.check_provenance(scores("a", date=date), "scores")
 
 
+@pytest.mark.parametrize("date", ["2025-13-01T12:00:00+00:00", "2025-02-30", "2999", "2999-01-01T00:00:00+00:00"])
+def test_dates_that_are_none_or_still_to_come_are_refused(date):
+    with pytest.raises(UsageError, match="not in the future; got"):
+        tables.check_provenance(scores("a", date=date), "scores")
+
+
+def truth(**changes):
+    row = {"benchmark": "m", "scenario": "architecture", "source": "a", "target": "t", "selection": "x", "test_auc": 0.9}
+    return pd.DataFrame([{**row, "citation": "Somebody 2020", **changes}])
+
+
+@pytest.mark.parametrize(
+    ("frame", "name", "text"),
+    [
+        (truth(scenario="sorce_dataset"), "ground_truth", "`scenario` of .*source=a.* must be one of source_dataset, arch"),
+        (truth(test_auc=87.3), "ground_truth", "column test_auc must be a share; it goes from 0 to 1, and got 87.3"),
+        (truth(test_auc=-0.1), "ground_truth", "goes from 0 to 1"),
+        (truth(test_auc=float("inf")), "ground_truth", "not finite"),
+        (scores("a", score=float("-inf")), "scores", "column score must be a number; got -inf, which is not finite"),
+        (scores("a", metric="logmee"), "scores", "`metric` of .*source=a.* must be one of .*logme"),
+        (scores("a", variant="defualt"), "scores", "`variant` of .* must be one of default, published"),
+        (scores("a", variant="baseline"), "scores", "`variant` of .* must be one of default, published"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(frame, name, text):
+    with pytest.raises(UsageError, match=text):
+        tables.check_provenance(frame, name)
+
+
+def test_agreement_has_baselines_and_a_ceiling():
+    row = {"benchmark": "m", "scenario": "architecture", "metric": "random", "target": "t", "selection": "x"}
+    for variant in ("default", "published", "baseline", "ceiling"):
+        frame = pd.DataFrame([{**row, "variant": variant, "statistic": "pearson", "citation": "Somebody 2020"}])
+        assert len(tables.check_provenance(frame, "agreement")) == 1
+
+
+@pytest.mark.parametrize("name", ["None", "NA", "nan", "007"])
+def test_a_name_in_a_csv_is_a_name(tmp_path, name):
+    scores(name).to_csv(tmp_path / "scores.CSV", index=False)
+    assert tables.read(tmp_path / "scores.CSV", "scores")["source"].tolist() == [name]
+
+
+def test_rows_of_other_samples_or_pools_are_no_duplicates():
+    one = scores("a")
+    assert len(tables.check(pd.concat([one, scores("a", sample_size=20)]), "scores")) == 2
+    for twice in (one, one.drop(columns=[*PROVENANCE]), one.assign(pool=None, dataset_config=None)):
+        with pytest.raises(UsageError, match="is there twice"):
+            tables.check(pd.concat([twice, twice.assign(score=1)]), "scores")
+
+
 def test_provenance_of_every_table_is_known():
     for table in tables.TABLES.values():
         assert {part for field in table.provenance for part in field.split(" or ")} <= set(tables.PROVENANCE)
         assert not set(table.columns) & set(tables.PROVENANCE)
+        assert set(table.identity) <= set(tables.PROVENANCE)
         assert set(table.key) <= {name for name, column in table.columns.items() if column.needed}

@@ -113,7 +113,9 @@ def make_tables(folder: Path, data: Path) -> None:
     scores = pd.concat(
         [rankings.read(folder / "rankings" / f"{t}-{v}.json", NAME) for t, v in itertools.product(TARGETS, VARIANTS)]
     )
-    # A union has another checkpoint for each target, but is one kind of source.
+    scores["source"] = scores["source"].str.replace(r"@[0-9a-f]{8}$", "", regex=True)  # one folder of each name
+    # Without the digits that tell folders of one name apart; and a union, of which there is one for each target, is one source.
+    scores["source"] = scores["source"].str.partition("@")[0]
     scores["source"] = scores["source"].where(~scores["source"].str.startswith("all_but_"), UNION)
     scores = scores.drop_duplicates(tables.TABLES["scores"].key)  # metrics of one form stand in the rankings of both variants
     found = {"runs": runs, "ground_truth": ground_truth(runs), "scores": scores, "sources": source_facts(folder, data)}

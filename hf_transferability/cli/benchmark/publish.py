@@ -64,14 +64,16 @@ def _from_files(files: list[str], benchmark: str) -> dict[str, "pd.DataFrame"]:
     import pandas as pd
 
     from hf_transferability.benchmark import rankings, tables
+    from hf_transferability.benchmark.saved_rankings import read_document
 
     found: dict[str, list[pd.DataFrame]] = {}
     for file in files:
         name = next((table for table in tables.TABLES if Path(file).name.startswith(table)), None)
-        if name is not None:
-            frame = tables.check_provenance(tables.read(file, name), name, file)
-        elif Path(file).suffix == ".json":
+        is_json = Path(file).suffix.lower() == ".json"
+        if is_json and (name is None or read_document(file) is not None):  # whatever its name
             name, frame = "scores", rankings.read(file, benchmark)
+        elif name is not None:
+            frame = tables.check_provenance(tables.read(file, name), name, file)
         else:
             raise UsageError(
                 f"{file} must be a ranking saved as .json, or a table whose file's name begins with one of "
