@@ -17,12 +17,12 @@ from pathlib import Path
 import datasets
 import pandas as pd
 import torch
-from open_benchmark_readme import readme
 from safetensors.numpy import load_file
 
 from hf_transferability import rank, results
 from hf_transferability.benchmark import rankings, tables
-from hf_transferability.benchmark.grids import collect, ground_truth, run_grid
+from hf_transferability.benchmark.grids import BEST, collect, ground_truth, run_grid
+from hf_transferability.benchmark.ground_truth import reliability
 from hf_transferability.benchmark.pretraining import pretrain
 from hf_transferability.checkpoints import resolve
 from hf_transferability.progress import Lines
@@ -106,7 +106,7 @@ def make_scores(folder: Path, data: Path) -> None:
 
 
 def make_tables(folder: Path, data: Path) -> None:
-    """The four tables of the bundled benchmark, as parquet, and their README."""
+    """The four tables of the bundled benchmark, as parquet."""
     out = folder / "tables"
     out.mkdir(exist_ok=True)
     runs = collect(folder / "runs")
@@ -124,9 +124,8 @@ def make_tables(folder: Path, data: Path) -> None:
         checked = checked[[column for column in checked if checked[column].notna().any()]]
         checked.to_parquet(out / f"{name}.parquet", index=False, compression="zstd")
         print(f"{name}: {len(checked)} rows, {(out / f'{name}.parquet').stat().st_size / 1024:.0f} kB", flush=True)
-    text = readme(found, SIZE, PROTOCOL)
-    (out / "README.md").write_text(text, "utf-8")
-    print(text)
+    print(reliability(runs, f"mean_of_best_{BEST}").round(2).to_string(), flush=True)
+    print(reliability(runs).round(2).to_string(), flush=True)
 
 
 def source_facts(folder: Path, data: Path) -> pd.DataFrame:
