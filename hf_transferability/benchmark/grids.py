@@ -196,7 +196,7 @@ def run_grid(
                             checkpoint, draw, chosen[files[file]], seed=seed, epochs=epochs, patience=patience,
                             dropout=dropout, augment=augment, device=state.device,
                         )  # fmt: skip
-                    except RuntimeError as error:  # out of memory, or a network that cannot be trained at this size
+                    except (RuntimeError, ValueError) as error:  # out of memory, or a network for images of another size
                         outcome = {"status": "failed", "note": str(error).splitlines()[0]}
                 _write(file, row | outcome)
             progress.advance(done)

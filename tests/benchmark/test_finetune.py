@@ -192,7 +192,7 @@ def test_a_run_learns_and_repeats_itself(target, loaded):
 def test_a_run_stops_when_validation_no_longer_improves(target, loaded, monkeypatch):
     aucs = iter([0.6, 0.7, 0.65, 0.7, 0.7, 0.9, 0.8])
     monkeypatch.setattr(finetuning, "macro_auc", lambda labels, probabilities: next(aucs))
-    monkeypatch.setattr(finetuning, "_train_epoch", lambda *arguments: True)
+    monkeypatch.setattr(finetuning, "_train_epoch", lambda model, sample, view, optimizer, size: not optimizer.step())
     monkeypatch.setattr(finetuning, "_loss", lambda logits, labels: torch.ones(len(labels)))
     row = fine_tune(loaded, Splits(target, 16).draw(0, **FEW), SETTING, epochs=20, patience=3)
     assert (row["best_epoch"], row["stopped_epoch"], row["validation_auc"], row["test_auc"]) == (2, 5, 0.7, 0.9)
@@ -321,9 +321,13 @@ def test_a_killed_grid_goes_on_and_two_processes_share_it(target, checkpoint, gr
     first.wait()
     kept = {file: file.stat().st_mtime_ns for file in runs.glob("run-*.json")}
     assert 1 <= len(kept) < len(rates)
-    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
-    outputs = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], outputs
+    second = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while len(list(runs.glob("run-*.json"))) == len(kept) and second.poll() is None:
+        time.sleep(0.01)
+    words = command[command.index("finetune") :]
+    assert main(words) == 0  # at the same time
+    output = second.communicate(timeout=300)
+    assert second.returncode == 0, output
     assert all(file.stat().st_mtime_ns == when for file, when in kept.items())
     found = tables.read(out / "runs.parquet", "runs")
     assert found["run"].tolist() == list(range(6)) and set(found["status"]) == {"ok"}
@@ -332,12 +336,13 @@ def test_a_killed_grid_goes_on_and_two_processes_share_it(target, checkpoint, gr
 
 def test_a_run_that_another_process_does_is_left_to_it(target, checkpoint, grid, tmp_path):
     folder = tmp_path / target.name / checkpoint.name
-    code = "import sys, time; from pathlib import Path; from hf_transferability.benchmark import grids\n"
-    code += "with grids._claim(Path(sys.argv[1])) as mine: print(mine, flush=True); time.sleep(600)"
-    folder.mkdir(parents=True)
-    other = subprocess.Popen([sys.executable, "-c", code, str(folder / "run-0000.json")], stdout=subprocess.PIPE, text=True)
+    (folder / ".locks").mkdir(parents=True)
+    code = "import sys, time, filelock\nlock = filelock.FileLock(sys.argv[1])\nlock.acquire()\n"
+    code += "print('mine', flush=True)\ntime.sleep(600)"
+    lock = folder / ".locks" / "run-0000.lock"
+    other = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True)
     try:
-        assert other.stdout.readline() == "True\n"
+        assert other.stdout.readline() == "mine\n"
         runs = grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05, 0.1), **TINY)
         assert runs["run"].tolist() == [1]
     finally:
@@ -359,16 +364,16 @@ def test_command(target, checkpoint, grid, tmp_path, capfd):
     assert "`grid` must be small, paper or a .json file" in capfd.readouterr().err
 
 
-def test_headless_and_transformer_checkpoints_are_fine_tuned(target, make_checkpoint):
-    from transformers import ViTConfig, ViTModel
+def test_checkpoints_without_a_source_head_are_fine_tuned(target, make_checkpoint):
+    from transformers import CLIPVisionConfig, CLIPVisionModel, ViTConfig, ViTModel
 
-    vit = ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=16, patch_size=8,
-    )  # fmt: skip
-    checkpoint = load(resolve(str(make_checkpoint(vit, size=16, model_class=ViTModel))))
-    assert checkpoint.head is None
-    row = fine_tune(checkpoint, Splits(target, 16).draw(0, **FEW), SETTING, epochs=2)
-    assert row["status"] == "ok"
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    sizes |= {"image_size": 16, "patch_size": 8}
+    draw = Splits(target, 16).draw(0, **FEW)
+    for config, model_class in ((ViTConfig(**sizes), ViTModel), (CLIPVisionConfig(**sizes), CLIPVisionModel)):
+        checkpoint = load(resolve(str(make_checkpoint(config, size=16, model_class=model_class))))
+        assert not checkpoint.has_source_head
+        assert fine_tune(checkpoint, draw, SETTING, epochs=2)["status"] == "ok"
 
 
 def test_a_network_that_does_not_take_the_size_fails_as_a_row(target, make_checkpoint, grid, tmp_path):
