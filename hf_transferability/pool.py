@@ -123,6 +123,17 @@ def order(rows: Sequence[Row], scenario: str, metric: str) -> list[Row]:
     return ordered
 
 
+def tie_notes(ordered: Sequence[Row]) -> list[str]:
+    """What to do where no two candidates of a ranking can be told apart."""
+    groups = [row["tie_group"] for row in ordered if row["tie_group"] is not None]
+    if len(groups) < 2 or len(set(groups)) > 1:
+        return []
+    return [
+        f"this sample cannot order the {len(groups)} candidates: they are one tie group, so the first is hardly a better choice "
+        "than the next. Take more images (a larger sample size), or fine-tune several."
+    ]
+
+
 def _values(scores: Scores, name: str, half: int | None = None) -> Value:
     """A metric's value (or that on one half-sample); for transferability the dict of its components."""
     if name == "transferability":

@@ -361,7 +361,7 @@ def ranked(
     ordered = pool.order(rows, scenario, metrics[0])
     for row in ordered:
         del row["halves"]
-    return ordered, notes
+    return ordered, [*notes, *pool.tie_notes(ordered)]
 
 
 def _finish(row: Row, metrics: Sequence[str]) -> None:

@@ -50,7 +50,8 @@ def print_table(ranking: "Ranking", stream: TextIO) -> None:
             console.print()
     if _tied(rows):
         console.print(
-            "Candidates of one tie group change places when half of the images are left out: this sample cannot order them."
+            "Candidates of one tie group change places when half of the images are left out, each with the next or with one "
+            "further down: this sample cannot order them. A border between groups is a hint, no proof."
         )
     for reason, names in _undefined(rows).items():
         console.print(f"{reason}: {', '.join(names)}")

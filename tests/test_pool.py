@@ -52,6 +52,13 @@ def test_a_tie_includes_those_between():
     assert [row["tie_group"] for row in ordered] == [1, 1, 1]
 
 
+def test_a_pool_that_is_one_tie_group_is_said_to_be_in_no_order():
+    assert pool.tie_notes([{"tie_group": 1}, {"tie_group": 2}, {"tie_group": None}]) == []
+    assert pool.tie_notes([{"tie_group": 1}, {"tie_group": None}]) == []
+    (note,) = pool.tie_notes([{"tie_group": 1}, {"tie_group": 1}, {"tie_group": None}])
+    assert "cannot order the 2 candidates" in note
+
+
 def test_equal_scores_are_tied_whatever_the_halves_say():
     rows = [make_row(1.0, [1.0] * 10), make_row(1.0, [0.5] * 10), make_row(0.0, [0.0] * 10)]
     assert [row["tie_group"] for row in pool.order(rows, "source_dataset", "logme")] == [1, 1, 2]

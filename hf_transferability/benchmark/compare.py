@@ -6,7 +6,7 @@ number of parameters, its feature width, or chance. And no metric can be expecte
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -231,7 +231,11 @@ class _Table:
             for pool, (sources, first, second) in zip(self.pools, divided, strict=True):
                 values = truths.ceiling(statistic, first, second)
                 if np.isnan(values).all():
-                    reason = "fewer than two sources with two finished runs" if len(sources) < 2 else "too few sources"
+                    reason = (
+                        "fewer than two sources with two finished runs"
+                        if len(sources) < 2
+                        else "one setting cannot be divided, or too few sources"
+                    )
                     outcomes.append(_Outcome(pool.target, n_sources=len(sources), reason=reason))
                 else:
                     outcomes.append(_Outcome(pool.target, float(np.nanmean(values)), values, len(sources)))
@@ -245,10 +249,17 @@ class _Table:
         defined = [each for each in outcomes if each.value is not None]
         sizes = {each.n_sources for each in defined}
         spreads = [each.spread for each in defined if each.spread is not None]
+        values = [each.value for each in defined if each.value is not None]
+        spread = agreement.means(spreads) if spreads and len(spreads) == len(defined) else None
+        if statistic.startswith("regret_at_") and variant != CEILING and metric != RANDOM:
+            # A resample without the best source cannot show what missing it costs. So targets are resampled instead.
+            outcomes = [replace(each, spread=None) for each in outcomes]
+            drawn = np.random.default_rng(self._seed).integers(len(values) or 1, size=(len(self._counts), len(values)))
+            spread = np.array(values)[drawn].mean(axis=1) if len(values) > 1 else None
         mean = _Outcome(
             MEAN,
-            float(np.mean([each.value for each in defined])) if defined else None,
-            agreement.means(spreads) if spreads and len(spreads) == len(defined) else None,
+            float(np.mean(values)) if defined else None,
+            spread,
             sizes.pop() if len(sizes) == 1 else None,
             _reasons(outcomes),
             len(defined),

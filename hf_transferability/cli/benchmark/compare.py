@@ -183,16 +183,19 @@ def _friedman(test: dict[str, Any]) -> str:
 
 def _reading(rows: "pd.DataFrame") -> list[str]:
     variants = sorted(set(rows.variant) - {"baseline", "ceiling"})
+    few = rows[(rows.target != "mean") & ~rows.variant.isin(["ceiling"])].n_sources.max()
+    warning = [f"{few} sources are hardly more than a coin toss: do not judge a metric by them."] if few < 5 else []
     notes = [
+        *warning,
         f"metrics in their {' and '.join(variants)} form; intervals of metrics and baselines: resampled sources (the same for "
-        "all targets); none for fewer than 5 sources.",
+        "all targets); none for fewer than 5 sources. Of regret: resampled targets.",
         "mean_rank_elsewhere, parameter_count, feature_width: baselines that look at no target data (more counts as better); "
         "random: what a random order reaches, and the middle 90 % of what it does.",
     ]
     if (rows.variant == "ceiling").any():
         notes.append(
-            "split_half: the noise ceiling. How well one random half of the fine-tuning grid foretells the ground truth from "
-            "the other half, with the middle 90 % of 50 divisions; nothing that is judged by this ground truth can be expected "
-            "to do much better."
+            "split_half: the noise of the ground truth. How well one random half of the fine-tuning grid foretells the ground "
+            "truth from the other half, with the middle 90 % of 50 divisions. Where that is low, no method can be judged; a "
+            "perfect one could exceed it, since the ground truth of all runs is less noisy than that of a half."
         )
     return notes
