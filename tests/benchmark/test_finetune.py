@@ -159,6 +159,30 @@ def test_a_missing_split_is_refused(make_target, splits, names, message):
         Splits(make_target(splits=splits), 16, **names)
 
 
+@pytest.mark.parametrize("names", [{"test": "validation"}, {"train": "validation"}])
+def test_a_split_in_use_is_not_found_as_validation_split(make_target, names):
+    draw = Splits(make_target(n=36, splits=("train", "validation", "test")[: 2 if "test" in names else 3]), 16, **names).draw(
+        0, 8, 4
+    )
+    assert draw.train.pool is draw.validation.pool is not draw.test.pool
+    assert not set(draw.train.positions.tolist()) & set(draw.validation.positions.tolist())
+    assert "no validation split: drawn from training" in draw.notes
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"test": "train"}, "`train_split` and `test_split` must be different .* of train. Pass another --test-split"),
+        ({"validation": "test"}, "`validation_split` and `test_split` must be different .* of test. Pass another --test-split"),
+        ({"validation": "train[:50%]"}, "`train_split` and `validation_split` .* of train. Pass another --validation-split"),
+        ({"validation": "validation+test[:5]"}, "`validation_split` and `test_split` must be different .* of test"),
+    ],
+)
+def test_one_split_in_two_roles_is_refused(target, names, message):
+    with pytest.raises(UsageError, match=message):
+        Splits(target, 16, **names)
+
+
 def test_numbers_to_predict_are_refused():
     numbers = [k + 0.5 for k in range(16)]
     data = in_memory({"train": numbers, "test": numbers}, datasets.Value("float32"))
