@@ -42,7 +42,7 @@ def settings(grid: str | Path, n_classes: int) -> list[Setting]:
         n_classes: of the target.
 
     Raises:
-        UsageError: no such grid, or a file that is none.
+        UsageError: no such grid, or a file that is none; a batch of one image is none, as training skips it.
     """
     if grid == "small":
         return [Setting(32, rate, 0.9, decay) for rate, decay in itertools.product((1e-3, 1e-2, 1e-1), (0.0, 1e-3))]
@@ -65,7 +65,9 @@ def settings(grid: str | Path, n_classes: int) -> list[Setting]:
         else:
             chosen = [Setting(**each) for each in found]
         for each in chosen:
-            if not (isinstance(each.batch_size, int) and each.batch_size > 0 and each.learning_rate > 0):
+            if not (isinstance(each.batch_size, int) and each.batch_size >= 2):
+                raise ValueError(f"batch_size must be a whole number of at least 2, got {each.batch_size!r}")
+            if not each.learning_rate > 0:
                 raise ValueError(f"{each}")
             if not (0 <= each.momentum < 1 and each.weight_decay >= 0):
                 raise ValueError(f"{each}")

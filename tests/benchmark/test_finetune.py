@@ -272,6 +272,16 @@ def test_a_file_that_is_no_grid_is_refused(tmp_path, text):
         grids.settings(tmp_path / "grid.json", 3)
 
 
+@pytest.mark.parametrize("size", [1, 0, 2.5, True])
+def test_batches_of_less_than_two_images_are_refused(tmp_path, size):
+    row = {"batch_size": size, "learning_rate": 0.1, "momentum": 0, "weight_decay": 0}
+    (tmp_path / "grid.json").write_text(json.dumps([row]))
+    with pytest.raises(UsageError, match=f"batch_size must be a whole number of at least 2, got {size}. Correct it"):
+        grids.settings(tmp_path / "grid.json", 3)
+    (tmp_path / "grid.json").write_text(json.dumps([row | {"batch_size": 2}]))
+    assert grids.settings(tmp_path / "grid.json", 3)[0].batch_size == 2
+
+
 def test_rows_are_tables_with_provenance_and_come_again(target, checkpoint, grid, tmp_path, loaded):
     frames = []
     for name in ("first", "second"):
