@@ -21,7 +21,7 @@ from hf_transferability.benchmark.finetuning import Setting, fine_tune
 from hf_transferability.benchmark.ground_truth import PAIR, PUBLISHED, from_runs
 from hf_transferability.benchmark.samples import Splits
 from hf_transferability.checkpoints import Checkpoint, load, resolve
-from hf_transferability.errors import CheckpointError, UsageError
+from hf_transferability.errors import CheckpointError, TransferabilityError, UsageError
 from hf_transferability.metrics.transferability import SCENARIOS
 from hf_transferability.progress import Silent
 
@@ -131,6 +131,8 @@ def run_grid(
     """
     if scenario not in SCENARIOS:
         raise UsageError(f"`scenario` must be one of {', '.join(SCENARIOS)}; got {scenario!r}. Choose one of these.")
+    if not 0 <= dropout < 1:
+        raise UsageError(f"`dropout` must be at least 0 and less than 1; got {dropout:g}. Choose another, 0.5 for example.")
     progress, state = progress or Silent(), extraction.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, image_size, train=train_split, validation=validation_split, test=test_split, token=token, **where)
@@ -198,8 +200,11 @@ def run_grid(
                             checkpoint, draw, chosen[files[file]], seed=seed, epochs=epochs, patience=patience,
                             dropout=dropout, augment=augment, device=state.device,
                         )  # fmt: skip
-                    except RuntimeError as error:  # out of memory, or a network that cannot be trained at this size
-                        outcome = {"status": "failed", "note": str(error).splitlines()[0]}
+                    except TransferabilityError:
+                        raise
+                    except Exception as error:  # out of memory, or a network that cannot be trained at this size
+                        first_line = next(iter(str(error).splitlines()), "")
+                        outcome = {"status": "failed", "note": f"{type(error).__name__}: {first_line}"}
                 _write(file, row | outcome)
             progress.advance(done)
         progress.finish("done")

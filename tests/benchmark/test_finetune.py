@@ -416,5 +416,38 @@ def test_a_network_that_does_not_take_the_size_fails_as_a_row(target, make_check
     assert "image size" in runs["note"][0]
 
 
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [(KeyError("pooler"), "KeyError: 'pooler'"), (ValueError("a\nb"), "ValueError: a"), (OSError(), "OSError: ")],
+)
+def test_whatever_a_run_raises_fails_that_run_only(target, checkpoint, grid, tmp_path, monkeypatch, error, note):
+    own = grids.fine_tune
+
+    def first_fails(checkpoint, draw, setting, **options):
+        if setting.learning_rate == 0.05:
+            raise error
+        return own(checkpoint, draw, setting, **options)
+
+    monkeypatch.setattr(grids, "fine_tune", first_fails)
+    runs = grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05, 0.1), **TINY)
+    assert runs["status"].tolist() == ["failed", "ok"] and runs["note"][0] == note
+
+
+def test_an_error_of_the_data_still_ends_the_grid(target, checkpoint, grid, tmp_path, monkeypatch):
+    def fails(*arguments, **options):
+        raise TargetError("row 3 cannot be decoded")
+
+    monkeypatch.setattr(grids, "fine_tune", fails)
+    with pytest.raises(TargetError, match="row 3"):
+        grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **TINY)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1, float("nan")])
+def test_a_dropout_that_is_none_is_refused(target, checkpoint, tmp_path, dropout):
+    with pytest.raises(UsageError, match="`dropout` must be at least 0 and less than 1; got .* Choose another"):
+        grids.run_grid(target, [checkpoint], tmp_path / "out", **TINY, dropout=dropout)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_checkpoint_error_is_not_hidden(tmp_path):
     assert isinstance(grids._loaded(str(tmp_path / "nowhere"), False, False, None), CheckpointError)
