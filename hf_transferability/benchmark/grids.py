@@ -126,7 +126,7 @@ def run_grid(
         Rows of the table `runs` of this target, those of other processes included as far as they have ended.
 
     Raises:
-        UsageError: wrong arguments, or a folder with runs of another protocol.
+        UsageError: wrong arguments, or a folder with runs of another protocol, or of another checkpoint of the same name.
         TargetError: a dataset that cannot be read.
     """
     if scenario not in SCENARIOS:
@@ -149,6 +149,11 @@ def run_grid(
     }  # fmt: skip
     place = Path(folder) / _file_name(target)
     _check_protocol(place / "protocol.json", protocol)
+    for source, given in named.items():
+        _check_source(
+            place / _file_name(source), source, str(given), {"benchmark": benchmark, "scenario": scenario},
+            allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token,
+        )  # fmt: skip
     shared = {
         "benchmark": benchmark,
         "scenario": scenario,
@@ -269,6 +274,29 @@ def _check_protocol(file: Path, protocol: Mapping[str, Any]) -> None:
     elif (found := json.loads(file.read_text("utf-8"))) != (own := json.loads(text)):
         other = ", ".join(name for name in own if found.get(name) != own[name])
         raise UsageError(f"`output` must be a folder of the same protocol; {file.parent} has another {other}. Choose another.")
+
+
+def _check_source(folder: Path, source: str, given: str, asked: Mapping[str, str], **access: Any) -> None:
+    """Refuse a folder whose ended runs are of another checkpoint (by its revision), or were asked for otherwise.
+
+    Runs that failed are done again, so they count for nothing here. A Hub checkpoint that cannot be reached now is taken
+    for the one that has runs: a finished grid can be read without network.
+    """
+    rows = [json.loads(file.read_text("utf-8")) for file in sorted(folder.glob("run-*.json")) if _ended(file)]
+    if not rows:
+        return
+    wanted = dict(asked)
+    try:
+        wanted["checkpoint_revision"] = resolve(given, **access).revision
+    except CheckpointError as error:
+        if Path(given).expanduser().is_dir():
+            wanted["checkpoint_revision"] = str(error)
+    for name, value in wanted.items():
+        if found := sorted({str(row.get(name)) for row in rows} - {value}):
+            raise UsageError(
+                f"runs of {source} must all have one {name}; those in {folder} have {', '.join(found)}, and {given} now: "
+                f"{value}. Choose another --output, or give the checkpoint another name."
+            )
 
 
 @contextlib.contextmanager
