@@ -129,8 +129,8 @@ def tie_notes(ordered: Sequence[Row]) -> list[str]:
     if len(groups) < 2 or len(set(groups)) > 1:
         return []
     return [
-        f"this sample cannot order the {len(groups)} candidates: they are one tie group, so the first is hardly a better choice "
-        "than the next. Take more images (a larger sample size), or fine-tune several."
+        f"this sample cannot order the {len(groups)} candidates: they are one tie group, so the first is hardly a better "
+        "choice than the next. Take more images (a larger sample size), or fine-tune several."
     ]
 
 

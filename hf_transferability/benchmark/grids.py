@@ -21,7 +21,7 @@ from hf_transferability.benchmark.finetuning import Setting, fine_tune
 from hf_transferability.benchmark.ground_truth import PAIR, PUBLISHED, from_runs
 from hf_transferability.benchmark.samples import Splits
 from hf_transferability.checkpoints import Checkpoint, load, resolve
-from hf_transferability.errors import CheckpointError, UsageError
+from hf_transferability.errors import CheckpointError, TransferabilityError, UsageError
 from hf_transferability.metrics.transferability import SCENARIOS
 from hf_transferability.progress import Silent
 
@@ -42,7 +42,7 @@ def settings(grid: str | Path, n_classes: int) -> list[Setting]:
         n_classes: of the target.
 
     Raises:
-        UsageError: no such grid, or a file that is none.
+        UsageError: no such grid, or a file that is none; a batch of one image is none, as training skips it.
     """
     if grid == "small":
         return [Setting(32, rate, 0.9, decay) for rate, decay in itertools.product((1e-3, 1e-2, 1e-1), (0.0, 1e-3))]
@@ -65,7 +65,9 @@ def settings(grid: str | Path, n_classes: int) -> list[Setting]:
         else:
             chosen = [Setting(**each) for each in found]
         for each in chosen:
-            if not (isinstance(each.batch_size, int) and each.batch_size > 0 and each.learning_rate > 0):
+            if not (isinstance(each.batch_size, int) and each.batch_size >= 2):
+                raise ValueError(f"batch_size must be a whole number of at least 2, got {each.batch_size!r}")
+            if not each.learning_rate > 0:
                 raise ValueError(f"{each}")
             if not (0 <= each.momentum < 1 and each.weight_decay >= 0):
                 raise ValueError(f"{each}")
@@ -124,11 +126,13 @@ def run_grid(
         Rows of the table `runs` of this target, those of other processes included as far as they have ended.
 
     Raises:
-        UsageError: wrong arguments, or a folder with runs of another protocol.
+        UsageError: wrong arguments, or a folder with runs of another protocol, or of another checkpoint of the same name.
         TargetError: a dataset that cannot be read.
     """
     if scenario not in SCENARIOS:
         raise UsageError(f"`scenario` must be one of {', '.join(SCENARIOS)}; got {scenario!r}. Choose one of these.")
+    if not 0 <= dropout < 1:
+        raise UsageError(f"`dropout` must be at least 0 and less than 1; got {dropout:g}. Choose another, 0.5 for example.")
     progress, state = progress or Silent(), extraction.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, image_size, train=train_split, validation=validation_split, test=test_split, token=token, **where)
@@ -145,6 +149,11 @@ def run_grid(
     }  # fmt: skip
     place = Path(folder) / _file_name(target)
     _check_protocol(place / "protocol.json", protocol)
+    for source, given in named.items():
+        _check_source(
+            place / _file_name(source), source, str(given), {"benchmark": benchmark, "scenario": scenario},
+            allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token,
+        )  # fmt: skip
     shared = {
         "benchmark": benchmark,
         "scenario": scenario,
@@ -196,8 +205,11 @@ def run_grid(
                             checkpoint, draw, chosen[files[file]], seed=seed, epochs=epochs, patience=patience,
                             dropout=dropout, augment=augment, device=state.device,
                         )  # fmt: skip
-                    except (RuntimeError, ValueError) as error:  # out of memory, or a network for images of another size
-                        outcome = {"status": "failed", "note": str(error).splitlines()[0]}
+                    except TransferabilityError:
+                        raise
+                    except Exception as error:  # out of memory, or a network that cannot be trained at this size
+                        first_line = next(iter(str(error).splitlines()), "")
+                        outcome = {"status": "failed", "note": f"{type(error).__name__}: {first_line}"}
                 _write(file, row | outcome)
             progress.advance(done)
         progress.finish("done")
@@ -262,6 +274,29 @@ def _check_protocol(file: Path, protocol: Mapping[str, Any]) -> None:
     elif (found := json.loads(file.read_text("utf-8"))) != (own := json.loads(text)):
         other = ", ".join(name for name in own if found.get(name) != own[name])
         raise UsageError(f"`output` must be a folder of the same protocol; {file.parent} has another {other}. Choose another.")
+
+
+def _check_source(folder: Path, source: str, given: str, asked: Mapping[str, str], **access: Any) -> None:
+    """Refuse a folder whose ended runs are of another checkpoint (by its revision), or were asked for otherwise.
+
+    Runs that failed are done again, so they count for nothing here. A Hub checkpoint that cannot be reached now is taken
+    for the one that has runs: a finished grid can be read without network.
+    """
+    rows = [json.loads(file.read_text("utf-8")) for file in sorted(folder.glob("run-*.json")) if _ended(file)]
+    if not rows:
+        return
+    wanted = dict(asked)
+    try:
+        wanted["checkpoint_revision"] = resolve(given, **access).revision
+    except CheckpointError as error:
+        if Path(given).expanduser().is_dir():
+            wanted["checkpoint_revision"] = str(error)
+    for name, value in wanted.items():
+        if found := sorted({str(row.get(name)) for row in rows} - {value}):
+            raise UsageError(
+                f"runs of {source} must all have one {name}; those in {folder} have {', '.join(found)}, and {given} now: "
+                f"{value}. Choose another --output, or give the checkpoint another name."
+            )
 
 
 @contextlib.contextmanager

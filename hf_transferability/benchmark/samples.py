@@ -1,6 +1,7 @@
 """Labelled images for training: a dataset's splits in memory at one size, and the samples that are drawn from them."""
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,11 +125,11 @@ class Splits:
     Args:
         dataset: Hub id, local folder or loaded `datasets.DatasetDict`.
         size: side that the images are resized to, in pixels.
-        train, validation, test: names of the splits; without a validation split, validation images are drawn from training.
+        train, validation, test: names of different splits; without a third split for validation, its images are drawn from training.
         where: `config`, `revision`, `image_column`, `label_column`, `window` and `token` of `targets.load_target`.
 
     Raises:
-        UsageError: no training or test split, a regression target, or what `load_target` refuses.
+        UsageError: no training or test split, one split in two roles, a regression target, or what `load_target` refuses.
         TargetError: no access to the dataset.
     """
 
@@ -146,7 +147,14 @@ class Splits:
         for role, name in (("train", train), ("test", test)):
             if name not in known:
                 raise UsageError(f"`{role}_split` must be one of {', '.join(known)}; got {name!r}. Pass --{role}-split NAME.")
-        validation = validation or next((name for name in _VALIDATION if name in known), None)
+        if not validation:
+            validation = next((name for name in _VALIDATION if name in known and name not in (train, test)), None)
+        for first, second in itertools.combinations((("train", train), ("validation", validation), ("test", test)), 2):
+            if both := _parts(first[1]) & _parts(second[1]):
+                raise UsageError(
+                    f"`{first[0]}_split` and `{second[0]}_split` must be different splits; both take images of "
+                    f"{', '.join(sorted(both))}. Pass another --{second[0]}-split."
+                )
         named = {"train": train, "validation": validation, "test": test}
         targets = {role: load_target(dataset, split=name, sample="all", **where) for role, name in named.items() if name}
         self.task = targets["train"].task
@@ -187,3 +195,8 @@ class Splits:
             if missing := sample.missing_classes():
                 notes.append(f"not in the {name} sample: {', '.join(missing)}")
         return Draw(train, validation, test, tuple(notes))
+
+
+def _parts(split: str | None) -> set[str]:
+    """Names of the whole splits in "train", "train[:80%]" or "train+validation"."""
+    return {part.partition("[")[0].strip() for part in split.split("+")} if split else set()

@@ -159,6 +159,30 @@ def test_a_missing_split_is_refused(make_target, splits, names, message):
         Splits(make_target(splits=splits), 16, **names)
 
 
+@pytest.mark.parametrize("names", [{"test": "validation"}, {"train": "validation"}])
+def test_a_split_in_use_is_not_found_as_validation_split(make_target, names):
+    draw = Splits(make_target(n=36, splits=("train", "validation", "test")[: 2 if "test" in names else 3]), 16, **names).draw(
+        0, 8, 4
+    )
+    assert draw.train.pool is draw.validation.pool is not draw.test.pool
+    assert not set(draw.train.positions.tolist()) & set(draw.validation.positions.tolist())
+    assert "no validation split: drawn from training" in draw.notes
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"test": "train"}, "`train_split` and `test_split` must be different .* of train. Pass another --test-split"),
+        ({"validation": "test"}, "`validation_split` and `test_split` must be different .* of test. Pass another --test-split"),
+        ({"validation": "train[:50%]"}, "`train_split` and `validation_split` .* of train. Pass another --validation-split"),
+        ({"validation": "validation+test[:5]"}, "`validation_split` and `test_split` must be different .* of test"),
+    ],
+)
+def test_one_split_in_two_roles_is_refused(target, names, message):
+    with pytest.raises(UsageError, match=message):
+        Splits(target, 16, **names)
+
+
 def test_numbers_to_predict_are_refused():
     numbers = [k + 0.5 for k in range(16)]
     data = in_memory({"train": numbers, "test": numbers}, datasets.Value("float32"))
@@ -246,6 +270,16 @@ def test_a_file_that_is_no_grid_is_refused(tmp_path, text):
     (tmp_path / "grid.json").write_text(text)
     with pytest.raises(UsageError, match="`grid` must"):
         grids.settings(tmp_path / "grid.json", 3)
+
+
+@pytest.mark.parametrize("size", [1, 0, 2.5, True])
+def test_batches_of_less_than_two_images_are_refused(tmp_path, size):
+    row = {"batch_size": size, "learning_rate": 0.1, "momentum": 0, "weight_decay": 0}
+    (tmp_path / "grid.json").write_text(json.dumps([row]))
+    with pytest.raises(UsageError, match=f"batch_size must be a whole number of at least 2, got {size}. Correct it"):
+        grids.settings(tmp_path / "grid.json", 3)
+    (tmp_path / "grid.json").write_text(json.dumps([row | {"batch_size": 2}]))
+    assert grids.settings(tmp_path / "grid.json", 3)[0].batch_size == 2
 
 
 def test_rows_are_tables_with_provenance_and_come_again(target, checkpoint, grid, tmp_path, loaded):
@@ -385,6 +419,39 @@ def test_a_network_that_does_not_take_the_size_fails_as_a_row(target, make_check
     runs = grids.run_grid(target, [make_checkpoint(vit)], tmp_path, grid=grid(0.05), **TINY)
     assert runs["status"].tolist() == ["failed"]
     assert "image size" in runs["note"][0]
+
+
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [(KeyError("pooler"), "KeyError: 'pooler'"), (ValueError("a\nb"), "ValueError: a"), (OSError(), "OSError: ")],
+)
+def test_whatever_a_run_raises_fails_that_run_only(target, checkpoint, grid, tmp_path, monkeypatch, error, note):
+    own = grids.fine_tune
+
+    def first_fails(checkpoint, draw, setting, **options):
+        if setting.learning_rate == 0.05:
+            raise error
+        return own(checkpoint, draw, setting, **options)
+
+    monkeypatch.setattr(grids, "fine_tune", first_fails)
+    runs = grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05, 0.1), **TINY)
+    assert runs["status"].tolist() == ["failed", "ok"] and runs["note"][0] == note
+
+
+def test_an_error_of_the_data_still_ends_the_grid(target, checkpoint, grid, tmp_path, monkeypatch):
+    def fails(*arguments, **options):
+        raise TargetError("row 3 cannot be decoded")
+
+    monkeypatch.setattr(grids, "fine_tune", fails)
+    with pytest.raises(TargetError, match="row 3"):
+        grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **TINY)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1, float("nan")])
+def test_a_dropout_that_is_none_is_refused(target, checkpoint, tmp_path, dropout):
+    with pytest.raises(UsageError, match="`dropout` must be at least 0 and less than 1; got .* Choose another"):
+        grids.run_grid(target, [checkpoint], tmp_path / "out", **TINY, dropout=dropout)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_checkpoint_error_is_not_hidden(tmp_path):
