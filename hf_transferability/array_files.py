@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,16 @@ from safetensors.numpy import load as load_safetensors
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics._registry import INPUTS
 
+# KeyError: a type that numpy lacks; RuntimeError: an encrypted archive, or (NotImplementedError) an unknown compression.
+_UNREADABLE = (ValueError, OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, SafetensorError)
+
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of a .npz or .safetensors file, by name: features, labels, source_probabilities, gradient_norms.
 
     Raises:
-        UsageError: no such file, another format, a pickled array, or names that are not these.
+        UsageError: no such file, another format, a pickled array, a damaged or encrypted archive, more than the memory holds,
+            or names that are not these.
     """
     path = Path(path)
     try:
@@ -31,7 +36,9 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         raise UsageError(f"there is no file {path}. Check the path.") from None
     except UsageError:
         raise
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile, SafetensorError) as error:  # KeyError: a type numpy lacks
+    except MemoryError as error:
+        raise UsageError(f"{path} does not fit the memory. Save fewer images, or one candidate per file.") from error
+    except _UNREADABLE as error:
         cause = "it is no such archive, or holds pickled objects" if "pickle" in str(error) else error
         raise UsageError(
             f"{path} cannot be read: {cause}. Save whole arrays of plain numbers, no bfloat16, no objects (a pickle)."
@@ -51,16 +58,18 @@ def check_size(path: str | Path, largest: int) -> None:
         largest: bytes of the arrays, unpacked.
 
     Raises:
-        UsageError: it is larger, or no such archive.
+        UsageError: it is larger, missing, or no such archive.
     """
     path = Path(path)
-    size = path.stat().st_size
-    if path.suffix == ".npz":
-        try:
+    try:
+        size = path.stat().st_size
+        if path.suffix == ".npz":
             with zipfile.ZipFile(path) as archive:
                 size = sum(member.file_size for member in archive.infolist())
-        except zipfile.BadZipFile as error:
-            raise UsageError(f"{path.name} cannot be read: {error}. Save it with numpy.savez.") from error
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path.name}. Check the path.") from None
+    except (*_UNREADABLE, MemoryError) as error:
+        raise UsageError(f"{path.name} cannot be read: {error}. Save it with numpy.savez.") from error
     if size > largest:
         raise UsageError(
             f"{path.name} must have at most {largest / 2**20:.0f} MiB of arrays; got {size / 2**20:.0f}. "

@@ -9,11 +9,10 @@ from typing import Any
 
 import datasets
 import numpy as np
-from datasets.download.download_config import DownloadConfig
-from datasets.utils.file_utils import xopen
 
 from hf_transferability import hub
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError
+from hf_transferability.image_files import image_bytes, place_of
 from hf_transferability.images import ImageReport, Images, Window
 from hf_transferability.labels import LabelReader, find_label_column
 from hf_transferability.sampling import Reservoir, draw_sample, sample_size
@@ -86,15 +85,17 @@ def load_target(
 
     Raises:
         UsageError: an unknown dataset, split or column; labels that are missing, continuous or of one class; too few images.
-        TargetError: no network or no access.
+        TargetError: no network or no access, or an image outside the dataset; see `image_bytes`.
     """
     if window is not None and not window[0] < window[1]:
         raise UsageError(f"`window` must be (low, high) with low below high; got {window!r}. Exchange or part them.")
     if isinstance(dataset, str | Path):
         table, where = _open(str(dataset), config, split, revision, streaming, token)
+        place = place_of(where["id"], where["revision"])
     else:
         table, chosen_split = _loaded(dataset, split)
         where = {"id": "(in memory)", "revision": None, "config": None, "split": chosen_split}
+        place = None
     streaming = isinstance(table, datasets.IterableDataset)
     features = table.features
     if features is None:
@@ -118,7 +119,7 @@ def load_target(
             chosen = draw_sample(reader.group_codes(raw), sample, draw, seed)
             records = table.select(chosen)[image_column][:] if len(chosen) else []
             labels, positions, available = [raw[i] for i in chosen], chosen.tolist(), len(raw)
-        encoded = [_file_bytes(record, token) for record in records]
+        encoded = [image_bytes(record, place, token) for record in records]
     except TransferabilityError:
         raise
     except Exception as error:
@@ -394,22 +395,3 @@ def _draw_from_stream(
         drawn = drawn[: sample_size(None, len(set(labels)))]
     positions, records, labels = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
     return records, labels, positions, reservoir.seen
-
-
-def _file_bytes(record: dict[str, Any] | None, token: str | None) -> bytes:
-    """The encoded image; empty, and so corrupt, where the dataset holds none or its file cannot be read."""
-    if record is None:
-        return b""
-    if record.get("bytes") is not None:
-        return record["bytes"]
-    try:
-        return hub.call(_read, record["path"], token)
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        if hub.is_connection_error(error):
-            raise
-        return b""
-
-
-def _read(path: str, token: str | None) -> bytes:
-    with xopen(path, "rb", download_config=DownloadConfig(token=token)) as file:
-        return file.read()

@@ -5,6 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from hf_transferability import UsageError, rank_features, score
+from hf_transferability.array_files import check_size
 from hf_transferability.feature_files import read_arrays
 from hf_transferability.metrics.transferability import combine
 
@@ -114,6 +115,33 @@ def test_bad_files_are_refused_with_the_remedy(files, tmp_path, cache):
     with pytest.raises(UsageError, match="leep needs"):
         np.savez(tmp_path / "bare.npz", features=np.ones((4, 2)), labels=np.arange(4) % 2)
         rank_features([tmp_path / "bare.npz"], metrics=["leep"], cache_dir=cache)
+
+
+def test_damaged_encrypted_and_huge_archives_are_refused_with_the_remedy(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, features=np.zeros((400, 8)), labels=np.arange(400) % 3)
+    whole = path.read_bytes()
+    start = 30 + int.from_bytes(whole[26:28], "little") + int.from_bytes(whole[28:30], "little")
+    path.write_bytes(whole[:start] + b"\xff" * 8 + whole[start + 8 :])  # no deflated data
+    with pytest.raises(UsageError, match=r"cannot be read: Error -3 .* Save whole arrays"):
+        read_arrays(path)
+    central = whole.index(b"PK\x01\x02")
+    path.write_bytes(whole[:6] + b"\x01" + whole[7 : central + 8] + b"\x01" + whole[central + 9 :])  # marked as encrypted
+    with pytest.raises(UsageError, match=r"encrypted.* Save whole arrays"):
+        read_arrays(path)
+
+    def load(*words, **options):
+        raise MemoryError
+
+    path.write_bytes(whole)
+    monkeypatch.setattr(np, "load", load)
+    with pytest.raises(UsageError, match="does not fit the memory. Save fewer images"):
+        read_arrays(path)
+    path.write_bytes(b"PK no archive")
+    with pytest.raises(UsageError, match=r"a\.npz cannot be read: .* Save it with numpy"):
+        check_size(path, 2**20)
+    with pytest.raises(UsageError, match=r"no file gone\.npz"):
+        check_size(tmp_path / "gone.npz", 2**20)
 
 
 def test_wrong_arrays_are_a_row_with_the_reason(tmp_path, cache):

@@ -16,6 +16,7 @@ CHECKPOINT_BYTES = 10**9  # of all checkpoints together
 FILES = 20
 FILE_BYTES = 128 * 2**20  # arrays of one file, unpacked
 SECONDS = 600.0
+MEMORY = 12 * 2**30  # bytes that one visitor's work may map
 
 _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _ELSEWHERE = "On your own machine `hf-transferability rank` has no such bound."

@@ -142,6 +142,7 @@ def lookup_benchmark(scenario: str, metric: str = "transferability", target: str
         UsageError: no such scenario, metric or target.
     """
     rows = agreement_table(scenario, target)
+    _check_metric(scenario, metric)
     own = benchmark_tables()
     pairs = own["scores"].query("scenario == @scenario and metric == @metric and source != target")
     pairs = pairs.merge(own["ground_truth"].drop(columns="n_runs"), on=["benchmark", "scenario", "source", "target"])
@@ -170,13 +171,13 @@ def agreement_table(scenario: str, target: str = "mean") -> "pd.DataFrame":
     return columns.sort_values("weighted tau", ascending=False, na_position="last").round(3)
 
 
-@lru_cache(maxsize=32)  # they are the same for every visitor
 def benchmark_pictures(scenario: str, metric: str, target: str = "mean") -> tuple["Figure", "Figure", "Figure"]:
     """Agreement of every metric, one metric against fine-tuned performance, and that performance itself.
 
     Raises:
         UsageError: no such scenario, metric or target.
     """
+    _check_metric(scenario, metric)
     own = benchmark_tables()
     truth = own["ground_truth"][own["ground_truth"]["scenario"] == scenario]
     one = truth if target == "mean" else truth[truth["target"] == target]
@@ -193,6 +194,15 @@ def choices(scenario: str) -> tuple[list[str], list[str]]:
     own = own[own["scenario"] == scenario]
     metrics = own[~own["variant"].isin(["baseline", "ceiling"])]["metric"]
     return list(dict.fromkeys(metrics)), [name for name in dict.fromkeys(own["target"]) if name != "mean"]
+
+
+def _check_metric(scenario: str, metric: str) -> None:
+    known = choices(scenario)[0]
+    if metric not in known:
+        raise UsageError(
+            f"`metric` must be one that the benchmark has in scenario {scenario}; got {metric!r}. "
+            f"Choose one of {', '.join(known) or 'another scenario'}."
+        )
 
 
 @lru_cache(maxsize=1)

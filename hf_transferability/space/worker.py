@@ -7,6 +7,8 @@ removed), it shares nothing with another visitor's, and it sees none of this pro
 import contextlib
 import json
 import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -29,6 +31,7 @@ _PASSED_ON = (
     "REQUESTS_CA_BUNDLE",
 )  # fmt: skip
 _PROGRAM = "hf-transferability: "
+_NO_MEMORY = re.compile(r"MemoryError|bad_alloc|allocate memory|Unable to allocate", re.IGNORECASE)
 
 
 def run(
@@ -57,6 +60,7 @@ def run(
                 command, cwd=folder, env=_environment(folder), stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
                 text=True, errors="replace", start_new_session=True,
             )  # fmt: skip
+        _limit_memory(process.pid)
         late = threading.Event()
         clock = threading.Timer(seconds, _stop, [process, late])
         clock.start()
@@ -81,9 +85,26 @@ def _outcome(status: int, output: bytes, said: Sequence[str]) -> Document:
     if status in (0, 1) and output.strip():
         document: Document = json.loads(output)
         return document
+    if status not in (0, 2) and any(_NO_MEMORY.search(line) for line in said):
+        raise TransferabilityError(
+            f"the work needs more than the {limits.MEMORY / 2**30:g} GiB of memory that this page gives it. "
+            "Name fewer or smaller checkpoints or images, or use your own machine."
+        )
     told = [line.removeprefix(_PROGRAM) for line in said if line.startswith(_PROGRAM)] or list(said[-1:])
     text = " ".join(told) or f"the work ended with status {status}, perhaps for want of memory. Name fewer checkpoints."
     raise (UsageError if status == 2 else TransferabilityError)(text)
+
+
+def _limit_memory(pid: int) -> None:
+    """Bound the memory of a process that has just started, and of all that it will start. Linux only."""
+    if not hasattr(resource, "prlimit"):
+        return
+    # CUDA reserves far more addresses than there is memory; RLIMIT_DATA does not count what is only reserved.
+    kind = resource.RLIMIT_DATA if Path("/dev/nvidiactl").exists() else resource.RLIMIT_AS
+    hard = resource.getrlimit(kind)[1]
+    bound = limits.MEMORY if hard == resource.RLIM_INFINITY else min(limits.MEMORY, hard)
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(pid, kind, (bound, bound))
 
 
 def _environment(folder: str) -> dict[str, str]:

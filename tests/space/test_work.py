@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -81,6 +83,17 @@ def test_work_sees_no_secret_of_the_page(monkeypatch):
     assert environment["HF_HOME"].startswith("folder")
 
 
+def test_work_that_takes_too_much_memory_says_so(monkeypatch):
+    monkeypatch.setattr(limits, "MEMORY", 2**29)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "input(); bytearray(2**30)"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    worker._limit_memory(process.pid)
+    said = process.communicate("go\n")[1].splitlines()
+    with pytest.raises(TransferabilityError, match=r"needs more than the 0\.5 GiB of memory .* Name fewer or smaller"):
+        worker._outcome(process.returncode, b"", said)
+
+
 def test_two_uploads_of_one_name_are_two_candidates(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
@@ -144,6 +157,14 @@ def test_the_benchmark_has_baselines_and_the_ceiling_beside_the_metrics():
     json.dumps(found, allow_nan=False)
     with pytest.raises(UsageError, match=r"has no nowhere in scenario architecture\. It has: bloodmnist"):
         work.lookup_benchmark("architecture", "leep", "nowhere")
+    for look in (work.lookup_benchmark, work.benchmark_pictures):
+        with pytest.raises(UsageError, match=r"`metric` must be .*architecture; got 'moon'\. Choose one of .*leep"):
+            look("architecture", "moon")
+
+
+def test_visitors_share_no_picture():
+    first, second = (work.benchmark_pictures("architecture", "leep") for _ in range(2))
+    assert not set(first) & set(second)
 
 
 def test_a_benchmark_of_ones_own_is_read_from_a_folder(tmp_path, monkeypatch):
