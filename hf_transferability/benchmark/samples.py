@@ -125,7 +125,8 @@ class Splits:
     Args:
         dataset: Hub id, local folder or loaded `datasets.DatasetDict`.
         size: side that the images are resized to, in pixels.
-        train, validation, test: names of different splits; without a third split for validation, its images are drawn from training.
+        train, validation, test: names of different splits; without a third one for validation, its images are drawn from
+            training.
         where: `config`, `revision`, `image_column`, `label_column`, `window` and `token` of `targets.load_target`.
 
     Raises:

@@ -449,7 +449,7 @@ def test_an_error_of_the_data_still_ends_the_grid(target, checkpoint, grid, tmp_
 
 @pytest.mark.parametrize("dropout", [-0.1, 1, float("nan")])
 def test_a_dropout_that_is_none_is_refused(target, checkpoint, tmp_path, dropout):
-    with pytest.raises(UsageError, match="`dropout` must be at least 0 and less than 1; got .* Choose another"):
+    with pytest.raises(UsageError, match=r"`dropout` must be at least 0 and less than 1; got .* Choose another"):
         grids.run_grid(target, [checkpoint], tmp_path / "out", **TINY, dropout=dropout)
     assert not (tmp_path / "out").exists()
 
