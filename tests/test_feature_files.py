@@ -135,7 +135,7 @@ def test_damaged_encrypted_and_huge_archives_are_refused_with_the_remedy(tmp_pat
 
     path.write_bytes(whole)
     monkeypatch.setattr(np, "load", load)
-    with pytest.raises(UsageError, match="does not fit the memory. Save fewer images"):
+    with pytest.raises(UsageError, match=r"does not fit the memory\. Save fewer images"):
         read_arrays(path)
     path.write_bytes(b"PK no archive")
     with pytest.raises(UsageError, match=r"a\.npz cannot be read: .* Save it with numpy"):

@@ -29,7 +29,7 @@ def read(path, place) -> bytes:
 )  # fmt: skip
 def test_images_elsewhere_are_refused(tmp_path, commit, path):
     place = place_of("own/data" if commit else str(tmp_path), commit)
-    with pytest.raises(TargetError, match="names an image outside itself: .*Embed the images") as caught:
+    with pytest.raises(TargetError, match=r"names an image outside itself: .*Embed the images") as caught:
         read(path, place)
     assert repr(path) in str(caught.value)
 
