@@ -454,5 +454,30 @@ def test_a_dropout_that_is_none_is_refused(target, checkpoint, tmp_path, dropout
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_another_checkpoint_of_the_same_name_is_refused(target, checkpoint, make_checkpoint, grid, tmp_path, seeds):
+    out, other = tmp_path / "out", tmp_path / "elsewhere" / checkpoint.name
+    shutil.copytree(make_checkpoint(size=16, seed=1), other)
+    assert resolve(str(other)).revision != resolve(str(checkpoint)).revision
+    grids.run_grid(target, [checkpoint], out, grid=grid(0.05), **TINY)
+    before = sorted(out.rglob("run-*.json"))
+    message = f"runs of {checkpoint.name} must .* checkpoint_revision; those in {out}.* Choose another --output, or .* name"
+    with pytest.raises(UsageError, match=message):
+        grids.run_grid(target, [other], out, grid=grid(0.05), **TINY | {"seeds": seeds})
+    assert sorted(out.rglob("run-*.json")) == before
+    runs = grids.run_grid(target, {"other": other, checkpoint.name: checkpoint}, out, grid=grid(0.05), **TINY)
+    assert runs["checkpoint_revision"].nunique() == 2
+    (other / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match="runs of other must"):
+        grids.run_grid(target, {"other": other}, out, grid=grid(0.05), **TINY)
+
+
+@pytest.mark.parametrize("asked", [{"benchmark": "mine"}, {"scenario": "architecture"}])
+def test_ended_rows_of_another_benchmark_or_scenario_are_refused(target, checkpoint, grid, tmp_path, asked):
+    grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **TINY)
+    with pytest.raises(UsageError, match=f"must all have one {next(iter(asked))}; .* Choose another --output"):
+        grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **TINY, **asked)
+
+
 def test_a_checkpoint_error_is_not_hidden(tmp_path):
     assert isinstance(grids._loaded(str(tmp_path / "nowhere"), False, False, None), CheckpointError)
