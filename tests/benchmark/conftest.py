@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.fixture(scope="module")  # no longer: other tests compare processes, which must have as many threads
+@pytest.fixture(scope="module")  # not longer: other tests compare processes of equal threads
 def one_thread():
     """torch on one thread: a network this small gains nothing from more, and on a busy machine they wait for each other."""
     import torch
