@@ -87,6 +87,7 @@ def run_grid(
     *,
     grid: str | Path = "small",
     seeds: int = 2,
+    sample_seed: int = 0,
     image_size: int = 224,
     epochs: int = 200,
     patience: int = 50,
@@ -112,7 +113,9 @@ def run_grid(
         checkpoints: Hub ids or local folders; as a mapping, by the names that they get as sources.
         folder: gets `TARGET/SOURCE/run-0000.json` ..., and runs.parquet and ground_truth.parquet of all that is there.
         grid: see `settings`.
-        seeds: repetitions of each setting, with seeds 0, 1, ...; a seed draws samples, head, order and augmentation.
+        seeds: repetitions of each setting, with seeds 0, 1, ...; a seed draws head, order, dropout and augmentation.
+        sample_seed: of the training and validation images, the same in all runs, as in the paper: validation losses on
+            different images could not be compared, and the lowest would go to the easiest draw.
         image_size: side of the square images, in pixels.
         epochs, patience, dropout, augment: see `finetuning.fine_tune`.
         train_per_class, validation_per_class: see `samples.Splits.draw`.
@@ -141,11 +144,11 @@ def run_grid(
     named = checkpoints if isinstance(checkpoints, Mapping) else {_name(str(each)): each for each in checkpoints}
     if len(named) < len(checkpoints) or not named:
         raise UsageError("`checkpoints` must be one or more of different names; two folders have one name, or there are none.")
+    draw = splits.draw(sample_seed, train_per_class, validation_per_class)
     protocol = {
         "settings": chosen, "image_size": image_size, "epochs": epochs, "patience": patience,
-        "train_per_class": train_per_class, "validation_per_class": validation_per_class, "dropout": dropout,
-        "augment": augment,
-        "dataset": splits.provenance["fingerprint"],
+        "train_per_class": train_per_class, "validation_per_class": validation_per_class, "sample_seed": sample_seed,
+        "dropout": dropout, "augment": augment, "images": draw.fingerprint,
     }  # fmt: skip
     place = Path(folder) / _file_name(target)
     _check_protocol(place / "protocol.json", protocol)
@@ -176,7 +179,6 @@ def run_grid(
         progress.start(list(named).index(source) + 1, len(named), f"{source}, seed {seed}")
         progress.stage("fine-tuning", len(open_files))
         checkpoint: Checkpoint | CheckpointError | None = None
-        draw = splits.draw(seed, train_per_class, validation_per_class)
         for done, file in enumerate(open_files, start=1):
             with _claim(file) as mine:
                 if not mine or _ended(file):
@@ -190,7 +192,7 @@ def run_grid(
                     "checkpoint": _name(str(given)),
                     "dataset_fingerprint": draw.fingerprint,
                     "sample_size": len(draw.train),
-                    "sample_seed": seed,
+                    "sample_seed": sample_seed,
                     "date": results.now(),
                     "validation_images": len(draw.validation),
                     "test_images": len(draw.test),
@@ -245,7 +247,7 @@ def write_tables(folder: str | Path) -> None:
 def ground_truth(runs: "pd.DataFrame") -> "pd.DataFrame":
     """The table `ground_truth` of some runs, as the paper takes it and as the mean of the best five, with provenance.
 
-    Where runs differ in provenance (their samples, for example), it is that of the run with the lowest validation loss.
+    Where runs differ in provenance (their hardware, for example), it is that of the run with the lowest validation loss.
     """
     import pandas as pd
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = "lowest_validation_loss"
 PAIR = ["benchmark", "scenario", "source", "target"]
-GRID = ["batch_size", "learning_rate", "momentum", "weight_decay", "epochs"]
+RUN = ["batch_size", "learning_rate", "momentum", "weight_decay", "epochs", "seed"]  # what runs of one pair differ in
 
 # The paper's ResNet among the architectures is the ImageNet source of the other scenario; its runs are listed there only.
 _SHARED = {("paper", "architecture", "resnet"): ("paper", "source_dataset", "imagenet")}
@@ -148,7 +148,7 @@ def halves(
         repeats: random divisions into halves.
         seed: of the divisions.
         one_division: the grid is divided once for all sources, by its hyperparameters (batch size, learning rate, momentum,
-            weight decay, epochs), so that all are chosen from the same settings. False divides every source's runs on their
+            weight decay, epochs) and seeds, so that all are chosen from the same settings. False divides every source's runs on their
             own, which adds the luck of the settings to the difference.
 
     Returns:
@@ -160,7 +160,7 @@ def halves(
     best = runs_of(selection)
     rng = np.random.default_rng([seed, *f"{scenario}/{target}".encode()])
     own = runs[(runs.scenario == scenario) & (runs.target == target) & (runs.source != target)]
-    settings = own.groupby(GRID, sort=True, dropna=False).ngroup()
+    settings = own.groupby([name for name in RUN if name in own], sort=True, dropna=False).ngroup()
     in_first = _divisions(int(settings.max()) + 1 if len(own) else 0, repeats, rng)
     sources, first, second = [], [], []
     for source, finished in _finished(own).groupby("source", sort=False):

@@ -123,7 +123,7 @@ TABLES = {
         {
             **_PAIR,
             "run": Column("count", "number of the fine-tuning run within its pair", needed=True),
-            "seed": Column("count", "of the run's samples, head and order of images"),
+            "seed": Column("count", "of the run's head, order of images, dropout and augmentation"),
             "batch_size": Column("count", "images", needed=True),
             "learning_rate": Column("number", "at the start", needed=True),
             "momentum": Column("number", "of SGD; Nesterov where above 0", needed=True),

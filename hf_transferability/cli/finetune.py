@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from hf_transferability.cli.options import add_dataset_options, number, positive
+from hf_transferability.cli.options import add_dataset_options, number, positive, seed
 from hf_transferability.cli.output import reported
 
 
@@ -36,6 +36,9 @@ def add(commands: Any) -> None:
         help="6 settings, the paper's 120, or your own (default: small)",
     )
     finetune.add_argument("--seeds", metavar="N", type=positive, default=2, help="runs of each setting (default: 2)")
+    finetune.add_argument(
+        "--sample-seed", metavar="N", type=seed, default=0, help="of the images, the same in all runs (default: 0)"
+    )
     protocol = finetune.add_argument_group("protocol")
     protocol.add_argument("--image-size", metavar="PX", type=positive, default=224, help="side of the images (default: 224)")
     protocol.add_argument("--epochs", metavar="N", type=positive, default=200, help="at most (default: 200)")
@@ -78,6 +81,7 @@ def _finetune(options: argparse.Namespace) -> int:
             options.output,
             grid=options.grid,
             seeds=options.seeds,
+            sample_seed=options.sample_seed,
             image_size=options.image_size,
             epochs=options.epochs,
             patience=options.patience,

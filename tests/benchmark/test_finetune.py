@@ -308,6 +308,17 @@ def test_a_second_call_repeats_nothing_and_more_seeds_add(target, checkpoint, gr
     runs = grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **TINY | {"seeds": 2})
     assert called == [1] and run.stat().st_mtime_ns == before
     assert runs["run"].tolist() == [0, 1] and runs["seed"].tolist() == [0, 1]
+    # The seeds share their images, so that their validation losses can be compared.
+    assert runs["dataset_fingerprint"].nunique() == 1 and set(runs["sample_seed"]) == {0}
+    assert runs["test_auc"].nunique() == 2
+
+
+def test_other_images_are_another_protocol(target, checkpoint, grid, tmp_path):
+    runs = grids.run_grid(target, [checkpoint], tmp_path / "first", grid=grid(0.05), **TINY)
+    other = grids.run_grid(target, [checkpoint], tmp_path / "second", grid=grid(0.05), sample_seed=1, **TINY)
+    assert set(runs["dataset_fingerprint"]) != set(other["dataset_fingerprint"])
+    with pytest.raises(UsageError, match="has another sample_seed, images"):
+        grids.run_grid(target, [checkpoint], tmp_path / "first", grid=grid(0.05), sample_seed=1, **TINY)
 
 
 def test_another_protocol_is_refused(target, checkpoint, grid, tmp_path):

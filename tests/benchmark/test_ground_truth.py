@@ -60,6 +60,14 @@ def test_halves_share_the_settings_and_hold_all_runs():
     assert not np.allclose(own[:, 0], own[:, 1])
 
 
+def test_one_setting_with_several_seeds_can_be_divided():
+    table = runs({(source, "skin"): [(0.1 * i, 0.5 + 0.1 * i) for i in range(4)] for source in "ab"})
+    table = table.assign(learning_rate=0.1, seed=table.run)
+    _, first, second = halves(table, "source_dataset", "skin", "mean_of_best_4", repeats=20)
+    np.testing.assert_allclose(first + second, 2 * 0.65)
+    np.testing.assert_allclose(first[:, 0], first[:, 1])
+
+
 def test_halves_are_seeded():
     table = runs({(source, "skin"): [(0.1, (i + j) / 10) for j in range(6)] for i, source in enumerate("abc")})
     one, again, other = (halves(table, "source_dataset", "skin", seed=seed)[1] for seed in (0, 0, 1))
