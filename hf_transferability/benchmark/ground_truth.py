@@ -148,8 +148,8 @@ def halves(
         repeats: random divisions into halves.
         seed: of the divisions.
         one_division: the grid is divided once for all sources, by its hyperparameters (batch size, learning rate, momentum,
-            weight decay, epochs) and seeds, so that all are chosen from the same settings. False divides every source's runs on their
-            own, which adds the luck of the settings to the difference.
+            weight decay, epochs) and seeds, so that all are chosen from the same settings. False divides every source's runs
+            on their own, which adds the luck of the settings to the difference.
 
     Returns:
         (sources, AUC of the first halves, AUC of the second), the arrays [repeats, n_sources]. Sources with fewer than two
