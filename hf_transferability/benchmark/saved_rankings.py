@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_transferability.benchmark import tables
 from hf_transferability.errors import UsageError
@@ -17,9 +17,23 @@ if TYPE_CHECKING:
 _FOLDER = re.compile(r"@[0-9a-f]{8}$")  # what `rankings.scores` puts behind the name of a folder
 
 
+class GivenScores(NamedTuple):
+    """What a file of scores holds.
+
+    Attributes:
+        scores: a table of that name.
+        notes: which checkpoints are without ground truth.
+        sources: a table of that name with what a ranking says of its checkpoints' size; None if the file is no ranking.
+    """
+
+    scores: "pd.DataFrame"
+    notes: list[str]
+    sources: "pd.DataFrame | None"
+
+
 def read_scores(
     path: str | Path, ground_truth: "pd.DataFrame", scenario: str | None = None, target: str | None = None
-) -> tuple["pd.DataFrame", list[str], bool]:
+) -> GivenScores:
     """Scores from a table of scores, or from a ranking that `rank` or `score` has saved as .json, .csv or .parquet.
 
     A ranking's checkpoints are matched with the ground truth's sources by their whole name, or by the last part of an id or
@@ -31,15 +45,12 @@ def read_scores(
         scenario: of a ranking that does not say, or says another.
         target: name in the ground truth of a ranking's dataset; needed where its own id does not end in one.
 
-    Returns:
-        (a table of scores, notes that name the checkpoints without ground truth, whether the file is a ranking).
-
     Raises:
         UsageError: neither of the two, or a ranking whose target, scenario or checkpoints are not in the ground truth.
     """
     ranking = _ranking(Path(path))
     if ranking is None:
-        return _named_as(tables.read(path, "scores"), ground_truth), [], False
+        return GivenScores(_named_as(tables.read(path, "scores"), ground_truth), [], None)
     dataset = str((ranking.get("dataset") or {}).get("id") or "")
     target = target or _match(dataset, sorted(ground_truth.target.unique()))
     if target is None:
@@ -53,6 +64,7 @@ def read_scores(
         raise UsageError(f"{path} does not say its scenario. Name it with --scenario: {', '.join(own.scenario.unique())}.")
     sources = sorted(own[own.scenario == scenario].source.unique())
     rows: list[dict[str, Any]] = []
+    sizes: list[dict[str, Any]] = []
     unmatched: list[str] = []
     matched: dict[str, str] = {}
     for row in ranking["rows"]:
@@ -67,6 +79,7 @@ def read_scores(
             )
         matched[source] = str(row["checkpoint"])
         rows += [{"source": source, **score} for score in _scores(row, ranking.get("metric"))]
+        sizes.append({"source": source, "parameters": row.get("parameters"), "feature_width": row.get("n_features")})
     if not rows:
         raise UsageError(
             f"{path}: none of its checkpoints is a source of the ground truth for {target}. Got "
@@ -79,7 +92,8 @@ def read_scores(
     notes = [f"ranking {path}: {len(matched)} of {len(ranking['rows'])} checkpoints are sources of the ground truth."]
     if unmatched:
         notes.append(f"without ground truth, and left out: {', '.join(unmatched)}.")
-    return tables.check(frame, "scores", str(path)), notes, True
+    sources = tables.check(pd.DataFrame(sizes).assign(benchmark="ranking"), "sources", str(path))
+    return GivenScores(tables.check(frame, "scores", str(path)), notes, sources)
 
 
 def _named_as(scores: "pd.DataFrame", ground_truth: "pd.DataFrame") -> "pd.DataFrame":

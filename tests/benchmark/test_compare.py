@@ -253,13 +253,27 @@ RANKING = {
 
 def test_a_saved_ranking_is_matched_by_name(tmp_path):
     (tmp_path / "ranking.json").write_text(json.dumps(RANKING))
-    table, notes, ranked = read_scores(tmp_path / "ranking.json", ground_truth())
-    assert ranked
+    table, notes, sources = read_scores(tmp_path / "ranking.json", ground_truth())
+    assert set(sources.source) == {"a", "b", "c"} and sources.parameters.isna().all()
     assert table[table.metric == "leep"].set_index("source").score.to_dict() == {"a": 3, "b": 2, "c": 1}
     assert table[table.metric == "knn"].set_index("source").score.to_dict() == {"a": 0.1, "b": 0.2}
     assert set(table.target) == {"skin"}
     assert "3 of 4 checkpoints" in notes[0]
     assert "hub/unknown" in notes[1]
+
+
+def test_a_ranking_brings_the_sizes_of_its_checkpoints(tmp_path, capsys):
+    sizes = [(3_000, 64), (2_000, 64), (1_000, 64), (9_000, 64)]
+    rows = [row | {"parameters": n, "n_features": width} for row, (n, width) in zip(RANKING["rows"], sizes, strict=True)]
+    ranking, truth = tmp_path / "ranking.json", tmp_path / "truth.csv"
+    ranking.write_text(json.dumps(RANKING | {"rows": rows}))
+    ground_truth().to_csv(truth, index=False)
+    words = ["benchmark", "compare", "--scores", str(ranking), "--ground-truth", str(truth), "--format", "json"]
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out)["rows"]
+    own = {row["metric"]: row for row in found if row["target"] == "skin" and row["statistic"] == "weighted_tau"}
+    assert own["parameter_count"]["value"] == pytest.approx(1)
+    assert own["feature_width"]["undefined"] == "the same for all sources"
 
 
 def test_a_saved_csv_ranking_needs_its_target(tmp_path):

@@ -1,7 +1,7 @@
-"""Make the bundled benchmark on open data: sources, fine-tuning runs, scores.
+"""Make a bundled benchmark on open data, of one architecture: sources, fine-tuning runs, scores.
 
-Usage: python tests/benchmarks/open_benchmark.py FOLDER [--datasets ../shared/datasets] [--seeds N]
-           [--stage sources|runs|scores|tables]
+Usage: python tests/benchmarks/open_benchmark.py FOLDER [--architecture resnet|regnet] [--datasets ../shared/datasets]
+           [--seeds N] [--stage sources|runs|scores|tables]
 
 Everything that is finished in FOLDER is kept, so the same command goes on after a stop; without --stage all are done in order.
 """
@@ -11,6 +11,7 @@ import itertools
 import json
 import sys
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +33,6 @@ DATASETS = (
     "retina_oct", "skin_lesion_dermatoscopy", "sperm_head_microscopy", "natural_cifar10", "natural_hand_digits",
 )  # fmt: skip
 TARGETS = ("breast_ultrasound", "lung_histology", "retina_oct", "pneumonia_cxr", "retina_fundus", "sperm_head_microscopy")
-NAME = "open"
 VARIANTS = ("default", "published")
 MODALITIES = {
     "blood_smear_cells": "blood cell microscopy", "breast_ultrasound": "breast ultrasound", "lung_histology": "lung histology",
@@ -41,31 +41,48 @@ MODALITIES = {
     "natural_cifar10": "natural photographs", "natural_hand_digits": "natural photographs",
 }  # fmt: skip
 UNION, RANDOM = "all_but_target", "random_weights"
-SIZE = 48  # pixels
-NETWORK = {
-    "model_type": "resnet", "layer_type": "basic", "embedding_size": 16, "hidden_sizes": [16, 32, 64, 128],
-    "depths": [1, 1, 1, 1],
-}  # fmt: skip
-GRID = {"batch_size": [32], "learning_rate": [0.003, 0.006, 0.01, 0.02], "momentum": [0.9], "weight_decay": [1e-4]}
-PROTOCOL = {"epochs": 12, "patience": 12, "train_per_class": 60, "validation_per_class": 25}
+SIZE = 32  # pixels
+WIDTHS = [32, 64, 128]
+# Configurations; the last of three stages has 2 x 2 places.
+SHAPE = {"hidden_sizes": WIDTHS, "depths": [1, 1, 1]}
+ARCHITECTURES = {
+    "resnet": {"model_type": "resnet", "layer_type": "basic", "embedding_size": 32, **SHAPE},
+    "regnet": {"model_type": "regnet", "layer_type": "y", "embedding_size": 16, "groups_width": 16, **SHAPE},
+}
+BENCHMARKS = {"resnet": "open", "regnet": "open_regnet"}
+GRID = {"batch_size": [32], "learning_rate": [0.005, 0.01, 0.02, 0.04], "momentum": [0.9], "weight_decay": [1e-4]}
+PROTOCOL = {"epochs": 20, "patience": 20, "train_per_class": 100, "validation_per_class": 25}
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where and of what a benchmark is made."""
+
+    folder: Path
+    data: Path
+    architecture: str
+
+    @property
+    def benchmark(self) -> str:
+        """Name in the tables."""
+        return BENCHMARKS[self.architecture]
 
 
 def make_source(folder: Path, name: str, parts: list[Path], images: int) -> None:
-    """One checkpoint; larger sources are trained for longer."""
+    """One checkpoint; larger sources are trained for longer, up to a limit."""
     if not (folder / name).exists():
         start = time.monotonic()
-        steps = 0 if name == RANDOM else 300 + images // 50
-        pretrain(parts, folder.parent / "network.json", folder / name, image_size=SIZE, max_steps=steps)
+        steps = 0 if name == RANDOM else min(1000 + images // 10, 2500)
+        pretrain(parts, folder.parent / "architecture.json", folder / name, image_size=SIZE, max_steps=steps)
         print(f"source {name}: {steps} steps, {time.monotonic() - start:.0f} s", flush=True)
 
 
-def make_sources(folder: Path, data: Path) -> None:
+def make_sources(work: Work) -> None:
     """One source of each dataset, random weights, and for each target a union of all other datasets."""
-    folder = folder / "sources"
-
+    folder, data = work.folder / "sources", work.data
     sizes = {name: datasets.load_dataset_builder(str(data / name)).info.splits["train"].num_examples for name in DATASETS}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder.parent / "network.json").write_text(json.dumps(NETWORK))
+    (work.folder / "architecture.json").write_text(json.dumps(ARCHITECTURES[work.architecture]))
     for name in DATASETS:
         make_source(folder, name, [data / name], sizes[name])
     make_source(folder, RANDOM, [data / DATASETS[0]], 0)
@@ -80,45 +97,43 @@ def pool_of(folder: Path, target: str) -> dict[str, Path]:
     return alone | {UNION: folder / f"all_but_{target}", RANDOM: folder / RANDOM}
 
 
-def make_runs(folder: Path, data: Path, seeds: int) -> None:
+def make_runs(work: Work, seeds: int) -> None:
     """Fine-tune all sources on one target after the other, with one seed after the other."""
-    grid = folder / "grid.json"
+    grid = work.folder / "grid.json"
     grid.write_text(json.dumps(GRID))
     for target in TARGETS:
         start = time.monotonic()
         runs = run_grid(
-            data / target, pool_of(folder / "sources", target), folder / "runs", grid=grid, image_size=SIZE, benchmark=NAME,
-            seeds=seeds, progress=Lines(sys.stderr), **PROTOCOL,
+            work.data / target, pool_of(work.folder / "sources", target), work.folder / "runs", grid=grid, image_size=SIZE,
+            benchmark=work.benchmark, seeds=seeds, progress=Lines(sys.stderr), **PROTOCOL,
         )  # fmt: skip
         print(f"target {target}: {len(runs)} runs, {time.monotonic() - start:.0f} s", flush=True)
 
 
-def make_scores(folder: Path, data: Path) -> None:
+def make_scores(work: Work) -> None:
     """Rank the sources for every target by all metrics, in both variants."""
-    (folder / "rankings").mkdir(exist_ok=True)
+    (work.folder / "rankings").mkdir(exist_ok=True)
     for target, variant in itertools.product(TARGETS, VARIANTS):
-        file = folder / "rankings" / f"{target}-{variant}.json"
+        file = work.folder / "rankings" / f"{target}-{variant}.json"
         if not file.exists():
-            sources = list(pool_of(folder / "sources", target).values())
-            ranking = rank(data / target, sources, metrics=["all"], variant=variant, cache_dir=folder / "cache")
+            sources = list(pool_of(work.folder / "sources", target).values())
+            ranking = rank(work.data / target, sources, metrics=["all"], variant=variant, cache_dir=work.folder / "cache")
             ranking.save(file)
             print(f"ranked for {target}, {variant}", flush=True)
 
 
-def make_tables(folder: Path, data: Path) -> None:
+def make_tables(work: Work) -> None:
     """The four tables of the bundled benchmark, as parquet."""
-    out = folder / "tables"
+    out = work.folder / "tables"
     out.mkdir(exist_ok=True)
-    runs = collect(folder / "runs")
-    scores = pd.concat(
-        [rankings.read(folder / "rankings" / f"{t}-{v}.json", NAME) for t, v in itertools.product(TARGETS, VARIANTS)]
-    )
-    scores["source"] = scores["source"].str.replace(r"@[0-9a-f]{8}$", "", regex=True)  # one folder of each name
+    runs = collect(work.folder / "runs")
+    files = [work.folder / "rankings" / f"{t}-{v}.json" for t, v in itertools.product(TARGETS, VARIANTS)]
+    scores = pd.concat([rankings.read(file, work.benchmark) for file in files])
     # Without the digits that tell folders of one name apart; and a union, of which there is one for each target, is one source.
     scores["source"] = scores["source"].str.partition("@")[0]
     scores["source"] = scores["source"].where(~scores["source"].str.startswith("all_but_"), UNION)
     scores = scores.drop_duplicates(tables.TABLES["scores"].key)  # metrics of one form stand in the rankings of both variants
-    found = {"runs": runs, "ground_truth": ground_truth(runs), "scores": scores, "sources": source_facts(folder, data)}
+    found = {"runs": runs, "ground_truth": ground_truth(runs), "scores": scores, "sources": source_facts(work)}
     for name, frame in found.items():
         checked = tables.check_provenance(frame, name, name)
         checked = checked[[column for column in checked if checked[column].notna().any()]]
@@ -128,12 +143,12 @@ def make_tables(folder: Path, data: Path) -> None:
     print(reliability(runs).round(2).to_string(), flush=True)
 
 
-def source_facts(folder: Path, data: Path) -> pd.DataFrame:
+def source_facts(work: Work) -> pd.DataFrame:
     """What is known of every source, in the columns of the table `sources`."""
     rows = {}
     for name in DATASETS:
-        info = datasets.load_dataset_builder(str(data / name)).info
-        image = datasets.load_dataset(str(data / name), split="train[:1]")[0]["image"]
+        info = datasets.load_dataset_builder(str(work.data / name)).info
+        image = datasets.load_dataset(str(work.data / name), split="train[:1]")[0]["image"]
         rows[name] = {
             "train_images": info.splits["train"].num_examples,
             "classes": info.features["label"].num_classes,
@@ -146,18 +161,18 @@ def source_facts(folder: Path, data: Path) -> pd.DataFrame:
     rows[UNION] = {**whole, "task": "multi-class", "channels": 3, "note": note}
     rows[RANDOM] = {"train_images": 0, "classes": 0, "note": "not trained"}
     for name, row in rows.items():
-        path = folder / "sources" / (f"all_but_{TARGETS[0]}" if name == UNION else name)
+        path = work.folder / "sources" / (f"all_but_{TARGETS[0]}" if name == UNION else name)
         source = resolve(str(path))
         weights = load_file(path / "model.safetensors")
         row |= {
             "source": name,
-            "architecture": f"ResNet of {len(NETWORK['depths'])} stages, widths {NETWORK['hidden_sizes']}",
+            "architecture": f"{work.architecture} of {len(WIDTHS)} stages, widths {WIDTHS}",
             "parameters": sum(each.size for key, each in weights.items() if not key.startswith("classifier")),
-            "feature_width": NETWORK["hidden_sizes"][-1],
+            "feature_width": WIDTHS[-1],
             "checkpoint": path.name,
             "checkpoint_revision": source.revision,
         }
-    return pd.DataFrame(rows.values()).assign(benchmark=NAME, date=results.now())
+    return pd.DataFrame(rows.values()).assign(benchmark=work.benchmark, date=results.now())
 
 
 STAGES = ("sources", "runs", "scores", "tables")
@@ -167,8 +182,9 @@ def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--architecture", choices=ARCHITECTURES, default="resnet")
     parser.add_argument("--datasets", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "datasets")
-    parser.add_argument("--seeds", type=int, default=4, help="of the fine-tuning runs (default: 4)")
+    parser.add_argument("--seeds", type=int, default=2, help="of the fine-tuning runs (default: 2)")
     parser.add_argument("--stage", choices=STAGES, help="only this one")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -179,7 +195,7 @@ def main() -> None:
         "tables": make_tables,
     }
     for stage in [options.stage] if options.stage else STAGES:
-        make[stage](options.folder, options.datasets)
+        make[stage](Work(options.folder, options.datasets, options.architecture))
 
 
 if __name__ == "__main__":

@@ -51,9 +51,10 @@ def _compare(options: argparse.Namespace) -> int:
     if options.scores:
         chosen, _ = choose(truth, runs, options.selection)
         only = [each[0] if each and len(each) == 1 else None for each in (options.scenario, options.target)]
-        scores, notes, ranked = read_scores(options.scores, chosen, *only)
-        if ranked:  # a ranking is judged in its own order
-            orientation = "natural"
+        scores, notes, sizes = read_scores(options.scores, chosen, *only)
+        if sizes is not None:
+            orientation = "natural"  # a ranking is judged in its own order
+            sources = sources if options.sources else sizes
     else:
         scores = bundled.load("scores", options.benchmark)
     comparison = compare(

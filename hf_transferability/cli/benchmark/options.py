@@ -18,7 +18,10 @@ def add_tables(command: argparse.ArgumentParser) -> None:
         "Those of a benchmark that comes with the package, or tables of one's own as .parquet, .csv or .json files.",
     )
     data.add_argument(
-        "--benchmark", metavar="NAME", default="paper", help="paper (the default) or open: small open datasets; see its README"
+        "--benchmark",
+        metavar="NAME",
+        default="paper",
+        help="paper (the default), or small networks on open datasets: open (ResNet) or open_regnet; see their README",
     )
     data.add_argument("--ground-truth", metavar="FILE", help="table of fine-tuned performance")
     data.add_argument("--scores", metavar="FILE", help="table of scores, or a ranking that was saved with --output")
