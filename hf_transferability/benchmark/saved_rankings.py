@@ -92,8 +92,8 @@ def read_scores(
     notes = [f"ranking {path}: {len(matched)} of {len(ranking['rows'])} checkpoints are sources of the ground truth."]
     if unmatched:
         notes.append(f"without ground truth, and left out: {', '.join(unmatched)}.")
-    sources = tables.check(pd.DataFrame(sizes).assign(benchmark="ranking"), "sources", str(path))
-    return GivenScores(tables.check(frame, "scores", str(path)), notes, sources)
+    facts = tables.check(pd.DataFrame(sizes).assign(benchmark="ranking"), "sources", str(path))
+    return GivenScores(tables.check(frame, "scores", str(path)), notes, facts)
 
 
 def _named_as(scores: "pd.DataFrame", ground_truth: "pd.DataFrame") -> "pd.DataFrame":
