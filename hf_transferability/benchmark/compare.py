@@ -5,8 +5,8 @@ number of parameters, its feature width, or chance. And no metric can be expecte
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,25 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_transferability import agreement, results
-from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark import pools as pooling
 from hf_transferability.benchmark.baselines import all_targets, fact, mean_rank
-from hf_transferability.benchmark.pools import COMPONENTS, TURNED_ROUND, Pool, methods
+from hf_transferability.benchmark.comparison_notes import left_out, remarks, uninformative
+from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN, RANDOM, ScenarioRows
+from hf_transferability.benchmark.pools import COMPONENTS, Pool, methods
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BASELINE, CEILING = "baseline", "ceiling"  # in the column "variant"
-ELSEWHERE, PARAMETERS, WIDTH, RANDOM = "mean_rank_elsewhere", "parameter_count", "feature_width", "random"
-SPLIT_HALF = "split_half"
-MEAN = "mean"
+ELSEWHERE, PARAMETERS, WIDTH = "mean_rank_elsewhere", "parameter_count", "feature_width"
 RESAMPLES = 1000
-RELIABLE = 0.5  # weighted tau of two halves of the runs, under which a target tells little
-
-# Scores of a pool's sources for one method; raises UndefinedAgreement where there are none.
-_Scorer = Callable[[Pool], "tuple[pd.Series, pd.Series]"]
 
 
 @dataclass(frozen=True)
@@ -130,7 +124,7 @@ def compare(
     notes += passed
     found = pooling.pools(_only(chosen, scenario=scenarios), scores)
     _check_overlap(found, chosen, scores, scenarios, targets, metrics)
-    notes += _missing(found, chosen, scores)
+    notes += left_out(found, chosen, scores)
     rows: list[dict[str, Any]] = []
     friedman = []
     for scenario in dict.fromkeys(pool.scenario for pool in found):
@@ -138,7 +132,7 @@ def compare(
         kept = [_scored_only(pool) for pool in own if not targets or pool.target in targets]
         if not kept:
             continue
-        table = _Table(kept, resamples, seed)
+        table = ScenarioRows(kept, resamples, seed)
         for metric, variant in methods(kept):
             if not metrics or metric in metrics:
                 sign = pooling.orientation(metric, variant, scenario, orientation)
@@ -154,150 +148,16 @@ def compare(
         rows += table.rows
     benchmark = str(chosen.benchmark.iloc[0])
     whole = _frame(rows).assign(benchmark=benchmark, selection=str(chosen.selection.iloc[0]))
-    notes += _remarks(whole) + _uninformative(whole)
+    notes += remarks(whole) + uninformative(whole)
     return Comparison(
         benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples, _compared(chosen, scores)
     )
-
-
-class _Table:
-    """The rows of one scenario, as they grow; all methods are resampled with the same draws of sources."""
-
-    def __init__(self, kept: Sequence[Pool], resamples: int, seed: int):
-        self.pools = kept
-        self.scenario = kept[0].scenario
-        self.rows: list[dict[str, Any]] = []
-        self._seed = seed
-        self._sources = list(dict.fromkeys(source for pool in kept for source in pool.aucs.index))
-        self._counts = agreement.draws(len(self._sources), resamples, seed)
-        self._place = {source: i for i, source in enumerate(self._sources)}
-
-    def add(self, metric: str, variant: str, scorer: _Scorer, orientation: int = 1) -> None:
-        """Every statistic of a method, per target and on average."""
-        found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray] | str] = {}
-        for pool in self.pools:
-            try:
-                values, aucs = scorer(pool)
-            except UndefinedAgreement as error:
-                found[pool.target] = str(error)
-            else:
-                counts = self._counts[:, [self._place[source] for source in values.index]]
-                found[pool.target] = values.to_numpy(dtype=float), aucs.to_numpy(dtype=float), counts
-        for statistic, function in STATISTICS.items():
-            outcomes: list[_Outcome] = []
-            for target, given in found.items():
-                if isinstance(given, str):
-                    outcomes.append(_Outcome(target, reason=given))
-                    continue
-                x, y, counts = given
-                try:
-                    value = function(x, y)
-                except UndefinedAgreement as error:
-                    outcomes.append(_Outcome(target, n_sources=len(x), reason=str(error)))
-                    continue
-                spread = agreement.resampled(statistic, x, y, counts, self._seed) if len(x) >= agreement.FEWEST else None
-                outcomes.append(_Outcome(target, value, spread, len(x)))
-            self._record(metric, variant, statistic, outcomes, orientation)
-
-    def add_random(self) -> None:
-        """What a random order is expected to reach, and the middle 90 % of what it does."""
-        for statistic, function in STATISTICS.items():
-            outcomes = []
-            for number, pool in enumerate(self.pools):
-                y = pool.aucs.to_numpy()
-                try:
-                    # Every correlation is 0 on average; the regret of a random choice is that of a constant score.
-                    value = function(np.zeros(len(y)), y) if statistic.startswith("regret_at_") else 0.0
-                    function(np.arange(len(y)), y)
-                except UndefinedAgreement as error:
-                    outcomes.append(_Outcome(pool.target, n_sources=len(y), reason=str(error)))
-                    continue
-                spread = agreement.random_orders(statistic, y, orders=len(self._counts), seed=self._seed + number)
-                outcomes.append(_Outcome(pool.target, value, spread, len(y)))
-            self._record(RANDOM, BASELINE, statistic, outcomes)
-
-    def add_ceiling(self, runs: "pd.DataFrame", selection: str) -> list[str]:
-        """How well two halves of the fine-tuning runs agree; returns notes."""
-        try:
-            truths.runs_of(selection)
-        except UsageError:
-            return [f"no noise ceiling: it is unknown how {selection} comes from the runs."]
-        divided = []
-        for pool in self.pools:
-            own = runs[runs.source.isin(pool.aucs.index)]
-            divided.append(truths.halves(own, pool.scenario, pool.target, selection, seed=self._seed))
-        for statistic in STATISTICS:
-            outcomes = []
-            for pool, (sources, first, second) in zip(self.pools, divided, strict=True):
-                values = truths.ceiling(statistic, first, second)
-                if np.isnan(values).all():
-                    reason = (
-                        "fewer than two sources with two finished runs"
-                        if len(sources) < 2
-                        else "one setting cannot be divided, or too few sources"
-                    )
-                    outcomes.append(_Outcome(pool.target, n_sources=len(sources), reason=reason))
-                else:
-                    outcomes.append(_Outcome(pool.target, float(np.nanmean(values)), values, len(sources)))
-            self._record(SPLIT_HALF, CEILING, statistic, outcomes)
-        missing = sorted(
-            {s for pool, (sources, *_) in zip(self.pools, divided, strict=True) for s in pool.aucs.index if s not in sources}
-        )
-        return [f"{SPLIT_HALF}, {self.scenario}: without {', '.join(missing)}, of too few runs."] if missing else []
-
-    def _record(self, metric: str, variant: str, statistic: str, outcomes: "Sequence[_Outcome]", orientation: int = 1) -> None:
-        defined = [each for each in outcomes if each.value is not None]
-        sizes = {each.n_sources for each in defined}
-        spreads = [each.spread for each in defined if each.spread is not None]
-        values = [each.value for each in defined if each.value is not None]
-        spread = agreement.means(spreads) if spreads and len(spreads) == len(defined) else None
-        if statistic.startswith("regret_at_") and variant != CEILING and metric != RANDOM:
-            # A resample without the best source cannot show what missing it costs. So targets are resampled instead.
-            outcomes = [replace(each, spread=None) for each in outcomes]
-            drawn = np.random.default_rng(self._seed).integers(len(values) or 1, size=(len(self._counts), len(values)))
-            spread = np.array(values)[drawn].mean(axis=1) if len(values) > 1 else None
-        mean = _Outcome(
-            MEAN,
-            float(np.mean(values)) if defined else None,
-            spread,
-            sizes.pop() if len(sizes) == 1 else None,
-            _reasons(outcomes),
-            len(defined),
-        )
-        for each in (*outcomes, mean):
-            low, high = (agreement.interval(each.spread) if each.spread is not None else None) or (None, None)
-            self.rows.append(
-                {
-                    "scenario": self.scenario, "metric": metric, "variant": variant, "target": each.target,
-                    "statistic": statistic, "value": each.value, "low": low, "high": high, "n_sources": each.n_sources,
-                    "orientation": orientation, "n_targets": each.n_targets, "undefined": each.reason,
-                }
-            )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    target: str
-    value: float | None = None
-    spread: np.ndarray | None = None  # the statistic on resamples
-    n_sources: int | None = None
-    reason: str | None = None
-    n_targets: int | None = None
 
 
 def _scored_only(pool: Pool) -> Pool:
     """The pool without sources that no metric has scored, so that baselines and chance are judged on the same candidates."""
     names = pool.scores.index[pool.scores.notna().any(axis=1)]
     return Pool(pool.scenario, pool.target, pool.aucs[names], pool.scores.loc[names])
-
-
-def _reasons(outcomes: Iterable[_Outcome]) -> str | None:
-    """Why there is no value -> the targets without one."""
-    targets: dict[str, list[str]] = {}
-    for each in outcomes:
-        if each.reason:
-            targets.setdefault(each.reason, []).append(each.target)
-    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in targets.items()) or None
 
 
 def _of_metric(pool: Pool, metric: str, variant: str, sign: int) -> "tuple[pd.Series, pd.Series]":
@@ -309,7 +169,7 @@ def _of_metric(pool: Pool, metric: str, variant: str, sign: int) -> "tuple[pd.Se
     return sign * values, aucs
 
 
-def _friedman(table: _Table, scenario: str) -> list[dict[str, Any]]:
+def _friedman(table: ScenarioRows, scenario: str) -> list[dict[str, Any]]:
     """Friedman's test over the methods of each variant: whole scores only, not the two components of one of them."""
     taken: dict[str, dict[str, list[float]]] = {}
     for row in table.rows:
@@ -376,66 +236,6 @@ def _check_overlap(
     if not known:
         both = ", ".join(sorted(truth.source.unique()))
         raise UsageError(f"no source has both ground truth and a score. Name the sources as the ground truth does: {both}.")
-
-
-def _missing(found: Sequence[Pool], truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[str]:
-    """What stands in one of the tables only, in words."""
-    notes = []
-    for scenario in dict.fromkeys(pool.scenario for pool in found):
-        own = [pool for pool in found if pool.scenario == scenario]
-        targets = {pool.target for pool in own}
-        rest = sorted(set(truth[truth.scenario == scenario].target) - targets)
-        if rest and len(targets) > 1:
-            notes.append(f"{scenario}: {', '.join(rest)} has ground truth but no scores, and is left out.")
-        judged = {source for pool in own for source in pool.aucs.index}
-        given = scores[(scores.scenario == scenario) & scores.target.isin(targets)]
-        if extra := sorted(set(given.source) - judged - targets):
-            notes.append(f"{scenario}: {', '.join(extra)} has scores but no ground truth, and is left out.")
-        unscored = {source for pool in own for source in pool.scores.index[pool.scores.isna().all(axis=1)]}
-        if unscored:
-            names = ", ".join(sorted(unscored))
-            notes.append(f"{scenario}: {names} has ground truth but no score on some targets, and is left out there.")
-        for metric, variant in methods(own):
-            lacking = {
-                source: pool.target
-                for pool in own
-                if (metric, variant) in pool.scores
-                for source in pool.scores.index[pool.scores[metric, variant].isna() & pool.scores.notna().any(axis=1)]
-            }
-            if lacking:
-                notes.append(
-                    f"{scenario}: {metric} lacks a score for {', '.join(lacking)} on some targets; each is compared over the "
-                    "sources that have one, so that its figures rest on fewer sources."
-                )
-    return notes
-
-
-def _remarks(rows: "pd.DataFrame") -> list[str]:
-    notes = []
-    if (rows.orientation == -1).any():
-        turned = ", ".join(sorted(set(rows[rows.orientation == -1].metric) & TURNED_ROUND))
-        notes.append(
-            f"architecture: lower counts as better for {turned}, as in the paper, which found this on the same data; "
-            "--orientation natural never turns round."
-        )
-    means = rows[(rows.target == MEAN) & (rows.statistic == "weighted_tau") & rows.undefined.notna()]
-    for row in means.to_dict("records"):
-        reason, every = row["undefined"], row["n_targets"] == 0
-        if every and ";" not in reason:
-            reason = reason.rpartition(": ")[2]
-        label = f"{row['scenario']}: {row['metric']}"
-        notes.append(f"{label} has no agreement: {reason}." if every else f"{label} is undefined for {reason}.")
-    return notes
-
-
-def _uninformative(rows: "pd.DataFrame") -> list[str]:
-    """The targets whose ground truth hardly agrees with itself."""
-    halves = rows[(rows.metric == SPLIT_HALF) & (rows.statistic == "weighted_tau") & (rows.target != MEAN)]
-    return [
-        f"{scenario}: uninformative, because two halves of their runs agree at less than {RELIABLE:g}: "
-        f"{', '.join(f'{row.target} ({row.value:.2f})' for row in own.itertuples())}."
-        for scenario, own in halves[halves.value < RELIABLE].groupby("scenario", sort=False)
-    ]
 
 
 def _frame(rows: Sequence[dict[str, Any]]) -> "pd.DataFrame":

@@ -14,7 +14,8 @@ import numpy as np
 from hf_transferability import agreement
 from hf_transferability.benchmark import bundled
 from hf_transferability.benchmark import ground_truth as truths
-from hf_transferability.benchmark.compare import MEAN, compare
+from hf_transferability.benchmark.compare import compare
+from hf_transferability.benchmark.comparison_rows import MEAN
 from hf_transferability.benchmark.pools import COMPONENTS, methods, orientation, pools
 from hf_transferability.errors import UndefinedAgreement, UsageError
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from hf_transferability.agreement import weighted_tau
 from hf_transferability.benchmark.ages import newest
-from hf_transferability.benchmark.compare import BASELINE, CEILING, MEAN
+from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN
 from hf_transferability.benchmark.ground_truth import PUBLISHED
 from hf_transferability.benchmark.pools import Pool, methods, orientation, pools
 from hf_transferability.errors import UndefinedAgreement, UsageError

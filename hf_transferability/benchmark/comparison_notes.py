@@ -1,0 +1,73 @@
+"""What the reader of a comparison should know, in words: what was left out, turned round, undefined or uninformative."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hf_transferability.benchmark.comparison_rows import MEAN, SPLIT_HALF
+from hf_transferability.benchmark.pools import TURNED_ROUND, Pool, methods
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RELIABLE = 0.5  # weighted tau of two halves of the runs, under which a target tells little
+
+
+def left_out(found: Sequence[Pool], truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[str]:
+    """What stands in one of the tables only, in words."""
+    notes = []
+    for scenario in dict.fromkeys(pool.scenario for pool in found):
+        own = [pool for pool in found if pool.scenario == scenario]
+        targets = {pool.target for pool in own}
+        rest = sorted(set(truth[truth.scenario == scenario].target) - targets)
+        if rest and len(targets) > 1:
+            notes.append(f"{scenario}: {', '.join(rest)} has ground truth but no scores, and is left out.")
+        judged = {source for pool in own for source in pool.aucs.index}
+        given = scores[(scores.scenario == scenario) & scores.target.isin(targets)]
+        if extra := sorted(set(given.source) - judged - targets):
+            notes.append(f"{scenario}: {', '.join(extra)} has scores but no ground truth, and is left out.")
+        unscored = {source for pool in own for source in pool.scores.index[pool.scores.isna().all(axis=1)]}
+        if unscored:
+            names = ", ".join(sorted(unscored))
+            notes.append(f"{scenario}: {names} has ground truth but no score on some targets, and is left out there.")
+        for metric, variant in methods(own):
+            lacking = {
+                source: pool.target
+                for pool in own
+                if (metric, variant) in pool.scores
+                for source in pool.scores.index[pool.scores[metric, variant].isna() & pool.scores.notna().any(axis=1)]
+            }
+            if lacking:
+                notes.append(
+                    f"{scenario}: {metric} lacks a score for {', '.join(lacking)} on some targets; each is compared over the "
+                    "sources that have one, so that its figures rest on fewer sources."
+                )
+    return notes
+
+
+def remarks(rows: "pd.DataFrame") -> list[str]:
+    """Metrics that were turned round, and those without agreement."""
+    notes = []
+    if (rows.orientation == -1).any():
+        turned = ", ".join(sorted(set(rows[rows.orientation == -1].metric) & TURNED_ROUND))
+        notes.append(
+            f"architecture: lower counts as better for {turned}, as in the paper, which found this on the same data; "
+            "--orientation natural never turns round."
+        )
+    means = rows[(rows.target == MEAN) & (rows.statistic == "weighted_tau") & rows.undefined.notna()]
+    for row in means.to_dict("records"):
+        reason, every = row["undefined"], row["n_targets"] == 0
+        if every and ";" not in reason:
+            reason = reason.rpartition(": ")[2]
+        label = f"{row['scenario']}: {row['metric']}"
+        notes.append(f"{label} has no agreement: {reason}." if every else f"{label} is undefined for {reason}.")
+    return notes
+
+
+def uninformative(rows: "pd.DataFrame") -> list[str]:
+    """The targets whose ground truth hardly agrees with itself."""
+    halves = rows[(rows.metric == SPLIT_HALF) & (rows.statistic == "weighted_tau") & (rows.target != MEAN)]
+    return [
+        f"{scenario}: uninformative, because two halves of their runs agree at less than {RELIABLE:g}: "
+        f"{', '.join(f'{row.target} ({row.value:.2f})' for row in own.itertuples())}."
+        for scenario, own in halves[halves.value < RELIABLE].groupby("scenario", sort=False)
+    ]
