@@ -5,6 +5,7 @@ best few, by the same loss, is less so. The test split never chooses a run.
 """
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,8 +68,8 @@ def choose(
     benchmarks = sorted(chosen.benchmark.unique())
     if len(benchmarks) != 1:
         raise UsageError(f"the ground truth must be of one benchmark; got {', '.join(benchmarks) or 'no rows'}. Keep one.")
-    notes = [f"ground truth: {in_words(selection)}."]
     single = newest(chosen, PAIR)
+    notes = [f"ground truth: {in_words(selection, single.n_runs.dropna().tolist())}."]
     if passed := len(chosen) - len(single):
         notes.append(
             f"ground truth: of several figures of one source and target (other checkpoints or samples) the newest counts; "
@@ -81,14 +82,22 @@ def choose(
     return chosen, notes
 
 
-def in_words(selection: str) -> str:
-    """What a selection means, in words."""
+def in_words(selection: str, finished: Sequence[int] = ()) -> str:
+    """What a selection means, in words; where fewer runs than it takes have finished, with how many it really averages."""
     if selection == PUBLISHED:
         return "test AUC of the fine-tuning run with the lowest validation loss, as the paper takes it"
     try:
-        return f"mean test AUC of the {runs_of(selection)} fine-tuning runs with the lowest validation loss (de-noised)"
+        most = runs_of(selection)
     except UsageError:
         return selection
+    taken = sorted({min(most, n) for n in finished}) or [most]
+    if taken == [1]:
+        return "test AUC of the only fine-tuning run that finished"
+    if taken[-1] < most:
+        number = f"{taken[0]} to {taken[-1]}" if taken[0] < taken[-1] else f"{taken[0]}"
+        return f"mean test AUC of all fine-tuning runs that finished ({number} of a source and target; de-noised)"
+    fewer = f" (of all where fewer finished: {taken[0]} at least)" if taken[0] < most else ""
+    return f"mean test AUC of the {most} fine-tuning runs with the lowest validation loss{fewer} (de-noised)"
 
 
 def from_runs(runs: "pd.DataFrame", selection: str = PUBLISHED) -> "pd.DataFrame":
@@ -148,8 +157,8 @@ def halves(
         repeats: random divisions into halves.
         seed: of the divisions.
         one_division: the grid is divided once for all sources, by its hyperparameters (batch size, learning rate, momentum,
-            weight decay, epochs) and seeds, so that all are chosen from the same settings. False divides every source's runs on their
-            own, which adds the luck of the settings to the difference.
+            weight decay, epochs) and seeds, so that all are chosen from the same settings. False divides every source's runs
+            on their own, which adds the luck of the settings to the difference.
 
     Returns:
         (sources, AUC of the first halves, AUC of the second), the arrays [repeats, n_sources]. Sources with fewer than two
