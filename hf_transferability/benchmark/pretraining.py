@@ -24,7 +24,6 @@ from transformers import (
 
 from hf_transferability import extraction, hub
 from hf_transferability.benchmark.augmentation import Augmentation
-from hf_transferability.benchmark.finetuning import normalised
 from hf_transferability.benchmark.names import plain_name
 from hf_transferability.benchmark.samples import Pool
 from hf_transferability.benchmark.seeding import seeded
@@ -130,7 +129,7 @@ def pretrain(
                 dataloader_pin_memory=state.device.type == "cuda",
                 use_cpu=state.device.type == "cpu",
             )
-            _train(model, pools, image_size, processor, arguments, progress)
+            _train(model, pools, image_size, arguments, progress)
     if state.is_main_process:
         partial = output.with_name(f".{output.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -196,9 +195,7 @@ class _Reported(TrainerCallback):
             )
 
 
-def _train(
-    model: Any, pools: Sequence[Pool], size: int, processor: Any, arguments: TrainingArguments, progress: Silent
-) -> None:
+def _train(model: Any, pools: Sequence[Pool], size: int, arguments: TrainingArguments, progress: Silent) -> None:
     edges = np.cumsum([0, *(len(pool.labels) for pool in pools)])
     labels = torch.cat([pool.labels for pool in pools])
     view = Augmentation(size)
@@ -208,7 +205,8 @@ def _train(
         pixels = torch.cat(
             [pools[k].pixels(torch.tensor([place - int(edges[k])])) for k, place in zip(owners, places, strict=True)]
         )
-        return {"pixel_values": normalised(view(pixels), processor), "labels": labels[places]}
+        inputs = view(pixels).float() / 127.5 - 1  # what the image processor makes of images of this size
+        return {"pixel_values": inputs.contiguous(memory_format=torch.channels_last), "labels": labels[places]}
 
     trainer = Trainer(
         model=model.to(memory_format=torch.channels_last),
