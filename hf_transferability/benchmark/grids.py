@@ -21,6 +21,7 @@ from hf_transferability.benchmark.finetuning import Setting, fine_tune
 from hf_transferability.benchmark.ground_truth import PAIR, PUBLISHED, from_runs
 from hf_transferability.benchmark.names import file_name, plain_name
 from hf_transferability.benchmark.samples import Splits
+from hf_transferability.candidates import trained_on
 from hf_transferability.checkpoints import Checkpoint, load, resolve
 from hf_transferability.errors import CheckpointError, TransferabilityError, UsageError
 from hf_transferability.metrics.transferability import SCENARIOS
@@ -206,6 +207,8 @@ def run_grid(
                     outcome: dict[str, Any] = {"status": "failed", "note": str(checkpoint)}
                 else:
                     row["checkpoint_revision"] = checkpoint.facts["revision"]
+                    if leak := trained_on(checkpoint.facts["training_datasets"], str(dataset)):
+                        row["note"] = "; ".join([*draw.notes, f"{source} was trained on {leak}, as its model card says"])
                     try:
                         outcome = fine_tune(
                             checkpoint, draw, chosen[files[file]], seed=seed, epochs=epochs, patience=patience,

@@ -91,12 +91,13 @@ def in_words(selection: str, finished: Sequence[int] = ()) -> str:
     except UsageError:
         return selection
     taken = sorted({min(most, n) for n in finished}) or [most]
-    if taken == [1]:
+    least, largest = taken[0], taken[-1]
+    if largest == 1:
         return "test AUC of the only fine-tuning run that finished"
-    if taken[-1] < most:
-        number = f"{taken[0]} to {taken[-1]}" if taken[0] < taken[-1] else f"{taken[0]}"
-        return f"mean test AUC of all fine-tuning runs that finished ({number} of a source and target; de-noised)"
-    fewer = f" (of all where fewer finished: {taken[0]} at least)" if taken[0] < most else ""
+    if largest < most:
+        number = f"{least} to {largest}" if least < largest else f"{least}"
+        return f"mean test AUC of all finished fine-tuning runs, {number} per source and target (de-noised)"
+    fewer = f", or of all where fewer finished, at least {least}" if least < most else ""
     return f"mean test AUC of the {most} fine-tuning runs with the lowest validation loss{fewer} (de-noised)"
 
 

@@ -243,7 +243,7 @@ def test_the_summary_counts_what_came_of_the_runs(target, checkpoint, grid, tmp_
     assert main(words) == 1
     printed = capfd.readouterr()
     assert printed.out.splitlines()[3].split() == [checkpoint.name, "0.3000", "0.3500", "2", "2", "2"]
-    assert "mean test AUC of all fine-tuning runs that finished (2 of a source and target" in printed.out
+    assert "mean test AUC of all finished fine-tuning runs, 2 per source and target (de-noised)." in printed.out
     assert f"failed: {checkpoint.name}, 2 of 6 runs: MemoryError: no memory for a batch" in printed.err
     assert main([*words[:-3], str(grid(0.1)), "--image-size", "16", "--output", str(tmp_path / "none")]) == 1
     printed = capfd.readouterr()
@@ -293,6 +293,16 @@ def test_a_dropout_that_is_none_is_refused(target, checkpoint, tmp_path, dropout
     with pytest.raises(UsageError, match=r"`dropout` must be at least 0 and less than 1; got .* Choose another"):
         grids.run_grid(target, [checkpoint], tmp_path / "out", **TINY, dropout=dropout)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_that_has_seen_the_target_is_noted(target, checkpoint, grid, tmp_path, untrained):
+    seen = tmp_path / "seen"
+    shutil.copytree(checkpoint, seen)
+    (seen / "README.md").write_text(f"---\ndatasets: [owner/{target.name}]\n---\n")
+    runs = grids.run_grid(target, [seen, checkpoint], tmp_path / "out", grid=grid(0.05), **TINY)
+    notes = runs.set_index("source")["note"]
+    assert notes["seen"] == f"seen was trained on owner/{target.name}, as its model card says"
+    assert notes.isna()[checkpoint.name]
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
