@@ -34,6 +34,9 @@ class Setting(NamedTuple):
 class Classifier(nn.Module):
     """A checkpoint's features, dropout and a new linear head: uint8 pixels [n, 3, height, width] -> logits [n, n_outputs]."""
 
+    colours: torch.Tensor
+    black: torch.Tensor
+
     def __init__(self, checkpoint: Checkpoint, n_outputs: int, dropout: float):
         super().__init__()
         self._checkpoint = checkpoint

@@ -28,7 +28,7 @@ from hf_transferability.benchmark.names import plain_name
 from hf_transferability.benchmark.samples import Pool
 from hf_transferability.benchmark.seeding import seeded
 from hf_transferability.checkpoints import _quiet_transformers
-from hf_transferability.errors import TransferabilityError, UsageError
+from hf_transferability.errors import CheckpointError, TransferabilityError, UsageError
 from hf_transferability.progress import Silent
 from hf_transferability.results import package_versions
 from hf_transferability.targets import load_target
@@ -76,6 +76,7 @@ def pretrain(
     Raises:
         UsageError: the folder is there, an unknown architecture, datasets that cannot be joined, or what `load_target` refuses.
         TargetError: a dataset that cannot be read.
+        CheckpointError: an architecture that the Hub does not give.
         TransferabilityError: the loss is not a finite number.
     """
     output = Path(output)
@@ -228,13 +229,25 @@ def _config(architecture: str | Path) -> Any:
         if path.suffix == ".json":
             values = json.loads(path.read_text("utf-8"))
             return AutoConfig.for_model(values.pop("model_type"), **values)
-        return hub.call(AutoConfig.from_pretrained, str(path) if path.is_dir() else str(architecture), trust_remote_code=False)
+        folder = path if path.is_dir() else _fetched(str(architecture))
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         text = str(error).strip().splitlines()[0].rstrip(".")
         raise UsageError(
             f"`architecture` must be a Hub id, a folder with a config.json, or a .json file with a model_type; "
             f"got {architecture} ({text}). Check it."
         ) from error
+
+
+def _fetched(name: str) -> Path:
+    """The folder of the Hub cache that holds a model's configuration."""
+    if name.startswith((".", "~", "/")):
+        raise OSError(f"there is no folder {name}")
+    repo_id, _, revision = name.partition("@")
+    try:
+        return hub.fetch(hub.resolve_model(repo_id, revision or None), "config.json").parent
+    except Exception as error:
+        raise CheckpointError(hub.explain(error, "model", name)) from error
 
 
 def _network(config: Any, architecture: str | Path, image_size: int) -> Any:

@@ -32,7 +32,8 @@ def read_scores(
         target: name in the ground truth of a ranking's dataset; needed where its own id does not end in one.
 
     Returns:
-        (a table of scores, notes that name the checkpoints without ground truth, whether the file is a ranking).
+        (a table of scores, notes that name the checkpoints without ground truth, whether the file is a ranking). The table of
+        a ranking also has the columns `parameters` and `feature_width`, as that of sources.
 
     Raises:
         UsageError: neither of the two, or a ranking whose target, scenario or checkpoints are not in the ground truth.
@@ -66,7 +67,8 @@ def read_scores(
                 "truth. Keep one of them."
             )
         matched[source] = str(row["checkpoint"])
-        rows += [{"source": source, **score} for score in _scores(row, ranking.get("metric"))]
+        sizes = {"parameters": row.get("parameters"), "feature_width": row.get("n_features")}
+        rows += [{"source": source, **sizes, **score} for score in _scores(row, ranking.get("metric"))]
     if not rows:
         raise UsageError(
             f"{path}: none of its checkpoints is a source of the ground truth for {target}. Got "

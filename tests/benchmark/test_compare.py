@@ -251,6 +251,18 @@ RANKING = {
 }
 
 
+def test_a_saved_ranking_tells_the_sizes_of_its_candidates(tmp_path, capsys):
+    rows = [row | {"parameters": 10 * k, "n_features": 8} for k, row in enumerate(RANKING["rows"], start=1)]
+    (tmp_path / "ranking.json").write_text(json.dumps(RANKING | {"rows": rows}))
+    ground_truth().to_parquet(tmp_path / "truth.parquet")
+    words = ["benchmark", "compare", "--ground-truth", str(tmp_path / "truth.parquet"), "--format", "json"]
+    assert main([*words, "--scores", str(tmp_path / "ranking.json")]) == 0
+    found = [row for row in json.loads(capsys.readouterr().out)["rows"] if row["statistic"] == "weighted_tau"]
+    values = {row["metric"]: row["value"] for row in found if row["target"] == "skin"}
+    assert values["parameter_count"] == pytest.approx(-1)  # the larger, the worse
+    assert values["feature_width"] is None  # the same for all
+
+
 def test_a_saved_ranking_is_matched_by_name(tmp_path):
     (tmp_path / "ranking.json").write_text(json.dumps(RANKING))
     table, notes, ranked = read_scores(tmp_path / "ranking.json", ground_truth())

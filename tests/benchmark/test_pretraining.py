@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 
+import datasets
 import numpy as np
 import pytest
 import torch
 from builders import resnet_config
+from images import in_memory
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
@@ -17,7 +19,7 @@ from hf_transferability.benchmark import pretraining
 from hf_transferability.benchmark.pretraining import pretrain
 from hf_transferability.checkpoints import card_facts
 from hf_transferability.cli import main
-from hf_transferability.errors import TransferabilityError
+from hf_transferability.errors import CheckpointError, TransferabilityError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"image_size": 24, "batch_size": 12}
@@ -66,8 +68,6 @@ def test_training_learns_its_source_and_random_weights_do_not(make_target, archi
     trained = pretrain([source], architecture, tmp_path / "trained", epochs=8, **SMALL)
     untrained = pretrain([source], architecture, tmp_path / "untrained", epochs=0, **SMALL)
     assert "datasets" not in (untrained / "README.md").read_text().split("---")[1]
-    import datasets
-
     rows = datasets.load_dataset(str(source), split="train")
     accuracies = []
     for folder in (trained, untrained):
@@ -148,6 +148,34 @@ def test_the_licence_of_a_hub_dataset_is_that_of_its_card_at_the_commit(tmp_path
     assert asked == [("owner/cells", "a" * 40, "dataset", "README.md")]
     for others in ([gone], [known, gone], [several]):
         assert pretraining._licence(others) == "other"
+
+
+def test_an_architecture_is_read_from_the_hub_at_one_commit(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text(json.dumps(resnet_config(width=4).to_dict()))
+    asked = []
+    monkeypatch.setattr(hub, "resolve_model", lambda *words: asked.append(words) or hub.Snapshot("owner/net", "a" * 40, ()))
+    monkeypatch.setattr(hub, "fetch", lambda snapshot, name: tmp_path / name)
+    assert pretraining._config("owner/net@v1").embedding_size == 4
+    assert asked == [("owner/net", "v1")]
+
+    def unreachable(*words):
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr(hub, "resolve_model", unreachable)
+    with pytest.raises(CheckpointError, match="owner/net"):
+        pretraining._config("owner/net")
+    with pytest.raises(UsageError, match=r"there is no folder \./net"):
+        pretraining._config("./net")
+
+
+def test_several_labels_per_image(make_target, architecture, tmp_path):
+    several = datasets.List(datasets.ClassLabel(names=["a", "b", "c"]))
+    labels = [[k % 3] + [2] * (k % 2 and k % 3 != 2) for k in range(24)]
+    in_memory({"train": labels}, several).save_to_disk(tmp_path / "several")
+    folder = pretrain([tmp_path / "several"], architecture, tmp_path / "new", max_steps=1, **SMALL)
+    assert json.loads((folder / "config.json").read_text())["problem_type"] == "multi_label_classification"
+    with pytest.raises(UsageError, match="single labels each; got multi_label, single_label"):
+        pretrain([tmp_path / "several", make_target()], architecture, tmp_path / "other", epochs=0, **SMALL)
 
 
 def test_sources_of_one_name_are_refused(union, architecture, tmp_path):

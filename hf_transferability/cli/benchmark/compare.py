@@ -54,6 +54,8 @@ def _compare(options: argparse.Namespace) -> int:
         scores, notes, ranked = read_scores(options.scores, chosen, *only)
         if ranked:  # a ranking is judged in its own order
             orientation = "natural"
+            if (options.ground_truth or options.runs) and not options.sources:
+                sources = scores  # it tells the sizes of its candidates
     else:
         scores = bundled.load("scores", options.benchmark)
     comparison = compare(
