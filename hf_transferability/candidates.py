@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
@@ -67,12 +68,20 @@ def candidate_arrays(name: str, row: Row, work: Work) -> Callable[[], Arrays | N
     row |= arrays.facts
     if source.folder is not None:
         row |= card_facts(source.folder)  # not part of the key, so the stored ones may be older
-    if leak := _trained_on(row["training_datasets"], work.target.provenance["id"]):
+    if leak := trained_on(row["training_datasets"], work.target.provenance["id"]):
         row["leak"] = leak
     if work.state.is_main_process and (cached or work.cache.write(key, arrays)):
         return lambda: work.cache.read(key)
     kept = arrays
     return lambda: kept
+
+
+def trained_on(named: list[str], target: str) -> str | None:
+    """The entry of a model card's training datasets that is the target by its id, the last part of it, or a folder's name."""
+    folder = Path(target).expanduser()
+    target = folder.resolve().name if folder.is_dir() else target.strip("/")
+    same = {target.lower(), target.split("/")[-1].lower()}
+    return next((name for name in named if {name.lower(), name.split("/")[-1].lower()} & same), None)
 
 
 def reason(error: Exception) -> str:
@@ -81,12 +90,6 @@ def reason(error: Exception) -> str:
         return str(error)
     log.debug("unexpected error", exc_info=error)
     return f"unexpected {type(error).__name__}: {error}"
-
-
-def _trained_on(named: list[str], target: str) -> str | None:
-    """The entry of a model card's training datasets that is the target, by its id or the last part of it."""
-    same = {target.strip("/").lower(), target.strip("/").split("/")[-1].lower()}
-    return next((name for name in named if {name.lower(), name.split("/")[-1].lower()} & same), None)
 
 
 def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str | None]:

@@ -26,19 +26,23 @@ import torch
 from huggingface_hub import DatasetCardData, ModelCardData
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_digits, load_sample_images
-from sklearn.metrics import roc_auc_score
-from transformers import AutoImageProcessor, BitImageProcessor, ResNetConfig, ResNetForImageClassification
+from transformers import BitImageProcessor, ResNetConfig, ResNetForImageClassification
 from transformers.utils import logging
+
+from hf_transferability.benchmark.finetuning import Setting, fine_tune
+from hf_transferability.benchmark.samples import Splits
+from hf_transferability.checkpoints import load, resolve
 
 TARGET_DIGITS = (2, 3, 5, 8, 9)
 SOURCE_DIGITS = (0, 1, 4, 6, 7)
 UNTRAINED = "untrained"
+REPEATS = 3  # runs that verify averages
 SIZE = 32  # pixels, of every image
 
 _WIDTHS = [32, 64, 128]  # channels of the three stages; the last is n_features
 _FORMAT = 1  # raised whenever the same seed makes something else
 _PRE_TRAIN = (3e-3, 64)  # highest learning rate of the one-cycle schedule, images per batch
-_FINE_TUNE = (1e-3, 32)
+_FINE_TUNE = Setting(batch_size=32, learning_rate=0.01, momentum=0.9, weight_decay=1e-4)
 
 Progress = Callable[[str], None]
 Labelled = tuple[np.ndarray, np.ndarray]  # images uint8 [n, SIZE, SIZE, 3], labels int64 [n]
@@ -199,18 +203,19 @@ def verify(
     progress: Progress = lambda text: None,
     *,
     epochs: int = 15,
-    repeats: int = 3,
+    repeats: int = REPEATS,
 ) -> dict[str, float]:
     """Fine-tuned performance of each checkpoint: the truth that a ranking tries to foresee.
 
-    Every layer is trained on the target's train split with a new head, by one recipe, tuned for none of them.
+    The fine-tuning of `hf-transferability finetune` with a single setting, tuned for none of them, and without random views
+    (a mirrored digit is none). As there is no validation split, a fifth of the train split chooses the epoch.
 
     Args:
         target: folder of `make_target`.
         checkpoints: folders of `make_checkpoints`.
-        seed: of the heads and the order of the batches, 0 or more.
+        seed: of the images, the heads and the order of the batches, 0 or more.
         progress: called with one line of text before each checkpoint.
-        epochs: over the train split, with batches of 32.
+        epochs: over the training images, with batches of 32.
         repeats: runs per checkpoint, averaged.
 
     Returns:
@@ -218,27 +223,15 @@ def verify(
 
     Cost: about 50 s.
     """
-    train, test = (list(datasets.load_dataset(str(target), split=s, streaming=True)) for s in ("train", "test"))
-    labels = {split: np.array([row["label"] for row in rows]) for split, rows in (("train", train), ("test", test))}
+    draw = Splits(target, SIZE).draw(seed)
     aucs = {}
     for k, checkpoint in enumerate(checkpoints, start=1):
         progress(f"fine-tuning checkpoint {k} of {len(checkpoints)}: {Path(checkpoint).name}")
-        processor = AutoImageProcessor.from_pretrained(checkpoint)
-        x, x_test = (
-            processor([row["image"].convert("RGB") for row in rows], return_tensors="pt")["pixel_values"]
-            for rows in (train, test)
-        )
-        runs = []
-        for repeat in range(repeats):
-            with _seeded(seed, f"fine-tune {repeat}"):
-                model = ResNetForImageClassification.from_pretrained(checkpoint, dtype=torch.float32)
-                # Always a new head, also where the source happens to have as many classes as the target.
-                model.classifier[-1] = torch.nn.Linear(_WIDTHS[-1], len(np.unique(labels["train"])))
-                _train(model, x, torch.from_numpy(labels["train"]), epochs * math.ceil(len(x) / 32), _FINE_TUNE)
-                with torch.no_grad():
-                    probabilities = model(x_test).logits.double().softmax(dim=1).numpy()
-            runs.append(roc_auc_score(labels["test"], probabilities, multi_class="ovr"))
-        aucs[str(checkpoint)] = float(np.mean(runs))
+        with _seeded(seed, "fine-tune"):
+            loaded = load(resolve(str(checkpoint)))
+            seeds = range(seed * repeats, (seed + 1) * repeats)
+            rows = [fine_tune(loaded, draw, _FINE_TUNE, seed=each, epochs=epochs, augment=False) for each in seeds]
+        aucs[str(checkpoint)] = float(np.mean([row["test_auc"] for row in rows]))
     return aucs
 
 
@@ -251,7 +244,7 @@ def _write_checkpoint(folder: Path, name: str, source: Source, seed: int, steps:
             pixels, labels = source.draw(_generator(seed, name), images)
             # What the image processor below makes of images of this size.
             x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-            _train(model, x.contiguous(), torch.from_numpy(labels), steps, _PRE_TRAIN)
+            _train(model, x.contiguous(), torch.from_numpy(labels), steps)
         model.save_pretrained(folder)
     square, half = {"height": SIZE, "width": SIZE}, [0.5, 0.5, 0.5]
     BitImageProcessor(size=square, crop_size=square, image_mean=half, image_std=half).save_pretrained(folder)
@@ -265,8 +258,8 @@ def _write_checkpoint(folder: Path, name: str, source: Source, seed: int, steps:
     (folder / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n# {name}\n\n{text}\n", encoding="utf-8")
 
 
-def _train(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, steps: int, recipe: tuple[float, int]) -> None:
-    rate, batch_size = recipe
+def _train(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, steps: int) -> None:
+    rate, batch_size = _PRE_TRAIN
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
     order = torch.empty(0, dtype=torch.long)

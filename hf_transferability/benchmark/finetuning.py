@@ -32,16 +32,24 @@ class Setting(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """A checkpoint's features, dropout and a new linear head: pixels [n, 3, height, width] -> logits [n, n_outputs]."""
+    """A checkpoint's features, dropout and a new linear head: uint8 pixels [n, 3, height, width] -> logits [n, n_outputs]."""
+
+    colours: torch.Tensor
+    black: torch.Tensor
 
     def __init__(self, checkpoint: Checkpoint, n_outputs: int, dropout: float):
         super().__init__()
         self._checkpoint = checkpoint
         self.network = checkpoint.network.requires_grad_(True)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(checkpoint.facts["n_features"], n_outputs))
+        colours, black = normalisation(checkpoint)
+        self.register_buffer("colours", colours, persistent=False)
+        self.register_buffer("black", black, persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.head(self._checkpoint.forward(pixels)[0])
+        # The result lies in memory as `channels_last` wants it.
+        inputs = (pixels.movedim(1, -1).float() @ self.colours + self.black).movedim(-1, 1)
+        return self.head(self._checkpoint.forward(inputs)[0])
 
 
 def fine_tune(
@@ -137,18 +145,19 @@ def macro_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(np.mean((ranks - positive * (positive + 1) / 2)[both] / pairs[both]))
 
 
-def normalised(pixels: torch.Tensor, processor: Any) -> torch.Tensor:
-    """Pixels uint8 [n, 3, height, width] as a network's input, by mean and standard deviation of its image processor."""
-    data = getattr(processor, "data_config", None)  # timm's
-    if data:
-        mean, deviation = data["mean"], data["std"]
-    elif getattr(processor, "do_normalize", False):
-        mean, deviation = processor.image_mean, processor.image_std
-    else:
-        mean, deviation = 0.0, 1.0
-    shape = (1, -1, 1, 1)
-    mean, deviation = (torch.as_tensor(value, device=pixels.device).float().reshape(shape) for value in (mean, deviation))
-    return ((pixels.float() / 255 - mean) / deviation).contiguous(memory_format=torch.channels_last)
+def normalisation(checkpoint: Checkpoint) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a checkpoint's image processor makes of colours: 0-255 RGB [..., 3] @ colours + black is the network's input.
+
+    Found by trial on plain images, as processors differ: some swap the channels, some divide twice.
+
+    Returns:
+        (colours [3, 3], black [3]).
+    """
+    plain = np.zeros((4, 64, 64, 3), np.uint8)  # black, red, green, blue
+    plain[[1, 2, 3], ..., [0, 1, 2]] = 255
+    pixels = checkpoint.preprocess(list(plain)).float()
+    seen = pixels[..., pixels.shape[-2] // 2, pixels.shape[-1] // 2]
+    return (seen[1:] - seen[0]) / 255, seen[0]
 
 
 def _train_epoch(
@@ -164,8 +173,7 @@ def _train_epoch(
     for places in torch.randperm(len(sample)).split(batch_size):
         if len(places) == 1 < len(sample):
             continue  # batch normalisation has no statistics of one image
-        pixels = normalised(view(sample.pixels(places)).to(device), model._checkpoint.processor)
-        loss = _loss(model(pixels), sample.labels[places].to(device)).mean()
+        loss = _loss(model(view(sample.pixels(places)).to(device)), sample.labels[places].to(device)).mean()
         if not torch.isfinite(loss):
             return False
         optimizer.zero_grad()
@@ -188,8 +196,7 @@ def _evaluate(model: Classifier, sample: Sample) -> dict[str, float]:
     parts = []
     with torch.no_grad():
         for places in torch.arange(len(sample)).split(_EVALUATED_AT_ONCE):
-            pixels = normalised(sample.pixels(places).to(device), model._checkpoint.processor)
-            parts.append(model(pixels).cpu().double())
+            parts.append(model(sample.pixels(places).to(device)).cpu().double())
     logits, labels = torch.cat(parts), sample.labels
     loss = float(_loss(logits, labels.double() if labels.ndim == 2 else labels).mean())
     if not np.isfinite(loss):

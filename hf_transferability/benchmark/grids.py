@@ -19,7 +19,9 @@ from hf_transferability import extraction, results
 from hf_transferability.benchmark import tables
 from hf_transferability.benchmark.finetuning import Setting, fine_tune
 from hf_transferability.benchmark.ground_truth import PAIR, PUBLISHED, from_runs
+from hf_transferability.benchmark.names import file_name, plain_name
 from hf_transferability.benchmark.samples import Splits
+from hf_transferability.candidates import trained_on
 from hf_transferability.checkpoints import Checkpoint, load, resolve
 from hf_transferability.errors import CheckpointError, TransferabilityError, UsageError
 from hf_transferability.metrics.transferability import SCENARIOS
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GRIDS = ("small", "paper")
-BEST = 5  # runs of the selection mean_of_best_5
+BEST = 5
+BEST_FEW = f"mean_of_best_{BEST}"  # the second selection of the ground truth
 
 
 def settings(grid: str | Path, n_classes: int) -> list[Setting]:
@@ -139,9 +142,9 @@ def run_grid(
     progress, state = progress or Silent(), extraction.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, image_size, train=train_split, validation=validation_split, test=test_split, token=token, **where)
-    target = _name(str(dataset))
+    target = plain_name(dataset)
     chosen = settings(grid, len(splits.classes))
-    named = checkpoints if isinstance(checkpoints, Mapping) else {_name(str(each)): each for each in checkpoints}
+    named = checkpoints if isinstance(checkpoints, Mapping) else {plain_name(each): each for each in checkpoints}
     if len(named) < len(checkpoints) or not named:
         raise UsageError("`checkpoints` must be one or more of different names; two folders have one name, or there are none.")
     draw = splits.draw(sample_seed, train_per_class, validation_per_class)
@@ -150,11 +153,11 @@ def run_grid(
         "train_per_class": train_per_class, "validation_per_class": validation_per_class, "sample_seed": sample_seed,
         "dropout": dropout, "augment": augment, "images": draw.fingerprint,
     }  # fmt: skip
-    place = Path(folder) / _file_name(target)
+    place = Path(folder) / file_name(target)
     _check_protocol(place / "protocol.json", protocol)
     for source, given in named.items():
         _check_source(
-            place / _file_name(source), source, str(given), {"benchmark": benchmark, "scenario": scenario},
+            place / file_name(source), source, str(given), {"benchmark": benchmark, "scenario": scenario},
             allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token,
         )  # fmt: skip
     shared = {
@@ -171,8 +174,10 @@ def run_grid(
         "versions": "; ".join(f"{name} {number}" for name, number in sorted(results.package_versions().items())),
         "hardware": results.hardware(state.device.type),
     }
+    every: list[Path] = []
     for seed, (source, given) in itertools.product(range(seeds), named.items()):
-        files = {place / _file_name(source) / f"run-{seed * len(chosen) + k:04}.json": k for k in range(len(chosen))}
+        files = {place / file_name(source) / f"run-{seed * len(chosen) + k:04}.json": k for k in range(len(chosen))}
+        every += files
         open_files = [file for file in files if not _ended(file)]
         if not open_files:
             continue
@@ -189,7 +194,7 @@ def run_grid(
                     "run": int(file.stem.removeprefix("run-")),
                     "seed": seed,
                     **chosen[files[file]]._asdict(),
-                    "checkpoint": _name(str(given)),
+                    "checkpoint": plain_name(given),
                     "dataset_fingerprint": draw.fingerprint,
                     "sample_size": len(draw.train),
                     "sample_seed": sample_seed,
@@ -202,6 +207,8 @@ def run_grid(
                     outcome: dict[str, Any] = {"status": "failed", "note": str(checkpoint)}
                 else:
                     row["checkpoint_revision"] = checkpoint.facts["revision"]
+                    if leak := trained_on(checkpoint.facts["training_datasets"], str(dataset)):
+                        row["note"] = "; ".join([*draw.notes, f"{source} was trained on {leak}, as its model card says"])
                     try:
                         outcome = fine_tune(
                             checkpoint, draw, chosen[files[file]], seed=seed, epochs=epochs, patience=patience,
@@ -215,9 +222,11 @@ def run_grid(
                 _write(file, row | outcome)
             progress.advance(done)
         progress.finish("done")
-    runs = collect(place)
+    state.wait_for_everyone()  # those that were started together see each other's last runs
+    if left := sum(not file.exists() for file in every):
+        progress.note(f"{left} runs are left to other processes that work on this folder; the tables do not have them yet.")
     write_tables(folder)
-    return runs
+    return collect(place)
 
 
 def collect(folder: str | Path) -> "pd.DataFrame":
@@ -230,18 +239,22 @@ def collect(folder: str | Path) -> "pd.DataFrame":
 
     files = sorted(Path(folder).rglob("run-*.json"))
     if not files:
-        raise UsageError(f"there are no runs in {folder}. Check the path.")
+        raise UsageError(f"no run in {folder} has ended. Wait for the processes that work on it, or check the path.")
     return tables.check(pd.DataFrame([json.loads(file.read_text("utf-8")) for file in files]), "runs", str(folder))
 
 
 def write_tables(folder: str | Path) -> None:
-    """Write runs.parquet and ground_truth.parquet of all runs that have ended in a folder."""
-    runs = collect(folder)
-    for name, frame in (("runs", runs), ("ground_truth", ground_truth(runs))):
-        path = Path(folder) / f"{name}.parquet"
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        frame.to_parquet(part, index=False)
-        os.replace(part, path)
+    """Write runs.parquet and ground_truth.parquet of all runs that have ended in a folder.
+
+    One process at a time: the last one to write has seen every run.
+    """
+    with FileLock(Path(folder) / ".tables.lock"):
+        runs = collect(folder)
+        for name, frame in (("runs", runs), ("ground_truth", ground_truth(runs))):
+            path = Path(folder) / f"{name}.parquet"
+            part = path.with_name(f".{path.name}.{os.getpid()}.part")
+            frame.to_parquet(part, index=False)
+            os.replace(part, path)
 
 
 def ground_truth(runs: "pd.DataFrame") -> "pd.DataFrame":
@@ -253,7 +266,7 @@ def ground_truth(runs: "pd.DataFrame") -> "pd.DataFrame":
 
     best = runs[runs["status"] == "ok"].sort_values(["validation_loss", "run"]).drop_duplicates(PAIR)
     known = best[[*PAIR, *(name for name in tables.PROVENANCE if name in runs)]]
-    both = pd.concat([from_runs(runs, selection) for selection in (PUBLISHED, f"mean_of_best_{BEST}")])
+    both = pd.concat([from_runs(runs, selection) for selection in (PUBLISHED, BEST_FEW)])
     return tables.check(both.merge(known, on=PAIR), "ground_truth")
 
 
@@ -274,8 +287,20 @@ def _check_protocol(file: Path, protocol: Mapping[str, Any]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         _replace(file, text)
     elif (found := json.loads(file.read_text("utf-8"))) != (own := json.loads(text)):
-        other = ", ".join(name for name in own if found.get(name) != own[name])
-        raise UsageError(f"`output` must be a folder of the same protocol; {file.parent} has another {other}. Choose another.")
+        other = "; ".join(_change(name, found.get(name), own[name]) for name in own if found.get(name) != own[name])
+        raise UsageError(
+            f"`output` must be a folder whose runs were made in the same way. Those in {file.parent} were not: {other}. "
+            "Choose another --output, or ask for what it has."
+        )
+
+
+def _change(name: str, found: Any, own: Any) -> str:
+    """How a part of the protocol differs, in words."""
+    if name == "images":
+        return "other images or labels in the training or validation sample or in the test split"
+    if isinstance(own, list):
+        return f"other {name} ({len(found or [])} there, {len(own)} now)"
+    return f"{name} {found} there, {own} now"
 
 
 def _check_source(folder: Path, source: str, given: str, asked: Mapping[str, str], **access: Any) -> None:
@@ -331,13 +356,3 @@ def _replace(file: Path, text: str) -> None:
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     part.write_text(text + "\n", "utf-8")
     os.replace(part, file)
-
-
-def _name(given: str) -> str:
-    """A Hub id as it is; of a folder its own name."""
-    path = Path(given).expanduser()
-    return path.resolve().name if path.is_dir() else given
-
-
-def _file_name(name: str) -> str:
-    return name.replace("/", "--")

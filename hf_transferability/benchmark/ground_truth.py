@@ -5,6 +5,7 @@ best few, by the same loss, is less so. The test split never chooses a run.
 """
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,8 +68,8 @@ def choose(
     benchmarks = sorted(chosen.benchmark.unique())
     if len(benchmarks) != 1:
         raise UsageError(f"the ground truth must be of one benchmark; got {', '.join(benchmarks) or 'no rows'}. Keep one.")
-    notes = [f"ground truth: {in_words(selection)}."]
     single = newest(chosen, PAIR)
+    notes = [f"ground truth: {in_words(selection, single.n_runs.dropna().tolist())}."]
     if passed := len(chosen) - len(single):
         notes.append(
             f"ground truth: of several figures of one source and target (other checkpoints or samples) the newest counts; "
@@ -81,14 +82,23 @@ def choose(
     return chosen, notes
 
 
-def in_words(selection: str) -> str:
-    """What a selection means, in words."""
+def in_words(selection: str, finished: Sequence[int] = ()) -> str:
+    """What a selection means, in words; where fewer runs than it takes have finished, with how many it really averages."""
     if selection == PUBLISHED:
         return "test AUC of the fine-tuning run with the lowest validation loss, as the paper takes it"
     try:
-        return f"mean test AUC of the {runs_of(selection)} fine-tuning runs with the lowest validation loss (de-noised)"
+        most = runs_of(selection)
     except UsageError:
         return selection
+    taken = sorted({min(most, n) for n in finished}) or [most]
+    least, largest = taken[0], taken[-1]
+    if largest == 1:
+        return "test AUC of the only fine-tuning run that finished"
+    if largest < most:
+        number = f"{least} to {largest}" if least < largest else f"{least}"
+        return f"mean test AUC of all finished fine-tuning runs, {number} per source and target (de-noised)"
+    fewer = f", or of all where fewer finished, at least {least}" if least < most else ""
+    return f"mean test AUC of the {most} fine-tuning runs with the lowest validation loss{fewer} (de-noised)"
 
 
 def from_runs(runs: "pd.DataFrame", selection: str = PUBLISHED) -> "pd.DataFrame":

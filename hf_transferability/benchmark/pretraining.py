@@ -24,11 +24,11 @@ from transformers import (
 
 from hf_transferability import extraction, hub
 from hf_transferability.benchmark.augmentation import Augmentation
-from hf_transferability.benchmark.finetuning import normalised
+from hf_transferability.benchmark.names import plain_name
 from hf_transferability.benchmark.samples import Pool
 from hf_transferability.benchmark.seeding import seeded
 from hf_transferability.checkpoints import _quiet_transformers
-from hf_transferability.errors import TransferabilityError, UsageError
+from hf_transferability.errors import CheckpointError, TransferabilityError, UsageError
 from hf_transferability.progress import Silent
 from hf_transferability.results import package_versions
 from hf_transferability.targets import load_target
@@ -76,28 +76,34 @@ def pretrain(
     Raises:
         UsageError: the folder is there, an unknown architecture, datasets that cannot be joined, or what `load_target` refuses.
         TargetError: a dataset that cannot be read.
+        CheckpointError: an architecture that the Hub does not give.
         TransferabilityError: the loss is not a finite number.
     """
     output = Path(output)
     if output.exists():
         raise UsageError(f"`output` must be a new folder; {output} is there. Choose another, or remove it.")
-    if not sources:
-        raise UsageError("`sources` must name at least one dataset; got none. Pass --dataset.")
+    names = [plain_name(source) for source in sources]
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"`sources` must be one or more datasets of different names; got {', '.join(names) or 'none'}.")
     progress = progress or Silent()
     state = extraction.process_state()
-    progress.stage("reading images")
-    names = [_name(str(source)) for source in sources]
-    pools, classes = _pools(sources, names, image_size)
-    multi = pools[0].labels.ndim == 2
+    state.wait_for_everyone()  # the first process might otherwise make the folder before another has looked for it
     config = _config(architecture)
+    progress.stage("reading images")
+    pools, classes = _pools(sources, names, image_size)
+    licence = licence or _licence([pool.target.provenance for pool in pools])
+    images = sum(len(pool.labels) for pool in pools)
+    multi = pools[0].labels.ndim == 2
     config.id2label = dict(enumerate(classes))
     config.label2id = {name: code for code, name in enumerate(classes)}
     config.problem_type = "multi_label_classification" if multi else "single_label_classification"
+    if hasattr(config, "image_size"):
+        config.image_size = image_size
     trains = bool(max_steps if max_steps is not None else epochs)
     with contextlib.ExitStack() as stack:
         stack.enter_context(seeded(seed))
         stack.enter_context(_quiet_transformers())
-        model = AutoModelForImageClassification.from_config(config)
+        model = _network(config, architecture, image_size)
         processor = ViTImageProcessor(
             size={"height": image_size, "width": image_size}, image_mean=_HALF, image_std=_HALF, do_convert_rgb=True
         )
@@ -119,31 +125,25 @@ def pretrain(
                 report_to="none",
                 disable_tqdm=True,
                 remove_unused_columns=False,
+                # Batch normalisation has no statistics of one image.
+                dataloader_drop_last=images % batch_size == 1 and images > batch_size,
                 dataloader_pin_memory=state.device.type == "cuda",
                 use_cpu=state.device.type == "cpu",
             )
-            _train(model, pools, image_size, processor, arguments, progress)
+            _train(model, pools, image_size, arguments, progress)
     if state.is_main_process:
         partial = output.with_name(f".{output.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         with _quiet_transformers():
             model.eval().cpu().save_pretrained(partial)
             processor.save_pretrained(partial)
-        images = sum(len(pool.labels) for pool in pools)
         facts = {"epochs": epochs} if max_steps is None else {"steps": max_steps}
-        facts |= {"batch_size": batch_size, "learning_rate": learning_rate, "weight_decay": weight_decay}
-        facts |= {"image_size": image_size, "images": images, "seed": seed}
-        licence = licence or _licence(sources)
+        facts |= {"batch_size": batch_size, "processes": state.num_processes, "learning_rate": learning_rate}
+        facts |= {"weight_decay": weight_decay, "image_size": image_size, "images": images, "seed": seed}
         (partial / "README.md").write_text(_card(output.name, names if trains else [], licence, classes, facts), "utf-8")
         partial.rename(output)
     state.wait_for_everyone()
     return output
-
-
-def _name(given: str) -> str:
-    """A Hub id as it is; of a folder its own name."""
-    path = Path(given).expanduser()
-    return path.resolve().name if path.is_dir() else given
 
 
 def _pools(sources: Sequence[str | Path], names: Sequence[str], size: int) -> tuple[list[Pool], list[str]]:
@@ -196,9 +196,7 @@ class _Reported(TrainerCallback):
             )
 
 
-def _train(
-    model: Any, pools: Sequence[Pool], size: int, processor: Any, arguments: TrainingArguments, progress: Silent
-) -> None:
+def _train(model: Any, pools: Sequence[Pool], size: int, arguments: TrainingArguments, progress: Silent) -> None:
     edges = np.cumsum([0, *(len(pool.labels) for pool in pools)])
     labels = torch.cat([pool.labels for pool in pools])
     view = Augmentation(size)
@@ -208,7 +206,8 @@ def _train(
         pixels = torch.cat(
             [pools[k].pixels(torch.tensor([place - int(edges[k])])) for k, place in zip(owners, places, strict=True)]
         )
-        return {"pixel_values": normalised(view(pixels), processor), "labels": labels[places]}
+        inputs = view(pixels).float() / 127.5 - 1  # what the image processor makes of images of this size
+        return {"pixel_values": inputs.contiguous(memory_format=torch.channels_last), "labels": labels[places]}
 
     trainer = Trainer(
         model=model.to(memory_format=torch.channels_last),
@@ -230,7 +229,8 @@ def _config(architecture: str | Path) -> Any:
         if path.suffix == ".json":
             values = json.loads(path.read_text("utf-8"))
             return AutoConfig.for_model(values.pop("model_type"), **values)
-        return hub.call(AutoConfig.from_pretrained, str(path) if path.is_dir() else str(architecture), trust_remote_code=False)
+        folder = path if path.is_dir() else _fetched(str(architecture))
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         text = str(error).strip().splitlines()[0].rstrip(".")
         raise UsageError(
@@ -239,12 +239,44 @@ def _config(architecture: str | Path) -> Any:
         ) from error
 
 
-def _licence(sources: Sequence[str | Path]) -> str:
-    """The licence that all datasets' cards name; "other" where they differ or say nothing."""
+def _fetched(name: str) -> Path:
+    """The folder of the Hub cache that holds a model's configuration."""
+    if name.startswith((".", "~", "/")):
+        raise OSError(f"there is no folder {name}")
+    repo_id, _, revision = name.partition("@")
+    try:
+        return hub.fetch(hub.resolve_model(repo_id, revision or None), "config.json").parent
+    except Exception as error:
+        raise CheckpointError(hub.explain(error, "model", name)) from error
+
+
+def _network(config: Any, architecture: str | Path, image_size: int) -> Any:
+    """A network with random weights, if it can do what is asked of it."""
+    try:
+        model = AutoModelForImageClassification.from_config(config)
+        with torch.no_grad():
+            model.eval()(pixel_values=torch.zeros(1, 3, image_size, image_size))
+    except Exception as error:  # each family has its own ways to refuse
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UsageError(
+            f"`architecture` must be a network that classifies images of {image_size} x {image_size} pixels; {architecture} "
+            f"is none ({text}). Choose another, or another --image-size."
+        ) from error
+    return model
+
+
+def _licence(datasets: Sequence[dict[str, Any]]) -> str:
+    """The licence that all datasets' cards name; "other" where they differ or say nothing, or one cannot be read."""
     found = set()
-    for source in sources:
-        card = Path(source).expanduser() / "README.md"
-        found.add(DatasetCard.load(card).data.to_dict().get("license") if card.is_file() else None)
+    for where in datasets:
+        licence = None
+        with contextlib.suppress(Exception):  # whatever is wrong with a card, it is no reason not to train
+            card = Path(where["id"]).expanduser() / "README.md"
+            if where["revision"]:
+                snapshot = hub.Snapshot(where["id"], where["revision"], (card.name,), kind="dataset")
+                card = hub.fetch(snapshot, card.name)
+            licence = DatasetCard.load(card).data.to_dict().get("license")
+        found.add(licence if isinstance(licence, str) else None)
     return found.pop() or "other" if len(found) == 1 else "other"
 
 

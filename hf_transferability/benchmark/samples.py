@@ -157,7 +157,7 @@ class Splits:
                     f"{', '.join(sorted(both))}. Pass another --{second[0]}-split."
                 )
         named = {"train": train, "validation": validation, "test": test}
-        targets = {role: load_target(dataset, split=name, sample="all", **where) for role, name in named.items() if name}
+        targets = {role: self._load(dataset, name, where) for role, name in named.items() if name}
         self.task = targets["train"].task
         if self.task == "regression":
             raise UsageError(
@@ -166,6 +166,13 @@ class Splits:
         self.classes = list(dict.fromkeys(name for each in targets.values() for name in each.class_names))
         self.pools = {role: Pool(each, size, self.classes) for role, each in targets.items()}
         self.provenance = targets["train"].provenance
+
+    @staticmethod
+    def _load(dataset: Any, name: str, where: dict[str, Any]) -> Target:
+        try:
+            return load_target(dataset, split=name, sample="all", **where)
+        except UsageError as error:
+            raise UsageError(f"split {name}: {error}") from error
 
     def draw(self, seed: int, train_per_class: int = 100, validation_per_class: int = 25) -> Draw:
         """Random samples of 100 x C training and 25 x C validation images, C classes, and the full test split.
@@ -179,15 +186,16 @@ class Splits:
         pool = self.pools["train"]
         order = torch.from_numpy(rng.permutation(len(pool.labels)))
         n_train, n_validation = (per_class * len(self.classes) for per_class in (train_per_class, validation_per_class))
+        share = n_train
         notes = []
         if (other := self.pools.get("validation")) is None:
             if len(order) < n_train + n_validation:
-                n_train = len(order) * n_train // (n_train + n_validation)
+                share = len(order) * n_train // (n_train + n_validation)
             notes.append("no validation split: drawn from training")
-            validation = Sample(pool, order[n_train : n_train + n_validation])
+            validation = Sample(pool, order[share : share + n_validation])
         else:
             validation = Sample(other, torch.from_numpy(rng.permutation(len(other.labels)))[:n_validation])
-        train = Sample(pool, order[:n_train])
+        train = Sample(pool, order[:share])
         test = Sample(self.pools["test"], torch.arange(len(self.pools["test"].labels)))
         for name, sample, wanted in (("training", train, n_train), ("validation", validation, n_validation)):
             if len(sample) < wanted:

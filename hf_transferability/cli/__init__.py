@@ -53,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _quiet_libraries() -> None:
     """Settings that the libraries read when they are imported: our own messages say what they would, once and with a remedy."""
-    for name in ("HF_HUB_VERBOSITY", "DATASETS_VERBOSITY"):
-        os.environ.setdefault(name, "error")
+    for name, level in (("HF_HUB_VERBOSITY", "error"), ("DATASETS_VERBOSITY", "error"), ("TORCH_CPP_LOG_LEVEL", "ERROR")):
+        os.environ.setdefault(name, level)
     for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
         if not sys.stderr.isatty():  # they would fill a log
             os.environ.setdefault(name, "1")

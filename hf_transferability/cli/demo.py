@@ -55,9 +55,9 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _print_agreement(ranking: "Ranking", aucs: dict[str, float], stream: TextIO) -> None:
     from hf_transferability.agreement import weighted_tau
-    from hf_transferability.demo import UNTRAINED
+    from hf_transferability.demo import REPEATS, UNTRAINED
 
-    print("\nfine-tuned performance (test AUC, 0.5 for guessing), best first:", file=stream)
+    print(f"\nfine-tuned performance (test AUC, mean of {REPEATS} runs, 0.5 for guessing), best first:", file=stream)
     for checkpoint, auc in sorted(aucs.items(), key=lambda item: -item[1]):
         print(f"  {auc:.3f}  {checkpoint}", file=stream)
     scores = {row["checkpoint"]: row["score"] for row in ranking.rows if row["score"] is not None}

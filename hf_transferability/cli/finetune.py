@@ -2,10 +2,13 @@
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hf_transferability.cli.options import add_dataset_options, number, positive, seed
+from hf_transferability.cli.options import add_dataset_options, add_image_size, add_trust, number, positive, seed
 from hf_transferability.cli.output import reported
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add(commands: Any) -> None:
@@ -40,7 +43,7 @@ def add(commands: Any) -> None:
         "--sample-seed", metavar="N", type=seed, default=0, help="of the images, the same in all runs (default: 0)"
     )
     protocol = finetune.add_argument_group("protocol")
-    protocol.add_argument("--image-size", metavar="PX", type=positive, default=224, help="side of the images (default: 224)")
+    add_image_size(protocol)
     protocol.add_argument("--epochs", metavar="N", type=positive, default=200, help="at most (default: 200)")
     protocol.add_argument(
         "--patience", metavar="N", type=positive, default=50, help="epochs without a better validation AUC (default: 50)"
@@ -64,15 +67,13 @@ def add(commands: Any) -> None:
         "--scenario", choices=("source_dataset", "architecture"), default="source_dataset",
         help="what differs between the checkpoints (default: source_dataset)",
     )  # fmt: skip
-    finetune.add_argument("--allow-pickle", action="store_true", help="read pickle weights where there are no safetensors")
-    finetune.add_argument("--trust-remote-code", action="store_true", help="run code from the checkpoints' repositories")
+    add_trust(finetune.add_argument_group("checkpoints"))
 
 
 def _finetune(options: argparse.Namespace) -> int:
     with reported() as progress:
         from accelerate import PartialState
 
-        from hf_transferability import table
         from hf_transferability.benchmark import grids
 
         runs = grids.run_grid(
@@ -105,24 +106,31 @@ def _finetune(options: argparse.Namespace) -> int:
         )
         state = PartialState()
         if state.is_main_process:
-            for note in sorted(set(runs["note"].dropna())):
-                print(note, file=sys.stderr)
-            table.print_rows(*_summary(grids.ground_truth(runs), runs), sys.stdout)
+            _print(grids.ground_truth(runs), runs)
             print(f"written: {options.output}/runs.parquet, {options.output}/ground_truth.parquet", file=sys.stderr)
         state.destroy_process_group()
     return 1 if (runs["status"] == "failed").any() else 0
 
 
-def _summary(truth: Any, runs: Any) -> tuple[list[str], list[list[str]]]:
-    """One line per source: the test AUC in both selections, and how many runs came to what."""
-    counts = runs.groupby(["source", "status"]).size().unstack(fill_value=0)
-    aucs = truth.pivot_table(index="source", columns="selection", values="test_auc") if len(truth) else truth
+def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
+    """The figures of each source and what they are to stdout; what is to be known of the images, and failures, to stderr."""
+    from hf_transferability import table
+    from hf_transferability.benchmark.grids import BEST_FEW
+    from hf_transferability.benchmark.ground_truth import PUBLISHED, in_words
+
+    failed = runs["status"] == "failed"
+    for note in sorted(set(runs["note"][~failed].dropna())):
+        print(f"note: {note}", file=sys.stderr)
+    for (source, reason), own in runs[failed].groupby(["source", "note"]):
+        print(f"failed: {source}, {len(own)} of {(runs['source'] == source).sum()} runs: {reason}", file=sys.stderr)
+    figures = truth.pivot_table(index="source", columns="selection", values="test_auc")
     lines = []
-    for source in dict.fromkeys(runs["source"]):
-        figures = [f"{aucs.loc[source, name]:.4f}" if source in aucs.index else "" for name in _selections(aucs)]
-        lines.append([source, *figures, ", ".join(f"{n} {status}" for status, n in counts.loc[source].items() if n)])
-    return ["source", *_selections(aucs), "runs"], lines
-
-
-def _selections(aucs: Any) -> list[str]:
-    return [str(name) for name in aucs.columns] if len(aucs) else []
+    for source, own in runs.groupby("source", sort=False):
+        aucs = [f"{figures[each][source]:.4f}" if source in figures.index else "-" for each in (PUBLISHED, BEST_FEW)]
+        lines.append([str(source), *aucs, *(str((own["status"] == each).sum()) for each in ("ok", "diverged", "failed"))])
+    print(f"test AUC on {runs['target'].iloc[0]}: mean over the classes, one versus rest; 0.5 for guessing\n")
+    table.print_figures(["source", "lowest loss", "mean of best", "finished", "diverged", "failed"], lines, sys.stdout)
+    print()
+    finished = truth["n_runs"].tolist()
+    notes = [f"lowest loss: {in_words(PUBLISHED)}.", f"mean of best: {in_words(BEST_FEW, finished)}."]
+    table.print_notes(notes if finished else ["no run finished, so there is no ground truth."], sys.stdout)

@@ -73,6 +73,19 @@ def add_dataset_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_image_size(group: argparse._ActionsContainer) -> None:
+    """The size of the images that a network is trained on."""
+    group.add_argument("--image-size", metavar="PX", type=positive, default=224, help="side of the images (default: 224)")
+
+
+def add_trust(group: argparse._ActionsContainer) -> None:
+    """What is not done to load a checkpoint unless the user says so."""
+    group.add_argument(
+        "--allow-pickle", action="store_true", help="read pickle weights (weights_only) where there are no safetensors"
+    )
+    group.add_argument("--trust-remote-code", action="store_true", help="run code from the checkpoints' repositories")
+
+
 def sample_size(text: str) -> int | str:
     """A number of images, or "all"."""
     return "all" if text == "all" else positive(text)

@@ -5,7 +5,15 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability.cli.options import add_dataset_options, add_metric_options, add_output, positive, sample_size, seed
+from hf_transferability.cli.options import (
+    add_dataset_options,
+    add_metric_options,
+    add_output,
+    add_trust,
+    positive,
+    sample_size,
+    seed,
+)
 from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
 
 if TYPE_CHECKING:
@@ -36,10 +44,7 @@ def add(commands: Any) -> None:
     target.add_argument("--streaming", action="store_true", help="sample a dataset without downloading it whole")
     target.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be decoded")
     work = rank.add_argument_group("checkpoints and work")
-    work.add_argument(
-        "--allow-pickle", action="store_true", help="read pickle weights (weights_only) where there are no safetensors"
-    )
-    work.add_argument("--trust-remote-code", action="store_true", help="run code from the checkpoints' repositories")
+    add_trust(work)
     work.add_argument(
         "--batches", choices=("paper", "balanced"), default="paper",
         help="gradient batches: the paper's, with its small remainder, or of equal size",

@@ -15,7 +15,7 @@ FLAGS: dict[str, str] = {
     "pool_of_two": "two candidates are scaled to 0 and 1: the score says which is ahead, not by how much",
     "at_majority": "accuracy does not exceed the share of the largest class",
     "at_floor": "feature quality does not exceed the value that shuffled labels give",
-    "trained_on_target": "its model card names this dataset as training data: a high score may be memory, not transfer",
+    "trained_on_target": "its model card names this dataset or a namesake as training data: a high score may be memory",
     "metric_at_floor": "a metric does not exceed the value that shuffled labels give",
     "no_source_head": "the checkpoint has no source head, so there are no source probabilities",
     "no_second_layer": "fewer than two layers could be traced, so there is no feature update ratio",

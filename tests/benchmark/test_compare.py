@@ -251,6 +251,18 @@ RANKING = {
 }
 
 
+def test_a_saved_ranking_tells_the_sizes_of_its_candidates(tmp_path, capsys):
+    rows = [row | {"parameters": 10 * k, "n_features": 8} for k, row in enumerate(RANKING["rows"], start=1)]
+    (tmp_path / "ranking.json").write_text(json.dumps(RANKING | {"rows": rows}))
+    ground_truth().to_parquet(tmp_path / "truth.parquet")
+    words = ["benchmark", "compare", "--ground-truth", str(tmp_path / "truth.parquet"), "--format", "json"]
+    assert main([*words, "--scores", str(tmp_path / "ranking.json")]) == 0
+    found = [row for row in json.loads(capsys.readouterr().out)["rows"] if row["statistic"] == "weighted_tau"]
+    values = {row["metric"]: row["value"] for row in found if row["target"] == "skin"}
+    assert values["parameter_count"] == pytest.approx(-1)  # the larger, the worse
+    assert values["feature_width"] is None  # the same for all
+
+
 def test_a_saved_ranking_is_matched_by_name(tmp_path):
     (tmp_path / "ranking.json").write_text(json.dumps(RANKING))
     table, notes, sources = read_scores(tmp_path / "ranking.json", ground_truth())
@@ -260,20 +272,6 @@ def test_a_saved_ranking_is_matched_by_name(tmp_path):
     assert set(table.target) == {"skin"}
     assert "3 of 4 checkpoints" in notes[0]
     assert "hub/unknown" in notes[1]
-
-
-def test_a_ranking_brings_the_sizes_of_its_checkpoints(tmp_path, capsys):
-    sizes = [(3_000, 64), (2_000, 64), (1_000, 64), (9_000, 64)]
-    rows = [row | {"parameters": n, "n_features": width} for row, (n, width) in zip(RANKING["rows"], sizes, strict=True)]
-    ranking, truth = tmp_path / "ranking.json", tmp_path / "truth.csv"
-    ranking.write_text(json.dumps(RANKING | {"rows": rows}))
-    ground_truth().to_csv(truth, index=False)
-    words = ["benchmark", "compare", "--scores", str(ranking), "--ground-truth", str(truth), "--format", "json"]
-    assert main(words) == 0
-    found = json.loads(capsys.readouterr().out)["rows"]
-    own = {row["metric"]: row for row in found if row["target"] == "skin" and row["statistic"] == "weighted_tau"}
-    assert own["parameter_count"]["value"] == pytest.approx(1)
-    assert own["feature_width"]["undefined"] == "the same for all sources"
 
 
 def test_a_saved_csv_ranking_needs_its_target(tmp_path):

@@ -5,7 +5,15 @@ import pytest
 from invented import runs
 
 from hf_transferability.benchmark import bundled
-from hf_transferability.benchmark.ground_truth import from_runs, halves, reliability, runs_of, with_shared_runs
+from hf_transferability.benchmark.ground_truth import (
+    choose,
+    from_runs,
+    halves,
+    in_words,
+    reliability,
+    runs_of,
+    with_shared_runs,
+)
 from hf_transferability.errors import UsageError
 
 PAIR = ["scenario", "source", "target"]
@@ -45,6 +53,22 @@ def test_a_pair_whose_runs_all_failed_has_no_ground_truth():
 def test_other_selections_are_refused(selection):
     with pytest.raises(UsageError, match="must be lowest_validation_loss or mean_of_best_K"):
         runs_of(selection)
+
+
+@pytest.mark.parametrize(
+    ("finished", "words"),
+    [
+        ([6, 8], "of the 5 fine-tuning runs with the lowest validation loss (de-noised)"),
+        ([2, 8], "of the 5 fine-tuning runs with the lowest validation loss, or of all where fewer finished, at least 2"),
+        ([2, 3], "of all finished fine-tuning runs, 2 to 3 per source and target"),
+        ([2, 2], "of all finished fine-tuning runs, 2 per source and target"),
+        ([1, 1], "of the only fine-tuning run that finished"),
+    ],
+)
+def test_a_selection_says_how_many_runs_it_really_averages(finished, words):
+    assert words in in_words("mean_of_best_5", finished)
+    table = runs({(f"source {k}", "skin"): [(0.1, 0.8)] * n for k, n in enumerate(finished)})
+    assert words in choose(None, table, "mean_of_best_5")[1][0]
 
 
 def test_halves_share_the_settings_and_hold_all_runs():

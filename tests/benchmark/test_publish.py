@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from hub import LoopbackHub
 from huggingface_hub import DatasetCard
-from made import scores
+from made import PROVENANCE, scores
 from test_rankings import RANKING
 
 from hf_transferability.benchmark import bundled, card, publish, tables
@@ -527,6 +527,19 @@ def test_a_ranking_is_one_whatever_its_name(alice, name):
     said = alice("benchmark", "publish", "lab/names", name, "--dry-run")
     (alice.folder / name).unlink()
     assert (said.status, said.out) == (0, "scores: 6 added, 0 replaced, 0 unchanged\n"), said.err
+
+
+@pytest.mark.parametrize(("options", "benchmark"), [((), "own"), (("--benchmark", "other"), "other")])
+def test_a_ranking_belongs_to_the_benchmark_of_the_tables_beside_it(alice, options, benchmark):
+    ranking, table = (alice.folder / name for name in ("beside.json", "ground_truth-beside.parquet"))
+    ranking.write_text(json.dumps(RANKING))
+    provenance = {name: value for name, value in PROVENANCE.items() if name != "metric_version"}
+    pair = {"benchmark": "own", "scenario": "source_dataset", "source": "a", "target": "b", "selection": "mean_of_best_5"}
+    pd.DataFrame([pair | {"test_auc": 0.9, "n_runs": 5} | provenance]).to_parquet(table)
+    done = alice("benchmark", "publish", f"alice_secret/beside-{benchmark}", str(table), str(ranking), *options)
+    assert done.status == 0, done.err
+    assert set(alice.load(f"alice_secret/beside-{benchmark}", "scores").benchmark) == {benchmark}
+    assert set(alice.load(f"alice_secret/beside-{benchmark}", "ground_truth").benchmark) == {"own"}
 
 
 def test_who_may_not_publish(alice, hub):

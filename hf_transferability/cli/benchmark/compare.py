@@ -54,7 +54,8 @@ def _compare(options: argparse.Namespace) -> int:
         scores, notes, sizes = read_scores(options.scores, chosen, *only)
         if sizes is not None:
             orientation = "natural"  # a ranking is judged in its own order
-            sources = sources if options.sources else sizes
+            if (options.ground_truth or options.runs) and not options.sources:
+                sources = sizes
     else:
         scores = bundled.load("scores", options.benchmark)
     comparison = compare(

@@ -31,7 +31,8 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     publish.add_argument(
         "--benchmark", metavar="NAME",
-        help="the bundled benchmark (default: paper); with FILEs the name that a ranking's rows get (default: NAME)",
+        help="the bundled benchmark (default: paper); with FILEs the name that a ranking's rows get (default: that of the "
+        "tables' rows, if they have one, else NAME)",
     )  # fmt: skip
     publish.add_argument("--private", action="store_true", help="make a new dataset private")
     publish.add_argument("--create-pr", action="store_true", help="open a pull request even if you may write")
@@ -45,7 +46,7 @@ def _publish(options: argparse.Namespace) -> int:
 
     check_id(options.repo_id)
     if options.files:
-        new = _from_files(options.files, options.benchmark or options.repo_id.split("/")[1])
+        new = _from_files(options.files, options.benchmark, options.repo_id.split("/")[1])
     else:
         new = bundled.with_provenance(options.benchmark or "paper")
     published = publish(
@@ -59,27 +60,34 @@ def _publish(options: argparse.Namespace) -> int:
     return 0
 
 
-def _from_files(files: list[str], benchmark: str) -> dict[str, "pd.DataFrame"]:
-    """The tables in files by name; those of one table are put together."""
+def _from_files(files: list[str], benchmark: str | None, repository: str) -> dict[str, "pd.DataFrame"]:
+    """The tables in files by name; those of one table are put together.
+
+    The scores of a ranking belong to the benchmark that is named, or that of the tables beside it, or that of the repository.
+    """
     import pandas as pd
 
     from hf_transferability.benchmark import rankings, tables
     from hf_transferability.benchmark.saved_rankings import read_document
 
     found: dict[str, list[pd.DataFrame]] = {}
+    saved: list[str] = []
     for file in files:
         name = next((table for table in tables.TABLES if Path(file).name.startswith(table)), None)
         is_json = Path(file).suffix.lower() == ".json"
         if is_json and (name is None or read_document(file) is not None):  # whatever its name
-            name, frame = "scores", rankings.read(file, benchmark)
+            saved.append(file)
         elif name is not None:
-            frame = tables.check_provenance(tables.read(file, name), name, file)
+            found.setdefault(name, []).append(tables.check_provenance(tables.read(file, name), name, file))
         else:
             raise UsageError(
                 f"{file} must be a ranking saved as .json, or a table whose file's name begins with one of "
                 f"{', '.join(tables.TABLES)}. Rename it."
             )
-        found.setdefault(name, []).append(frame)
+    named = {str(each) for frames in found.values() for frame in frames if "benchmark" in frame for each in frame["benchmark"]}
+    benchmark = benchmark or (named.pop() if len(named) == 1 else repository)
+    for file in saved:
+        found.setdefault("scores", []).append(rankings.read(file, benchmark))
     return {
         name: tables.check(pd.concat(frames, ignore_index=True), name, f"{name} in {', '.join(files)}")
         for name, frames in found.items()

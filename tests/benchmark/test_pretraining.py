@@ -1,18 +1,25 @@
 """Pre-training: what is written, what it learned, what it says of its data, and what is refused."""
 
 import json
+import os
+import subprocess
+import sys
 
+import datasets
 import numpy as np
 import pytest
 import torch
 from builders import resnet_config
+from images import in_memory
+from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from hf_transferability import UsageError, rank
+from hf_transferability import UsageError, hub, rank
+from hf_transferability.benchmark import pretraining
 from hf_transferability.benchmark.pretraining import pretrain
 from hf_transferability.checkpoints import card_facts
 from hf_transferability.cli import main
-from hf_transferability.errors import TransferabilityError
+from hf_transferability.errors import CheckpointError, TransferabilityError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"image_size": 24, "batch_size": 12}
@@ -61,8 +68,6 @@ def test_training_learns_its_source_and_random_weights_do_not(make_target, archi
     trained = pretrain([source], architecture, tmp_path / "trained", epochs=8, **SMALL)
     untrained = pretrain([source], architecture, tmp_path / "untrained", epochs=0, **SMALL)
     assert "datasets" not in (untrained / "README.md").read_text().split("---")[1]
-    import datasets
-
     rows = datasets.load_dataset(str(source), split="train")
     accuracies = []
     for folder in (trained, untrained):
@@ -93,6 +98,30 @@ def test_a_diverging_training_says_so_and_leaves_nothing(make_target, architectu
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_processes_make_one_checkpoint(union, architecture, tmp_path):
+    """Real processes under torchrun, each with half of the images of a step: one of them writes and prints."""
+    _, parts = union
+    words = ["pretrain", *(word for part in parts for word in ("--dataset", str(part))), "--architecture", str(architecture)]
+    words += ["--output", str(tmp_path / "new"), "--image-size", "24", "--batch-size", "6", "--steps", "3"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launcher, "-m", "hf_transferability", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'new'}\n"
+    assert done.stderr.splitlines() == ["starting", "reading images", "pre-training (3)"]
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert "- processes: 2" in (tmp_path / "new" / "README.md").read_text()
+    weights, alone = (load_file(folder / "model.safetensors") for folder in (tmp_path / "new", union[0]))
+    head = "classifier.1.weight"
+    assert weights[head].shape == alone[head].shape and not torch.equal(weights[head], alone[head])
+
+
 def test_the_licence_is_the_datasets_own_where_they_agree(make_target, architecture, tmp_path):
     parts = [make_target(seed=k) for k in (20, 21, 22)]
     for part, licence in zip(parts, ("mit", "mit", "cc0-1.0"), strict=True):
@@ -100,6 +129,75 @@ def test_the_licence_is_the_datasets_own_where_they_agree(make_target, architect
     for name, chosen, licence in (("same", parts[:2], "mit"), ("other", parts, "other")):
         folder = pretrain(chosen, architecture, tmp_path / name, epochs=0, **SMALL)
         assert card_facts(folder)["licence"] == licence
+
+
+def test_the_licence_of_a_hub_dataset_is_that_of_its_card_at_the_commit(tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(snapshot, name, token=None):
+        asked.append((snapshot.repo_id, snapshot.commit, snapshot.kind, name))
+        if snapshot.repo_id == "owner/gone":
+            raise ConnectionError("unreachable")
+        licence = "[mit, cc-by-4.0]" if snapshot.repo_id == "owner/several" else "cc-by-4.0"
+        (tmp_path / name).write_text(f"---\nlicense: {licence}\n---\n")
+        return tmp_path / name
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    known, gone, several = ({"id": f"owner/{name}", "revision": "a" * 40} for name in ("cells", "gone", "several"))
+    assert pretraining._licence([known]) == "cc-by-4.0"
+    assert asked == [("owner/cells", "a" * 40, "dataset", "README.md")]
+    for others in ([gone], [known, gone], [several]):
+        assert pretraining._licence(others) == "other"
+
+
+def test_an_architecture_is_read_from_the_hub_at_one_commit(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text(json.dumps(resnet_config(width=4).to_dict()))
+    asked = []
+    monkeypatch.setattr(hub, "resolve_model", lambda *words: asked.append(words) or hub.Snapshot("owner/net", "a" * 40, ()))
+    monkeypatch.setattr(hub, "fetch", lambda snapshot, name: tmp_path / name)
+    assert pretraining._config("owner/net@v1").embedding_size == 4
+    assert asked == [("owner/net", "v1")]
+
+    def unreachable(*words):
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr(hub, "resolve_model", unreachable)
+    with pytest.raises(CheckpointError, match="owner/net"):
+        pretraining._config("owner/net")
+    with pytest.raises(UsageError, match=r"there is no folder \./net"):
+        pretraining._config("./net")
+
+
+def test_several_labels_per_image(make_target, architecture, tmp_path):
+    several = datasets.List(datasets.ClassLabel(names=["a", "b", "c"]))
+    labels = [[k % 3] + [2] * (k % 2 and k % 3 != 2) for k in range(24)]
+    in_memory({"train": labels}, several).save_to_disk(tmp_path / "several")
+    folder = pretrain([tmp_path / "several"], architecture, tmp_path / "new", max_steps=1, **SMALL)
+    assert json.loads((folder / "config.json").read_text())["problem_type"] == "multi_label_classification"
+    with pytest.raises(UsageError, match="single labels each; got multi_label, single_label"):
+        pretrain([tmp_path / "several", make_target()], architecture, tmp_path / "other", epochs=0, **SMALL)
+
+
+def test_sources_of_one_name_are_refused(union, architecture, tmp_path):
+    part = union[1][0]
+    with pytest.raises(UsageError, match=f"datasets of different names; got {part.name}, {part.name}"):
+        pretrain([part, part], architecture, tmp_path / "new", epochs=0, **SMALL)
+
+
+def test_a_vision_transformer_takes_the_size_that_is_asked_for(make_target, tmp_path):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "patch_size": 8}
+    (tmp_path / "vit.json").write_text(json.dumps({"model_type": "vit", "image_size": 224} | sizes))
+    folder = pretrain([make_target(seed=31)], tmp_path / "vit.json", tmp_path / "new", max_steps=1, **SMALL)
+    assert json.loads((folder / "config.json").read_text())["image_size"] == 24
+    (tmp_path / "coarse.json").write_text(json.dumps({"model_type": "vit", "image_size": 224} | sizes | {"patch_size": 32}))
+    message = r"must be a network that classifies images of 24 x 24 pixels; .*coarse\.json is none .* or another --image-size"
+    with pytest.raises(UsageError, match=message):
+        pretrain([make_target(seed=31)], tmp_path / "coarse.json", tmp_path / "other", max_steps=1, **SMALL)
+
+
+def test_a_single_image_is_not_left_for_the_last_step(make_target, architecture, tmp_path):
+    """At 24 pixels the last stage has one value per channel, and batch normalisation refuses one image."""
+    pretrain([make_target(n=13, n_classes=2, seed=32)], architecture, tmp_path / "new", epochs=1, **SMALL)
 
 
 def test_command(make_target, architecture, tmp_path, capfd):
@@ -117,6 +215,7 @@ def test_command(make_target, architecture, tmp_path, capfd):
     [
         ('{"hidden_sizes": [8]}', "a .json file with a model_type"),
         ('{"model_type": "resnett"}', "model_type"),
+        ('{"model_type": "bert"}', "must be a network that classifies images"),
         ("{", "Check it"),
     ],
 )
