@@ -14,7 +14,16 @@ from hf_transferability.cache import Arrays, Cache
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics._validation import task_of
-from hf_transferability.ranking import HALVES, Ranking, check_choices, check_metrics, floors_needed, metric_versions, ranked, scored
+from hf_transferability.ranking import (
+    HALVES,
+    Ranking,
+    check_choices,
+    check_metrics,
+    floors_needed,
+    metric_versions,
+    ranked,
+    scored,
+)
 from hf_transferability.results import Row
 from hf_transferability.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
 from hf_transferability.targets import Target, class_flags

@@ -216,6 +216,14 @@ def test_the_card(hub, paper):
     assert all(part in text for part in ('load_dataset("lab/paper", "scores"', "## Licence", "@article{juodelyte2024"))
 
 
+def test_a_card_without_ground_truth_says_why_it_has_no_picture():
+    alone, both = (card.render("lab/x", names, plot=False) for names in (["scores"], ["scores", "ground_truth"]))
+    said = "there is no picture: it shows the table `ground_truth`, which `hf-transferability finetune` makes"
+    assert said in alone
+    assert said not in both
+    assert said not in card.render("lab/x", ["scores", "ground_truth"], plot=True)
+
+
 def test_without_matplotlib_the_card_shows_no_picture(monkeypatch):
     """Neither a new one nor one that shows other rows than there are now."""
     monkeypatch.setattr(publish.importlib.util, "find_spec", lambda name: None)
