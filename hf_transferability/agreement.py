@@ -132,11 +132,21 @@ def chance_in_pools(scores: Any, aucs: Any, size: int) -> np.ndarray:
 
     Ties in the score are broken at random; of candidates that tie in AUC the first stands for the better one.
 
+    Args:
+        scores: [n_candidates].
+        aucs: [n_candidates].
+        size: 2 to n_candidates.
+
+    Raises:
+        ValueError: not two lists of finite numbers of equal length, or another size.
+
     Example:
         >>> chance_in_pools([3, 2, 1], [0.8, 0.9, 0.7], size=2).round(3).tolist()
         [0.667, 1.0]
     """
     x, y = _arrays(scores, aucs)
+    if not 2 <= size <= len(x):
+        raise ValueError(f"`size` must be 2 to {len(x)}; got {size}.")
     places = np.arange(len(x))
     k = np.arange(1, size + 1)
     chances = np.zeros(size)

@@ -214,7 +214,7 @@ def test_a_dead_network_is_a_row_that_names_the_cause(target, pool, cache, tmp_p
     [
         ({"metrics": ["nonsense"]}, "must be one of"),
         ({"scenario": "nonsense"}, "must be one of auto"),
-        ({"variant": "nonsense"}, "must be default or published"),
+        ({"variant": "nonsense"}, "must be one of default, published"),
         ({"batches": "nonsense"}, "must be one of paper"),
         ({"sample_size": 0}, "positive integer"),
         ({"seed": -1}, "0 or a positive"),

@@ -9,7 +9,7 @@ from builders import resnet_config
 from hf_transferability.cli import main
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def made(tmp_path_factory, make_target, make_checkpoint):
     """A folder with `target` and checkpoints a, b and c (of another architecture), and a folder of cached arrays."""
     folder = tmp_path_factory.mktemp("cli")
