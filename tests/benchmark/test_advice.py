@@ -1,7 +1,5 @@
 """How far a ranking can be trusted, by the benchmark."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -94,11 +92,3 @@ def test_a_constant_score_is_a_random_choice():
     evidence = advise("sfda", "published", "source_dataset", 14)["evidence"]
     assert evidence["n_targets"] == 11
     assert np.isfinite(evidence["expected_regret"]).all()
-
-
-def test_it_is_cheap():
-    advise("transferability", "default", "source_dataset", 7)  # the tables are read once
-    advice._evidence.cache_clear()
-    began = time.process_time()
-    advise("transferability", "default", "source_dataset", 7)
-    assert time.process_time() - began < 0.2

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from . import LoopbackHub
 
-
 # The clients wait before they try again.
 SHORT_WAITS = """
 import time
