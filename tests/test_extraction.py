@@ -182,7 +182,7 @@ def test_two_processes_give_what_one_gives(tiny, tmp_path, capfd):
         text=True,
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=240,
+        timeout=600,
     )
     assert done.stdout, done.stderr
     assert done.returncode != 0

@@ -45,7 +45,7 @@ def in_terminal(commands: Commands, words: list[str], folder: Path, columns: int
 
 
 def wait_for(condition) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)

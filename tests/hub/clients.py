@@ -32,7 +32,7 @@ def client(hub: LoopbackHub, home: Path, script: str, *arguments: str, token: st
         cwd=home.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
