@@ -127,6 +127,42 @@ def chance_of_best(scores: Any, aucs: Any) -> np.ndarray:
     return chances
 
 
+def chance_in_pools(scores: Any, aucs: Any, size: int) -> np.ndarray:
+    """`chance_of_best` in smaller pools: the mean over all choices of `size` of the candidates, for k = 1 .. size.
+
+    Ties in the score are broken at random; of candidates that tie in AUC the first stands for the better one.
+
+    Args:
+        scores: [n_candidates].
+        aucs: [n_candidates].
+        size: 2 to n_candidates.
+
+    Raises:
+        ValueError: not two lists of finite numbers of equal length, or another size.
+
+    Example:
+        >>> chance_in_pools([3, 2, 1], [0.8, 0.9, 0.7], size=2).round(3).tolist()
+        [0.667, 1.0]
+    """
+    x, y = _arrays(scores, aucs)
+    if not 2 <= size <= len(x):
+        raise ValueError(f"`size` must be 2 to {len(x)}; got {size}.")
+    places = np.arange(len(x))
+    k = np.arange(1, size + 1)
+    chances = np.zeros(size)
+    for own in places:
+        worse = (y < y[own]) | ((y == y[own]) & (places > own))
+        # It is the best of a pool whose others are all worse, and among its first k if fewer than k of these score higher.
+        best = comb(worse.sum(), size - 1) / comb(len(x), size)
+        if best == 0:
+            continue
+        higher = int((worse & (x > x[own])).sum())
+        tied = int((worse & (x == x[own])).sum())
+        before = [stats.hypergeom.cdf(k - 1, worse.sum(), higher + each, size - 1) for each in range(tied + 1)]
+        chances += best * np.mean(before, axis=0)
+    return chances
+
+
 def draws(n_candidates: int, resamples: int, seed: int) -> np.ndarray:
     """Bootstrap samples of candidates as counts: how often each is drawn, int [resamples, n_candidates]."""
     return np.random.default_rng(seed).multinomial(n_candidates, np.full(n_candidates, 1 / n_candidates), resamples)

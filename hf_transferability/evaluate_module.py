@@ -15,6 +15,7 @@ import datasets
 import evaluate
 import numpy as np
 
+from hf_transferability.errors import unknown_name
 from hf_transferability.metrics import all_metrics, collect_flags, score
 from hf_transferability.metrics._validation import (
     _as_array,
@@ -91,9 +92,7 @@ class Transferability(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         names = ["default", *all_metrics()]
         if self.config_name not in names:
-            raise ValueError(
-                f"`config_name` must be one of {', '.join(names)}; got {self.config_name!r}. Choose one of these metrics."
-            )
+            raise ValueError(unknown_name("config_name", self.config_name, names))
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
             citation=_CITATION,

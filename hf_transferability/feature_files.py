@@ -14,7 +14,16 @@ from hf_transferability.cache import Arrays, Cache
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics._validation import task_of
-from hf_transferability.ranking import HALVES, Ranking, check_choices, floors_needed, metric_versions, ranked, scored
+from hf_transferability.ranking import (
+    HALVES,
+    Ranking,
+    check_choices,
+    check_metrics,
+    floors_needed,
+    metric_versions,
+    ranked,
+    scored,
+)
 from hf_transferability.results import Row
 from hf_transferability.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
 from hf_transferability.targets import Target, class_flags
@@ -73,9 +82,8 @@ def rank_features(
     key = hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()
     target = Target([], codes, [], task, [], key, {"id": "(files)", "task": task, "images": len(codes)}, flags)  # type: ignore[arg-type]
     cache = Cache(cache_dir)
-    request = Request(
-        tuple(name for name in parts_of(chosen, task) if _allowed(name, contents)), variant, HALVES * intervals, seed
-    )
+    wanted = {*chosen, *(COMPONENTS if "transferability" in chosen else ())}
+    request = Request(tuple(name for name in parts_of(chosen, task) if name in wanted), variant, HALVES * intervals, seed)
     rows: list[Row] = []
     scores: list[Scores | None] = []
     for path, content in zip(files, contents, strict=True):
@@ -96,9 +104,7 @@ def rank_features(
 
 
 def _choose_metrics(metrics: Sequence[str], contents: Sequence[dict[str, np.ndarray]]) -> list[str]:
-    for name in metrics:
-        if name != "all" and name not in all_metrics():
-            raise UsageError(f"`metric` must be one of {', '.join(all_metrics())}; got {name!r}. Choose one of these.")
+    check_metrics(metrics)
     task = task_of(contents[0]["labels"])
     possible = [name for name, metric in all_metrics().items() if task in metric.tasks and _allowed(name, contents)]
     chosen: list[str] = []

@@ -7,7 +7,7 @@ from typing import Any
 import datasets
 import numpy as np
 
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import UsageError, unknown_name
 
 _LABEL_NAMES = ("label", "labels", "target", "class")
 _NUMBERS_AS_CLASSES = 10  # a regression target gets the sample size of so many classes
@@ -22,7 +22,7 @@ def find_label_column(features: datasets.Features, asked: str | None, image_colu
     """
     if asked is not None:
         if asked not in features:
-            raise UsageError(f"`label_column` must be one of {', '.join(features)}; got {asked!r}. Choose one of these.")
+            raise UsageError(unknown_name("label_column", asked, features))
         return asked
     typed = [name for name, feature in features.items() if isinstance(_item(feature), datasets.ClassLabel)]
     named = [name for name in _LABEL_NAMES if name in features]

@@ -1,4 +1,4 @@
-"""A pool of candidates: scores that exist only over it, intervals, tie groups, and the order of the rows."""
+"""A pool of candidates: scores that exist only over it, intervals, tie groups, the order of the rows, and what to say of it."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
+from hf_transferability.agreement import weighted_tau
 from hf_transferability.metrics import collect_flags, describe, get_metric
 from hf_transferability.metrics.transferability import combine
 from hf_transferability.results import Row
@@ -112,6 +113,8 @@ def order(rows: Sequence[Row], scenario: str, metric: str) -> list[Row]:
 
     ordered = sorted(rows, key=place)
     scored = [row for row in ordered if row["score"] is not None]
+    if len(scored) < 2:
+        return ordered  # one alone has no rank
     for number, row in enumerate(scored, 1):
         before = scored[number - 2] if number > 1 else None
         row["rank"] = before["rank"] if before is not None and place(before) == place(row) else number
@@ -131,6 +134,47 @@ def tie_notes(ordered: Sequence[Row]) -> list[str]:
     return [
         f"this sample cannot order the {len(groups)} candidates: they are one tie group, so the first is hardly a better "
         "choice than the next. Take more images (a larger sample size), or fine-tune several."
+    ]
+
+
+def ranked_rows(rows: Sequence[Row]) -> list[Row]:
+    """The candidates that have not failed, if there are two or more, as one alone has no ranking."""
+    whole = [row for row in rows if not row["error"]]
+    return whole if len(whole) > 1 else []
+
+
+def single_notes(rows: Sequence[Row]) -> list[str]:
+    """Why there is no ranking, where fewer than two candidates have not failed."""
+    if ranked_rows(rows):
+        return []
+    whole = sum(not row["error"] for row in rows)
+    return [f"there is no ranking: {whole} of {len(rows)} candidates could be scored, and an order needs two."]
+
+
+def disagreement_notes(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
+    """Which metrics put which candidate first, where they do not all put the same one there.
+
+    A metric counts if it has a value for every ranked candidate, and not the same one for all.
+    """
+    rows = [row for row in ordered if row["score"] is not None]
+    places = [-row["rank"] for row in rows]
+    if len(set(places)) < 2:
+        return []
+    firsts = {rows[0]["checkpoint"]: [metrics[0]]}
+    taus = []
+    for name in metrics[1:]:
+        values = [row[name] for row in rows]
+        if None in values or len(set(values)) < 2:
+            continue
+        first = rows[values.index(max(values))]  # of those that tie, the one that stands first here
+        firsts.setdefault(first["checkpoint"], []).append(name)
+        taus.append(weighted_tau(values, places))
+    if len(firsts) < 2:
+        return []
+    told = "; ".join(f"{checkpoint} by {', '.join(names)}" for checkpoint, names in firsts.items())
+    return [
+        f"the metrics do not agree on the first candidate: {told}. Agreement of the others with the order by {metrics[0]} "
+        f"(weighted Kendall tau, 1 for the same order): {np.mean(taus):.2f} on average."
     ]
 
 

@@ -13,7 +13,7 @@ from hf_transferability import extraction, pool, results
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.cache import Cache
 from hf_transferability.candidates import Work, candidate_arrays, reason
-from hf_transferability.errors import TargetError, UsageError
+from hf_transferability.errors import TargetError, UsageError, unknown_name
 from hf_transferability.images import ImageReport, Window
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics.transferability import SCENARIOS
@@ -276,14 +276,21 @@ def _check_arguments(
         raise UsageError("`checkpoints` must name at least one checkpoint; got none.")
     check_choices(scenario, variant, seed)
     if batches not in extraction.BATCHES:
-        raise UsageError(f"`batches` must be one of {', '.join(extraction.BATCHES)}; got {batches!r}. Choose one of these.")
-    for metric in metrics:
-        if metric != "all":
-            try:
-                get_metric(metric)
-            except ValueError as error:
-                raise UsageError(str(error)) from None
+        raise UsageError(unknown_name("batches", batches, extraction.BATCHES))
+    check_metrics(metrics)
     return names
+
+
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Refuse a metric that there is not; "all" stands for all of them.
+
+    Raises:
+        UsageError: names those that exist, and the one that was probably meant.
+    """
+    known = [*all_metrics(), "all"]
+    for name in metrics:
+        if name not in known:
+            raise UsageError(unknown_name("metric", name, known))
 
 
 def check_choices(scenario: str, variant: str, seed: int) -> None:
@@ -293,9 +300,9 @@ def check_choices(scenario: str, variant: str, seed: int) -> None:
         UsageError: names the possible values.
     """
     if scenario not in ("auto", *SCENARIOS):
-        raise UsageError(f"`scenario` must be one of auto, {', '.join(SCENARIOS)}; got {scenario!r}. Choose one of these.")
+        raise UsageError(unknown_name("scenario", scenario, ("auto", *SCENARIOS)))
     if variant not in ("default", "published"):
-        raise UsageError(f"`variant` must be default or published; got {variant!r}. Choose one of these.")
+        raise UsageError(unknown_name("variant", variant, ("default", "published")))
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise UsageError(f"`seed` must be 0 or a positive whole number; got {seed!r}.")
 
@@ -348,20 +355,24 @@ def _outcome(row: Row, future: Future[Scores] | None) -> Scores | None:
 def ranked(
     rows: list[Row], scores: list[Scores | None], metrics: Sequence[str], variant: str, scenario: str, notes: list[str]
 ) -> tuple[list[Row], list[str]]:
-    """Rows in rank order and published form, and the notes; `rows` and `scores` go together, None has failed."""
+    """Rows in rank order and published form, and the notes, of which those on the scenario are given; `rows` and `scores` go
+    together, None has failed.
+    """
     for row, each in zip(rows, scores, strict=True):
         row |= {"flags": each.flags if each else {}, "reasons": each.reasons if each else {}, "variant": variant}
         row |= {"intervals": {}, "halves": {}}
         if leak := row.pop("leak", None):
             row["flags"]["trained_on_target"] = leak
-    notes = notes if "transferability" in metrics else []
-    notes += pool.add_scores(rows, scores, metrics, scenario, variant)
+    of_scores = pool.add_scores(rows, scores, metrics, scenario, variant)
     for row in rows:
         _finish(row, metrics)
     ordered = pool.order(rows, scenario, metrics[0])
     for row in ordered:
         del row["halves"]
-    return ordered, [*notes, *pool.tie_notes(ordered)]
+    if single := pool.single_notes(ordered):
+        return ordered, [*single, *of_scores]
+    notes = notes if "transferability" in metrics else []
+    return ordered, [*notes, *of_scores, *pool.tie_notes(ordered), *pool.disagreement_notes(ordered, metrics)]
 
 
 def _finish(row: Row, metrics: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError
+from hf_transferability.pool import ranked_rows
 from hf_transferability.results import Row, check_output, write_file
 
 if TYPE_CHECKING:
@@ -137,8 +138,9 @@ def page(document: Mapping[str, Any]) -> str:
 
 def _summary(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
     failed = sum(row["score"] is None for row in rows)
-    outcome = f"{len(rows) - failed} of {len(rows)} candidates ranked by {document['metric']}"
-    if document["metric"] == "transferability":
+    ranked = bool(ranked_rows(rows))
+    outcome = f"{len(rows) - failed} of {len(rows)} candidates {'ranked' if ranked else 'scored'} by {document['metric']}"
+    if document["metric"] == "transferability" and ranked:
         outcome += f", scenario {document['scenario']}"
     images = document["dataset"].get("images")
     return outcome + (f", on {images} images." if images else ".")

@@ -5,7 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import UsageError, unknown_name
 
 IMAGES_PER_CLASS = 100  # the paper's sample: 100 times the number of classes, not 100 of each
 DRAWS = ("random", "stratified")
@@ -24,7 +24,7 @@ def draw_sample(codes: np.ndarray, size: int | str | None, draw: str, seed: int)
         UsageError: an unknown draw or size.
     """
     if draw not in DRAWS:
-        raise UsageError(f"`draw` must be one of {', '.join(DRAWS)}; got {draw!r}. Choose one of these.")
+        raise UsageError(unknown_name("draw", draw, DRAWS))
     rng = np.random.default_rng(seed)
     n = sample_size(size, len(np.unique(codes)))
     order = rng.permutation(len(codes))

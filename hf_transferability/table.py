@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hf_transferability.metrics import FLAGS, all_metrics
+from hf_transferability.pool import ranked_rows
 
 if TYPE_CHECKING:
     from hf_transferability.ranking import Ranking
@@ -36,13 +37,20 @@ class Column:
         return max(len(cell) for cell in (self.title, *self.cells))
 
 
-def print_table(ranking: "Ranking", stream: TextIO) -> None:
-    """Print a ranking: as wide as it must be, but on a terminal folded into blocks of columns that fit it."""
+def print_table(ranking: "Ranking", stream: TextIO, told: bool = False) -> None:
+    """Print a ranking: as wide as it must be, but on a terminal folded into blocks of columns that fit it.
+
+    Args:
+        ranking: to print.
+        stream: where to.
+        told: its reader has seen why checkpoints could not be read, when it happened.
+    """
     terminal = stream.isatty()
     console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
     rows = ranking.rows
-    scenario = f", scenario {ranking.scenario}" if "transferability" in rows[0] or ranking.metric == "transferability" else ""
-    console.print(f"ranked by {ranking.metric}{scenario}\n")
+    if ranked_rows(rows):
+        scenario = f", scenario {ranking.scenario}" if "transferability" in rows[0] else ""
+        console.print(f"ranked by {ranking.metric}{scenario}\n")
     rank, name, *others = columns(rows, ranking.metric)
     for block in _blocks(rank, name, others, console.width) if terminal else [[rank, name, *others]]:
         console.print(_table(block, console.width if terminal else None))
@@ -56,7 +64,7 @@ def print_table(ranking: "Ranking", stream: TextIO) -> None:
     for reason, names in _undefined(rows).items():
         console.print(f"{reason}: {', '.join(names)}")
     for row in rows:
-        if row["error"]:
+        if row["error"] and not (told and row["n_features"] is None):
             console.print(f"\nfailed: {row['checkpoint']}: {row['error']}")
     if meanings := flag_meanings(rows):
         console.print("\nflags:")
@@ -117,27 +125,30 @@ def print_notes(notes: Sequence[str], stream: TextIO) -> None:
 
 
 def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:
-    """The columns that people see of a ranking's rows, which are sorted by `metric`."""
+    """The columns that people see of a ranking's rows, which are sorted by `metric`; none that is empty."""
     shown = {metric, "feature_quality", "feature_update_ratio"}
     extra = [name for name in rows[0] if name in all_metrics() and name not in shown]
     floors = list(dict.fromkeys(name for row in rows for name in row if name.endswith("_floor")))
     flags = [", ".join(row["flags"]) for row in rows]
-    return [
+    always = [
         Column("rank", [_text(row["rank"]) for row in rows]),
         Column("checkpoint", [row["checkpoint"] for row in rows], right=False),
         Column("score", ["failed" if row["error"] else _text(row["score"]) for row in rows]),
+    ]
+    others = [
         *_uncertainty(rows),
         Column("feature quality", [_text(row["feature_quality"]) for row in rows]),
         Column("update ratio", [_text(row["feature_update_ratio"]) for row in rows]),
         *(Column(name, [_text(row.get(name)) for row in rows]) for name in extra),
         *(Column(name.replace("_", " "), [_text(row.get(name)) for row in rows]) for name in floors),
-        *([Column("flags", flags, right=False)] if any(flags) else []),
+        Column("flags", flags, right=False),
         Column("features", [_text(row["n_features"]) for row in rows]),
         Column("parameters", [_count(row["parameters"]) for row in rows]),
         Column("licence", [str(row["licence"] or _NOTHING) for row in rows], right=False),
         Column("commit", [(row["revision"] or _NOTHING).removeprefix("sha256:")[:8] for row in rows], right=False),
         Column("seconds", [_NOTHING if row["seconds"] is None else f"{row['seconds']:.1f}" for row in rows]),
     ]
+    return [*always, *(column for column in others if set(column.cells) - {_NOTHING, ""})]
 
 
 def _uncertainty(rows: Sequence[dict[str, Any]]) -> list[Column]:

@@ -11,7 +11,7 @@ import datasets
 import numpy as np
 
 from hf_transferability import hub
-from hf_transferability.errors import TargetError, TransferabilityError, UsageError
+from hf_transferability.errors import TargetError, TransferabilityError, UsageError, unknown_name
 from hf_transferability.image_files import image_bytes, place_of
 from hf_transferability.images import ImageReport, Images, Window
 from hf_transferability.labels import LabelReader, find_label_column
@@ -337,18 +337,17 @@ def _named(error: Exception) -> type[TargetError] | type[UsageError]:
 
 
 def _choose_split(splits: Sequence[str], asked: str | None) -> str:
-    names = ", ".join(splits)
     if asked is not None:
         wanted = [re.sub(r"\[.*\]$", "", part.strip()) for part in asked.split("+")]
         if splits and (unknown := [part for part in wanted if part not in splits]):
-            raise UsageError(f"`split` must be one of {names}; got {unknown[0]!r}. Choose one of these.")
+            raise UsageError(unknown_name("split", unknown[0], splits))
         return asked
     if "train" in splits:
         return "train"
     if len(splits) == 1 and "test" not in splits[0].lower():
         return splits[0]
     raise UsageError(
-        f"`split` must be named: there is no train split, only {names or 'none'}. "
+        f"`split` must be named: there is no train split, only {', '.join(splits) or 'none'}. "
         "Pass --split; the test split is never taken unasked, because scores on it would leak into the choice."
     )
 
@@ -361,7 +360,7 @@ def _image_column(features: datasets.Features, asked: str | None) -> str:
     found = _image_columns(features)
     if asked is not None:
         if asked not in features:
-            raise UsageError(f"`image_column` must be one of {', '.join(features)}; got {asked!r}. Choose one of these.")
+            raise UsageError(unknown_name("image_column", asked, features))
         feature = features[asked]
         kind = getattr(feature, "dtype", type(feature).__name__)
         stored = isinstance(feature, dict) and set(feature) == {"bytes", "path"}

@@ -11,6 +11,8 @@ for _name in ("HF_HUB_CACHE", "HF_ASSETS_CACHE", "HF_DATASETS_CACHE", "HF_TOKEN"
     os.environ.pop(_name, None)
 os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
 os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+# Networks this small gain nothing from a second thread, and two processes of tests would wait for each other's.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest  # noqa: E402
 from builders import blobs, resnet_config  # noqa: E402
@@ -78,3 +80,10 @@ def make_checkpoint(tmp_path_factory):
         return folder
 
     return make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast files first: those without a network, a Hub or a browser, whose libraries take seconds to load."""
+    slow = {"make_checkpoint", "hub", "commands", "browser", "shared"}
+    heavy = {item.path for item in items if slow & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: item.path in heavy)

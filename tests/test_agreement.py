@@ -12,6 +12,7 @@ from hf_transferability import agreement
 from hf_transferability.agreement import (
     STATISTICS,
     bootstrap_interval,
+    chance_in_pools,
     chance_of_best,
     draws,
     friedman,
@@ -93,6 +94,23 @@ def test_chance_of_the_best_grows_to_1(scores, data):
     chances = chance_of_best(scores, aucs)
     assert (np.diff(chances) > -1e-12).all()
     assert chances[-1] == 1
+
+
+@pytest.mark.parametrize("size", range(2, 7))
+@pytest.mark.parametrize("scores", [[5, 1, 4, 2, 6, 3], [2, 1, 2, 2, 1, 3], [0] * 6])
+def test_chance_of_the_best_in_smaller_pools_is_the_mean_over_all_of_them(scores, size):
+    aucs = [0.71, 0.95, 0.82, 0.64, 0.90, 0.88]
+    pools = [list(chosen) for chosen in itertools.combinations(range(6), size)]
+    each = [chance_of_best([scores[i] for i in chosen], [aucs[i] for i in chosen]) for chosen in pools]
+    np.testing.assert_allclose(chance_in_pools(scores, aucs, size), np.mean(each, axis=0), atol=1e-12)
+
+
+def test_chance_of_the_best_in_pools_with_equal_aucs():
+    chances = chance_in_pools([3, 2, 1], [0.9, 0.9, 0.8], 2)
+    np.testing.assert_allclose(chances, [1, 1])
+    for size in (1, 4):
+        with pytest.raises(ValueError, match=f"`size` must be 2 to 3; got {size}"):
+            chance_in_pools([3, 2, 1], [0.9, 0.9, 0.8], size)
 
 
 @pytest.mark.parametrize("correlation", CORRELATIONS.values())

@@ -62,6 +62,12 @@ def test_all_means_what_the_arrays_allow(tmp_path, cache):
     assert "leep" not in row
 
 
+def test_what_was_not_asked_for_is_not_computed(files, cache):
+    result = rank_features(files, metrics=["logme"], cache_dir=cache)
+    assert list(result.metric_versions) == ["logme"]
+    assert all(row["feature_quality"] is None for row in result.rows)
+
+
 def test_floor_and_safetensors(tmp_path, cache):
     arrays = candidate(2)
     save_file(arrays, tmp_path / "one.safetensors")
@@ -110,8 +116,8 @@ def test_bad_files_are_refused_with_the_remedy(files, tmp_path, cache):
     np.savez(tmp_path / "relabelled.npz", **other)
     with pytest.raises(UsageError, match="same labels"):
         rank_features([files[0], tmp_path / "relabelled.npz"], cache_dir=cache)
-    with pytest.raises(UsageError, match="must be one of"):
-        rank_features(files, metrics=["nonsense"], cache_dir=cache)
+    with pytest.raises(UsageError, match=r"must be one of .*got 'LogME'\. Did you mean logme\?"):
+        rank_features(files, metrics=["LogME"], cache_dir=cache)
     with pytest.raises(UsageError, match="leep needs"):
         np.savez(tmp_path / "bare.npz", features=np.ones((4, 2)), labels=np.arange(4) % 2)
         rank_features([tmp_path / "bare.npz"], metrics=["leep"], cache_dir=cache)

@@ -209,6 +209,27 @@ def test_the_message_says_what_became_of_a_publication(error, texts):
     assert message.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            errors.OfflineModeIsEnabled("offline"),
+            "is on (HF_HUB_OFFLINE), so a dry run cannot tell what would change",
+        ),
+        (
+            ConnectError("refused"),
+            "(refused), so a dry run cannot tell what would change. Run again: a dry run sends",
+        ),
+        (RuntimeError("odd"), "Run again later: a dry run sends nothing."),
+    ],
+)
+def test_a_dry_run_gets_no_advice_on_rows_that_were_sent(error, text):
+    message = messages.explain_publishing(error, "owner/name", dry_run=True)
+    assert text in message
+    assert "not added twice" not in message
+    assert "published" not in message
+
+
 @pytest.mark.parametrize("repo_id", ["name", "a/b/c", "", "/", "a/", "/b", "a b/c", "a/..", "a/b.git", "https://x/a/b"])
 def test_ids_that_are_none(repo_id):
     with pytest.raises(UsageError, match="must be a dataset's OWNER/NAME"):

@@ -116,3 +116,49 @@ def test_ranks_that_move_over_half_of_the_pool_are_flagged():
         scores = [Scores({"logme": float(i)}, {"logme": list(column)}) for i, column in enumerate(columns)]
         pool.add_scores(rows, scores, ["logme"], "source_dataset")
         assert ["unstable" in row["flags"] for row in rows] == [flagged, False, False, False]
+
+
+def test_one_alone_has_no_rank():
+    (first, last) = pool.order([make_row(None, error="gone"), make_row(0.5, [0.4, 0.6])], "source_dataset", "logme")
+    assert first["score"] == 0.5
+    assert first.get("rank") is None
+    assert first.get("tie_group") is None
+    assert pool.single_notes([first, last]) == [
+        "there is no ranking: 1 of 2 candidates could be scored, and an order needs two."
+    ]
+    assert pool.single_notes([make_row(0.5), make_row(0.4), last]) == []
+
+
+def by_metrics(**columns: list) -> list[dict]:
+    """Rows in the order of the first metric, best first."""
+    names = "abcd"
+    return [
+        {"checkpoint": names[i], "rank": i + 1, "score": values[0], **dict(zip(columns, values, strict=True))}
+        for i, values in enumerate(zip(*columns.values(), strict=True))
+    ]
+
+
+def test_metrics_that_put_others_first_are_named_with_their_agreement():
+    rows = by_metrics(transferability=[0.9, 0.5, 0.1], knn=[0.7, 0.6, 0.5], logme=[1.0, 2.0, 3.0], parc=[1.0, 2.0, 3.0])
+    (note,) = pool.disagreement_notes(rows, ["transferability", "knn", "logme", "parc"])
+    assert "first candidate: a by transferability, knn; c by logme, parc. Agreement of the others" in note
+    assert "with the order by transferability (weighted Kendall tau, 1 for the same order): -0.33 on average" in note
+    assert "\n" not in note
+
+
+def test_metrics_that_agree_on_the_first_need_no_note():
+    rows = by_metrics(transferability=[0.9, 0.5, 0.1], knn=[0.7, 0.5, 0.6], sfda=[1.0, 1.0, 0.5])
+    assert pool.disagreement_notes(rows, ["transferability", "knn", "sfda"]) == []
+    assert pool.disagreement_notes(rows, ["transferability"]) == []
+
+
+@pytest.mark.parametrize("values", [[1.0, None, 3.0], [2.0, 2.0, 2.0]])
+def test_a_metric_that_cannot_order_the_candidates_has_no_first(values):
+    rows = by_metrics(transferability=[0.9, 0.5, 0.1], leep=values)
+    assert pool.disagreement_notes(rows, ["transferability", "leep"]) == []
+
+
+def test_equal_scores_have_no_first():
+    rows = by_metrics(transferability=[0.5, 0.5], logme=[1.0, 2.0])
+    rows[1]["rank"] = 1
+    assert pool.disagreement_notes(rows, ["transferability", "logme"]) == []

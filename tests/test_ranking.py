@@ -137,6 +137,26 @@ def test_a_pool_of_one_has_components_but_no_score(target, pool, cache):
     assert any("pool_of_one" in note for note in result.notes)
 
 
+def test_one_checkpoint_that_is_whole_is_no_ranking(target, pool, cache):
+    result = rank(target, [pool[0], "./none", "./neither"], metrics=["logme", "transferability"], cache_dir=cache)
+    row = result.rows[0]
+    assert (row["score"] is None, row["rank"], row["tie_group"]) == (False, None, None)
+    assert result.notes[0] == "there is no ranking: 1 of 3 candidates could be scored, and an order needs two."
+    assert not any("scenario" in note for note in result.notes)
+    assert result.advice is None
+
+
+def test_metrics_that_disagree_are_noted(target, pool, cache):
+    result = rank(target, pool, metrics=["all"], cache_dir=cache)
+    firsts = {
+        name: max(result.rows, key=lambda row, name=name: row[name])["checkpoint"]
+        for name in ("transferability", "logme", "leep", "knn")
+    }
+    assert len(set(firsts.values())) > 1
+    (note,) = [note for note in result.notes if "do not agree on the first candidate" in note]
+    assert note.count(" by ") >= 3
+
+
 def test_a_pool_of_two_warns(target, pool, cache):
     result = rank(target, pool[:2], cache_dir=cache)
     assert any("pool_of_two" in note for note in result.notes)
@@ -194,7 +214,7 @@ def test_a_dead_network_is_a_row_that_names_the_cause(target, pool, cache, tmp_p
     [
         ({"metrics": ["nonsense"]}, "must be one of"),
         ({"scenario": "nonsense"}, "must be one of auto"),
-        ({"variant": "nonsense"}, "must be default or published"),
+        ({"variant": "nonsense"}, "must be one of default, published"),
         ({"batches": "nonsense"}, "must be one of paper"),
         ({"sample_size": 0}, "positive integer"),
         ({"seed": -1}, "0 or a positive"),

@@ -57,7 +57,7 @@ def client(hub, home, *names, **environment):
         cwd=home.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -74,7 +74,13 @@ def test_pictures_that_need_more_than_the_rows_have_are_left_out():
 
 def test_a_page_of_failures_only():
     text = Reader(report.page(ranking_of(0, 2))).text
-    assert "0 of 2 candidates ranked" in text
+    assert "0 of 2 candidates scored" in text
+    assert "scenario" not in text.split("Ranking", 2)[1]
+
+
+def test_one_candidate_is_not_ranked():
+    text = Reader(report.page(ranking_of(1, 2))).text
+    assert "1 of 3 candidates scored by transferability, on" in text
 
 
 def test_only_html_is_written(tmp_path):

@@ -4,6 +4,7 @@ The benchmark is small, so the advice says how small. Its unit is the target: th
 """
 
 from functools import lru_cache
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -32,14 +33,15 @@ def advise(metric: str, variant: str, scenario: str, n_candidates: int, task: st
     Returns:
         None for a pool of one. Else a dict: "text" for people, and "evidence", None where the benchmark does not have this
         metric in this form and scenario, else a dict: the benchmark, its selection of ground truth, n_targets, n_sources,
-        random_regret (AUC that a random choice loses), and as [value, low, high], with 90 % intervals over the targets,
-        expected_regret (AUC that is lost on average by fine-tuning only the first) and fine_tune (how many of the first to
-        fine-tune for a 90 % chance of having the best).
+        random_regret (AUC that a random choice loses), pool_size (n_candidates, if the benchmark has so many sources), and as
+        [value, low, high], with 90 % intervals over the targets, expected_regret (AUC that is lost on average by fine-tuning
+        only the first of all sources) and fine_tune (how many of the first to fine-tune for a 90 % chance of having the
+        best, in all pools of that size that can be made of the sources: fewer candidates need a larger share).
     """
     if n_candidates < 2:
         return None
     form = f"{metric} in its {variant} form" if get_metric(metric).variants_differ else metric
-    evidence = _evidence(metric, variant, scenario) if task == "single_label" else None
+    evidence = _evidence(metric, variant, scenario, n_candidates) if task == "single_label" else None
     if evidence is None:
         kind = "" if task == "single_label" else f" for {task} targets"
         text = (
@@ -48,20 +50,34 @@ def advise(metric: str, variant: str, scenario: str, n_candidates: int, task: st
         )
         return {"text": text, "evidence": None}
     regret, low, high = evidence["expected_regret"]
-    count, fewest, most = evidence["fine_tune"]
     targets, sources, random = (evidence[key] for key in ("n_targets", "n_sources", "random_regret"))
-    size = "as many as in your pool" if n_candidates == sources else f"your pool has {n_candidates}"
     text = (
         f"how far to trust this order: on {targets} targets of the {BENCHMARK} benchmark (scenario {scenario}, {sources} "
-        f"sources each; {size}), fine-tuning only the first by {form} lost {regret:.3f} AUC on average ({low:.3f} to "
-        f"{high:.3f}; a random choice {random:.3f}). For a {CHANCE * 100:.0f} % chance of having the best, fine-tune the "
-        f"first {count} of {sources} ({fewest} to {most})."
+        f"sources each; your pool has {n_candidates}), fine-tuning only the first by {form} lost {regret:.3f} AUC on average "
+        f"({low:.3f} to {high:.3f}; a random choice {random:.3f}). For a {CHANCE * 100:.0f} % chance of having the best, "
+        f"{_count_in_words(evidence, n_candidates)}."
     )
     return {"text": text, "evidence": evidence}
 
 
+def _count_in_words(evidence: dict[str, Any], n_candidates: int) -> str:
+    """How many of the first to fine-tune, for the user's own number of candidates."""
+    count, fewest, most = evidence["fine_tune"]
+    size, sources = evidence["pool_size"], evidence["n_sources"]
+    if n_candidates > sources:
+        share = ceil(count / sources * n_candidates)
+        return (
+            f"fine-tune the first {count} of {sources} ({fewest} to {most}) there; carried over to your {n_candidates} as a "
+            f"proportion, which is an extrapolation, the first {share}"
+        )
+    first = f"all {size}" if count == size else f"the first {count} of {size}"
+    spread = f" ({fewest} to {most})" if fewest < most else ""
+    drawn = f", going by all pools of {size} of those sources" if size < sources else ""
+    return f"fine-tune {first}{spread}{drawn}"
+
+
 @lru_cache
-def _evidence(metric: str, variant: str, scenario: str) -> dict[str, Any] | None:
+def _evidence(metric: str, variant: str, scenario: str, n_candidates: int) -> dict[str, Any] | None:
     """From the bundled tables, in the order in which `rank` would have put the sources: higher is better."""
     truth = bundled.load("ground_truth", BENCHMARK)
     scores = bundled.load("scores", BENCHMARK)
@@ -80,11 +96,14 @@ def _evidence(metric: str, variant: str, scenario: str) -> dict[str, Any] | None
             continue
         regrets.append(agreement.regret_at(values, aucs, 1))
         randoms.append(agreement.regret_at(np.zeros(len(aucs)), aucs, 1))
-        chances.append(agreement.chance_of_best(values, aucs))
+        smaller = n_candidates < len(values)
+        chances.append(
+            agreement.chance_in_pools(values, aucs, n_candidates) if smaller else agreement.chance_of_best(values, aucs)
+        )
         sizes.append(len(values))
     if len(regrets) < 2:
         return None
-    width = max(sizes)
+    width = max(len(row) for row in chances)
     table = np.array([np.pad(row, (0, width - len(row)), constant_values=1) for row in chances])
     drawn = np.random.default_rng(0).integers(len(regrets), size=(_RESAMPLES, len(regrets)))
     spread = agreement.interval(np.array(regrets)[drawn].mean(axis=1)) or (np.nan, np.nan)
@@ -94,7 +113,8 @@ def _evidence(metric: str, variant: str, scenario: str) -> dict[str, Any] | None
         "benchmark": BENCHMARK,
         "selection": PUBLISHED,
         "n_targets": len(regrets),
-        "n_sources": width,
+        "n_sources": max(sizes),
+        "pool_size": width,
         "expected_regret": [float(np.mean(regrets)), *spread],
         "random_regret": float(np.mean(randoms)),
         "fine_tune": [int(_enough(table.mean(axis=0)[None])[0]), int(fewest), int(most)],

@@ -103,6 +103,11 @@ def _body(repo_id: str, present: Collection[str], plot: bool) -> str:
     ]
     if plot:
         parts.append(f"![Fine-tuned performance by source checkpoint and target dataset]({PLOT})")
+    elif "ground_truth" not in present:
+        parts.append(
+            "There is no fine-tuned performance here yet, so nothing says how well these scores foresee it, and there is no "
+            "picture: it shows the table `ground_truth`, which `hf-transferability finetune` makes."
+        )
     parts.append(
         "## How it was made\n\nRows with a `citation` are figures out of that publication. All others were computed by "
         "`hf-transferability`: a seeded sample of the target dataset went through the checkpoint at the commit that the row "

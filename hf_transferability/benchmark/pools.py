@@ -8,7 +8,7 @@ import numpy as np
 
 from hf_transferability.benchmark import tables
 from hf_transferability.benchmark.ages import newest
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.metrics import all_metrics, collect_flags
 from hf_transferability.metrics.transferability import combine
 
@@ -132,7 +132,7 @@ def _of_one_pool(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
 def orientation(metric: str, variant: str, scenario: str, convention: str = "published") -> int:
     """1, or -1 where lower counts as better: in the published convention, some published variants across architectures."""
     if convention not in ORIENTATIONS:
-        raise UsageError(f"`orientation` must be one of {', '.join(ORIENTATIONS)}; got {convention!r}. Choose one of these.")
+        raise UsageError(unknown_name("orientation", convention, ORIENTATIONS))
     turned = convention == "published" and variant == "published" and scenario == "architecture"
     return -1 if turned and metric in TURNED_ROUND else 1
 

@@ -88,10 +88,10 @@ def publish(
     frames = {name: tables.check_provenance(frame, name, f"table {name}") for name, frame in new.items() if len(frame)}
     if not frames:
         raise UsageError("`new` must have at least one row to publish; got none.")
-    account = None if dry_run and not writing.has_token(token) else writing.logged_in(token)
+    account = None if dry_run and not writing.has_token(token) else writing.logged_in(token, dry_run)
     sent: Published | None = None
     for _ in range(_ATTEMPTS):
-        head = writing.find_dataset(repo_id, token)
+        head = writing.find_dataset(repo_id, token, dry_run)
         if head is None and account is not None:
             writing.check_may_create(repo_id, account)
             head = None if dry_run else writing.create_dataset(repo_id, private, token)

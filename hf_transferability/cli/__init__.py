@@ -8,10 +8,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from hf_transferability import __version__
 from hf_transferability.cli import benchmark, demo, finetune, metrics, pretrain, rank, register, score, space
-from hf_transferability.errors import TransferabilityError, UsageError
+from hf_transferability.errors import TransferabilityError, UsageError, nearest
 
 PROGRAM = "hf-transferability"
 # One module each; the order of --help.
@@ -60,8 +61,20 @@ def _quiet_libraries() -> None:
             os.environ.setdefault(name, "1")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses an unknown choice or command with the one that was probably meant, as Python 3.14 can; so do its commands."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            if meant := nearest(str(value), map(str, action.choices or ())):
+                error.message += f". Did you mean {meant}?"
+            raise
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=PROGRAM,
         description="Rank pretrained checkpoints for a labelled image dataset, without fine-tuning them.",
         allow_abbrev=False,

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
@@ -62,11 +63,19 @@ def print_ranking(ranking: "Ranking", options: argparse.Namespace) -> int:
         elif options.format == "csv":
             print(results.to_csv(ranking.rows), end="")
         else:
-            print_table(ranking, sys.stdout)
+            print_table(ranking, sys.stdout, told=_read_together())
         sys.stdout.flush()
         _write_files(ranking, options)
     state.destroy_process_group()
     return 1 if any(row["error"] for row in ranking.rows) else 0
+
+
+def _read_together() -> bool:
+    """Whether stdout and stderr go to one place, such as a terminal, so that nothing need be said in both."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):  # not a file
+        return False
 
 
 def _write_files(ranking: "Ranking", options: argparse.Namespace) -> None:

@@ -76,10 +76,14 @@ def explain(error: Exception, kind: str, name: str) -> str:
     return f"the Hub failed for {kind} {name}: {first_line(error)}. Run again later; what is finished is kept."
 
 
-def explain_publishing(error: Exception, repo_id: str, kind: str = "dataset") -> str:
-    """What happened when something was sent to a repository (or, without id, when the account was asked for); what to do."""
+def explain_publishing(error: Exception, repo_id: str, kind: str = "dataset", dry_run: bool = False) -> str:
+    """What happened when something was sent to a repository (or, without id, when the account was asked for); what to do.
+
+    A dry run sends nothing, and only asks what is there.
+    """
     where = f"{kind} {repo_id}" if repo_id else "your account"
-    again = "Run again{}: rows that have arrived are not added twice."
+    again = f"Run again{{}}: {'a dry run sends nothing' if dry_run else 'rows that have arrived are not added twice'}."
+    unknown = ", so a dry run cannot tell what would change" if dry_run else ""
     if find(error, GatedRepoError, DisabledRepoError, HFValidationError, DamagedFileError):
         return explain(error, "dataset", repo_id)
     if find(error, RepositoryNotFoundError) and repo_id:
@@ -102,10 +106,10 @@ def explain_publishing(error: Exception, repo_id: str, kind: str = "dataset") ->
         told = getattr(error, "server_message", None) or first_line(error)
         return f"the Hub refused what was sent to {where} ({said}): {told}. Check the name and your access."
     if find(error, OfflineModeIsEnabled):
-        return "offline mode is on (HF_HUB_OFFLINE), so nothing can be published. Unset it."
+        return f"offline mode is on (HF_HUB_OFFLINE){unknown or ', so nothing can be published'}. Unset it."
     if is_connection_error(error):
         how = "cannot be reached" if cannot_connect(error) else "broke off the connection"
-        return f"the Hub at {constants.ENDPOINT} {how} ({_detail(error)}). {again.format('')}"
+        return f"the Hub at {constants.ENDPOINT} {how} ({_detail(error)}){unknown}. {again.format('')}"
     return f"the Hub failed for {where}: {first_line(error)}. {again.format(' later')}"
 
 

@@ -70,8 +70,8 @@ def has_token(token: str | None = None) -> bool:
     return token is not None or get_token() is not None
 
 
-def logged_in(token: str | None = None) -> Account:
-    """Whose token it is; without `token` that of `hf auth login` or HF_TOKEN.
+def logged_in(token: str | None = None, dry_run: bool = False) -> Account:
+    """Whose token it is; without `token` that of `hf auth login` or HF_TOKEN. Errors say if nothing was to be sent.
 
     Raises:
         PublishError: not logged in, a token that the Hub does not accept, or no network.
@@ -83,14 +83,15 @@ def logged_in(token: str | None = None) -> Account:
     try:
         who = call(HfApi(token=token).whoami)
     except Exception as error:
-        raise PublishError(explain_publishing(error, "")) from error
+        raise PublishError(explain_publishing(error, "", dry_run=dry_run)) from error
     organizations = [each["name"] for each in who.get("orgs") or ()]
     role = ((who.get("auth") or {}).get("accessToken") or {}).get("role") or ""
     return Account(who["name"], (who["name"], *organizations), role)
 
 
-def find_dataset(repo_id: str, token: str | None = None) -> Snapshot | None:
-    """A dataset at its newest commit; None if there is none that one may see, and the name is free.
+def find_dataset(repo_id: str, token: str | None = None, dry_run: bool = False) -> Snapshot | None:
+    """A dataset at its newest commit; None if there is none that one may see, and the name is free. Errors say if nothing was
+    to be sent.
 
     Raises:
         PublishError: it is gated or disabled, the name is that of a model or Space, or the Hub cannot be asked.
@@ -99,7 +100,7 @@ def find_dataset(repo_id: str, token: str | None = None) -> Snapshot | None:
         return dataset_head(repo_id, token)
     except Exception as error:
         if not find(error, RepositoryNotFoundError) or find(error, GatedRepoError):
-            raise PublishError(explain_publishing(error, repo_id)) from error
+            raise PublishError(explain_publishing(error, repo_id, dry_run=dry_run)) from error
     api = HfApi(token=token)
     for kind, ask in (("model", api.model_info), ("Space", api.space_info)):
         try:
@@ -107,7 +108,7 @@ def find_dataset(repo_id: str, token: str | None = None) -> Snapshot | None:
         except Exception as error:
             if find(error, RepositoryNotFoundError):
                 continue
-            raise PublishError(explain_publishing(error, repo_id)) from error
+            raise PublishError(explain_publishing(error, repo_id, dry_run=dry_run)) from error
         raise PublishError(
             f"{repo_id} is a {kind} on the Hub, and there is no dataset of that name. Choose another name, or, to have both, "
             f"make the dataset first: `hf repos create {repo_id} --type dataset`."

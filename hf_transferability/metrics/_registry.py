@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_transferability.errors import unknown_name
 from hf_transferability.metrics._validation import TASKS, check_count, check_task
 
 INPUTS = ("features", "labels", "source_probabilities", "gradient_norms")
@@ -127,7 +128,7 @@ def get_metric(name: str) -> Metric:
     """
     metrics = all_metrics()
     if name not in metrics:
-        raise ValueError(f"`metric` must be one of {', '.join(metrics)}; got {name!r}. Choose one of these.")
+        raise ValueError(unknown_name("metric", name, metrics))
     return metrics[name]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_transferability.errors import unknown_name
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._pool import scaled
 from hf_transferability.metrics._registry import register
@@ -46,7 +47,7 @@ def combine(
         [0.0, 0.5, 0.5]
     """
     if scenario not in SCENARIOS:
-        raise ValueError(f"`scenario` must be one of {', '.join(SCENARIOS)}; got {scenario!r}. Choose one of these.")
+        raise ValueError(unknown_name("scenario", scenario, SCENARIOS))
     if len(feature_quality) != len(feature_update_ratio):
         raise ValueError(
             "`feature_quality` and `feature_update_ratio` must have one entry per candidate; "

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.plots.style import (
     BLUE,
     FONT,
@@ -99,7 +99,7 @@ def cost(document: Document, by: str = "parameters") -> "Figure":
         UsageError: see `ranking`; also where no candidate has both, or for another cost.
     """
     if by not in COSTS:
-        raise UsageError(f"`by` must be one of {', '.join(COSTS)}; got {by!r}. Choose one of these.")
+        raise UsageError(unknown_name("by", by, COSTS))
     if not _costs(_rows(document), by):
         raise UsageError(f"no candidate has both a score and its {by}. Rank checkpoints instead of files.")
     figure = new_figure(7, 5.2)

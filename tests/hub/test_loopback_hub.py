@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from builders import resnet_config
 
 from . import LoopbackHub
 from .clients import client, get
@@ -363,20 +364,6 @@ def test_datasets(hub: LoopbackHub, tmp_path: Path) -> None:
     assert errors[f"/datasets/alice/parquet/resolve/{second}/.huggingface.yaml"] == "EntryNotFound"
 
 
-BUILD = """
-    import sys
-    import torch
-    from transformers import ResNetConfig, ResNetForImageClassification, ConvNextImageProcessor
-    for seed, folder in enumerate(sys.argv[1:]):
-        torch.manual_seed(seed)
-        config = ResNetConfig(
-            embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic", num_labels=2 + seed
-        )
-        ResNetForImageClassification(config).eval().save_pretrained(folder)
-        ConvNextImageProcessor(size={"shortest_edge": 32}).save_pretrained(folder)
-    print("null")
-"""
-
 TRANSFORMERS = """
     import json, sys
     import torch
@@ -402,10 +389,9 @@ TRANSFORMERS = """
 """
 
 
-def test_transformers(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_transformers(hub: LoopbackHub, tmp_path: Path, make_checkpoint) -> None:
     """A tiny ResNet and its image processor by id, by a pinned commit and by a tag."""
-    folders = [tmp_path / "first", tmp_path / "second"]
-    client(hub, tmp_path / "home", BUILD, *map(str, folders))
+    folders = [make_checkpoint(resnet_config(n_labels)) for n_labels in (2, 3)]
     first = hub.commit("model", "alice/resnet", folders[0])
     hub.tag("model", "alice/resnet", "v1")
     hub.commit("model", "alice/resnet", folders[1])

@@ -1,0 +1,132 @@
+"""Commands in a process of their own: on a terminal, interrupted, killed, and with a reader that goes away."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import struct
+import termios
+import time
+from pathlib import Path
+
+import pytest
+from processes import Commands
+
+
+@pytest.fixture(scope="module")
+def commands():
+    running = Commands()
+    yield running
+    running.close()
+
+
+def in_terminal(commands: Commands, words: list[str], folder: Path, columns: int) -> tuple[int, str, str]:
+    """Status of a command, all that it wrote to a terminal of so many columns, and that without control sequences."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    terminal = Path(os.ttyname(follower))
+    commands.start(words, folder, terminal, terminal, TERM="xterm")
+    raw = os.read(leader, 65536)  # the command has opened it now
+    os.close(follower)
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # Linux says so when the other side is closed
+            break
+        if not part:
+            break
+        raw += part
+    os.close(leader)
+    text = raw.decode()
+    return commands.status(), text, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "")
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 600
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_a_terminal_shows_bars_and_the_whole_table(commands, run, made):
+    deep = "checkpoints on radiology [v2]/pretrained-with-a-rather-long-name/final"
+    shutil.copytree(made / "a", made / deep, dirs_exist_ok=True)
+    words = ["rank", "target", "a", "b", "c", deep, "./none", "--cache-dir", "arrays", "--metric", "all", "--no-intervals"]
+    status, raw, text = in_terminal(commands, words, made, 80)
+    assert status == 1
+    assert "\x1b[?25l" in raw  # bars hide the cursor, and give it back
+    assert raw.rindex("\x1b[?25h") > raw.rindex("\x1b[?25l")
+    assert "━" in raw
+    assert "5/5" in text
+
+    shown = text[text.index("ranked by transferability") :]
+    assert "…" not in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    for line in ("checkpoints on radiology", "[v2]/", "pretrained-with-a-rather-", "long-name/final"):
+        assert line in shown
+    failure = "there is no folder ./none. Check the path."
+    assert " ".join(text.split()).count(failure) == 1  # where both streams are read together it is said once
+    plain = run(*words[:-5], "--metric", "all", "--no-intervals").out
+    assert plain.count(failure) == 1
+    table = plain.replace(f"failed: ./none: {failure}", "")
+    assert {*table.split()} - {*shown.split()} <= {"[v2]/pretrained-with-a-rather-long-name/final"}
+    assert max(len(line) for line in plain.splitlines()) > 150  # in one piece where there is no terminal
+    assert deep in plain
+
+
+def test_interrupt(commands, made, tmp_path):
+    """Ctrl-C ends the run with a message and status 130, and what is finished is kept."""
+    words = ["rank", "target", "a", "b", "c", "--cache-dir", "interrupted", "--no-intervals"]
+    out, err = tmp_path / "out", tmp_path / "err"
+    commands.start(words, made, out, err)
+    wait_for(lambda: err.exists() and "[1/3] a: extracted" in err.read_text())
+    os.kill(commands.pid, signal.SIGINT)
+    assert commands.status() == 130
+    said = err.read_text()
+    assert out.read_text() == ""
+    assert "interrupted. Finished checkpoints are kept" in said
+    assert "Traceback" not in said
+    assert len(list((made / "interrupted").glob("*.safetensors"))) >= 1
+
+
+def test_a_killed_run_goes_on_where_it_stopped(commands, run, made, tmp_path):
+    undisturbed = run("rank", "target", "a", "b", "c", "--format", "json")
+    words = ["rank", "target", "a", "b", "c", "--cache-dir", "killed", "--format", "json"]
+    out, err = tmp_path / "out", tmp_path / "err"
+    commands.start(words, made, Path(os.devnull), Path(os.devnull))
+    try:
+        wait_for(lambda: list((made / "killed").glob("*.safetensors")))
+    finally:
+        os.kill(commands.pid, signal.SIGKILL)
+    assert commands.status() == -signal.SIGKILL
+    finished = sorted((made / "killed").glob("*.safetensors"))
+    assert 1 <= len(finished) < 3
+    before = {path: path.stat().st_mtime_ns for path in finished}
+
+    commands.start(words, made, out, err)
+    assert commands.status() == 0
+    assert err.read_text().count("from the cache") == len(finished)
+    assert err.read_text().count(": extracted") == 3 - len(finished)
+    assert {path: path.stat().st_mtime_ns for path in finished} == before
+    got, expected = json.loads(out.read_text()), json.loads(undisturbed.out)
+    for document in (got, expected):
+        for row in document["rows"]:
+            del row["seconds"], row["date"]
+    assert got == expected
+    # Nothing is left of the killed run that could be taken for a result.
+    assert all(path.suffix in (".safetensors", ".json", ".part") for path in (made / "killed").iterdir())
+
+
+def test_a_reader_that_goes_away(commands, made, tmp_path):
+    """`2>&1 | head -1`: the work goes on until its result has no reader, and neither closed stream makes a traceback."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    words = ["rank", "target", "a", "b", "--cache-dir", "unread", "--format", "json"]
+    commands.start(words, made, pipe, pipe)
+    with pipe.open() as reader:
+        assert reader.readline() == "starting\n"
+    assert commands.status() == 1
+    assert len(list((made / "unread").glob("*.safetensors"))) == 2
