@@ -99,6 +99,7 @@ def compare(
     scenarios: Sequence[str] = (),
     targets: Sequence[str] = (),
     metrics: Sequence[str] = (),
+    statistics: Sequence[str] = tuple(STATISTICS),
     orientation: str = "published",
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -112,15 +113,16 @@ def compare(
         runs: a table of that name, for selections that the ground truth does not have, and for the noise ceiling.
         selection: which ground truth; default the paper's (the run of lowest validation loss), or the only one that there is.
         scenarios, targets, metrics: only these; default all that have scores.
+        statistics: only these of agreement.STATISTICS, weighted_tau among them, which the rows are sorted by.
         orientation: "published" turns the published variants round where the paper does (in the architecture scenario LEEP,
             NLEEP, PARC, NCTI and the two components; lower is better); "natural" never does.
         resamples: bootstrap samples of the sources, for the intervals.
         seed: of everything random.
 
     Returns:
-        Per scenario, method and target, and for the mean over targets: every statistic of agreement.STATISTICS with its 90 %
-        interval. For methods and baselines the interval comes from resampled sources (the same ones for all targets), for
-        "random" from random orders, for "split_half" from random divisions of the runs.
+        Per scenario, method and target, and for the mean over targets: every statistic with its 90 % interval. For methods and
+        baselines the interval comes from resampled sources (the same ones for all targets), for "random" from random orders,
+        for "split_half" from random divisions of the runs.
 
     Raises:
         UsageError: tables that do not go together, or a name that is not in them.
@@ -138,7 +140,7 @@ def compare(
         kept = [_scored_only(pool) for pool in own if not targets or pool.target in targets]
         if not kept:
             continue
-        table = _Table(kept, resamples, seed)
+        table = _Table(kept, statistics, resamples, seed)
         for metric, variant in methods(kept):
             if not metrics or metric in metrics:
                 sign = pooling.orientation(metric, variant, scenario, orientation)
@@ -163,10 +165,11 @@ def compare(
 class _Table:
     """The rows of one scenario, as they grow; all methods are resampled with the same draws of sources."""
 
-    def __init__(self, kept: Sequence[Pool], resamples: int, seed: int):
+    def __init__(self, kept: Sequence[Pool], statistics: Sequence[str], resamples: int, seed: int):
         self.pools = kept
         self.scenario = kept[0].scenario
         self.rows: list[dict[str, Any]] = []
+        self._statistics = {name: STATISTICS[name] for name in statistics}
         self._seed = seed
         self._sources = list(dict.fromkeys(source for pool in kept for source in pool.aucs.index))
         self._counts = agreement.draws(len(self._sources), resamples, seed)
@@ -183,7 +186,7 @@ class _Table:
             else:
                 counts = self._counts[:, [self._place[source] for source in values.index]]
                 found[pool.target] = values.to_numpy(dtype=float), aucs.to_numpy(dtype=float), counts
-        for statistic, function in STATISTICS.items():
+        for statistic, function in self._statistics.items():
             outcomes: list[_Outcome] = []
             for target, given in found.items():
                 if isinstance(given, str):
@@ -201,7 +204,7 @@ class _Table:
 
     def add_random(self) -> None:
         """What a random order is expected to reach, and the middle 90 % of what it does."""
-        for statistic, function in STATISTICS.items():
+        for statistic, function in self._statistics.items():
             outcomes = []
             for number, pool in enumerate(self.pools):
                 y = pool.aucs.to_numpy()
@@ -226,7 +229,7 @@ class _Table:
         for pool in self.pools:
             own = runs[runs.source.isin(pool.aucs.index)]
             divided.append(truths.halves(own, pool.scenario, pool.target, selection, seed=self._seed))
-        for statistic in STATISTICS:
+        for statistic in self._statistics:
             outcomes = []
             for pool, (sources, first, second) in zip(self.pools, divided, strict=True):
                 values = truths.ceiling(statistic, first, second)

@@ -1,16 +1,18 @@
 """The page: three tabs over the functions of `work`, which are also its API and its tools for MCP clients."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any, Literal
 
 import gradio as gr
 
 from hf_transferability import plots
+from hf_transferability.benchmark.ground_truth import PUBLISHED
 from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.metrics import all_metrics
 from hf_transferability.space import limits, texts, work
+from hf_transferability.space.benchmarks import FIRST
 
 Scenario = Literal["auto", "source_dataset", "architecture"]
 _KEPT = 1800  # seconds that uploads and downloads stay on disk at most
@@ -86,19 +88,24 @@ def lookup_benchmark(
     scenario: Literal["source_dataset", "architecture"] = "source_dataset",
     metric: str = "transferability",
     target: str = "mean",
+    benchmark: str = "",
+    selection: str = "",
 ) -> dict[str, Any]:
-    """Look up how well transferability metrics agree with fine-tuned performance in a published benchmark of medical images.
+    """Look up how well transferability metrics agree with fine-tuned performance in a benchmark of (medical) images.
 
     Args:
         scenario: whether the candidates differ in their source dataset or in their architecture.
         metric: name of the metric whose scores are given beside fine-tuned performance.
         target: name of a target dataset, or mean for all.
+        benchmark: name of the benchmark, such as paper or open; empty for the first. The answer lists all names.
+        selection: how fine-tuned performance is taken from the runs: lowest_validation_loss, as in the paper, or, where the
+            benchmark has it, mean_of_best_5, which is less noisy; empty for the benchmark's first.
 
     Returns:
         "agreement": weighted Kendall tau with interval of every metric, of baselines that look at no target image, and of the
-        noise ceiling; "pairs": source, target, score and fine-tuned test AUC.
+        noise ceiling; "pairs": source, target, score and fine-tuned test AUC; "benchmarks" and "selections": what else there is.
     """
-    return _told(work.lookup_benchmark)(scenario, metric, target)
+    return _told(work.lookup_benchmark)(scenario, metric, target, benchmark, selection)
 
 
 def _rank_tab() -> None:
@@ -170,9 +177,13 @@ def _benchmark_tab() -> dict[str, Any]:
     """The tab; returns what is to be called when it is opened, as `select` takes it."""
     gr.Markdown(texts.BENCHMARK)
     with gr.Row():
-        scenario = gr.Radio(_SCENARIOS[1:], value="source_dataset", label="What the candidates differ in")
+        name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark")
         metric = gr.Dropdown(["transferability"], value="transferability", label="Metric")
         target = gr.Dropdown([("all targets", "mean")], value="mean", label="Target")
+    with gr.Row():
+        scenario = gr.Radio(_SCENARIOS[1:], value="source_dataset", label="What the candidates differ in")
+        selection = gr.Radio([PUBLISHED], value=PUBLISHED, label="Fine-tuned performance is that of", visible=False)
+    summary = gr.Markdown(elem_id="benchmark-summary")
     table = gr.Dataframe(
         interactive=False,
         wrap=True,
@@ -184,24 +195,40 @@ def _benchmark_tab() -> dict[str, Any]:
     chart = _plot("Agreement of every metric")
     scatter = _plot("The metric against fine-tuned performance")
     heat = _plot("Fine-tuned performance")
+    asked = [name, scenario, selection, metric, target]
 
-    def look(scenario: str, metric: str, target: str) -> list[Any]:
-        metrics, targets = work.choices(scenario)
-        metric = metric if metric in metrics else metrics[0]
-        target = target if target in targets else "mean"
+    def look(name: str, scenario: str, selection: str, metric: str, target: str) -> list[Any]:
+        names = list(work.benchmarks.shown()[0])
+        own = work.benchmark(name if name in names else "")
+        scenario = _one_of(own.scenarios, scenario)
+        selection = _one_of(own.selections, selection)
+        metrics, targets = work.choices(own, selection, scenario)
+        metric, target = _one_of(metrics, metric), _one_of(["mean", *targets], target)
         return [
+            gr.Dropdown(names, value=own.name),
+            gr.Radio([each for each in _SCENARIOS if each[1] in own.scenarios], value=scenario),
+            gr.Radio([(_spaced(each), each) for each in own.selections], value=selection, visible=len(own.selections) > 1),
             gr.Dropdown(metrics, value=metric),
-            gr.Dropdown([("all targets", "mean"), *((name, name) for name in targets)], value=target),
-            work.agreement_table(scenario, target),
-            *work.benchmark_pictures(scenario, metric, target),
+            gr.Dropdown([("all targets", "mean"), *((each, each) for each in targets)], value=target),
+            work.benchmark_summary(own, selection, scenario, target),
+            work.agreement_table(own, selection, scenario, target),
+            *work.benchmark_pictures(own, selection, scenario, metric, target),
         ]
 
     options: dict[str, Any] = {
-        "inputs": [scenario, metric, target], "outputs": [metric, target, table, chart, scatter, heat],
+        "inputs": asked, "outputs": [*asked, summary, table, chart, scatter, heat],
         "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "look",
     }  # fmt: skip
-    gr.on([scenario.input, metric.input, target.input], _told(look), **options)
+    gr.on([each.input for each in asked], _told(look), **options)
     return {"fn": _told(look), **options}
+
+
+def _one_of(known: Sequence[str], wished: str) -> str:
+    return wished if wished in known else known[0]
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[list[Any]]]:

@@ -1,4 +1,4 @@
-"""Put a Space on the Hub: its folder, this package as a wheel, and the wheel's requirements, in one commit.
+"""Put a Space on the Hub: its folder, this package as a wheel, its requirements, and for the page the benchmarks, in one commit.
 
 So it builds though the package is on no index. The Hub installs requirements.txt before it copies the files beside it, and a
 wheel named there would not be found; each app.py unpacks it instead.
@@ -21,6 +21,7 @@ from hf_transferability.errors import PublishError, UsageError
 from hf_transferability.hub import writing
 from hf_transferability.hub.cached import Snapshot
 from hf_transferability.registration import hub_folder
+from hf_transferability.space import benchmarks
 
 SPACES = {"space": "space", "metrics/transferability": ""}  # folder -> the extra that its app needs
 _ATTEMPTS = 3
@@ -69,6 +70,9 @@ def contents(folder: str, wheel: Path | None = None) -> dict[str, bytes]:
         wheel = wheel or build_wheel(Path(built))
         files["requirements.txt"] = requirements(wheel, SPACES[folder]).encode()
         files[wheel.name] = wheel.read_bytes()
+        if folder == "space":
+            benchmarks.write(path := Path(built, benchmarks.FILE))
+            files[benchmarks.FILE] = path.read_bytes()
     return files
 
 
