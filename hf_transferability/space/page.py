@@ -11,7 +11,7 @@ from hf_transferability import plots
 from hf_transferability.benchmark.ground_truth import PUBLISHED
 from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.metrics import all_metrics
-from hf_transferability.space import limits, texts, work
+from hf_transferability.space import limits, texts, work, worker
 from hf_transferability.space.benchmarks import FIRST
 
 Scenario = Literal["auto", "source_dataset", "architecture"]
@@ -36,6 +36,7 @@ def build() -> gr.Blocks:
             with gr.Tab("About", id="about"):
                 gr.Markdown(texts.ABOUT)
         tab.select(**opened)
+        page.unload(_left)
         gr.api(rank_checkpoints, api_name="rank_checkpoints", **_WORK)
         gr.api(lookup_benchmark, api_name="lookup_benchmark", concurrency_limit=4)
     return page.queue(max_size=16)
@@ -67,6 +68,7 @@ def rank_checkpoints(
     sample_size: int = 200,
     scenario: Scenario = "auto",
     metric: str = "transferability",
+    request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """Rank pretrained checkpoints by how well they should do on an image dataset after fine-tuning, without fine-tuning them.
 
@@ -77,11 +79,12 @@ def rank_checkpoints(
         sample_size: images to draw, 12 to 500.
         scenario: whether the checkpoints differ in their source dataset or in their architecture; auto looks.
         metric: name of the metric that the rows are sorted by, such as transferability, logme or knn.
+        request: filled in by Gradio.
 
     Returns:
         The ranking: rows, best first, with score, interval, tie group, flags and errors; dataset, scenario, notes and versions.
     """
-    return _told(work.rank_checkpoints)(dataset, checkpoints, sample_size, scenario, metric)
+    return _told(work.rank_checkpoints)(dataset, checkpoints, sample_size, scenario, metric, visitor=_visitor(request))
 
 
 def lookup_benchmark(
@@ -149,27 +152,33 @@ def _rank_tab() -> None:
         paths: list[str] | None,
         scenario: str,
         metric: str,
-        tell: work.Tell,
+        **told: Any,
     ) -> work.Document:
         if by_file:
-            return work.rank_files(paths or [], scenario, metric, tell)
-        return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, tell)
+            return work.rank_files(paths or [], scenario, metric, **told)
+        return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, **told)
 
     @_answered
-    def from_demo(tell: work.Tell) -> work.Document:
-        return work.run_demo(tell)
+    def from_demo(**told: Any) -> work.Document:
+        return work.run_demo(**told)
 
     @_answered
-    def from_example(tell: work.Tell) -> work.Document:
+    def from_example(**told: Any) -> work.Document:
         return work.example()
+
+    def clear() -> list[Any]:
+        return ["Starting.", *(type(each)(visible=False) for each in shown[1:])]
 
     private: dict[str, Any] = {"api_visibility": "private"}
     hub_tab.select(None, None, by_file, js="() => false", **private)
     file_tab.select(None, None, by_file, js="() => true", **private)
+    # What was shown before is no answer to what is asked now.
+    cleared = [each.click(clear, None, shown, queue=False, show_progress="hidden", **private) for each in (button, demo_button)]
     private["show_progress_on"] = summary
-    done = button.click(from_inputs, [by_file, dataset, names, size, files, scenario, metric], shown, **private, **_WORK)
+    inputs = [by_file, dataset, names, size, files, scenario, metric]
+    done = cleared[0].then(from_inputs, inputs, shown, **private, **_WORK)
     done.then(lambda: None, None, files, api_visibility="private")  # they are gone from the disk
-    demo_button.click(from_demo, None, shown, **private, **_WORK)
+    cleared[1].then(from_demo, None, shown, **private, **_WORK)
     example_button.click(from_example, None, shown, concurrency_limit=4, **private)
 
 
@@ -234,11 +243,16 @@ def _spaced(name: str) -> str:
 def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[list[Any]]]:
     """A handler that shows the ranking that `work_of` makes; its files live on disk only until they are sent."""
 
-    def handler(*inputs: Any, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:  # noqa: B008 (as Gradio finds it)
-        def tell(text: str, share: float | None) -> None:
+    # Gradio looks for the request and the progress among the arguments before the `*` only.
+    def handler(
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+        *inputs: Any,
+    ) -> Iterator[list[Any]]:
+        def tell(text: str, share: float) -> None:
             progress(share, desc=text)
 
-        document = _told(work_of)(*inputs, tell)
+        document = _told(work_of)(*inputs, tell=tell, visitor=_visitor(request))
         with tempfile.TemporaryDirectory(prefix="hf-transferability-answer-", ignore_cleanup_errors=True) as folder:
             yield [
                 work.summary(document),
@@ -248,6 +262,15 @@ def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[l
             ]
 
     return handler
+
+
+def _visitor(request: gr.Request | None) -> str:
+    """Names one open page; empty where there is none."""
+    return (request and request.session_hash) or ""
+
+
+def _left(request: gr.Request) -> None:
+    worker.leave(_visitor(request))
 
 
 def _plot(label: str, **options: Any) -> gr.Plot:
@@ -266,9 +289,9 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with this package's errors in the form that Gradio shows to the visitor."""
 
     @wraps(function)
-    def call(*inputs: Any) -> Any:
+    def call(*inputs: Any, **more: Any) -> Any:
         try:
-            return function(*inputs)
+            return function(*inputs, **more)
         except TransferabilityError as error:
             raise gr.Error(str(error), duration=None, print_exception=False) from error
 

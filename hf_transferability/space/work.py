@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Document = dict[str, Any]
-Tell = Callable[[str, float | None], None]  # hears what is being done, and which share is done
+Tell = Callable[[str, float], None]  # hears what is being done, and which share is done
 
-_PLACE = re.compile(r"\[(\d+)/(\d+)\] ")
+_PLACE = re.compile(r"\[(\d+)/(\d+)\] |checkpoint (\d+) of (\d+)")
 _COLUMNS = {
     "rank": "rank", "checkpoint": "checkpoint", "score": "score", "low": "90 % low", "high": "90 % high",
     "tie_group": "tie group", "feature_quality": "feature quality", "feature_update_ratio": "update ratio",
@@ -36,6 +36,7 @@ def rank_checkpoints(
     scenario: str = "auto",
     metric: str = "transferability",
     tell: Tell = lambda text, share: None,
+    visitor: str = "",
 ) -> Document:
     """Rank checkpoints of the Hub for a dataset of the Hub; see `limits` for how many and how large.
 
@@ -44,14 +45,18 @@ def rank_checkpoints(
         TransferabilityError: the work failed or took too long.
     """
     names = [name.strip() for name in checkpoints if name.strip()]
-    tell("looking at the repositories", None)
+    tell("looking at the repositories", 0.0)
     limits.check_request(dataset.strip(), names, sample_size)
     words = ["rank", "--metric", metric, "--scenario", scenario, "--sample-size", str(sample_size)]
-    return _done(worker.run(words, [dataset.strip(), *names]), tell)
+    return _done(worker.run(words, [dataset.strip(), *names], visitor=visitor), tell)
 
 
 def rank_files(
-    paths: Sequence[str], scenario: str = "auto", metric: str = "all", tell: Tell = lambda text, share: None
+    paths: Sequence[str],
+    scenario: str = "auto",
+    metric: str = "all",
+    tell: Tell = lambda text, share: None,
+    visitor: str = "",
 ) -> Document:
     """Rank files of features. The files are removed, whatever happens.
 
@@ -61,19 +66,19 @@ def rank_files(
     """
     try:
         limits.check_files(paths)
-        return _done(worker.run(["score", "--metric", metric, "--scenario", scenario], [], paths), tell)
+        return _done(worker.run(["score", "--metric", metric, "--scenario", scenario], [], paths, visitor=visitor), tell)
     finally:
         for path in paths:
             Path(path).unlink(missing_ok=True)
 
 
-def run_demo(tell: Tell = lambda text, share: None) -> Document:
+def run_demo(tell: Tell = lambda text, share: None, visitor: str = "") -> Document:
     """Make the demo's target and checkpoints anew, and rank them: real work, without network.
 
     Raises:
         TransferabilityError: the work failed or took too long.
     """
-    return _done(worker.run(["demo", "--keep", "demo"], []), tell)
+    return _done(worker.run(["demo", "--keep", "demo"], [], visitor=visitor), tell)
 
 
 def example() -> Document:
@@ -265,11 +270,14 @@ def _check_metric(own: Benchmark, selection: str, scenario: str, metric: str) ->
 
 def _done(lines: Iterator[str | Document], tell: Tell) -> Document:
     """The document that stands at the end of the worker's lines."""
+    share = 0.0
     for line in lines:
         if isinstance(line, dict):
             return line
-        place = _PLACE.search(line)
-        tell(line, (int(place[1]) - 1) / int(place[2]) if place else None)
+        if place := _PLACE.search(line):
+            number, total = (int(each) for each in place.groups() if each)
+            share = (number - 1) / total
+        tell(line, share)
     raise AssertionError("the worker ends with a document or an error")
 
 

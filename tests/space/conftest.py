@@ -25,7 +25,8 @@ def _addressed(hub):
     from huggingface_hub import constants
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(constants, "ENDPOINT", hub.url)  # as it is read when the client is imported
+    patch.setattr(constants, "ENDPOINT", hub.url)  # as these are when the client is imported
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
     patch.setenv("HF_ENDPOINT", hub.url)
     patch.setenv("HF_TOKEN", "hf_owner")
     patch.setenv("NO_PROXY", "127.0.0.1")
