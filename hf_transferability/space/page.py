@@ -167,14 +167,14 @@ def _rank_tab() -> None:
         return work.example()
 
     def clear() -> list[Any]:
-        return ["Starting.", *(type(each)(visible=False) for each in shown[1:])]
+        return ["", *(type(each)(visible=False) for each in shown[1:])]
 
     private: dict[str, Any] = {"api_visibility": "private"}
     hub_tab.select(None, None, by_file, js="() => false", **private)
     file_tab.select(None, None, by_file, js="() => true", **private)
     # What was shown before is no answer to what is asked now.
     cleared = [each.click(clear, None, shown, queue=False, show_progress="hidden", **private) for each in (button, demo_button)]
-    private["show_progress_on"] = summary
+    private |= {"show_progress_on": summary, "scroll_to_output": True}
     inputs = [by_file, dataset, names, size, files, scenario, metric]
     done = cleared[0].then(from_inputs, inputs, shown, **private, **_WORK)
     done.then(lambda: None, None, files, api_visibility="private")  # they are gone from the disk
@@ -199,7 +199,7 @@ def _benchmark_tab() -> dict[str, Any]:
         label="Agreement with fine-tuned performance",
         elem_id="agreement",
         max_height=640,
-        column_widths=[230, *[120] * 4],
+        column_widths=[200, *[110] * 4],
     )
     chart = _plot("Agreement of every metric")
     scatter = _plot("The metric against fine-tuned performance")

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,7 +52,9 @@ def publish(
         _check_is_ours(head, token)
         old = [name for name in head.files if name.endswith(".whl") and name not in files]
         try:
-            return writing.commit(head, files, old, "Space of hf-transferability", token)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".*about to commit a data file", UserWarning)  # as is meant
+                return writing.commit(head, files, old, "Space of hf-transferability", token)
         except writing.HeadMovedError:
             continue
         except writing.NoWriteAccessError as error:

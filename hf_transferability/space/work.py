@@ -185,7 +185,7 @@ def agreement_table(own: Benchmark, selection: str, scenario: str, target: str =
     Raises:
         UsageError: no such selection, scenario or target.
     """
-    titles = {"metric": "metric", "variant": "kind", "value": "weighted tau", "low": "90 % low", "high": "90 % high"}
+    titles = {"metric": "metric", "value": "weighted tau", "low": "90 % low", "high": "90 % high", "variant": "kind"}
     rows = _agreement(own, selection, scenario, target)[list(titles)].rename(columns=titles)
     return rows.sort_values("weighted tau", ascending=False, na_position="last").round(3)
 

@@ -41,11 +41,17 @@ def at_hub(hub, _addressed):
 
 
 @pytest.fixture(scope="session")
-def address(_addressed):
-    """Where the page is served."""
+def served(_addressed):
+    """The page, as it is served."""
     pytest.importorskip("gradio")
     from hf_transferability.space import page
 
-    served = page.launch("127.0.0.1", prevent_thread_lock=True, quiet=True)
-    yield served.local_url
-    served.close()
+    running = page.launch("127.0.0.1", prevent_thread_lock=True, quiet=True)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def address(served):
+    """Where the page is served."""
+    return served.local_url

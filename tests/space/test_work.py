@@ -11,6 +11,7 @@ import pytest
 from documents import ranking_of
 
 from hf_transferability import TransferabilityError, UsageError
+from hf_transferability.cli import _parser
 from hf_transferability.space import limits, work, worker
 
 
@@ -59,19 +60,42 @@ def test_work_is_stopped_when_its_time_is_up(files, traces):
     assert time.monotonic() - began < 10
 
 
-def test_work_ends_when_the_visitor_leaves(files, traces, monkeypatch):
+@pytest.mark.parametrize("gone", ["nobody asks for more", "the page is closed"])
+def test_work_ends_when_the_visitor_leaves(traces, monkeypatch, gone):
     started = []
     real = worker.subprocess.Popen
     monkeypatch.setattr(
         worker.subprocess, "Popen", lambda *words, **options: started.append(real(*words, **options)) or started[0]
     )
-    monkeypatch.setattr(work, "_done", lambda lines, tell: lines)
-    lines = work.run_demo()
-    while "making the target" not in next(lines):  # it ends with an error if the command line is wrong
-        pass
+    lines = worker.run(["demo"], [], visitor="one")
+    assert next(lines) == "starting"
+    worker.leave("another")
     assert started[0].poll() is None
+    if gone == "the page is closed":
+        worker.leave("one")
+        with pytest.raises(TransferabilityError):
+            list(lines)
     lines.close()
     assert started[0].poll() is not None
+    assert worker._running == {}
+
+
+def test_the_demo_is_a_command_and_tells_how_far_it_is(monkeypatch):
+    asked, told = [], []
+
+    def run(words, names, visitor):
+        asked.append((words, names, visitor))
+        yield "starting"
+        yield "making checkpoint 3 of 7: drawn shapes"
+        yield "[7/7] demo/checkpoints/untrained: features"
+        yield {"rows": []}
+
+    monkeypatch.setattr(worker, "run", run)
+    assert work.run_demo(lambda text, share: told.append((text[:8], round(share, 2))), "me") == {"rows": []}
+    ((words, names, visitor),) = asked
+    assert _parser().parse_args([*words, *names]).keep == "demo"
+    assert visitor == "me"
+    assert told == [("starting", 0), ("making c", 0.29), ("[7/7] de", 0.86)]
 
 
 def test_work_sees_no_secret_of_the_page(monkeypatch):
