@@ -160,8 +160,7 @@ def _of_commit(head: "Snapshot") -> dict[str, Benchmark]:
     from hf_transferability.benchmark.card import data_files
 
     files = {
-        name: [hub.fetch(head, file) for file in head.files if PurePosixPath(file).match(data_files(name))]
-        for name in _SOURCE
+        name: [hub.fetch(head, file) for file in head.files if PurePosixPath(file).match(data_files(name))] for name in _SOURCE
     }
     return _of_tables(files, head.repo_id)
 
@@ -172,7 +171,9 @@ def _of_tables(files: dict[str, list[Path]], origin: str) -> dict[str, Benchmark
     from hf_transferability.benchmark import tables
 
     frames = {
-        name: pd.concat([tables.read(path, name) for path in paths], ignore_index=True) for name, paths in files.items() if paths
+        name: pd.concat([tables.read(path, name) for path in paths], ignore_index=True)
+        for name, paths in files.items()
+        if paths
     }
     return _apart(frames, origin)
 

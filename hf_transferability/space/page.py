@@ -106,7 +106,7 @@ def lookup_benchmark(
 
     Returns:
         "agreement": weighted Kendall tau with interval of every metric, of baselines that look at no target image, and of the
-        noise ceiling; "pairs": source, target, score and fine-tuned test AUC; "benchmarks" and "selections": what else there is.
+        noise ceiling; "pairs": source, target, score and fine-tuned test AUC; "benchmarks" and "selections": what there is.
     """
     return _told(work.lookup_benchmark)(scenario, metric, target, benchmark, selection)
 

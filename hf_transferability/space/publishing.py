@@ -1,4 +1,4 @@
-"""Put a Space on the Hub: its folder, this package as a wheel, its requirements, and for the page the benchmarks, in one commit.
+"""Put a Space on the Hub in one commit: its folder, this package as a wheel, its requirements, and the page's benchmarks.
 
 So it builds though the package is on no index. The Hub installs requirements.txt before it copies the files beside it, and a
 wheel named there would not be found; each app.py unpacks it instead.

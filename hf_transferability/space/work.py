@@ -165,12 +165,14 @@ def benchmark_summary(own: Benchmark, selection: str, scenario: str, target: str
     rows = _agreement(own, selection, scenario, target)
     metrics, targets = choices(own, selection, scenario)
     shown = f"{len(targets)} targets" if target == "mean" else f"target {_code(target)}"
-    lines = [f"**{bundled.title(own.name) or own.name}**: {len(metrics)} metrics, {shown}. Ground truth: {in_words(selection)}."]
+    lines = [
+        f"**{bundled.title(own.name) or own.name}**: {len(metrics)} metrics, {shown}. Ground truth: {in_words(selection)}."
+    ]
     ceiling = rows[(rows["variant"] == CEILING) & rows["value"].notna()]
     if len(ceiling):
         value, low, high = ceiling[["value", "low", "high"]].iloc[0]
         lines.append(
-            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): so far one half of the fine-tuning runs foretells the other. "
+            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): so far half of the fine-tuning runs foretells the rest. "
             "A metric can hardly be expected to agree better."
             + (" That is little: hardly anything can be said here." if value < RELIABLE else "")
         )
