@@ -100,6 +100,16 @@ def test_another_benchmark_is_looked_up(client):
         client.predict(benchmark="moon", api_name="/lookup_benchmark")
 
 
+def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page(served):
+    look = next(each.fn for each in served.fns.values() if each.fn and each.fn.__name__ == "look")
+    name, scenario, selection, metric, target, summary, table, *pictures = look("open", "architecture", "moon", "moon", "moon")
+    assert (name.value, scenario.value, target.value) == ("open", "source_dataset", "mean")
+    assert selection.value == "lowest_validation_loss" and selection.visible
+    assert metric.value in set(table["metric"])
+    assert "open datasets" in summary
+    assert len(pictures) == 3
+
+
 def test_both_functions_are_tools_for_mcp_clients(address, at_hub):
     pytest.importorskip("mcp", reason="mcp is not installed: pip install 'hf-transferability[space]'")
     import anyio
