@@ -204,7 +204,7 @@ def _benchmark_tab() -> dict[str, Any]:
     chart = _plot("Agreement of every metric")
     scatter = _plot("The metric against fine-tuned performance")
     heat = _plot("Fine-tuned performance")
-    asked = [name, scenario, selection, metric, target]
+    asked: list[Any] = [name, scenario, selection, metric, target]
 
     def look(name: str, scenario: str, selection: str, metric: str, target: str) -> list[Any]:
         names = list(work.benchmarks.shown()[0])
