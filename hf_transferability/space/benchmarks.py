@@ -10,7 +10,7 @@ import threading
 import time
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError
 
@@ -74,10 +74,10 @@ class Benchmark:
 
         if self._given is not None:
             return self._given[self._given["selection"] == selection]
-        beside = dict(self._beside)
+        beside: dict[str, Any] = dict(self._beside)
         if "runs" in beside:
             beside["runs"] = with_shared_runs(beside["runs"])
-        wanted = {"selection": selection, "statistics": ("weighted_tau",)}
+        wanted: dict[str, Any] = {"selection": selection, "statistics": ("weighted_tau",)}
         return compare(self.ground_truth, self.scores, **beside, **wanted).rows
 
 

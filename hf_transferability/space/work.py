@@ -234,8 +234,8 @@ def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: s
         for variant in [variant for name, variant in methods([pool]) if name == metric]:
             scores, aucs = pool.scored(metric, variant)
             found += [
-                {"source": source, "target": pool.target, "variant": variant, "score": score, "test_auc": aucs[source]}
-                for source, score in scores.items()
+                {"source": source, "target": pool.target, "variant": variant, "score": score, "test_auc": auc}
+                for source, score, auc in zip(scores.index, scores, aucs, strict=True)
             ]
     return found
 
