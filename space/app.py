@@ -1,5 +1,6 @@
 """The Space. All of it is in the package, `hf_transferability.space`; this file only starts it."""
 
+import os
 import sys
 import tempfile
 import zipfile
@@ -10,6 +11,10 @@ for wheel in Path(__file__).parent.glob("hf_transferability-*.whl"):
     sys.path.insert(0, tempfile.mkdtemp(prefix="hf-transferability-"))
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(sys.path[0])
+
+# The benchmarks with their agreement, worked out at publication; the variable may name others.
+if (benchmarks := Path(__file__).with_name("benchmarks.parquet")).is_file():
+    os.environ.setdefault("HF_TRANSFERABILITY_BENCHMARK", str(benchmarks))
 
 from hf_transferability.space.page import launch  # noqa: E402
 

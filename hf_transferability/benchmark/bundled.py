@@ -32,6 +32,13 @@ def benchmarks() -> list[str]:
     return sorted(folder.name for folder in DATA.iterdir() if folder.is_dir())
 
 
+def title(benchmark: str) -> str:
+    """The heading of a bundled benchmark's README; empty for another benchmark."""
+    if benchmark not in benchmarks():
+        return ""
+    return (DATA / benchmark / "README.md").read_text("utf-8").partition("\n")[0].removeprefix("# ")
+
+
 def load(table: str, benchmark: str = "paper") -> "pd.DataFrame":
     """A table of a bundled benchmark; the caller may change the frame.
 

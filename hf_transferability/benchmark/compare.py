@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_transferability import agreement, results
+from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark import pools as pooling
 from hf_transferability.benchmark.baselines import all_targets, fact, mean_rank
@@ -93,6 +94,7 @@ def compare(
     scenarios: Sequence[str] = (),
     targets: Sequence[str] = (),
     metrics: Sequence[str] = (),
+    statistics: Sequence[str] = tuple(STATISTICS),
     orientation: str = "published",
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -106,15 +108,16 @@ def compare(
         runs: a table of that name, for selections that the ground truth does not have, and for the noise ceiling.
         selection: which ground truth; default the paper's (the run of lowest validation loss), or the only one that there is.
         scenarios, targets, metrics: only these; default all that have scores.
+        statistics: only these of agreement.STATISTICS, weighted_tau among them, which the rows are sorted by.
         orientation: "published" turns the published variants round where the paper does (in the architecture scenario LEEP,
             NLEEP, PARC, NCTI and the two components; lower is better); "natural" never does.
         resamples: bootstrap samples of the sources, for the intervals.
         seed: of everything random.
 
     Returns:
-        Per scenario, method and target, and for the mean over targets: every statistic of agreement.STATISTICS with its 90 %
-        interval. For methods and baselines the interval comes from resampled sources (the same ones for all targets), for
-        "random" from random orders, for "split_half" from random divisions of the runs.
+        Per scenario, method and target, and for the mean over targets: every statistic with its 90 % interval. For methods and
+        baselines the interval comes from resampled sources (the same ones for all targets), for "random" from random orders,
+        for "split_half" from random divisions of the runs.
 
     Raises:
         UsageError: tables that do not go together, or a name that is not in them.
@@ -132,7 +135,7 @@ def compare(
         kept = [_scored_only(pool) for pool in own if not targets or pool.target in targets]
         if not kept:
             continue
-        table = ScenarioRows(kept, resamples, seed)
+        table = ScenarioRows(kept, statistics, resamples, seed)
         for metric, variant in methods(kept):
             if not metrics or metric in metrics:
                 sign = pooling.orientation(metric, variant, scenario, orientation)

@@ -27,10 +27,11 @@ Scorer = Callable[[Pool], "tuple[pd.Series, pd.Series]"]
 class ScenarioRows:
     """The rows of one scenario, as they grow; all methods are resampled with the same draws of sources."""
 
-    def __init__(self, kept: Sequence[Pool], resamples: int, seed: int):
+    def __init__(self, kept: Sequence[Pool], statistics: Sequence[str], resamples: int, seed: int):
         self.pools = kept
         self.scenario = kept[0].scenario
         self.rows: list[dict[str, Any]] = []
+        self._statistics = {name: STATISTICS[name] for name in statistics}
         self._seed = seed
         self._sources = list(dict.fromkeys(source for pool in kept for source in pool.aucs.index))
         self._counts = agreement.draws(len(self._sources), resamples, seed)
@@ -47,7 +48,7 @@ class ScenarioRows:
             else:
                 counts = self._counts[:, [self._place[source] for source in values.index]]
                 found[pool.target] = values.to_numpy(dtype=float), aucs.to_numpy(dtype=float), counts
-        for statistic, function in STATISTICS.items():
+        for statistic, function in self._statistics.items():
             outcomes: list[_Outcome] = []
             for target, given in found.items():
                 if isinstance(given, str):
@@ -65,7 +66,7 @@ class ScenarioRows:
 
     def add_random(self) -> None:
         """What a random order is expected to reach, and the middle 90 % of what it does."""
-        for statistic, function in STATISTICS.items():
+        for statistic, function in self._statistics.items():
             outcomes = []
             for number, pool in enumerate(self.pools):
                 y = pool.aucs.to_numpy()
@@ -90,7 +91,7 @@ class ScenarioRows:
         for pool in self.pools:
             own = runs[runs.source.isin(pool.aucs.index)]
             divided.append(truths.halves(own, pool.scenario, pool.target, selection, seed=self._seed))
-        for statistic in STATISTICS:
+        for statistic in self._statistics:
             outcomes = []
             for pool, (sources, first, second) in zip(self.pools, divided, strict=True):
                 values = truths.ceiling(statistic, first, second)

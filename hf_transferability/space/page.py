@@ -1,16 +1,18 @@
 """The page: three tabs over the functions of `work`, which are also its API and its tools for MCP clients."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any, Literal
 
 import gradio as gr
 
 from hf_transferability import plots
+from hf_transferability.benchmark.ground_truth import PUBLISHED
 from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.metrics import all_metrics
-from hf_transferability.space import limits, texts, work
+from hf_transferability.space import limits, texts, work, worker
+from hf_transferability.space.benchmarks import FIRST
 
 Scenario = Literal["auto", "source_dataset", "architecture"]
 _KEPT = 1800  # seconds that uploads and downloads stay on disk at most
@@ -34,6 +36,7 @@ def build() -> gr.Blocks:
             with gr.Tab("About", id="about"):
                 gr.Markdown(texts.ABOUT)
         tab.select(**opened)
+        page.unload(_left)
         gr.api(rank_checkpoints, api_name="rank_checkpoints", **_WORK)
         gr.api(lookup_benchmark, api_name="lookup_benchmark", concurrency_limit=4)
     return page.queue(max_size=16)
@@ -65,6 +68,7 @@ def rank_checkpoints(
     sample_size: int = 200,
     scenario: Scenario = "auto",
     metric: str = "transferability",
+    request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """Rank pretrained checkpoints by how well they should do on an image dataset after fine-tuning, without fine-tuning them.
 
@@ -75,30 +79,36 @@ def rank_checkpoints(
         sample_size: images to draw, 12 to 500.
         scenario: whether the checkpoints differ in their source dataset or in their architecture; auto looks.
         metric: name of the metric that the rows are sorted by, such as transferability, logme or knn.
+        request: filled in by Gradio.
 
     Returns:
         The ranking: rows, best first, with score, interval, tie group, flags and errors; dataset, scenario, notes and versions.
     """
-    return _told(work.rank_checkpoints)(dataset, checkpoints, sample_size, scenario, metric)
+    return _told(work.rank_checkpoints)(dataset, checkpoints, sample_size, scenario, metric, visitor=_visitor(request))
 
 
 def lookup_benchmark(
     scenario: Literal["source_dataset", "architecture"] = "source_dataset",
     metric: str = "transferability",
     target: str = "mean",
+    benchmark: str = "",
+    selection: str = "",
 ) -> dict[str, Any]:
-    """Look up how well transferability metrics agree with fine-tuned performance in a published benchmark of medical images.
+    """Look up how well transferability metrics agree with fine-tuned performance in a benchmark of (medical) images.
 
     Args:
         scenario: whether the candidates differ in their source dataset or in their architecture.
         metric: name of the metric whose scores are given beside fine-tuned performance.
         target: name of a target dataset, or mean for all.
+        benchmark: name of the benchmark, such as paper or open; empty for the first. The answer lists all names.
+        selection: how fine-tuned performance is taken from the runs: lowest_validation_loss, as in the paper, or, where the
+            benchmark has it, mean_of_best_5, which is less noisy; empty for the benchmark's first.
 
     Returns:
         "agreement": weighted Kendall tau with interval of every metric, of baselines that look at no target image, and of the
-        noise ceiling; "pairs": source, target, score and fine-tuned test AUC.
+        noise ceiling; "pairs": source, target, score and fine-tuned test AUC; "benchmarks" and "selections": what there is.
     """
-    return _told(work.lookup_benchmark)(scenario, metric, target)
+    return _told(work.lookup_benchmark)(scenario, metric, target, benchmark, selection)
 
 
 def _rank_tab() -> None:
@@ -142,27 +152,33 @@ def _rank_tab() -> None:
         paths: list[str] | None,
         scenario: str,
         metric: str,
-        tell: work.Tell,
+        **told: Any,
     ) -> work.Document:
         if by_file:
-            return work.rank_files(paths or [], scenario, metric, tell)
-        return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, tell)
+            return work.rank_files(paths or [], scenario, metric, **told)
+        return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, **told)
 
     @_answered
-    def from_demo(tell: work.Tell) -> work.Document:
-        return work.run_demo(tell)
+    def from_demo(**told: Any) -> work.Document:
+        return work.run_demo(**told)
 
     @_answered
-    def from_example(tell: work.Tell) -> work.Document:
+    def from_example(**told: Any) -> work.Document:
         return work.example()
+
+    def clear() -> list[Any]:
+        return ["", *(type(each)(visible=False) for each in shown[1:])]
 
     private: dict[str, Any] = {"api_visibility": "private"}
     hub_tab.select(None, None, by_file, js="() => false", **private)
     file_tab.select(None, None, by_file, js="() => true", **private)
-    private["show_progress_on"] = summary
-    done = button.click(from_inputs, [by_file, dataset, names, size, files, scenario, metric], shown, **private, **_WORK)
+    # What was shown before is no answer to what is asked now.
+    cleared = [each.click(clear, None, shown, queue=False, show_progress="hidden", **private) for each in (button, demo_button)]
+    private |= {"show_progress_on": summary, "scroll_to_output": True}
+    inputs = [by_file, dataset, names, size, files, scenario, metric]
+    done = cleared[0].then(from_inputs, inputs, shown, **private, **_WORK)
     done.then(lambda: None, None, files, api_visibility="private")  # they are gone from the disk
-    demo_button.click(from_demo, None, shown, **private, **_WORK)
+    cleared[1].then(from_demo, None, shown, **private, **_WORK)
     example_button.click(from_example, None, shown, concurrency_limit=4, **private)
 
 
@@ -170,48 +186,73 @@ def _benchmark_tab() -> dict[str, Any]:
     """The tab; returns what is to be called when it is opened, as `select` takes it."""
     gr.Markdown(texts.BENCHMARK)
     with gr.Row():
-        scenario = gr.Radio(_SCENARIOS[1:], value="source_dataset", label="What the candidates differ in")
+        name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark")
         metric = gr.Dropdown(["transferability"], value="transferability", label="Metric")
         target = gr.Dropdown([("all targets", "mean")], value="mean", label="Target")
+    with gr.Row():
+        scenario = gr.Radio(_SCENARIOS[1:], value="source_dataset", label="What the candidates differ in")
+        selection = gr.Radio([PUBLISHED], value=PUBLISHED, label="Fine-tuned performance is that of", visible=False)
+    summary = gr.Markdown(elem_id="benchmark-summary")
     table = gr.Dataframe(
         interactive=False,
         wrap=True,
         label="Agreement with fine-tuned performance",
         elem_id="agreement",
         max_height=640,
-        column_widths=[230, *[120] * 4],
+        column_widths=[200, *[110] * 4],
     )
     chart = _plot("Agreement of every metric")
     scatter = _plot("The metric against fine-tuned performance")
     heat = _plot("Fine-tuned performance")
+    asked: list[Any] = [name, scenario, selection, metric, target]
 
-    def look(scenario: str, metric: str, target: str) -> list[Any]:
-        metrics, targets = work.choices(scenario)
-        metric = metric if metric in metrics else metrics[0]
-        target = target if target in targets else "mean"
+    def look(name: str, scenario: str, selection: str, metric: str, target: str) -> list[Any]:
+        names = list(work.benchmarks.shown()[0])
+        own = work.benchmark(name if name in names else "")
+        scenario = _one_of(own.scenarios, scenario)
+        selection = _one_of(own.selections, selection)
+        metrics, targets = work.choices(own, selection, scenario)
+        metric, target = _one_of(metrics, metric), _one_of(["mean", *targets], target)
         return [
+            gr.Dropdown(names, value=own.name),
+            gr.Radio([each for each in _SCENARIOS if each[1] in own.scenarios], value=scenario),
+            gr.Radio([(_spaced(each), each) for each in own.selections], value=selection, visible=len(own.selections) > 1),
             gr.Dropdown(metrics, value=metric),
-            gr.Dropdown([("all targets", "mean"), *((name, name) for name in targets)], value=target),
-            work.agreement_table(scenario, target),
-            *work.benchmark_pictures(scenario, metric, target),
+            gr.Dropdown([("all targets", "mean"), *((each, each) for each in targets)], value=target),
+            work.benchmark_summary(own, selection, scenario, target),
+            work.agreement_table(own, selection, scenario, target),
+            *work.benchmark_pictures(own, selection, scenario, metric, target),
         ]
 
     options: dict[str, Any] = {
-        "inputs": [scenario, metric, target], "outputs": [metric, target, table, chart, scatter, heat],
+        "inputs": asked, "outputs": [*asked, summary, table, chart, scatter, heat],
         "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "look",
     }  # fmt: skip
-    gr.on([scenario.input, metric.input, target.input], _told(look), **options)
+    gr.on([each.input for each in asked], _told(look), **options)
     return {"fn": _told(look), **options}
+
+
+def _one_of(known: Sequence[str], wished: str) -> str:
+    return wished if wished in known else known[0]
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[list[Any]]]:
     """A handler that shows the ranking that `work_of` makes; its files live on disk only until they are sent."""
 
-    def handler(*inputs: Any, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:  # noqa: B008 (as Gradio finds it)
-        def tell(text: str, share: float | None) -> None:
+    # Gradio looks for the request and the progress among the arguments before the `*` only.
+    def handler(
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+        *inputs: Any,
+    ) -> Iterator[list[Any]]:
+        def tell(text: str, share: float) -> None:
             progress(share, desc=text)
 
-        document = _told(work_of)(*inputs, tell)
+        document = _told(work_of)(*inputs, tell=tell, visitor=_visitor(request))
         with tempfile.TemporaryDirectory(prefix="hf-transferability-answer-", ignore_cleanup_errors=True) as folder:
             yield [
                 work.summary(document),
@@ -221,6 +262,15 @@ def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[l
             ]
 
     return handler
+
+
+def _visitor(request: gr.Request | None) -> str:
+    """Names one open page; empty where there is none."""
+    return (request and request.session_hash) or ""
+
+
+def _left(request: gr.Request) -> None:
+    worker.leave(_visitor(request))
 
 
 def _plot(label: str, **options: Any) -> gr.Plot:
@@ -239,9 +289,9 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with this package's errors in the form that Gradio shows to the visitor."""
 
     @wraps(function)
-    def call(*inputs: Any) -> Any:
+    def call(*inputs: Any, **more: Any) -> Any:
         try:
-            return function(*inputs)
+            return function(*inputs, **more)
         except TransferabilityError as error:
             raise gr.Error(str(error), duration=None, print_exception=False) from error
 

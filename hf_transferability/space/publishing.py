@@ -1,4 +1,4 @@
-"""Put a Space on the Hub: its folder, this package as a wheel, and the wheel's requirements, in one commit.
+"""Put a Space on the Hub in one commit: its folder, this package as a wheel, its requirements, and the page's benchmarks.
 
 So it builds though the package is on no index. The Hub installs requirements.txt before it copies the files beside it, and a
 wheel named there would not be found; each app.py unpacks it instead.
@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +22,7 @@ from hf_transferability.errors import PublishError, UsageError
 from hf_transferability.hub import writing
 from hf_transferability.hub.cached import Snapshot
 from hf_transferability.registration import hub_folder
+from hf_transferability.space import benchmarks
 
 SPACES = {"space": "space", "metrics/transferability": ""}  # folder -> the extra that its app needs
 _ATTEMPTS = 3
@@ -50,7 +52,9 @@ def publish(
         _check_is_ours(head, token)
         old = [name for name in head.files if name.endswith(".whl") and name not in files]
         try:
-            return writing.commit(head, files, old, "Space of hf-transferability", token)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".*about to commit a data file", UserWarning)  # as is meant
+                return writing.commit(head, files, old, "Space of hf-transferability", token)
         except writing.HeadMovedError:
             continue
         except writing.NoWriteAccessError as error:
@@ -69,6 +73,9 @@ def contents(folder: str, wheel: Path | None = None) -> dict[str, bytes]:
         wheel = wheel or build_wheel(Path(built))
         files["requirements.txt"] = requirements(wheel, SPACES[folder]).encode()
         files[wheel.name] = wheel.read_bytes()
+        if folder == "space":
+            benchmarks.write(path := Path(built, benchmarks.FILE))
+            files[benchmarks.FILE] = path.read_bytes()
     return files
 
 

@@ -3,7 +3,8 @@
 from hf_transferability.space import limits
 
 STYLE = """
-#summary code { overflow-wrap: anywhere; }
+#summary { min-height: 7rem; }
+#summary code, #benchmark-summary code { overflow-wrap: anywhere; }
 .picture { overflow-x: auto !important; }
 .picture img { width: 100%; min-width: 34rem; max-width: 66rem; margin: auto; }
 """

@@ -1,17 +1,17 @@
 """What the page and the API do: rank, show the example, look a benchmark up. Plain functions; Gradio only calls them."""
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability import plots, report, results
 from hf_transferability.errors import UsageError
+from hf_transferability.metrics import all_metrics
 from hf_transferability.registration import hub_folder
-from hf_transferability.space import limits, worker
+from hf_transferability.space import benchmarks, limits, worker
+from hf_transferability.space.benchmarks import Benchmark
 from hf_transferability.table import flag_meanings
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Document = dict[str, Any]
-Tell = Callable[[str, float | None], None]  # hears what is being done, and which share is done
+Tell = Callable[[str, float], None]  # hears what is being done, and which share is done
 
-_PLACE = re.compile(r"\[(\d+)/(\d+)\] ")
+_PLACE = re.compile(r"\[(\d+)/(\d+)\] |checkpoint (\d+) of (\d+)")
 _COLUMNS = {
     "rank": "rank", "checkpoint": "checkpoint", "score": "score", "low": "90 % low", "high": "90 % high",
     "tie_group": "tie group", "feature_quality": "feature quality", "feature_update_ratio": "update ratio",
@@ -36,6 +36,7 @@ def rank_checkpoints(
     scenario: str = "auto",
     metric: str = "transferability",
     tell: Tell = lambda text, share: None,
+    visitor: str = "",
 ) -> Document:
     """Rank checkpoints of the Hub for a dataset of the Hub; see `limits` for how many and how large.
 
@@ -44,14 +45,18 @@ def rank_checkpoints(
         TransferabilityError: the work failed or took too long.
     """
     names = [name.strip() for name in checkpoints if name.strip()]
-    tell("looking at the repositories", None)
+    tell("looking at the repositories", 0.0)
     limits.check_request(dataset.strip(), names, sample_size)
     words = ["rank", "--metric", metric, "--scenario", scenario, "--sample-size", str(sample_size)]
-    return _done(worker.run(words, [dataset.strip(), *names]), tell)
+    return _done(worker.run(words, [dataset.strip(), *names], visitor=visitor), tell)
 
 
 def rank_files(
-    paths: Sequence[str], scenario: str = "auto", metric: str = "all", tell: Tell = lambda text, share: None
+    paths: Sequence[str],
+    scenario: str = "auto",
+    metric: str = "all",
+    tell: Tell = lambda text, share: None,
+    visitor: str = "",
 ) -> Document:
     """Rank files of features. The files are removed, whatever happens.
 
@@ -61,19 +66,19 @@ def rank_files(
     """
     try:
         limits.check_files(paths)
-        return _done(worker.run(["score", "--metric", metric, "--scenario", scenario], [], paths), tell)
+        return _done(worker.run(["score", "--metric", metric, "--scenario", scenario], [], paths, visitor=visitor), tell)
     finally:
         for path in paths:
             Path(path).unlink(missing_ok=True)
 
 
-def run_demo(tell: Tell = lambda text, share: None) -> Document:
+def run_demo(tell: Tell = lambda text, share: None, visitor: str = "") -> Document:
     """Make the demo's target and checkpoints anew, and rank them: real work, without network.
 
     Raises:
         TransferabilityError: the work failed or took too long.
     """
-    return _done(worker.run(["demo", "--keep", "demo"], []), tell)
+    return _done(worker.run(["demo", "--keep", "demo"], [], visitor=visitor), tell)
 
 
 def example() -> Document:
@@ -118,147 +123,167 @@ def write_files(document: Document, folder: str | Path) -> list[str]:
     return [str(path) for path in paths]
 
 
-def benchmark_tables() -> dict[str, "pd.DataFrame"]:
-    """The tables of the benchmark that the page shows, by name.
-
-    The environment variable HF_TRANSFERABILITY_BENCHMARK names a Hub dataset, OWNER/NAME, or a folder of parquet files;
-    without it the package's own copy of the published results is taken.
+def benchmark(name: str = "") -> Benchmark:
+    """A benchmark that the page shows; by default the first.
 
     Raises:
-        UsageError: there is no such benchmark, or it lacks a table.
+        UsageError: no such benchmark.
     """
-    return _tables(os.environ.get("HF_TRANSFERABILITY_BENCHMARK", ""))
+    known, notice = benchmarks.shown()
+    if name and name not in known:
+        text = f"`benchmark` must be one of {', '.join(known)}; got {name!r}. Choose one of these."
+        raise UsageError(f"{text} {notice}".strip())
+    return known[name or next(iter(known))]
 
 
-def agreement() -> "pd.DataFrame":
-    """The table of agreement with baselines and noise ceiling, of the benchmark that the page shows."""
-    return _agreement(os.environ.get("HF_TRANSFERABILITY_BENCHMARK", ""))
-
-
-def lookup_benchmark(scenario: str, metric: str = "transferability", target: str = "mean") -> Document:
+def lookup_benchmark(
+    scenario: str, metric: str = "transferability", target: str = "mean", name: str = "", selection: str = ""
+) -> Document:
     """What a benchmark says: agreement of all metrics, and one metric's scores beside fine-tuned performance.
 
     Raises:
-        UsageError: no such scenario, metric or target.
+        UsageError: no such benchmark, selection, scenario, metric or target.
     """
-    rows = agreement_table(scenario, target)
-    _check_metric(scenario, metric)
-    own = benchmark_tables()
-    pairs = own["scores"].query("scenario == @scenario and metric == @metric and source != target")
-    pairs = pairs.merge(own["ground_truth"].drop(columns="n_runs"), on=["benchmark", "scenario", "source", "target"])
-    if target != "mean":
-        pairs = pairs[pairs["target"] == target]
-    found = pairs[["source", "target", "variant", "score", "selection", "test_auc"]]
+    own = benchmark(name)
+    selection = selection or own.selections[0]
+    rows = agreement_table(own, selection, scenario, target)
+    _check_metric(own, selection, scenario, metric)
+    known, notice = benchmarks.shown()
     return {
-        "scenario": scenario, "target": target, "metric": metric, "agreement": _records(rows), "pairs": _records(found),
+        "benchmark": own.name, "benchmarks": list(known), "notice": notice, "selection": selection,
+        "selections": own.selections, "scenario": scenario, "target": target, "metric": metric, "agreement": _records(rows),
+        "pairs": _pairs(own, selection, scenario, metric, target),
     }  # fmt: skip
 
 
-def agreement_table(scenario: str, target: str = "mean") -> "pd.DataFrame":
+def benchmark_summary(own: Benchmark, selection: str, scenario: str, target: str = "mean") -> str:
+    """What a benchmark is, and how far its own noise lets anything agree with it, as Markdown."""
+    from hf_transferability.benchmark import bundled
+    from hf_transferability.benchmark.compare import CEILING, RELIABLE
+    from hf_transferability.benchmark.ground_truth import in_words
+
+    rows = _agreement(own, selection, scenario, target)
+    metrics, targets = choices(own, selection, scenario)
+    shown = f"{len(targets)} targets" if target == "mean" else f"target {_code(target)}"
+    lines = [
+        f"**{bundled.title(own.name) or own.name}**: {len(metrics)} metrics, {shown}. Ground truth: {in_words(selection)}."
+    ]
+    ceiling = rows[(rows["variant"] == CEILING) & rows["value"].notna()]
+    if len(ceiling):
+        value, low, high = ceiling[["value", "low", "high"]].iloc[0]
+        lines.append(
+            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): so far half of the fine-tuning runs foretells the rest. "
+            "A metric can hardly be expected to agree better."
+            + (" That is little: hardly anything can be said here." if value < RELIABLE else "")
+        )
+    else:
+        lines.append("It has no noise ceiling, for want of fine-tuning runs.")
+    return "\n\n".join(filter(None, [benchmarks.shown()[1], *lines]))
+
+
+def agreement_table(own: Benchmark, selection: str, scenario: str, target: str = "mean") -> "pd.DataFrame":
     """Weighted Kendall tau of every metric, baseline and the ceiling for a target, or over all; the best first.
 
     Raises:
-        UsageError: no such scenario or target.
+        UsageError: no such selection, scenario or target.
     """
-    whole = agreement()
-    whole = whole[(whole["statistic"] == "weighted_tau") & (whole["scenario"] == scenario)]
-    rows = whole[whole["target"] == target]
-    if rows.empty:
-        known = ", ".join(dict.fromkeys(whole["target"])) if len(whole) else "source_dataset and architecture scenarios only"
-        raise UsageError(f"the benchmark has no {target} in scenario {scenario}. It has: {known}.")
-    titles = {"metric": "metric", "variant": "kind", "value": "weighted tau", "low": "90 % low", "high": "90 % high"}
-    columns = rows[list(titles)].rename(columns=titles)
-    return columns.sort_values("weighted tau", ascending=False, na_position="last").round(3)
+    titles = {"metric": "metric", "value": "weighted tau", "low": "90 % low", "high": "90 % high", "variant": "kind"}
+    rows = _agreement(own, selection, scenario, target)[list(titles)].rename(columns=titles)
+    return rows.sort_values("weighted tau", ascending=False, na_position="last").round(3)
 
 
-def benchmark_pictures(scenario: str, metric: str, target: str = "mean") -> tuple["Figure", "Figure", "Figure"]:
+def benchmark_pictures(
+    own: Benchmark, selection: str, scenario: str, metric: str, target: str = "mean"
+) -> tuple["Figure", "Figure", "Figure"]:
     """Agreement of every metric, one metric against fine-tuned performance, and that performance itself.
 
     Raises:
-        UsageError: no such scenario, metric or target.
+        UsageError: no such selection, scenario, metric or target.
     """
-    _check_metric(scenario, metric)
-    own = benchmark_tables()
-    truth = own["ground_truth"][own["ground_truth"]["scenario"] == scenario]
-    one = truth if target == "mean" else truth[truth["target"] == target]
+    _check_metric(own, selection, scenario, metric)
     return (
-        plots.agreement_chart(agreement(), scenario),
-        plots.score_against_auc(own["scores"], one, scenario, metric),
-        plots.ground_truth_heatmap(truth),
+        plots.agreement_chart(_agreement(own, selection, scenario), scenario),
+        plots.score_against_auc(own.scores, _truth(own, selection, scenario, target), scenario, metric),
+        plots.ground_truth_heatmap(_truth(own, selection, scenario)),
     )
 
 
-def choices(scenario: str) -> tuple[list[str], list[str]]:
-    """Metrics and targets of a scenario of the benchmark."""
-    own = agreement()
-    own = own[own["scenario"] == scenario]
-    metrics = own[~own["variant"].isin(["baseline", "ceiling"])]["metric"]
-    return list(dict.fromkeys(metrics)), [name for name in dict.fromkeys(own["target"]) if name != "mean"]
+def choices(own: Benchmark, selection: str, scenario: str) -> tuple[list[str], list[str]]:
+    """Metrics and targets of a scenario of a benchmark.
+
+    Raises:
+        UsageError: no such selection or scenario.
+    """
+    rows = _agreement(own, selection, scenario)
+    metrics = rows[~rows["variant"].isin(["baseline", "ceiling"])]["metric"]
+    return list(dict.fromkeys(metrics)), [name for name in dict.fromkeys(rows["target"]) if name != "mean"]
 
 
-def _check_metric(scenario: str, metric: str) -> None:
-    known = choices(scenario)[0]
+def _truth(own: Benchmark, selection: str, scenario: str, target: str = "mean") -> "pd.DataFrame":
+    rows = own.ground_truth
+    rows = rows[(rows["selection"] == selection) & (rows["scenario"] == scenario)]
+    return rows if target == "mean" else rows[rows["target"] == target]
+
+
+def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: str) -> list[dict[str, Any]]:
+    """A metric's scores beside fine-tuned performance; a target's own model is no candidate."""
+    from hf_transferability.benchmark.pools import methods, pools
+
+    found = []
+    for pool in pools(_truth(own, selection, scenario, target), own.scores[own.scores["scenario"] == scenario]):
+        for variant in [variant for name, variant in methods([pool]) if name == metric]:
+            scores, aucs = pool.scored(metric, variant)
+            found += [
+                {"source": source, "target": pool.target, "variant": variant, "score": score, "test_auc": auc}
+                for source, score, auc in zip(scores.index, scores, aucs, strict=True)
+            ]
+    return found
+
+
+def _agreement(own: Benchmark, selection: str, scenario: str, target: str | None = None) -> "pd.DataFrame":
+    """A benchmark's rows of weighted tau, without methods that have none anywhere, and forms that differ in their name only."""
+    if selection not in own.selections:
+        raise UsageError(
+            f"`selection` must be one of {', '.join(own.selections)}; got {selection!r}. Choose one of these, or none."
+        )
+    whole = own.agreement(selection)
+    rows = whole[(whole["statistic"] == "weighted_tau") & (whole["scenario"] == scenario)]
+    if rows.empty:
+        raise UsageError(f"the benchmark {own.name} has no scenario {scenario}. It has: {', '.join(own.scenarios)}.")
+    rows = rows[rows["value"].notna().groupby([rows["metric"], rows["variant"]]).transform("any")]
+    same = [name for name, each in all_metrics().items() if not each.variants_differ]
+    rows = rows[~rows["metric"].isin(same) | ~rows.duplicated(["metric", "target"])]
+    if target is None:
+        return rows
+    if target not in set(rows["target"]):
+        known = ", ".join(dict.fromkeys(rows["target"]))
+        raise UsageError(f"the benchmark {own.name} has no {target} in scenario {scenario}. It has: {known}.")
+    return rows[rows["target"] == target]
+
+
+def _check_metric(own: Benchmark, selection: str, scenario: str, metric: str) -> None:
+    known = choices(own, selection, scenario)[0]
     if metric not in known:
         raise UsageError(
-            f"`metric` must be one that the benchmark has in scenario {scenario}; got {metric!r}. "
+            f"`metric` must be one that the benchmark {own.name} has in scenario {scenario}; got {metric!r}. "
             f"Choose one of {', '.join(known) or 'another scenario'}."
         )
 
 
-@lru_cache(maxsize=1)
-def _tables(origin: str) -> dict[str, "pd.DataFrame"]:
-    from hf_transferability.benchmark import bundled, tables
-
-    wanted = ("ground_truth", "scores", "sources", "runs")
-    if not origin:
-        return {name: bundled.load(name) for name in wanted}
-    found = {name: _parquet(origin, name) for name in wanted}
-    if missing := [name for name in ("ground_truth", "scores") if not found[name]]:
-        raise UsageError(f"the benchmark {origin} must have the tables {', '.join(missing)}. Publish them first.")
-    import pandas as pd
-
-    return {
-        name: pd.concat([tables.read(path, name) for path in paths], ignore_index=True)
-        for name, paths in found.items()
-        if paths
-    }
-
-
-@lru_cache(maxsize=1)
-def _agreement(origin: str) -> "pd.DataFrame":
-    from hf_transferability.benchmark.compare import compare
-
-    own = _tables(origin)
-    return compare(own["ground_truth"], own["scores"], sources=own.get("sources"), runs=own.get("runs")).rows
-
-
-def _parquet(origin: str, name: str) -> list[Path]:
-    """The files of a table in a folder, or in a dataset of the Hub in the layout that `benchmark publish` writes."""
-    from hf_transferability import hub
-    from hf_transferability.benchmark.card import data_files
-
-    if Path(origin).is_dir():
-        return sorted([*Path(origin).glob(f"{name}.parquet"), *Path(origin).glob(data_files(name))])
-    try:
-        head = hub.dataset_head(origin)
-        return [hub.fetch(head, file) for file in head.files if PurePosixPath(file).match(data_files(name))]
-    except Exception as error:
-        raise UsageError(hub.explain(error, "dataset", origin)) from error
-
-
 def _done(lines: Iterator[str | Document], tell: Tell) -> Document:
     """The document that stands at the end of the worker's lines."""
+    share = 0.0
     for line in lines:
         if isinstance(line, dict):
             return line
-        place = _PLACE.search(line)
-        tell(line, (int(place[1]) - 1) / int(place[2]) if place else None)
+        if place := _PLACE.search(line):
+            number, total = (int(each) for each in place.groups() if each)
+            share = (number - 1) / total
+        tell(line, share)
     raise AssertionError("the worker ends with a document or an error")
 
 
 def _other_metrics(document: Document) -> list[str]:
-    from hf_transferability.metrics import all_metrics
-
     shown = {document["metric"], "feature_quality", "feature_update_ratio"}
     return [name for name in all_metrics() if name in document["rows"][0] and name not in shown]
 

@@ -31,11 +31,17 @@ _PASSED_ON = (
     "REQUESTS_CA_BUNDLE",
 )  # fmt: skip
 _PROGRAM = "hf-transferability: "
-_NO_MEMORY = re.compile(r"MemoryError|bad_alloc|allocate memory|Unable to allocate", re.IGNORECASE)
+_running: dict[str, list[subprocess.Popen]] = {}  # by visitor
+_NO_MEMORY = re.compile(r"MemoryError|bad_alloc|allocate memory|Unable to allocate|failed to map segment", re.IGNORECASE)
 
 
 def run(
-    words: Sequence[str], names: Sequence[str], files: Sequence[str | Path] = (), seconds: float | None = None
+    words: Sequence[str],
+    names: Sequence[str],
+    files: Sequence[str | Path] = (),
+    *,
+    visitor: str = "",
+    seconds: float | None = None,
 ) -> Iterator[str | Document]:
     """Run a command of the package and give its lines of progress, then the document that it printed.
 
@@ -43,6 +49,7 @@ def run(
         words: the command with its options.
         names: what follows them; never read as options.
         files: copied into the folder that the command runs in; their names there follow `names`.
+        visitor: for whom, if `leave` is to end it.
         seconds: after which it is stopped; default limits.SECONDS.
 
     Raises:
@@ -65,20 +72,32 @@ def run(
         clock = threading.Timer(seconds, _stop, [process, late])
         clock.start()
         said: list[str] = []
+        if visitor:
+            _running.setdefault(visitor, []).append(process)
         try:
             assert process.stderr is not None
             for line in process.stderr:
                 said = [*said[-20:], line.rstrip().replace(f"{folder}/", "")]
                 yield said[-1]
             status = process.wait()
-        finally:  # also where the visitor has left
+        finally:  # also where nobody asks for the next line
             clock.cancel()
             _stop(process)
+            if visitor:
+                _running[visitor].remove(process)
+                if not _running[visitor]:
+                    del _running[visitor]
         if late.is_set():
             raise TransferabilityError(
                 f"this page stops work after {seconds:.0f} seconds. Name fewer checkpoints or images, or use your own machine."
             )
         yield _outcome(status, output.read_bytes(), said)
+
+
+def leave(visitor: str) -> None:
+    """End the work of a visitor who has closed the page, so that the next one's begins."""
+    for process in list(_running.get(visitor, ())):
+        _kill(process)
 
 
 def _outcome(status: int, output: bytes, said: Sequence[str]) -> Document:
@@ -131,9 +150,13 @@ def _stop(process: subprocess.Popen, late: threading.Event | None = None) -> Non
     if process.poll() is None:
         if late is not None:
             late.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
     if late is None:
         process.wait()
         if process.stderr is not None:
             process.stderr.close()
+
+
+def _kill(process: subprocess.Popen) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -25,7 +25,8 @@ def _addressed(hub):
     from huggingface_hub import constants
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(constants, "ENDPOINT", hub.url)  # as it is read when the client is imported
+    patch.setattr(constants, "ENDPOINT", hub.url)  # as these are when the client is imported
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
     patch.setenv("HF_ENDPOINT", hub.url)
     patch.setenv("HF_TOKEN", "hf_owner")
     patch.setenv("NO_PROXY", "127.0.0.1")
@@ -40,11 +41,17 @@ def at_hub(hub, _addressed):
 
 
 @pytest.fixture(scope="session")
-def address(_addressed):
-    """Where the page is served."""
+def served(_addressed):
+    """The page, as it is served."""
     pytest.importorskip("gradio")
     from hf_transferability.space import page
 
-    served = page.launch("127.0.0.1", prevent_thread_lock=True, quiet=True)
-    yield served.local_url
-    served.close()
+    running = page.launch("127.0.0.1", prevent_thread_lock=True, quiet=True)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def address(served):
+    """Where the page is served."""
+    return served.local_url

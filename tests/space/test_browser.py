@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hf_transferability.space import limits
+from hf_transferability.space import limits, work, worker
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -17,7 +18,8 @@ if not (CHROMIUM and DRIVER):
     pytest.skip("there is no browser: apt-get install chromium chromium-driver", allow_module_level=True)
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's and Selenium's own
-PATIENCE = 30.0  # seconds
+PATIENCE = 40.0  # seconds for what takes one
+WORK = 300.0  # for what loads networks, on a busy machine
 
 
 class Browser:
@@ -30,16 +32,19 @@ class Browser:
             options.add_argument(word)
         options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.width = width
         self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        self.resize(width)
+
+    def resize(self, width):
+        self.width = width
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
-    def wait(self, script, *arguments):
-        end = time.monotonic() + PATIENCE
+    def wait(self, script, *arguments, patience=PATIENCE):
+        end = time.monotonic() + patience
         while not (found := self.run(script, *arguments)):
             assert time.monotonic() < end, f"never true: {script} {arguments}: {self.run('return document.body.innerText')}"
             time.sleep(0.1)
@@ -63,9 +68,9 @@ class Browser:
         field.clear()
         field.send_keys(text)
 
-    def toast(self):
+    def toast(self, patience=PATIENCE):
         """The text of the error that is shown; closes it."""
-        text = self.wait("return document.querySelector('.toast-body, .toast-wrap')?.innerText")
+        text = self.wait("return document.querySelector('.toast-body')?.innerText", patience=patience)
         self.run("document.querySelectorAll('.toast-close').forEach(button => button.click())")
         self.wait("return !document.querySelector('.toast-body')")
         return text
@@ -81,16 +86,21 @@ class Browser:
             self.driver.save_screenshot(str(Path(folder, f"{name}-{self.width}.png")))
 
 
-@pytest.fixture(scope="module", params=[1280, 390], ids=["desk", "phone"])
-def browser(request, address, tmp_path_factory):
-    found = Browser(tmp_path_factory.mktemp("downloads"), request.param)
-    found.folder = Path(tmp_path_factory.getbasetemp())
-    found.driver.get(address)
-    found.wait("return document.body.innerText.includes('Which pretrained checkpoint')")
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """One browser for all of these tests: it takes seconds to start."""
+    found = Browser(tmp_path_factory.mktemp("downloads"), 1280)
     yield found
-    errors = [entry for entry in found.driver.get_log("browser") if entry["level"] == "SEVERE"]
     found.driver.quit()
-    assert errors == []
+
+
+@pytest.fixture(scope="module", params=[1280, 390], ids=["desk", "phone"])
+def browser(request, opened, address):
+    opened.resize(request.param)
+    opened.driver.get(address)
+    opened.wait("return document.body.innerText.includes('Which pretrained checkpoint')")
+    yield opened
+    assert [entry for entry in opened.driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 @pytest.fixture
@@ -142,6 +152,44 @@ def test_the_ranking_is_downloaded(browser, fits, tmp_path):
     assert len(json.loads((tmp_path / "ranking.json").read_text())["rows"]) == 7
 
 
+@pytest.fixture(scope="module")
+def small_demo(tmp_path_factory):
+    """The demo's folders with fewer images and steps."""
+    from hf_transferability import demo
+
+    sizes = {"train_per_class": 8, "test_per_class": 4, "steps": 2, "images": 32}
+    with demo.run(tmp_path_factory.mktemp("demo"), **sizes) as made:
+        yield made
+
+
+def test_the_demo_is_run_to_the_end(browser, fits, small_demo, monkeypatch):
+    if browser.width < 600:
+        pytest.skip("the same work again; the phone shows its result in the example")
+    told, seen = [], threading.Event()
+
+    def run_demo(tell, visitor):
+        def listen(text, share):
+            told.append(text)
+            tell(text, share)
+            if len(told) == 1:
+                seen.wait(PATIENCE)  # until the browser shows it
+
+        words = [str(path) for path in (small_demo.target, *small_demo.checkpoints[:3])]
+        return work._done(worker.run(["rank"], words, visitor=visitor), listen)
+
+    monkeypatch.setattr(work, "run_demo", run_demo)
+    browser.click("Run it here, about two minutes")
+    browser.wait("return document.querySelector('#summary')?.innerText.includes('starting')")
+    assert not browser.run("return document.querySelector('.picture img')")  # the example is gone
+    seen.set()
+    browser.wait("return document.querySelector('#summary')?.innerText.includes('3 of 3 candidates ranked')", patience=WORK)
+    names = browser.wait(COLUMN, 1)
+    assert sorted(Path(name).name for name in names) == sorted(path.name for path in small_demo.checkpoints[:3])
+    browser.wait("return document.querySelectorAll('.picture img').length >= 3")
+    assert any("[3/3]" in text for text in told)
+    browser.shot("demo")
+
+
 def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
     def told(dataset, checkpoints):
         browser.type("Dataset", dataset)
@@ -151,35 +199,44 @@ def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
 
     assert "at most 6 checkpoints" in told("alice/data", "\n".join(f"alice/{i}" for i in range(7)))
     browser.shot("bounds")
-    if browser.width < 600:
-        return  # the rest differs in its words only
     assert "must be a Hub id" in told("/etc/passwd", "alice/one")
     assert "public repositories only" in told("alice/data", "alice/private")
-    for bound, text in (
-        ("PARAMETERS", "million parameters; alice/one"),
-        ("CHECKPOINT_BYTES", "MB of checkpoints"),
-        ("DATASET_BYTES", "reads datasets of at most"),
-        ("SECONDS", "stops work after"),
-    ):
+    bounds = {
+        "PARAMETERS": "million parameters; alice/one",
+        "CHECKPOINT_BYTES": "MB of checkpoints",
+        "DATASET_BYTES": "reads datasets of at most",
+    }
+    if browser.width > 600:  # work begins before this bound is met
+        bounds["SECONDS"] = "stops work after"
+    for bound, text in bounds.items():
         with monkeypatch.context() as patch:
             patch.setattr(limits, bound, 0.5)
             assert text in told("alice/data", "alice/one")
     with monkeypatch.context() as patch:
         patch.setattr(limits, "IMAGES", 20)
         assert "takes 12 to 20 images; got 200" in told("alice/data", "alice/one")
+    if browser.width > 600:
+        monkeypatch.setattr(limits, "MEMORY", 2**28)
+        assert "of memory that this page gives it" in told("alice/data", "alice/one")
 
 
-def test_uploads_are_bounded_too(browser, fits, tmp_path, monkeypatch):
-    path = tmp_path / "a.npz"
+@pytest.mark.parametrize(
+    ("bound", "value", "text"),
+    [("FILE_BYTES", 2**20, "at most 1 MiB of arrays"), ("FILES", 0, "at most 0 files at once; got 1")],
+)
+def test_uploads_are_bounded_too(browser, fits, tmp_path, monkeypatch, bound, value, text):
+    path = tmp_path / f"{bound}.npz"
     np.savez(path, features=np.zeros((400, 1000)), labels=np.zeros(400))
     browser.open("Features that you have")
+    browser.wait("return document.querySelector('input[type=file]')")
     browser.run("document.querySelectorAll('input[type=file]').forEach(i => i.style.display = 'block')")
     browser.wait("return document.querySelector('input[type=file]')").send_keys(str(path))
     # The page sets the ending apart, which some windows show as a line of its own.
-    browser.wait(r"return document.body.innerText.replace(/\s/g, '').includes('a.npz')")
-    monkeypatch.setattr(limits, "FILE_BYTES", 2**20)
+    browser.wait(r"return document.body.innerText.replace(/\s/g, '').includes(arguments[0])", path.name)
+    monkeypatch.setattr(limits, bound, value)
     browser.click("Rank")
-    assert "at most 1 MiB of arrays" in browser.toast()
+    assert text in browser.toast()
+    browser.wait(r"return !document.body.innerText.replace(/\s/g, '').includes(arguments[0])", path.name)  # it is gone
     browser.open("From the Hub")
 
 
@@ -187,15 +244,17 @@ def test_the_benchmark_is_drawn(browser, fits):
     browser.open("Benchmark")
     browser.wait(
         """return [...document.querySelectorAll('.picture img')]
-        .filter(i => i.offsetParent && i.complete && i.naturalWidth).length === 3"""
+        .filter(i => i.offsetParent && i.complete && i.naturalWidth).length === 3""",
+        patience=WORK,
     )
     assert "mean_rank_elsewhere" in browser.run("return document.querySelector('#agreement').innerText")
+    assert "Noise ceiling 0.65" in browser.run("return document.querySelector('#benchmark-summary').innerText")
     browser.shot("benchmark")
     browser.run(
         """[...document.querySelectorAll('input[type=radio]')]
         .find(i => i.offsetParent && i.value === 'architecture').click()"""
     )
-    browser.wait("return document.querySelector('#agreement').innerText.includes('parameter_count')")
+    browser.wait("return document.querySelector('#agreement').innerText.includes('parameter_count')", patience=WORK)
 
 
 def test_about_says_what_the_score_means(browser, fits):

@@ -1,14 +1,19 @@
 """The page as programs see it: typed functions over gradio_client, and nothing of one visitor in another's answer."""
 
+import gc
 import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from hf_transferability.benchmark import bundled
 from hf_transferability.cli import main
+from hf_transferability.space import worker
 
 gradio_client = pytest.importorskip("gradio_client")
 ROOT = Path(__file__).parents[2]
@@ -20,6 +25,14 @@ def client(address):
     found = gradio_client.Client(address, verbose=False)
     yield found
     found.close()
+    gc.collect()  # what clients leave open is told here, where such warnings are ignored
+
+
+def until(true):
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_two_functions_are_public_and_typed(client):
@@ -55,6 +68,16 @@ def test_bounds_reach_the_caller(client, at_hub, arguments, text):
         client.predict(*arguments, api_name="/rank_checkpoints")
 
 
+def test_work_ends_when_its_client_goes(address, at_hub):
+    client = gradio_client.Client(address, verbose=False)
+    client.submit("alice/data", ["alice/one"], 36, api_name="/rank_checkpoints")
+    until(lambda: worker._running)
+    ((process,),) = worker._running.values()
+    client.close()
+    until(lambda: not worker._running)
+    assert process.poll() == -signal.SIGKILL
+
+
 def test_the_benchmark_is_looked_up(client):
     found = client.predict("source_dataset", "nleep", "mean", api_name="/lookup_benchmark")
     means = {row["metric"]: row["weighted tau"] for row in found["agreement"]}
@@ -62,6 +85,60 @@ def test_the_benchmark_is_looked_up(client):
     assert len(found["pairs"]) == 154
     with pytest.raises(Exception, match="has no moon"):
         client.predict("source_dataset", "nleep", "moon", api_name="/lookup_benchmark")
+
+
+def test_another_benchmark_is_looked_up(client):
+    found = client.predict("source_dataset", "knn", benchmark="open", selection="mean_of_best_5", api_name="/lookup_benchmark")
+    assert set(found["benchmarks"]) == set(bundled.benchmarks())
+    assert (found["benchmark"], found["selection"]) == ("open", "mean_of_best_5")
+    truth = (
+        bundled.load("ground_truth", "open").query("selection == 'mean_of_best_5'").set_index(["source", "target"])["test_auc"]
+    )
+    assert {(pair["source"], pair["target"]) for pair in found["pairs"]} == set(truth.index)
+    assert all(pair["test_auc"] == pytest.approx(truth[pair["source"], pair["target"]]) for pair in found["pairs"])
+    with pytest.raises(Exception, match=r"`benchmark` must be one of paper, .*got 'moon'"):
+        client.predict(benchmark="moon", api_name="/lookup_benchmark")
+
+
+def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page(served):
+    look = next(each.fn for each in served.fns.values() if each.fn and each.fn.__name__ == "look")
+    name, scenario, selection, metric, target, summary, table, *pictures = look("open", "architecture", "moon", "moon", "moon")
+    assert (name.value, scenario.value, target.value) == ("open", "source_dataset", "mean")
+    assert selection.value == "lowest_validation_loss" and selection.visible
+    assert metric.value in set(table["metric"])
+    assert "open datasets" in summary
+    assert len(pictures) == 3
+
+
+def test_both_functions_are_tools_for_mcp_clients(address, at_hub):
+    pytest.importorskip("mcp", reason="mcp is not installed: pip install 'hf-transferability[space]'")
+    import anyio
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def talk():
+        async with (
+            streamablehttp_client(f"{address}gradio_api/mcp/") as (reader, writer, _),
+            ClientSession(reader, writer) as session,
+        ):
+            await session.initialize()
+            tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+            wanted = {"scenario": "architecture", "metric": "leep", "target": "bloodmnist"}
+            looked_up = await session.call_tool("lookup_benchmark", wanted)
+            refused = await session.call_tool("rank_checkpoints", {"dataset": "/etc", "checkpoints": ["alice/one"]})
+            return tools, looked_up, refused
+
+    tools, looked_up, refused = anyio.run(talk)
+    assert set(tools) == {"rank_checkpoints", "lookup_benchmark"}
+    inputs = tools["rank_checkpoints"].inputSchema["properties"]
+    assert set(inputs) == {"dataset", "checkpoints", "sample_size", "scenario", "metric"}
+    assert inputs["checkpoints"]["items"]["type"] == "string"
+    assert "public" in inputs["dataset"]["description"]
+    assert "without fine-tuning" in tools["rank_checkpoints"].description
+    assert not looked_up.isError
+    assert "bloodmnist" in looked_up.content[0].text
+    assert refused.isError
+    assert "must be a Hub id" in refused.content[0].text
 
 
 def test_the_app_unpacks_the_wheel_that_lies_beside_it(tmp_path):

@@ -1,14 +1,17 @@
-"""Spaces put on the loopback Hub, and one of them started from nothing but what was uploaded."""
+"""Spaces put on the loopback Hub, and started from nothing but what was uploaded."""
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+import sysconfig
+import time
 import urllib.request
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
+import numpy as np
 import pytest
 from hub import LoopbackHub
 
@@ -16,6 +19,8 @@ from hf_transferability import UsageError
 from hf_transferability.cli import main
 from hf_transferability.errors import PublishError
 from hf_transferability.space import publishing
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own, of its HTTP library
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +76,7 @@ def test_a_space_is_made_in_one_commit_and_brought_up_to_date(hub, small, capsys
     assert main(["space", "--publish", "alice/rank", "--wheel", str(small)]) == 0
     assert f"{hub.url}/spaces/alice/rank" in capsys.readouterr().out
     files = stored(hub, "alice/rank")
-    assert {"README.md", "app.py", "example.json", "requirements.txt", small.name} <= set(files)
+    assert {"README.md", "app.py", "example.json", "requirements.txt", "benchmarks.parquet", small.name} <= set(files)
     assert files["requirements.txt"].decode().splitlines() == ["gradio>=6", "numpy>=2"]
     assert files[small.name] == small.read_bytes()
     assert b"sdk: gradio" in files["README.md"]
@@ -86,6 +91,7 @@ def test_the_metric_becomes_a_space_too(hub, small, capsys):
     assert main(["register", "--publish", "alice/transferability", "--wheel", str(small)]) == 0
     files = stored(hub, "alice/transferability")
     assert {"README.md", "app.py", "transferability.py", "requirements.txt", small.name} <= set(files)
+    assert "benchmarks.parquet" not in files
     assert files["requirements.txt"] == b"numpy>=2\n"
     assert main(["register", "--publish", "alice/other", "--wheel", str(small)]) == 2
     assert "must be OWNER/transferability" in capsys.readouterr().err
@@ -125,36 +131,85 @@ def test_a_file_that_is_no_wheel_of_this_package_is_refused(small, tmp_path):
         publishing.requirements(tmp_path / "none.whl")
 
 
-def test_the_app_starts_from_the_uploaded_files_alone(hub, wheel, tmp_path):
-    pytest.importorskip("gradio")
-    publishing.publish("space", "alice/rank", wheel=wheel)
-    place = tmp_path / "space"
-    place.mkdir()
-    for path, content in stored(hub, "alice/rank").items():
-        (place / path).write_bytes(content)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False", "TMPDIR": str(tmp_path)}
-    environment |= {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "HOME": str(tmp_path)}
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-v", "app.py"], cwd=place, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+# Python without the environment's own start-up files, so that an editable installation of the checkout is not found; its
+# packages are. Says what is imported.
+ALONE = """
+import importlib.util, runpy, sys
+
+class Told:
+    def find_spec(name, *where):
+        print("imports", name)
+
+sys.path += sys.argv[1:]
+assert importlib.util.find_spec("hf_transferability") is None, "it is installed"
+sys.meta_path.insert(0, Told)
+runpy.run_path("app.py", run_name="__main__")
+"""
+
+
+@contextlib.contextmanager
+def started(place):
+    """The app of a folder in a process of its own; gives its address and the lines that it has said so far."""
+    inherited = {name: os.environ[name] for name in ("PATH", "LANG", "OMP_NUM_THREADS") if name in os.environ}
+    environment = inherited | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    environment |= {"TMPDIR": str(place.parent), "HOME": str(place.parent), "NO_PROXY": "127.0.0.1"}
+    packages = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    log = place.parent / "said.txt"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-u", "-W", "ignore", "-c", ALONE, *packages], cwd=place, env=environment,
+            stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
     try:
-        said = []
-        for line in process.stdout:
-            said.append(line)
-            if found := re.search(r"Running on local URL: +(http://\S+)", line):
-                break
-        else:
-            pytest.fail("".join(said[-40:]))
-        loaded = [line for line in said if "hf_transferability/space/page.py" in line]  # as -v tells
-        assert loaded
-        assert all(str(tmp_path) in line for line in loaded)
-        assert not [line for line in said if line.startswith("import 'torch'")]  # it would take the page many seconds
-        with urllib.request.urlopen(found[1], timeout=30) as answer:
-            assert answer.status == 200
-            assert b"Transferability" in answer.read()
+        while not (found := re.search(r"Running on local URL: +(http://\S+)", said := log.read_text(errors="replace"))):
+            if "AssertionError: it is installed" in said:
+                pytest.skip("the package is installed in this environment, so nothing can start without it")
+            assert process.poll() is None, said[-4000:]
+            time.sleep(0.2)
+        yield found[1], said.splitlines()
     finally:
         process.kill()
-        process.communicate()
-    assert Path(place, "example.json").is_file()
+        process.wait()
+
+
+def downloaded(hub, repo_id, place):
+    """The files of a Space in a folder of their own."""
+    place.mkdir()
+    for path, content in stored(hub, repo_id).items():
+        (place / path).write_bytes(content)
+    return place
+
+
+def test_the_app_starts_from_the_uploaded_files_alone(hub, wheel, tmp_path):
+    gradio_client = pytest.importorskip("gradio_client")
+    publishing.publish("space", "alice/rank", wheel=wheel)
+    with started(downloaded(hub, "alice/rank", tmp_path / "space")) as (address, said):
+        assert "imports hf_transferability.space.page" in said
+        assert "imports torch" not in said  # it would take the page many seconds
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            assert b"Transferability" in answer.read()
+        client = gradio_client.Client(address, verbose=False)
+        try:
+            found = client.predict("source_dataset", "nleep", api_name="/lookup_benchmark")
+            with pytest.raises(Exception, match="at most 6 checkpoints"):
+                client.predict("alice/data", ["alice/one"] * 7, api_name="/rank_checkpoints")
+        finally:
+            client.close()
+    assert len(found["pairs"]) == 154
+    assert found["notice"] == ""
+
+
+def test_the_metrics_app_starts_from_the_uploaded_files_alone(hub, wheel, tmp_path):
+    gradio_client = pytest.importorskip("gradio_client")
+    publishing.publish("metrics/transferability", "alice/transferability", wheel=wheel)
+    arrays = tmp_path / "a.npz"
+    labels = np.arange(60) % 3
+    np.savez(arrays, features=np.random.default_rng(0).normal(size=(60, 4)) + labels[:, None], labels=labels)
+    with started(downloaded(hub, "alice/transferability", tmp_path / "space")) as (address, said):
+        assert "imports hf_transferability.evaluate_module" in said
+        client = gradio_client.Client(address, verbose=False)
+        try:
+            scores, _ = client.predict(gradio_client.handle_file(arrays), "logme", api_name="/score")
+        finally:
+            client.close()
+    assert [name for name, _ in scores["data"]] == ["logme"]

@@ -1,7 +1,6 @@
 """What the page and the API do, without Gradio: work that leaves nothing behind, the example, the benchmark."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import pytest
 from documents import ranking_of
 
 from hf_transferability import TransferabilityError, UsageError
+from hf_transferability.cli import _parser
 from hf_transferability.space import limits, work, worker
 
 
@@ -60,19 +60,42 @@ def test_work_is_stopped_when_its_time_is_up(files, traces):
     assert time.monotonic() - began < 10
 
 
-def test_work_ends_when_the_visitor_leaves(files, traces, monkeypatch):
+@pytest.mark.parametrize("gone", ["nobody asks for more", "the page is closed"])
+def test_work_ends_when_the_visitor_leaves(traces, monkeypatch, gone):
     started = []
     real = worker.subprocess.Popen
     monkeypatch.setattr(
         worker.subprocess, "Popen", lambda *words, **options: started.append(real(*words, **options)) or started[0]
     )
-    monkeypatch.setattr(work, "_done", lambda lines, tell: lines)
-    lines = work.run_demo()
-    while "making the target" not in next(lines):  # it ends with an error if the command line is wrong
-        pass
+    lines = worker.run(["demo"], [], visitor="one")
+    assert next(lines) == "starting"
+    worker.leave("another")
     assert started[0].poll() is None
+    if gone == "the page is closed":
+        worker.leave("one")
+        with pytest.raises(TransferabilityError):
+            list(lines)
     lines.close()
     assert started[0].poll() is not None
+    assert worker._running == {}
+
+
+def test_the_demo_is_a_command_and_tells_how_far_it_is(monkeypatch):
+    asked, told = [], []
+
+    def run(words, names, visitor):
+        asked.append((words, names, visitor))
+        yield "starting"
+        yield "making checkpoint 3 of 7: drawn shapes"
+        yield "[7/7] demo/checkpoints/untrained: features"
+        yield {"rows": []}
+
+    monkeypatch.setattr(worker, "run", run)
+    assert work.run_demo(lambda text, share: told.append((text[:8], round(share, 2))), "me") == {"rows": []}
+    ((words, names, visitor),) = asked
+    assert _parser().parse_args([*words, *names]).keep == "demo"
+    assert visitor == "me"
+    assert told == [("starting", 0), ("making c", 0.29), ("[7/7] de", 0.86)]
 
 
 def test_work_sees_no_secret_of_the_page(monkeypatch):
@@ -145,43 +168,45 @@ def test_three_files_are_offered(tmp_path):
 
 
 def test_the_benchmark_has_baselines_and_the_ceiling_beside_the_metrics():
-    rows = work.agreement_table("source_dataset")
+    rows = work.agreement_table(work.benchmark("paper"), "lowest_validation_loss", "source_dataset")
     values = dict(zip(rows["metric"], rows["weighted tau"], strict=True))
     assert values["transferability"] == pytest.approx(0.523, abs=0.001)
     assert values["mean_rank_elsewhere"] == pytest.approx(0.549, abs=0.001)
     assert values["random"] == 0
     assert {"baseline", "ceiling", "published"} == set(rows["kind"])
+    assert "parameter_count" not in values  # one architecture: it is the same for all
     found = work.lookup_benchmark("architecture", "leep", "bloodmnist")
     assert len(found["pairs"]) == 9
     assert {pair["target"] for pair in found["pairs"]} == {"bloodmnist"}
     json.dumps(found, allow_nan=False)
-    with pytest.raises(UsageError, match=r"has no nowhere in scenario architecture\. It has: bloodmnist"):
-        work.lookup_benchmark("architecture", "leep", "nowhere")
-    for look in (work.lookup_benchmark, work.benchmark_pictures):
-        with pytest.raises(UsageError, match=r"`metric` must be .*architecture; got 'moon'\. Choose one of .*leep"):
-            look("architecture", "moon")
+    assert len(work.lookup_benchmark("source_dataset")["pairs"]) == 154  # of the score, formed from its components
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ({"target": "nowhere"}, r"paper has no nowhere in scenario architecture\. It has: bloodmnist"),
+        ({"metric": "moon"}, r"`metric` must be .*architecture; got 'moon'\. Choose one of .*leep"),
+        ({"name": "moon"}, r"`benchmark` must be one of paper, .*; got 'moon'\. Choose one of these"),
+        ({"selection": "moon"}, r"`selection` must be one of lowest_validation_loss; got 'moon'\."),
+    ],
+)
+def test_what_a_benchmark_lacks_is_named_with_what_it_has(words, text):
+    with pytest.raises(UsageError, match=text):
+        work.lookup_benchmark("architecture", **words)
+
+
+def test_forms_of_a_metric_that_do_not_differ_are_one_row():
+    own = work.benchmark("open")
+    rows = work.agreement_table(own, own.selections[-1], "source_dataset")
+    metrics = rows["metric"].tolist()
+    assert (metrics.count("leep"), metrics.count("logme")) == (1, 2)
 
 
 def test_visitors_share_no_picture():
-    first, second = (work.benchmark_pictures("architecture", "leep") for _ in range(2))
+    own = work.benchmark("paper")
+    first, second = (work.benchmark_pictures(own, own.selections[0], "architecture", "leep") for _ in range(2))
     assert not set(first) & set(second)
-
-
-def test_a_benchmark_of_ones_own_is_read_from_a_folder(tmp_path, monkeypatch):
-    from hf_transferability.benchmark import bundled
-
-    for name in ("ground_truth", "scores"):
-        frame = bundled.load(name)
-        (tmp_path / "data" / name).mkdir(parents=True)
-        frame[frame["scenario"] == "architecture"].to_parquet(tmp_path / "data" / name / "0.parquet")
-    monkeypatch.setenv("HF_TRANSFERABILITY_BENCHMARK", str(tmp_path))
-    assert set(work.benchmark_tables()) == {"ground_truth", "scores"}
-    assert work.choices("architecture")[1][0] == "bloodmnist"
-    assert work.choices("source_dataset") == ([], [])
-    os.remove(tmp_path / "data/scores/0.parquet")
-    work._tables.cache_clear()
-    with pytest.raises(UsageError, match="must have the tables scores"):
-        work.benchmark_tables()
 
 
 def test_bounds_come_first(monkeypatch):

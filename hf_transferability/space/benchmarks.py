@@ -1,0 +1,197 @@
+"""The benchmarks of the page's second tab.
+
+A published Space reads them from one parquet beside its app, which has agreement in it, since that takes seconds to work out.
+The variable HF_TRANSFERABILITY_BENCHMARK names such a file, a dataset of the Hub as `benchmark publish` makes it, or a folder
+of its tables. Without it those are shown that come with the package.
+"""
+
+import os
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from hf_transferability.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hf_transferability.hub import Snapshot
+
+FILE = "benchmarks.parquet"  # in the Space
+VARIABLE = "HF_TRANSFERABILITY_BENCHMARK"
+FIRST = "paper"  # where it is there, it is shown first
+FRESH = 600.0  # seconds after which a dataset of the Hub is looked at again
+_PAIR = ["benchmark", "scenario", "source", "target"]
+# What the page needs of each table.
+_COLUMNS = {
+    "ground_truth": [*_PAIR, "selection", "test_auc"],
+    "scores": [*_PAIR, "metric", "variant", "score"],
+    "agreement": [
+        "benchmark", "scenario", "selection", "metric", "variant", "target", "statistic", "value", "low", "high", "n_sources",
+    ],
+}  # fmt: skip
+_BESIDE = ("sources", "runs")  # from which agreement is worked out, where it does not come along
+_SOURCE = ("ground_truth", "scores", *_BESIDE)
+
+
+class Benchmark:
+    """One benchmark.
+
+    Attributes:
+        name: which.
+        scenarios: that it has both of.
+        selections: how its ground truth was taken from the fine-tuning runs; the first is shown first.
+        ground_truth, scores: its tables; one row per pair and selection, or per pair, metric and variant.
+    """
+
+    def __init__(self, name: str, tables: "dict[str, pd.DataFrame]"):
+        from hf_transferability.benchmark.ages import newest
+        from hf_transferability.benchmark.ground_truth import PUBLISHED
+        from hf_transferability.benchmark.pools import latest
+
+        self.name = name
+        self.ground_truth = newest(tables["ground_truth"], [*_PAIR, "selection"])[_COLUMNS["ground_truth"]]
+        self.scores = latest(tables["scores"])[0][_COLUMNS["scores"]]
+        self.scenarios = [each for each in self.ground_truth["scenario"].unique() if each in set(self.scores["scenario"])]
+        self.selections = sorted(self.ground_truth["selection"].unique(), key=lambda each: each != PUBLISHED)
+        self._beside = {table: tables[table] for table in _BESIDE if table in tables}
+        self._given = tables.get("agreement")
+        self._found: dict[str, pd.DataFrame] = {}
+        self._lock = threading.Lock()  # two visitors wait for one calculation
+
+    def agreement(self, selection: str) -> "pd.DataFrame":
+        """Weighted Kendall tau of every metric, of the baselines and of the noise ceiling: a table of agreement."""
+        with self._lock:
+            if selection not in self._found:
+                self._found[selection] = self._agreement(selection)[_COLUMNS["agreement"]]
+            return self._found[selection]
+
+    def _agreement(self, selection: str) -> "pd.DataFrame":
+        from hf_transferability.benchmark.compare import compare
+        from hf_transferability.benchmark.ground_truth import with_shared_runs
+
+        if self._given is not None:
+            return self._given[self._given["selection"] == selection]
+        beside: dict[str, Any] = dict(self._beside)
+        if "runs" in beside:
+            beside["runs"] = with_shared_runs(beside["runs"])
+        wanted: dict[str, Any] = {"selection": selection, "statistics": ("weighted_tau",)}
+        return compare(self.ground_truth, self.scores, **beside, **wanted).rows
+
+
+def shown() -> tuple[dict[str, Benchmark], str]:
+    """The benchmarks that the page shows, by name; and why, if they are not those that were asked for, else an empty text."""
+    origin = os.environ.get(VARIABLE, "")
+    if not origin:
+        return _bundled(), ""
+    return _read(origin, int(time.monotonic() / FRESH))
+
+
+def write(path: str | Path) -> None:
+    """Write the benchmarks that come with the package, with their agreement, as one parquet."""
+    import pandas as pd
+
+    parts = []
+    for each in _bundled().values():
+        agreement = pd.concat([each.agreement(selection) for selection in each.selections])
+        tables = {"ground_truth": each.ground_truth, "scores": each.scores, "agreement": agreement}
+        parts += [frame.assign(table=name) for name, frame in tables.items()]
+    pd.concat(parts, ignore_index=True).to_parquet(path, index=False)
+
+
+@lru_cache(maxsize=1)
+def _bundled() -> dict[str, Benchmark]:
+    from hf_transferability.benchmark import bundled
+
+    found = {}
+    for name in sorted(bundled.benchmarks(), key=_order):
+        tables = bundled.with_provenance(name)
+        found[name] = Benchmark(name, {table: tables[table] for table in _SOURCE if table in tables})
+    return found
+
+
+@lru_cache(maxsize=1)
+def _read(origin: str, period: int) -> tuple[dict[str, Benchmark], str]:
+    """What lies there; `period` only lets the answer grow old."""
+    try:
+        if Path(origin).is_file():
+            return _of_file(origin), ""
+        if Path(origin).is_dir():
+            return _of_folder(origin), ""
+        return _of_hub(origin), ""
+    except UsageError as error:
+        return _bundled(), f"The benchmark of this page cannot be read: {error} So you see those that come with the package."
+
+
+def _of_file(path: str) -> dict[str, Benchmark]:
+    import pandas as pd
+
+    try:
+        whole = pd.read_parquet(path)
+        return _apart({str(name): frame[_COLUMNS[str(name)]] for name, frame in whole.groupby("table")}, path)
+    except (OSError, KeyError, ValueError) as error:
+        raise UsageError(f"{path} is no parquet that `hf-transferability space --publish` made.") from error
+
+
+def _of_folder(path: str) -> dict[str, Benchmark]:
+    from hf_transferability.benchmark.card import data_files
+
+    return _of_tables(
+        {name: sorted([*Path(path).glob(f"{name}.parquet"), *Path(path).glob(data_files(name))]) for name in _SOURCE}, path
+    )
+
+
+def _of_hub(repo_id: str) -> dict[str, Benchmark]:
+    from hf_transferability import hub
+
+    try:
+        return _of_commit(hub.dataset_head(repo_id))
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(hub.explain(error, "dataset", repo_id)) from error
+
+
+@lru_cache(maxsize=1)
+def _of_commit(head: "Snapshot") -> dict[str, Benchmark]:
+    from hf_transferability import hub
+    from hf_transferability.benchmark.card import data_files
+
+    files = {
+        name: [hub.fetch(head, file) for file in head.files if PurePosixPath(file).match(data_files(name))] for name in _SOURCE
+    }
+    return _of_tables(files, head.repo_id)
+
+
+def _of_tables(files: dict[str, list[Path]], origin: str) -> dict[str, Benchmark]:
+    import pandas as pd
+
+    from hf_transferability.benchmark import tables
+
+    frames = {
+        name: pd.concat([tables.read(path, name) for path in paths], ignore_index=True)
+        for name, paths in files.items()
+        if paths
+    }
+    return _apart(frames, origin)
+
+
+def _apart(frames: "dict[str, pd.DataFrame]", origin: str) -> dict[str, Benchmark]:
+    """The tables of each benchmark that has ground truth and scores."""
+    if missing := [name for name in ("ground_truth", "scores") if name not in frames]:
+        raise UsageError(f"{origin} must have the tables {', '.join(missing)}. Publish them first.")
+    both = set(frames["ground_truth"]["benchmark"]) & set(frames["scores"]["benchmark"])
+    if not both:
+        raise UsageError(f"{origin} must have ground truth and scores of one benchmark. Give both the same name.")
+    return {
+        name: Benchmark(
+            name, {table: rows for table, frame in frames.items() if len(rows := frame[frame["benchmark"] == name])}
+        )
+        for name in sorted(both, key=_order)
+    }
+
+
+def _order(name: str) -> tuple[bool, str]:
+    return name != FIRST, name
