@@ -1,7 +1,7 @@
 """Make a bundled benchmark on open data, of one architecture: sources, fine-tuning runs, scores.
 
 Usage: python tests/benchmarks/open_benchmark.py FOLDER [--architecture resnet|regnet] [--datasets ../shared/datasets]
-           [--seeds N] [--stage sources|runs|scores|tables]
+           [--seeds N] [--target NAME ...] [--stage sources|runs|scores|tables]
 
 Everything that is finished in FOLDER is kept, so the same command goes on after a stop; without --stage all are done in order.
 """
@@ -11,6 +11,7 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,11 +98,11 @@ def pool_of(folder: Path, target: str) -> dict[str, Path]:
     return alone | {UNION: folder / f"all_but_{target}", RANDOM: folder / RANDOM}
 
 
-def make_runs(work: Work, seeds: int) -> None:
+def make_runs(work: Work, seeds: int, targets: Sequence[str] = TARGETS) -> None:
     """Fine-tune all sources on one target after the other, with one seed after the other."""
     grid = work.folder / "grid.json"
     grid.write_text(json.dumps(GRID))
-    for target in TARGETS:
+    for target in targets:
         start = time.monotonic()
         runs = run_grid(
             work.data / target, pool_of(work.folder / "sources", target), work.folder / "runs", grid=grid, image_size=SIZE,
@@ -185,12 +186,13 @@ def main() -> None:
     parser.add_argument("--architecture", choices=ARCHITECTURES, default="resnet")
     parser.add_argument("--datasets", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "datasets")
     parser.add_argument("--seeds", type=int, default=2, help="of the fine-tuning runs (default: 2)")
+    parser.add_argument("--target", choices=TARGETS, action="append", help="fine-tune on this only; repeatable")
     parser.add_argument("--stage", choices=STAGES, help="only this one")
     options = parser.parse_args()
     torch.set_num_threads(1)
     make = {
         "sources": make_sources,
-        "runs": partial(make_runs, seeds=options.seeds),
+        "runs": partial(make_runs, seeds=options.seeds, targets=options.target or TARGETS),
         "scores": make_scores,
         "tables": make_tables,
     }
