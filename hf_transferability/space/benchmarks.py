@@ -26,7 +26,7 @@ FRESH = 600.0  # seconds after which a dataset of the Hub is looked at again
 _PAIR = ["benchmark", "scenario", "source", "target"]
 # What the page needs of each table.
 _COLUMNS = {
-    "ground_truth": [*_PAIR, "selection", "test_auc"],
+    "ground_truth": [*_PAIR, "selection", "test_auc", "n_runs"],
     "scores": [*_PAIR, "metric", "variant", "score"],
     "agreement": [
         "benchmark", "scenario", "selection", "metric", "variant", "target", "statistic", "value", "low", "high", "n_sources",

@@ -177,7 +177,8 @@ def _rank_tab() -> None:
     private |= {"show_progress_on": summary, "scroll_to_output": True}
     inputs = [by_file, dataset, names, size, files, scenario, metric]
     done = cleared[0].then(from_inputs, inputs, shown, **private, **_WORK)
-    done.then(lambda: None, None, files, api_visibility="private")  # they are gone from the disk
+    for ended in (done.success, done.failure):  # `then` does not come after a failure in a chain
+        ended(lambda: None, None, files, api_visibility="private")  # they are gone from the disk
     cleared[1].then(from_demo, None, shown, **private, **_WORK)
     example_button.click(from_example, None, shown, concurrency_limit=4, **private)
 

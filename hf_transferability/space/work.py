@@ -159,7 +159,8 @@ def lookup_benchmark(
 def benchmark_summary(own: Benchmark, selection: str, scenario: str, target: str = "mean") -> str:
     """What a benchmark is, and how far its own noise lets anything agree with it, as Markdown."""
     from hf_transferability.benchmark import bundled
-    from hf_transferability.benchmark.compare import CEILING, RELIABLE
+    from hf_transferability.benchmark.comparison_notes import RELIABLE
+    from hf_transferability.benchmark.comparison_rows import CEILING
     from hf_transferability.benchmark.ground_truth import in_words
 
     rows = _agreement(own, selection, scenario, target)

@@ -220,6 +220,9 @@ def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
         assert "of memory that this page gives it" in told("alice/data", "alice/one")
 
 
+UPLOADED = "return [...document.querySelectorAll('.file-preview .filename')].some(i => i.ariaLabel === arguments[0])"
+
+
 @pytest.mark.parametrize(
     ("bound", "value", "text"),
     [("FILE_BYTES", 2**20, "at most 1 MiB of arrays"), ("FILES", 0, "at most 0 files at once; got 1")],
@@ -231,12 +234,11 @@ def test_uploads_are_bounded_too(browser, fits, tmp_path, monkeypatch, bound, va
     browser.wait("return document.querySelector('input[type=file]')")
     browser.run("document.querySelectorAll('input[type=file]').forEach(i => i.style.display = 'block')")
     browser.wait("return document.querySelector('input[type=file]')").send_keys(str(path))
-    # The page sets the ending apart, which some windows show as a line of its own.
-    browser.wait(r"return document.body.innerText.replace(/\s/g, '').includes(arguments[0])", path.name)
+    browser.wait(UPLOADED, path.name)
     monkeypatch.setattr(limits, bound, value)
     browser.click("Rank")
     assert text in browser.toast()
-    browser.wait(r"return !document.body.innerText.replace(/\s/g, '').includes(arguments[0])", path.name)  # it is gone
+    browser.wait(UPLOADED.replace("return ", "return !"), path.name)  # it is gone
     browser.open("From the Hub")
 
 
