@@ -384,7 +384,7 @@ def test_the_architecture_scenario_for_one_architecture_says_so(target, pool, ca
 def test_the_benchmark_says_how_far_to_trust_the_order(first, target, pool, cache):
     assert first.advice["evidence"]["n_targets"] == 11
     assert first.notes[-1] == first.advice["text"]
-    assert "scenario source_dataset, 14 sources each; your pool has 3" in first.advice["text"]
+    assert "scenario source_dataset, going by all pools of 3 of its 14 sources" in first.advice["text"]
     assert first.to_dict()["advice"] == first.advice
     unknown = rank(target, pool, metrics=["logme"], cache_dir=cache, intervals=False)
     assert unknown.advice["evidence"] is None
