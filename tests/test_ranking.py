@@ -146,6 +146,14 @@ def test_one_checkpoint_that_is_whole_is_no_ranking(target, pool, cache):
     assert result.advice is None
 
 
+def test_equal_checkpoints_are_no_ranking(target, pool, cache, tmp_path):
+    twin = shutil.copytree(pool[0], tmp_path / "twin")
+    result = rank(target, [pool[0], twin], cache_dir=cache)
+    assert [(row["score"], row["rank"], row["error"]) for row in result.rows] == [(None, None, None)] * 2
+    assert "cannot be ordered by transferability, as feature quality and feature update ratio are the same" in result.notes[0]
+    assert result.advice is None
+
+
 def test_metrics_that_disagree_are_noted(target, pool, cache):
     result = rank(target, pool, metrics=["all"], cache_dir=cache)
     firsts = {
