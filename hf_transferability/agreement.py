@@ -114,53 +114,53 @@ def chance_of_best(scores: Any, aucs: Any) -> np.ndarray:
     """Probability, 0 or 1 but for ties, that a best candidate is among the first k by score, for k = 1 .. n_candidates.
 
     Ties in the score are broken at random; of candidates that tie for the best AUC any one will do.
-    """
-    x, y = _arrays(scores, aucs)
-    best = y == y.max()
-    chances = np.empty(len(x))
-    for k in range(1, len(x) + 1):
-        border = np.sort(x)[-k]
-        tied = x == border
-        taken, others = k - int((x > border).sum()), int((tied & ~best).sum())
-        missed = 0.0 if (best & (x > border)).any() else comb(others, taken) / comb(int(tied.sum()), taken)
-        chances[k - 1] = 1 - missed
-    return chances
-
-
-def chance_in_pools(scores: Any, aucs: Any, size: int) -> np.ndarray:
-    """`chance_of_best` in smaller pools: the mean over all choices of `size` of the candidates, for k = 1 .. size.
-
-    Ties in the score are broken at random; of candidates that tie in AUC the first stands for the better one.
 
     Args:
-        scores: [n_candidates].
-        aucs: [n_candidates].
-        size: 2 to n_candidates.
+        scores: [n_candidates], or one row per pool.
+        aucs: likewise.
+
+    Returns:
+        Of the same shape.
 
     Raises:
-        ValueError: not two lists of finite numbers of equal length, or another size.
+        ValueError: shapes that differ, or numbers that are not finite.
 
     Example:
-        >>> chance_in_pools([3, 2, 1], [0.8, 0.9, 0.7], size=2).round(3).tolist()
-        [0.667, 1.0]
+        >>> chance_of_best([[3, 2], [2, 1]], [[0.8, 0.9], [0.9, 0.7]]).tolist()
+        [[0.0, 1.0], [1.0, 1.0]]
     """
-    x, y = _arrays(scores, aucs)
-    if not 2 <= size <= len(x):
-        raise ValueError(f"`size` must be 2 to {len(x)}; got {size}.")
-    places = np.arange(len(x))
-    k = np.arange(1, size + 1)
-    chances = np.zeros(size)
-    for own in places:
-        worse = (y < y[own]) | ((y == y[own]) & (places > own))
-        # It is the best of a pool whose others are all worse, and among its first k if fewer than k of these score higher.
-        best = comb(worse.sum(), size - 1) / comb(len(x), size)
-        if best == 0:
-            continue
-        higher = int((worse & (x > x[own])).sum())
-        tied = int((worse & (x == x[own])).sum())
-        before = [stats.hypergeom.cdf(k - 1, worse.sum(), higher + each, size - 1) for each in range(tied + 1)]
-        chances += best * np.mean(before, axis=0)
-    return chances
+    x, y = _arrays(scores, aucs, dimensions=(1, 2))
+    best = y == y.max(axis=-1, keepdims=True)
+    foremost = np.where(best, x, -np.inf).max(axis=-1, keepdims=True)  # the highest score of a best candidate
+    tied = x == foremost
+    higher, ties, others = (each.sum(axis=-1, keepdims=True) for each in (x > foremost, tied, tied & ~best))
+    # Of the first k, those that do not score higher are drawn from the tied; it fails if all of them are no best ones.
+    taken = np.clip(np.arange(1, x.shape[-1] + 1) - higher, 0, ties)
+    numbers = np.arange(x.shape[-1] + 1)
+    ways = comb(numbers[:, None], numbers)
+    return 1 - ways[others, taken] / ways[ties, taken]
+
+
+def regret_of_first(scores: Any, aucs: Any) -> np.ndarray:
+    """`regret_at` with k = 1, of many pools at once.
+
+    Args:
+        scores: [n_pools, n_candidates].
+        aucs: likewise.
+
+    Returns:
+        [n_pools].
+
+    Raises:
+        ValueError: shapes that differ, or numbers that are not finite.
+
+    Example:
+        >>> regret_of_first([[3, 2], [2, 2]], [[0.8, 0.9], [0.9, 0.7]]).round(3).tolist()
+        [0.1, 0.1]
+    """
+    x, y = _arrays(scores, aucs, dimensions=(2,))
+    first = x == x.max(axis=1, keepdims=True)
+    return y.max(axis=1) - np.where(first, y, 0).sum(axis=1) / first.sum(axis=1)
 
 
 def draws(n_candidates: int, resamples: int, seed: int) -> np.ndarray:
@@ -266,9 +266,9 @@ def split_half(statistic: str, first: Any, second: Any) -> np.ndarray:
     return resampled(statistic, x, y, np.ones(x.shape, dtype=int))
 
 
-def _arrays(scores: Any, aucs: Any) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(scores: Any, aucs: Any, dimensions: Sequence[int] = (1,)) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(scores, dtype=float), np.asarray(aucs, dtype=float)
-    if x.ndim != 1 or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
+    if x.ndim not in dimensions or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError(
             "`scores` and `aucs` must be two lists of finite numbers, one each per candidate; "
             f"got shapes {x.shape} and {y.shape}. Leave out candidates that lack one."

@@ -138,43 +138,55 @@ def tie_notes(ordered: Sequence[Row]) -> list[str]:
 
 
 def ranked_rows(rows: Sequence[Row]) -> list[Row]:
-    """The candidates that have not failed, if there are two or more, as one alone has no ranking."""
-    whole = [row for row in rows if not row["error"]]
-    return whole if len(whole) > 1 else []
+    """The candidates with a score, if there are two or more, as one alone has no ranking."""
+    scored = [row for row in rows if row["score"] is not None]
+    return scored if len(scored) > 1 else []
 
 
-def single_notes(rows: Sequence[Row]) -> list[str]:
-    """Why there is no ranking, where fewer than two candidates have not failed."""
+def no_ranking_notes(rows: Sequence[Row], metric: str) -> list[str]:
+    """Why there is no ranking, where fewer than two candidates have a score by the metric that would sort them."""
     if ranked_rows(rows):
         return []
-    whole = sum(not row["error"] for row in rows)
-    return [f"there is no ranking: {whole} of {len(rows)} candidates could be scored, and an order needs two."]
+    whole = [row for row in rows if not row["error"]]
+    if len(whole) < 2:
+        return [f"there is no ranking: {len(whole)} of {len(rows)} candidates could be scored, and an order needs two."]
+    parts = COMPONENTS if metric == "transferability" else ()
+    same = [name.replace("_", " ") for name in parts if len({row[name] for row in whole}) == 1]
+    why = " and ".join(same) or "what it is made of"
+    reason = f"{why} {'are' if len(same) > 1 else 'is'} the same for all {len(whole)} candidates"
+    return [f"there is no ranking: the pool cannot be ordered by {metric}, as {reason}."]
 
 
 def disagreement_notes(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
     """Which metrics put which candidate first, where they do not all put the same one there.
 
-    A metric counts if it has a value for every ranked candidate, and not the same one for all.
+    A metric counts if it has a value for every ranked candidate, and not the same one for all. It agrees if one of those that
+    it puts first shares rank 1.
     """
-    rows = [row for row in ordered if row["score"] is not None]
+    rows = [row for row in ordered if row["score"] is not None and row["rank"] is not None]
     places = [-row["rank"] for row in rows]
     if len(set(places)) < 2:
         return []
-    firsts = {rows[0]["checkpoint"]: [metrics[0]]}
-    taus = []
+    first = " and ".join(row["checkpoint"] for row in rows if row["rank"] == rows[0]["rank"])
+    firsts = {first: [metrics[0]]}
+    taus, lacking = [], []
     for name in metrics[1:]:
         values = [row[name] for row in rows]
-        if None in values or len(set(values)) < 2:
+        if None in values:
+            lacking.append(name)
             continue
-        first = rows[values.index(max(values))]  # of those that tie, the one that stands first here
-        firsts.setdefault(first["checkpoint"], []).append(name)
+        if len(set(values)) < 2:
+            continue
+        best = rows[values.index(max(values))]  # of those that tie, the one that stands first here
+        firsts.setdefault(first if best["rank"] == rows[0]["rank"] else best["checkpoint"], []).append(name)
         taus.append(weighted_tau(values, places))
     if len(firsts) < 2:
         return []
     told = "; ".join(f"{checkpoint} by {', '.join(names)}" for checkpoint, names in firsts.items())
+    left_out = f" Left out, without a value for every candidate: {', '.join(lacking)}." if lacking else ""
     return [
         f"the metrics do not agree on the first candidate: {told}. Agreement of the others with the order by {metrics[0]} "
-        f"(weighted Kendall tau, 1 for the same order): {np.mean(taus):.2f} on average."
+        f"(weighted Kendall tau, 1 for the same order): {np.mean(taus):.2f} on average.{left_out}"
     ]
 
 

@@ -369,8 +369,8 @@ def ranked(
     ordered = pool.order(rows, scenario, metrics[0])
     for row in ordered:
         del row["halves"]
-    if single := pool.single_notes(ordered):
-        return ordered, [*single, *of_scores]
+    if unranked := pool.no_ranking_notes(ordered, metrics[0]):
+        return ordered, [*unranked, *of_scores]
     notes = notes if "transferability" in metrics else []
     return ordered, [*notes, *of_scores, *pool.tie_notes(ordered), *pool.disagreement_notes(ordered, metrics)]
 

@@ -12,7 +12,6 @@ from hf_transferability import agreement
 from hf_transferability.agreement import (
     STATISTICS,
     bootstrap_interval,
-    chance_in_pools,
     chance_of_best,
     draws,
     friedman,
@@ -22,6 +21,7 @@ from hf_transferability.agreement import (
     pearson,
     random_orders,
     regret_at,
+    regret_of_first,
     resampled,
     spearman,
     split_half,
@@ -96,21 +96,28 @@ def test_chance_of_the_best_grows_to_1(scores, data):
     assert chances[-1] == 1
 
 
-@pytest.mark.parametrize("size", range(2, 7))
-@pytest.mark.parametrize("scores", [[5, 1, 4, 2, 6, 3], [2, 1, 2, 2, 1, 3], [0] * 6])
-def test_chance_of_the_best_in_smaller_pools_is_the_mean_over_all_of_them(scores, size):
-    aucs = [0.71, 0.95, 0.82, 0.64, 0.90, 0.88]
-    pools = [list(chosen) for chosen in itertools.combinations(range(6), size)]
-    each = [chance_of_best([scores[i] for i in chosen], [aucs[i] for i in chosen]) for chosen in pools]
-    np.testing.assert_allclose(chance_in_pools(scores, aucs, size), np.mean(each, axis=0), atol=1e-12)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=5, max_size=5))
+def test_chance_of_the_best_equals_the_mean_over_all_orders(candidates):
+    scores, aucs = zip(*candidates, strict=True)
+    orders = [p for p in itertools.permutations(range(5)) if sorted(p, key=lambda i: -scores[i]) == list(p)]
+    best = [[max(aucs) in [aucs[i] for i in order[:k]] for k in range(1, 6)] for order in orders]
+    np.testing.assert_allclose(chance_of_best(scores, aucs), np.mean(best, axis=0), atol=1e-12)
 
 
-def test_chance_of_the_best_in_pools_with_equal_aucs():
-    chances = chance_in_pools([3, 2, 1], [0.9, 0.9, 0.8], 2)
-    np.testing.assert_allclose(chances, [1, 1])
-    for size in (1, 4):
-        with pytest.raises(ValueError, match=f"`size` must be 2 to 3; got {size}"):
-            chance_in_pools([3, 2, 1], [0.9, 0.9, 0.8], size)
+def test_of_equal_aucs_any_will_do_wherever_it_stands():
+    """The first by score has the best AUC, though it is named after the other one that has it."""
+    np.testing.assert_allclose(chance_of_best([1, 2, 3], [0.9, 0.8, 0.9]), [1, 1, 1])
+    np.testing.assert_allclose(chance_of_best([3, 2, 1], [0.8, 0.9, 0.9]), [0, 1, 1])
+
+
+def test_many_pools_at_once_are_the_same_as_each_alone():
+    pools = np.random.default_rng(0).integers(0, 3, size=(2, 40, 5)).astype(float)
+    each = list(zip(*pools, strict=True))
+    np.testing.assert_array_equal(chance_of_best(*pools), [chance_of_best(*one) for one in each])
+    np.testing.assert_allclose(regret_of_first(*pools), [regret_at(*one, 1) for one in each], atol=1e-12)
+    for broken in ([[1, 2]], [[1, np.nan]]):
+        with pytest.raises(ValueError, match="finite numbers"):
+            regret_of_first(broken, [[0.7, 0.8]] if np.isnan(broken).any() else [[0.7, 0.8, 0.9]])
 
 
 @pytest.mark.parametrize("correlation", CORRELATIONS.values())

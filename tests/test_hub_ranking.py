@@ -21,8 +21,13 @@ from hf_transferability.benchmark import rankings, tables
 TOKENS = {"hf_reader_secret": {"alice/private", "alice/gated", "alice/gated-data"}, "hf_stranger_secret": set()}
 WRITER = "hf_writer_secret"
 SERVANT = """
-import contextlib, io, json, os, sys, time, warnings
+import contextlib, io, json, os, socket, sys, time, warnings
 sleep, waits = time.sleep, []
+connect, timeouts = socket.create_connection, []
+def connect_within(address, timeout=1e9, *more, **options):
+    timeouts.append(1e9 if timeout is None else timeout)
+    return connect(address, timeout, *more, **options)
+socket.create_connection = connect_within
 def wait(seconds):
     waits.append(seconds)
     sleep(seconds / 20)
@@ -37,9 +42,10 @@ for line in sys.stdin:
         os.environ["HF_TOKEN"] = token
     out, err = io.StringIO(), io.StringIO()
     waits.clear()
+    timeouts.clear()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = main(words)
-    print(json.dumps([status, out.getvalue(), err.getvalue(), sum(waits)]), file=answers, flush=True)
+    print(json.dumps([status, out.getvalue(), err.getvalue(), sum(waits), timeouts]), file=answers, flush=True)
 """
 
 
@@ -58,13 +64,13 @@ class Shell:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         assert answer, self._process.stderr.read()
-        status, out, err, waited = json.loads(answer)
+        status, out, err, waited, timeouts = json.loads(answer)
         self.said += out + err
         assert "Traceback" not in err
         assert "unexpected" not in err
         document = json.loads(out) if out else None
         rows = {row["checkpoint"]: row for row in document["rows"]} if document else {}
-        return SimpleNamespace(status=status, rows=rows, document=document, err=err, waited=waited)
+        return SimpleNamespace(status=status, rows=rows, document=document, err=err, waited=waited, timeouts=timeouts)
 
     def close(self) -> None:
         self._process.stdin.close()
@@ -298,6 +304,9 @@ def test_without_network(hub, shell, place, made):
         assert "no network" in quick.err
         assert f"Cached: commit {hub.shas['data']}; set HF_HUB_OFFLINE=1" in quick.err
         assert quick.waited < 5
+        # Nor could a server that does not answer hold it up.
+        assert done.timeouts
+        assert max(done.timeouts + quick.timeouts) <= 10
     finally:
         cut_off.close()
 

@@ -123,10 +123,23 @@ def test_one_alone_has_no_rank():
     assert first["score"] == 0.5
     assert first.get("rank") is None
     assert first.get("tie_group") is None
-    assert pool.single_notes([first, last]) == [
+    assert pool.no_ranking_notes([first, last], "logme") == [
         "there is no ranking: 1 of 2 candidates could be scored, and an order needs two."
     ]
-    assert pool.single_notes([make_row(0.5), make_row(0.4), last]) == []
+    assert pool.no_ranking_notes([make_row(0.5), make_row(0.4), last], "logme") == []
+
+
+def test_a_pool_without_scores_says_why_it_cannot_be_ordered():
+    rows = [make_row(None) | {"feature_quality": 0.5, "feature_update_ratio": ratio} for ratio in (1.0, 2.0)]
+    assert pool.ranked_rows(rows) == []
+    assert pool.no_ranking_notes(rows, "transferability") == [
+        "there is no ranking: the pool cannot be ordered by transferability, as feature quality is the same for all 2 "
+        "candidates."
+    ]
+    (note,) = pool.no_ranking_notes([rows[0], rows[0]], "transferability")
+    assert "feature quality and feature update ratio are the same for all 2 candidates" in note
+    (note,) = pool.no_ranking_notes(rows, "ncti")
+    assert "by ncti, as what it is made of is the same" in note
 
 
 def by_metrics(**columns: list) -> list[dict]:
@@ -162,3 +175,26 @@ def test_equal_scores_have_no_first():
     rows = by_metrics(transferability=[0.5, 0.5], logme=[1.0, 2.0])
     rows[1]["rank"] = 1
     assert pool.disagreement_notes(rows, ["transferability", "logme"]) == []
+
+
+def test_a_first_that_shares_rank_1_is_no_disagreement():
+    rows = by_metrics(transferability=[0.5, 0.5, 0.1], logme=[1.0, 2.0, 0.5])
+    rows[1]["rank"] = 1
+    assert pool.disagreement_notes(rows, ["transferability", "logme"]) == []
+    (note,) = pool.disagreement_notes([row | {"knn": -row["score"]} for row in rows], ["transferability", "logme", "knn"])
+    assert "first candidate: a and b by transferability, logme; c by knn." in note
+
+
+def test_rows_without_rank_are_not_compared():
+    rows = by_metrics(transferability=[0.9, 0.5, 0.1], logme=[1.0, 2.0, 3.0])
+    rows[2]["rank"] = None
+    (note,) = pool.disagreement_notes(rows, ["transferability", "logme"])
+    assert "b by logme" in note
+    rows[1]["rank"] = None
+    assert pool.disagreement_notes(rows, ["transferability", "logme"]) == []
+
+
+def test_a_metric_that_lacks_values_is_named_as_left_out():
+    rows = by_metrics(transferability=[0.9, 0.5], logme=[1.0, 2.0], leep=[1.0, None])
+    (note,) = pool.disagreement_notes(rows, ["transferability", "logme", "leep"])
+    assert note.endswith("-1.00 on average. Left out, without a value for every candidate: leep.")

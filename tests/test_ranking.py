@@ -146,6 +146,14 @@ def test_one_checkpoint_that_is_whole_is_no_ranking(target, pool, cache):
     assert result.advice is None
 
 
+def test_equal_checkpoints_are_no_ranking(target, pool, cache, tmp_path):
+    twin = shutil.copytree(pool[0], tmp_path / "twin")
+    result = rank(target, [pool[0], twin], cache_dir=cache)
+    assert [(row["score"], row["rank"], row["error"]) for row in result.rows] == [(None, None, None)] * 2
+    assert "cannot be ordered by transferability, as feature quality and feature update ratio are the same" in result.notes[0]
+    assert result.advice is None
+
+
 def test_metrics_that_disagree_are_noted(target, pool, cache):
     result = rank(target, pool, metrics=["all"], cache_dir=cache)
     firsts = {
@@ -384,7 +392,7 @@ def test_the_architecture_scenario_for_one_architecture_says_so(target, pool, ca
 def test_the_benchmark_says_how_far_to_trust_the_order(first, target, pool, cache):
     assert first.advice["evidence"]["n_targets"] == 11
     assert first.notes[-1] == first.advice["text"]
-    assert "scenario source_dataset, 14 sources each; your pool has 3" in first.advice["text"]
+    assert "scenario source_dataset, going by all pools of 3 of its 14 sources" in first.advice["text"]
     assert first.to_dict()["advice"] == first.advice
     unknown = rank(target, pool, metrics=["logme"], cache_dir=cache, intervals=False)
     assert unknown.advice["evidence"] is None

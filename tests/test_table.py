@@ -51,3 +51,10 @@ def test_one_candidate_is_not_called_ranked():
     assert "ranked by transferability, scenario source_dataset" in printed(ranking_of(2, 1))
     assert "ranked by" not in printed(ranking_of(1, 2))
     assert "ranked by" not in printed(ranking_of(0, 2))
+
+
+def test_a_pool_without_scores_is_not_called_ranked():
+    document = ranking_of(2)
+    for row in document["rows"]:
+        row |= {"score": None, "rank": None}  # as of two equal checkpoints
+    assert "ranked by" not in printed(document)

@@ -4,7 +4,7 @@ The benchmark is small, so the advice says how small. Its unit is the target: th
 """
 
 from functools import lru_cache
-from math import ceil
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from hf_transferability import agreement
 from hf_transferability.benchmark import bundled
 from hf_transferability.benchmark.ground_truth import PUBLISHED
-from hf_transferability.benchmark.pools import COMPONENTS, pools
+from hf_transferability.benchmark.pools import COMPONENTS, Pool, pools
 from hf_transferability.metrics import get_metric
 
 BENCHMARK = "paper"
@@ -33,10 +33,11 @@ def advise(metric: str, variant: str, scenario: str, n_candidates: int, task: st
     Returns:
         None for a pool of one. Else a dict: "text" for people, and "evidence", None where the benchmark does not have this
         metric in this form and scenario, else a dict: the benchmark, its selection of ground truth, n_targets, n_sources,
-        random_regret (AUC that a random choice loses), pool_size (n_candidates, if the benchmark has so many sources), and as
-        [value, low, high], with 90 % intervals over the targets, expected_regret (AUC that is lost on average by fine-tuning
-        only the first of all sources) and fine_tune (how many of the first to fine-tune for a 90 % chance of having the
-        best, in all pools of that size that can be made of the sources: fewer candidates need a larger share).
+        pool_size (n_candidates, if the benchmark has so many sources), rescaled (whether a score that exists only over a pool
+        was formed anew in every pool), random_regret (AUC that a random choice loses), and as [value, low, high], with 90 %
+        intervals over the targets, expected_regret (AUC that is lost on average by fine-tuning only the first) and fine_tune
+        (how many of the first to fine-tune for a 90 % chance of having the best: of fewer candidates a larger share). All are
+        means over the pools of that size that can be made of a target's sources.
     """
     if n_candidates < 2:
         return None
@@ -50,12 +51,17 @@ def advise(metric: str, variant: str, scenario: str, n_candidates: int, task: st
         )
         return {"text": text, "evidence": None}
     regret, low, high = evidence["expected_regret"]
-    targets, sources, random = (evidence[key] for key in ("n_targets", "n_sources", "random_regret"))
+    targets, sources, size, random = (evidence[key] for key in ("n_targets", "n_sources", "pool_size", "random_regret"))
+    if size < sources:
+        drawn = f", going by all pools of {size} of its {sources} sources"
+        if not evidence["rescaled"]:
+            drawn += f" (scores as scaled over all {sources}: their components are not published)"
+    else:
+        drawn = f", {sources} sources each" + (f" (your pool has {n_candidates})" if n_candidates > sources else "")
     text = (
-        f"how far to trust this order: on {targets} targets of the {BENCHMARK} benchmark (scenario {scenario}, {sources} "
-        f"sources each; your pool has {n_candidates}), fine-tuning only the first by {form} lost {regret:.3f} AUC on average "
-        f"({low:.3f} to {high:.3f}; a random choice {random:.3f}). For a {CHANCE * 100:.0f} % chance of having the best, "
-        f"{_count_in_words(evidence, n_candidates)}."
+        f"how far to trust this order: on {targets} targets of the {BENCHMARK} benchmark, scenario {scenario}{drawn}, "
+        f"fine-tuning only the first by {form} lost {regret:.3f} AUC on average ({low:.3f} to {high:.3f}; a random choice "
+        f"{random:.3f}). For a {CHANCE * 100:.0f} % chance of having the best, {_count_in_words(evidence, n_candidates)}."
     )
     return {"text": text, "evidence": evidence}
 
@@ -63,17 +69,15 @@ def advise(metric: str, variant: str, scenario: str, n_candidates: int, task: st
 def _count_in_words(evidence: dict[str, Any], n_candidates: int) -> str:
     """How many of the first to fine-tune, for the user's own number of candidates."""
     count, fewest, most = evidence["fine_tune"]
-    size, sources = evidence["pool_size"], evidence["n_sources"]
-    if n_candidates > sources:
-        share = ceil(count / sources * n_candidates)
+    size = evidence["pool_size"]
+    if n_candidates > size:
+        share = -(-count * n_candidates // size)  # rounded up
         return (
-            f"fine-tune the first {count} of {sources} ({fewest} to {most}) there; carried over to your {n_candidates} as a "
+            f"fine-tune the first {count} of {size} ({fewest} to {most}) there; carried over to your {n_candidates} as a "
             f"proportion, which is an extrapolation, the first {share}"
         )
     first = f"all {size}" if count == size else f"the first {count} of {size}"
-    spread = f" ({fewest} to {most})" if fewest < most else ""
-    drawn = f", going by all pools of {size} of those sources" if size < sources else ""
-    return f"fine-tune {first}{spread}{drawn}"
+    return f"fine-tune {first}" + (f" ({fewest} to {most})" if fewest < most else "")
 
 
 @lru_cache
@@ -89,18 +93,13 @@ def _evidence(metric: str, variant: str, scenario: str, n_candidates: int) -> di
     regrets, chances, randoms, sizes = [], [], [], []
     for pool in pools(truth, scores):
         own = next(((metric, form) for form in forms if (metric, form) in pool.scores), None)
-        if own is None:
+        if own is None or len(pool.scored(*own)[0]) < 2:
             continue
-        values, aucs = (each.to_numpy(dtype=float) for each in pool.scored(*own))
-        if len(values) < 2:
-            continue
-        regrets.append(agreement.regret_at(values, aucs, 1))
-        randoms.append(agreement.regret_at(np.zeros(len(aucs)), aucs, 1))
-        smaller = n_candidates < len(values)
-        chances.append(
-            agreement.chance_in_pools(values, aucs, n_candidates) if smaller else agreement.chance_of_best(values, aucs)
-        )
-        sizes.append(len(values))
+        values, aucs = _smaller_pools(pool, *own, n_candidates)
+        regrets.append(agreement.regret_of_first(values, aucs).mean())
+        randoms.append(agreement.regret_of_first(np.zeros(values.shape), aucs).mean())
+        chances.append(agreement.chance_of_best(values, aucs).mean(axis=0))
+        sizes.append(len(pool.scored(*own)[0]))
     if len(regrets) < 2:
         return None
     width = max(len(row) for row in chances)
@@ -115,10 +114,33 @@ def _evidence(metric: str, variant: str, scenario: str, n_candidates: int) -> di
         "n_targets": len(regrets),
         "n_sources": max(sizes),
         "pool_size": width,
+        "rescaled": metric == "transferability" or get_metric(metric).combine is None,
         "expected_regret": [float(np.mean(regrets)), *spread],
         "random_regret": float(np.mean(randoms)),
         "fine_tune": [int(_enough(table.mean(axis=0)[None])[0]), int(fewest), int(most)],
     }
+
+
+def _smaller_pools(pool: Pool, metric: str, variant: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and AUC in all pools of so many of a target's sources (at most 3,432), [n_pools, size]; of fewer sources, in the
+    pool of all.
+
+    The transferability score is scaled over each of these pools, as `rank` would scale it: that changes the order.
+    """
+    values, aucs = pool.scored(metric, variant)
+    chosen = np.array(list(combinations(range(len(values)), min(size, len(values)))))
+    aucs = aucs.to_numpy(dtype=float)[chosen]
+    if metric != "transferability":
+        return values.to_numpy(dtype=float)[chosen], aucs
+    scores = np.ones(chosen.shape)
+    for part in COMPONENTS:
+        raw = pool.scores.loc[values.index, (part, variant)].to_numpy(dtype=float)[chosen]
+        low, span = raw.min(axis=1, keepdims=True), np.ptp(raw, axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            scaled = (raw - low) / span  # NaN where a component is the same for all: `rank` does not order such a pool
+        scores *= 1 - scaled if pool.scenario == "architecture" else scaled
+    ordered = np.isfinite(scores).all(axis=1)
+    return scores[ordered], aucs[ordered]
 
 
 def _enough(chances: np.ndarray) -> np.ndarray:

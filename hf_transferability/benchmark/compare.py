@@ -19,7 +19,7 @@ from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark import pools as pooling
 from hf_transferability.benchmark.baselines import all_targets, fact, mean_rank
 from hf_transferability.benchmark.comparison_notes import left_out, remarks, uninformative
-from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN, RANDOM, ScenarioRows
+from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN, RANDOM, SPLIT_HALF, ScenarioRows
 from hf_transferability.benchmark.pools import COMPONENTS, Pool, methods
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
@@ -151,6 +151,11 @@ def compare(
         rows += table.rows
     benchmark = str(chosen.benchmark.iloc[0])
     whole = _frame(rows).assign(benchmark=benchmark, selection=str(chosen.selection.iloc[0]))
+    if runs is not None and whole[whole.variant == CEILING].value.notna().any() and truths.one_draw(runs):
+        notes.append(
+            f"{SPLIT_HALF}: all runs share their training images, so it holds the noise of settings and seeds only, for this "
+            "one draw of training images; another draw would differ by more."
+        )
     notes += remarks(whole) + uninformative(whole)
     return Comparison(
         benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples, _compared(chosen, scores)

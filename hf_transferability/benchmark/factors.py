@@ -35,8 +35,8 @@ class Factors:
     Attributes:
         benchmark: the ground truth's.
         selection: how the ground truth was taken from the fine-tuning runs.
-        rows: one dict per scenario and factor: the mean correlation, its interval, on how many sources and targets it rests,
-            and a verdict: more is better, more is worse, cannot tell, or undefined (and why).
+        rows: one dict per scenario and factor: the mean correlation, its interval, on how many targets and (at most) sources
+            of each it rests, and a verdict: more is better, more is worse, cannot tell, or undefined (and why).
         claims: one dict per claim of the paper: its text, a verdict (supported, not supported, cannot tell) and the numbers.
         notes: what the reader should know.
         seed, resamples: of the intervals.
@@ -73,7 +73,7 @@ class _Finding:
     factor: str
     value: float | None
     spread: np.ndarray | None
-    n_sources: int
+    n_sources: int  # of a target, at most; its own is none of them
     n_targets: int
     reason: str | None = None
 
@@ -199,7 +199,7 @@ def _words(text: str) -> set[str]:
 
 def _finding(factor: str, own: Sequence[Pool], names: Sequence[str], counts: np.ndarray, values_of: Any) -> _Finding:
     place = {name: i for i, name in enumerate(names)}
-    taken, spreads, reasons, sources = [], [], {}, set()
+    taken, spreads, reasons, n_sources = [], [], {}, 0
     for pool in own:
         values = values_of(pool)
         aucs = pool.aucs[values.index]
@@ -208,7 +208,7 @@ def _finding(factor: str, own: Sequence[Pool], names: Sequence[str], counts: np.
         except UndefinedAgreement as error:
             reasons[pool.target] = _why(str(error))
             continue
-        sources |= set(values.index)
+        n_sources = max(n_sources, len(values))
         drawn = counts[:, [place[name] for name in values.index]]
         if len(values) >= agreement.FEWEST:
             spreads.append(agreement.resampled("spearman", values, aucs, drawn))
@@ -216,7 +216,7 @@ def _finding(factor: str, own: Sequence[Pool], names: Sequence[str], counts: np.
         reason = next(iter(reasons.values())) if len(set(reasons.values())) == 1 else "the same for all sources, or unknown"
         return _Finding(factor, None, None, 0, 0, reason)
     spread = agreement.means(spreads) if len(spreads) == len(taken) else None
-    return _Finding(factor, float(np.mean(taken)), spread, len(sources), len(taken))
+    return _Finding(factor, float(np.mean(taken)), spread, n_sources, len(taken))
 
 
 def _why(error: str) -> str:

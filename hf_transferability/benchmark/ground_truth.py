@@ -124,6 +124,12 @@ def from_runs(runs: "pd.DataFrame", selection: str = PUBLISHED) -> "pd.DataFrame
     return truth[[*PAIR, "selection", "test_auc", "n_runs"]].astype({"n_runs": "Int64"})
 
 
+def one_draw(runs: "pd.DataFrame") -> bool:
+    """Whether all runs of a pair share one draw of training images: as in the paper, and where the runs do not say it."""
+    said = [name for name in ("sample_seed", "dataset_fingerprint") if name in runs]
+    return bool((runs.groupby(PAIR)[said].nunique() < 2).all(axis=None)) if said else True
+
+
 def with_shared_runs(runs: "pd.DataFrame") -> "pd.DataFrame":
     """The runs, and under its own name those of a source that the paper lists in its other scenario only."""
     import pandas as pd

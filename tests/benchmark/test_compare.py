@@ -203,6 +203,20 @@ def test_ground_truth_from_runs_and_its_selection():
     noised = compare(ground_truth(), given, runs=table, selection="mean_of_best_2", **FEW)
     assert noised.selection == "mean_of_best_2"
     assert "de-noised" in noised.notes[0]
+
+
+def test_noise_of_one_draw_of_training_images_is_said():
+    table = runs({(s, t): [(0.1, auc), (0.2, 1 - auc)] for t, own in AUCS.items() for s, auc in own.items()})
+    given = scores({target: {"a": 4, "b": 3, "c": 2, "d": 1} for target in AUCS})
+
+    def said(**columns) -> bool:
+        found = compare(ground_truth(), given, runs=table.assign(**columns), **FEW)
+        return any("one draw of training images" in note for note in found.notes)
+
+    assert said()
+    assert said(sample_seed=0, dataset_fingerprint=table.target)
+    assert not said(sample_seed=table.run)
+    assert not said(sample_seed=0, dataset_fingerprint=table.run.astype(str))
     with pytest.raises(UsageError, match="no ground truth of selection mean_of_best_2; got lowest_validation_loss"):
         compare(ground_truth(), given, selection="mean_of_best_2")
     several = pd.concat([ground_truth(selection="one"), ground_truth(selection="two")])

@@ -29,7 +29,7 @@ def test_a_quoted_value_that_the_figures_do_not_give_is_a_known_difference(check
     assert set(known) == {"chi2, architecture", "p, architecture"}
     chi2 = known["chi2, architecture"]
     assert (chi2.expected, chi2.found) == (10.286, pytest.approx(9.584, abs=5e-4))
-    assert "does not follow" in known["p, architecture"].remark
+    assert "does not follow from the 198 published values" in known["p, architecture"].remark
 
 
 def test_a_third_value_is_no_known_difference():
@@ -89,6 +89,8 @@ def test_the_command(capsys, tmp_path):
     text = capsys.readouterr().out
     assert "224 of 226 match, 2 are known differences, 0 differ" in text
     assert "undefined  undefined    match" in text
+    assert text.count("does not follow") == 1
+    assert "- Friedman's test, chi2, architecture; p, architecture: the quoted value" in text
     changed = bundled.load("scores")
     changed.loc[0, "score"] += 0.5
     changed.to_csv(tmp_path / "scores.csv", index=False)

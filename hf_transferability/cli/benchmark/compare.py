@@ -86,15 +86,16 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _print_table(comparison: "Comparison") -> None:
+    from hf_transferability.benchmark.comparison_rows import CEILING, MEAN
     from hf_transferability.table import print_figures, print_notes
 
     rows = comparison.rows
     print(f"agreement with fine-tuning: benchmark {comparison.benchmark}, ground truth {comparison.selection}")
     for scenario, own in rows.groupby("scenario", sort=False):
-        targets = [target for target in own.target.unique() if target != "mean"]
-        sizes = sorted(own[(own.target != "mean") & ~own.variant.isin(["ceiling"])].n_sources.dropna().unique())
+        targets = [target for target in own.target.unique() if target != MEAN]
+        sizes = sorted(own[(own.target != MEAN) & (own.variant != CEILING)].n_sources.dropna().unique())
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "no"
-        shown = "mean" if len(targets) > 1 else targets[0]
+        shown = MEAN if len(targets) > 1 else targets[0]
         what = f"mean over {len(targets)} targets" if len(targets) > 1 else f"target {targets[0]}"
         print(f"\nscenario {scenario}, {what}, {span} sources{' each' * (len(targets) > 1)}; 90 % intervals\n")
         lines = [["metric", *_SUMMARY], *_summary(own[own.target == shown])]
@@ -155,9 +156,11 @@ def _methods(rows: "pd.DataFrame") -> Any:
 
 def _label(key: tuple[str, str], rows: "pd.DataFrame") -> str:
     """A method's name, with its variant where the table has more than one of them."""
+    from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING
+
     metric, variant = key
-    several = len(set(rows.variant) - {"baseline", "ceiling"}) > 1
-    return f"{metric} ({variant})" if several and variant not in ("baseline", "ceiling") else metric
+    several = len(set(rows.variant) - {BASELINE, CEILING}) > 1
+    return f"{metric} ({variant})" if several and variant not in (BASELINE, CEILING) else metric
 
 
 def _cell(rows: "pd.DataFrame", target: str) -> float:
@@ -184,8 +187,10 @@ def _friedman(test: dict[str, Any]) -> str:
 
 
 def _reading(rows: "pd.DataFrame") -> list[str]:
-    variants = sorted(set(rows.variant) - {"baseline", "ceiling"})
-    few = rows[(rows.target != "mean") & ~rows.variant.isin(["ceiling"])].n_sources.max()
+    from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN
+
+    variants = sorted(set(rows.variant) - {BASELINE, CEILING})
+    few = rows[(rows.target != MEAN) & (rows.variant != CEILING)].n_sources.max()
     warning = [f"{few} sources are hardly more than a coin toss: do not judge a metric by them."] if few < 5 else []
     notes = [
         *warning,
@@ -194,7 +199,7 @@ def _reading(rows: "pd.DataFrame") -> list[str]:
         "mean_rank_elsewhere, parameter_count, feature_width: baselines that look at no target data (more counts as better); "
         "random: what a random order reaches, and the middle 90 % of what it does.",
     ]
-    if (rows.variant == "ceiling").any():
+    if (rows.variant == CEILING).any():
         notes.append(
             "split_half: the noise of the ground truth. How well one random half of the fine-tuning grid foretells the ground "
             "truth from the other half, with the middle 90 % of 50 divisions. Where that is low, no method can be judged; a "

@@ -123,6 +123,7 @@ def _print_markdown(found: "Factors") -> None:
 _READING = (
     "intervals: resampled sources. Of so many factors one or two may seem to matter by chance, and correlation is no cause: "
     "large sources, for example, are also diverse ones.",
+    "sources: candidates of one target, at most; its own model is none of them.",
     "same_modality: the two descriptions share a word, such as CT; same_colour: both grey or both in colour.",
 )
 

@@ -48,7 +48,11 @@ def _reproduce(options: argparse.Namespace) -> int:
             own = [check for check in checks if check.group == group]
             print_figures([group, "expected", "found", "outcome"], [_line(check) for check in own], sys.stdout)
             print()
-        notes = [f"{check.group}, {check.name}: {check.remark}." for check in checks if check.remark]
+        remarks: dict[tuple[str, str], list[str]] = {}
+        for check in checks:
+            if check.remark:
+                remarks.setdefault((check.group, check.remark), []).append(check.name)
+        notes = [f"{group}, {'; '.join(names)}: {remark}." for (group, remark), names in remarks.items()]
         notes += [f"differs: {check.group}, {check.name}." for check in checks if check.outcome == "differs"]
         print_notes(notes, sys.stdout)
         known = outcomes["known difference"]
