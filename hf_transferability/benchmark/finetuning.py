@@ -81,8 +81,8 @@ def fine_tune(
 
     Returns:
         Columns of the table `runs`: stopped_epoch, best_epoch, validation_* and test_* loss, auc and accuracy, status, seconds.
-        A run whose loss or outputs stop being finite numbers has the status "diverged" and no figures. An AUC is the mean over classes,
-        one versus rest, that have both positive and negative images in the split.
+        A run whose loss or outputs stop being finite numbers has the status "diverged" and no figures. An AUC is the mean over
+        classes, one versus rest, that have both positive and negative images in the split.
     """
     began = time.perf_counter()
     best: dict[str, Any] = {}

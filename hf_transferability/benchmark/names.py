@@ -13,7 +13,7 @@ def plain_name(given: str | Path) -> str:
 
 
 def without_folders(text: str, given: str | Path) -> str:
-    """A text for a table: the plain name of what was given in place of its path, and other absolute paths by their last part."""
+    """A text for a table: what was given by its plain name in place of its path, other absolute paths by their last part."""
     path = Path(given).expanduser()
     for form in (path.resolve(), path.absolute()):
         text = text.replace(str(form), plain_name(given))

@@ -237,6 +237,8 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
 def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.DataFrame":
     """The checked frame with all columns of provenance, if every row says where it comes from.
 
+    A run that failed need not: its checkpoint may have no revision, as it could not be loaded, and it is not published.
+
     Raises:
         UsageError: as `check`; or rows without provenance, by their keys and the columns that they lack; or a metric or variant
             that is not known; or a date that is malformed or still to come.
@@ -247,6 +249,8 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
     table = TABLES[name]
     whole = _with_columns(check(frame, name, origin), {**table.columns, **PROVENANCE}, origin)
     made = ~_filled(whole["citation"])
+    if name == "runs":
+        made &= whole["status"] != "failed"
     lacking = {field: made & ~_has(whole, field) for field in table.provenance}
     if name == "scores" and made.any():
         lacking["pool"] = made & whole["metric"].isin(_pool_relative()) & ~_filled(whole["pool"])
