@@ -72,7 +72,7 @@ def publish(
 ) -> Published:
     """Merge tables into a Hub dataset, which is made if it is missing.
 
-    Runs that failed are left out, and `notes` says how many.
+    Runs of one's own that failed are left out, and `notes` says how many.
 
     Args:
         new: table -> frame with provenance in every row; see `tables.TABLES` and `tables.PROVENANCE`.
@@ -89,9 +89,9 @@ def publish(
     writing.check_id(repo_id)
     frames = {name: tables.check_provenance(frame, name, f"table {name}") for name, frame in new.items() if len(frame)}
     notes = []
-    if "runs" in frames and (failed := int((frames["runs"]["status"] == "failed").sum())):
-        notes.append(f"{failed} of {len(frames['runs'])} runs failed and are left out.")
-        frames["runs"] = frames["runs"][frames["runs"]["status"] != "failed"].reset_index(drop=True)
+    if "runs" in frames and (failed := tables.failed(frames["runs"])).any():
+        notes.append(f"{failed.sum()} of {len(failed)} runs failed and are left out.")
+        frames["runs"] = frames["runs"][~failed].reset_index(drop=True)
     frames = {name: frame for name, frame in frames.items() if len(frame)}
     if not frames:
         raise UsageError("`new` must have at least one row to publish, runs that failed aside; got none.")
