@@ -7,6 +7,7 @@ folder (started by accelerate or by hand, one per GPU) divide the work without t
 import contextlib
 import itertools
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -70,7 +71,7 @@ def settings(grid: str | Path, n_classes: int) -> list[Setting]:
         for each in chosen:
             if not (isinstance(each.batch_size, int) and each.batch_size >= 2):
                 raise ValueError(f"batch_size must be a whole number of at least 2, got {each.batch_size!r}")
-            if not each.learning_rate > 0:
+            if not (each.learning_rate > 0 and all(map(math.isfinite, each))):  # no row could hold others
                 raise ValueError(f"{each}")
             if not (0 <= each.momentum < 1 and each.weight_decay >= 0):
                 raise ValueError(f"{each}")

@@ -70,6 +70,14 @@ def test_a_file_that_is_no_grid_is_refused(tmp_path, text):
         grids.settings(tmp_path / "grid.json", 3)
 
 
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
+def test_settings_that_are_not_finite_are_refused(tmp_path, name):
+    row = {"batch_size": 8, "learning_rate": 0.1, "momentum": 0, "weight_decay": 0} | {name: float("inf")}
+    (tmp_path / "grid.json").write_text(json.dumps([row]))
+    with pytest.raises(UsageError, match=f"{name}=inf.* Correct it"):
+        grids.settings(tmp_path / "grid.json", 3)
+
+
 @pytest.mark.parametrize("size", [1, 0, 2.5, True])
 def test_batches_of_less_than_two_images_are_refused(tmp_path, size):
     row = {"batch_size": size, "learning_rate": 0.1, "momentum": 0, "weight_decay": 0}
