@@ -32,6 +32,7 @@ from transformers.utils import logging
 from hf_transferability.benchmark.finetuning import Setting, fine_tune
 from hf_transferability.benchmark.samples import Splits
 from hf_transferability.checkpoints import load, resolve
+from hf_transferability.errors import TransferabilityError
 
 TARGET_DIGITS = (2, 3, 5, 8, 9)
 SOURCE_DIGITS = (0, 1, 4, 6, 7)
@@ -219,7 +220,11 @@ def verify(
         repeats: runs per checkpoint, averaged.
 
     Returns:
-        Checkpoint as given (text) -> test AUC, macro average of one class versus rest, 0.5 for guessing.
+        Checkpoint as given (text) -> test AUC, macro average of one class versus rest, 0.5 for guessing. Runs that diverged
+        are said and left out of the average.
+
+    Raises:
+        TransferabilityError: all runs of a checkpoint diverged.
 
     Cost: about 50 s.
     """
@@ -227,11 +232,18 @@ def verify(
     aucs = {}
     for k, checkpoint in enumerate(checkpoints, start=1):
         progress(f"fine-tuning checkpoint {k} of {len(checkpoints)}: {Path(checkpoint).name}")
-        with _seeded(seed, "fine-tune"):
+        with _one_thread():
             loaded = load(resolve(str(checkpoint)))
             seeds = range(seed * repeats, (seed + 1) * repeats)
             rows = [fine_tune(loaded, draw, _FINE_TUNE, seed=each, epochs=epochs, augment=False) for each in seeds]
-        aucs[str(checkpoint)] = float(np.mean([row["test_auc"] for row in rows]))
+        finished = [row["test_auc"] for row in rows if row["status"] == "ok"]
+        if not finished:
+            raise TransferabilityError(f"all {repeats} runs of {checkpoint} diverged. Choose another seed for the demo.")
+        if len(finished) < repeats:
+            progress(
+                f"{repeats - len(finished)} of {repeats} runs of {Path(checkpoint).name} diverged; the others are averaged"
+            )
+        aucs[str(checkpoint)] = float(np.mean(finished))
     return aucs
 
 
@@ -388,21 +400,27 @@ def _generator(seed: int, key: str) -> np.random.Generator:
 
 @contextlib.contextmanager
 def _seeded(seed: int, key: str) -> Iterator[None]:
-    """torch on the CPU, seeded, on one thread and without bars inside; everything as before outside.
+    """torch on the CPU, seeded, on one thread and without bars inside; everything as before outside."""
+    with torch.random.fork_rng(devices=[]), _one_thread():
+        torch.default_generator.manual_seed(int(_generator(seed, key).integers(2**63)))
+        yield
 
-    One thread: the weights do not depend on the number of cores, and a busy machine does not stall so small a network.
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch on one thread and transformers without bars inside; both as before outside.
+
+    The weights do not depend on the number of cores then, and a busy machine does not stall so small a network.
     """
     threads, bars = torch.get_num_threads(), logging.is_progress_bar_enabled()
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(_generator(seed, key).integers(2**63)))
-        try:
-            torch.set_num_threads(1)
-            logging.disable_progress_bar()
-            yield
-        finally:
-            torch.set_num_threads(threads)
-            if bars:
-                logging.enable_progress_bar()
+    try:
+        torch.set_num_threads(1)
+        logging.disable_progress_bar()
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _complete(folder: Path, recipe: Mapping[str, Any]) -> bool:

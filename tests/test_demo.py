@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from hf_transferability import demo
+from hf_transferability import TransferabilityError, demo
 
 TINY_TARGET = {"train_per_class": 6, "test_per_class": 4}
 TINY_POOL = {"steps": 2, "images": 32}
@@ -192,6 +192,17 @@ def test_verify_gives_a_repeatable_auc_for_each(made):
     assert list(aucs) == [str(path) for path in chosen]
     assert all(0 <= auc <= 1 for auc in aucs.values())
     assert demo.verify(str(made[0].target), [str(path) for path in chosen], epochs=1, repeats=2) == aucs
+
+
+def test_verify_averages_the_runs_that_did_not_diverge(made, monkeypatch):
+    chosen, told = made[0].checkpoints[:1], []
+    diverged = {"status": "diverged", "stopped_epoch": 1, "seconds": 0.1}
+    ended = iter([{"status": "ok", "test_auc": 0.6}, diverged, {"status": "ok", "test_auc": 0.8}, diverged, diverged])
+    monkeypatch.setattr(demo, "fine_tune", lambda *arguments, **options: next(ended))
+    assert demo.verify(made[0].target, chosen, progress=told.append) == {str(chosen[0]): pytest.approx(0.7)}
+    assert f"1 of 3 runs of {chosen[0].name} diverged; the others are averaged" in told
+    with pytest.raises(TransferabilityError, match=r"all 2 runs of .* diverged"):
+        demo.verify(made[0].target, chosen, repeats=2)
 
 
 def test_pre_training_learns_its_source(tmp_path, monkeypatch):

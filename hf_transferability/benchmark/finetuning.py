@@ -81,8 +81,8 @@ def fine_tune(
 
     Returns:
         Columns of the table `runs`: stopped_epoch, best_epoch, validation_* and test_* loss, auc and accuracy, status, seconds.
-        A run whose loss stops being a finite number has the status "diverged" and no figures. An AUC is the mean over classes,
-        one versus rest, that have both positive and negative images in the split.
+        A run whose loss or outputs stop being finite numbers has the status "diverged" and no figures. An AUC is the mean over
+        classes, one versus rest, that have both positive and negative images in the split.
     """
     began = time.perf_counter()
     best: dict[str, Any] = {}
@@ -105,7 +105,7 @@ def fine_tune(
             schedule.step()
             found = _evaluate(model, draw.validation) if finite else {}
             if not (finite and np.isfinite(found["loss"])):
-                return {"stopped_epoch": epoch, "status": "diverged", "seconds": round(time.perf_counter() - began, 2)}
+                return _diverged(epoch, began)
             progress(epoch)
             if not best or (found["auc"], -found["loss"]) > (best["auc"], -best["loss"]):
                 best = {**found, "epoch": epoch}
@@ -114,6 +114,8 @@ def fine_tune(
                 break
         model.load_state_dict(weights)
         tested = _evaluate(model, draw.test)
+    if not np.isfinite(tested["loss"]):
+        return _diverged(epoch, began)
     return {
         "stopped_epoch": epoch,
         "best_epoch": best.pop("epoch"),
@@ -122,6 +124,10 @@ def fine_tune(
         "status": "ok",
         "seconds": round(time.perf_counter() - began, 2),
     }
+
+
+def _diverged(epoch: int, began: float) -> dict[str, Any]:
+    return {"stopped_epoch": epoch, "status": "diverged", "seconds": round(time.perf_counter() - began, 2)}
 
 
 def macro_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -190,7 +196,10 @@ def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _evaluate(model: Classifier, sample: Sample) -> dict[str, float]:
-    """Loss, AUC and accuracy (of a multi-label sample the share of right labels) in evaluation mode."""
+    """Loss, AUC and accuracy (of a multi-label sample the share of right labels) in evaluation mode.
+
+    The loss is not finite where any output is not.
+    """
     device = next(model.parameters()).device
     model.eval()
     parts = []
@@ -199,8 +208,8 @@ def _evaluate(model: Classifier, sample: Sample) -> dict[str, float]:
             parts.append(model(sample.pixels(places).to(device)).cpu().double())
     logits, labels = torch.cat(parts), sample.labels
     loss = float(_loss(logits, labels.double() if labels.ndim == 2 else labels).mean())
-    if not np.isfinite(loss):
-        return {"loss": loss, "auc": 0.5, "accuracy": 0.0}
+    if not (np.isfinite(loss) and logits.isfinite().all()):  # an output of minus infinity can leave the loss finite
+        return {"loss": float("nan"), "auc": 0.5, "accuracy": 0.0}
     if labels.ndim == 2:
         probabilities, right = logits.sigmoid(), ((logits > 0) == (labels > 0.5)).double()
     else:

@@ -7,6 +7,7 @@ folder (started by accelerate or by hand, one per GPU) divide the work without t
 import contextlib
 import itertools
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from hf_transferability import extraction, results
 from hf_transferability.benchmark import tables
 from hf_transferability.benchmark.finetuning import Setting, fine_tune
 from hf_transferability.benchmark.ground_truth import PAIR, PUBLISHED, from_runs
-from hf_transferability.benchmark.names import file_name, plain_name
+from hf_transferability.benchmark.names import file_name, plain_name, without_folders
 from hf_transferability.benchmark.samples import Splits
 from hf_transferability.candidates import trained_on
 from hf_transferability.checkpoints import Checkpoint, load, resolve
@@ -70,7 +71,7 @@ def settings(grid: str | Path, n_classes: int) -> list[Setting]:
         for each in chosen:
             if not (isinstance(each.batch_size, int) and each.batch_size >= 2):
                 raise ValueError(f"batch_size must be a whole number of at least 2, got {each.batch_size!r}")
-            if not each.learning_rate > 0:
+            if not (each.learning_rate > 0 and all(map(math.isfinite, each))):  # no row could hold others
                 raise ValueError(f"{each}")
             if not (0 <= each.momentum < 1 and each.weight_decay >= 0):
                 raise ValueError(f"{each}")
@@ -174,59 +175,87 @@ def run_grid(
         "versions": "; ".join(f"{name} {number}" for name, number in sorted(results.package_versions().items())),
         "hardware": results.hardware(state.device.type),
     }
-    every: list[Path] = []
-    for seed, (source, given) in itertools.product(range(seeds), named.items()):
-        files = {place / file_name(source) / f"run-{seed * len(chosen) + k:04}.json": k for k in range(len(chosen))}
-        every += files
-        open_files = [file for file in files if not _ended(file)]
-        if not open_files:
-            continue
-        progress.start(list(named).index(source) + 1, len(named), f"{source}, seed {seed}")
-        progress.stage("fine-tuning", len(open_files))
-        checkpoint: Checkpoint | CheckpointError | None = None
-        for done, file in enumerate(open_files, start=1):
-            with _claim(file) as mine:
-                if not mine or _ended(file):
-                    continue
-                checkpoint = checkpoint or _loaded(str(given), allow_pickle, trust_remote_code, token)
-                row = shared | {
-                    "source": source,
-                    "run": int(file.stem.removeprefix("run-")),
-                    "seed": seed,
-                    **chosen[files[file]]._asdict(),
-                    "checkpoint": plain_name(given),
-                    "dataset_fingerprint": draw.fingerprint,
-                    "sample_size": len(draw.train),
-                    "sample_seed": sample_seed,
-                    "date": results.now(),
-                    "validation_images": len(draw.validation),
-                    "test_images": len(draw.test),
-                    "note": "; ".join(draw.notes) or None,
-                }
-                if isinstance(checkpoint, CheckpointError):
-                    outcome: dict[str, Any] = {"status": "failed", "note": str(checkpoint)}
-                else:
-                    row["checkpoint_revision"] = checkpoint.facts["revision"]
-                    if leak := trained_on(checkpoint.facts["training_datasets"], str(dataset)):
-                        row["note"] = "; ".join([*draw.notes, f"{source} was trained on {leak}, as its model card says"])
-                    try:
-                        outcome = fine_tune(
-                            checkpoint, draw, chosen[files[file]], seed=seed, epochs=epochs, patience=patience,
-                            dropout=dropout, augment=augment, device=state.device,
-                        )  # fmt: skip
-                    except TransferabilityError:
-                        raise
-                    except Exception as error:  # out of memory, or a network that cannot be trained at this size
-                        first_line = next(iter(str(error).splitlines()), "")
-                        outcome = {"status": "failed", "note": f"{type(error).__name__}: {first_line}"}
-                _write(file, row | outcome)
-            progress.advance(done)
-        progress.finish("done")
-    state.wait_for_everyone()  # those that were started together see each other's last runs
-    if left := sum(not file.exists() for file in every):
-        progress.note(f"{left} runs are left to other processes that work on this folder; the tables do not have them yet.")
-    write_tables(folder)
+    every = {
+        (seed, source): {place / file_name(source) / f"run-{seed * len(chosen) + k:04}.json": k for k in range(len(chosen))}
+        for seed, source in itertools.product(range(seeds), named)
+    }
+    # Those that failed before this call are tried again, once by whichever process comes first.
+    failed = {file: file.stat().st_mtime_ns for files in every.values() for file in files if file.exists() and not _ended(file)}
+    state.wait_for_everyone()  # those that were started together must not take each other's failures for earlier ones
+
+    def is_open(file: Path) -> bool:
+        return not file.exists() or (not _ended(file) and file.stat().st_mtime_ns == failed.get(file))
+
+    def take_up() -> int:
+        """Do every run that is open and that no other process has claimed; how many they were."""
+        taken = 0
+        for (seed, source), files in every.items():
+            given, open_files = named[source], [file for file in files if is_open(file)]
+            checkpoint: Checkpoint | CheckpointError | None = None
+            for done, file in enumerate(open_files, start=1):
+                with _claim(file) as mine:
+                    if not mine or not is_open(file):
+                        continue
+                    if checkpoint is None:
+                        progress.start(list(named).index(source) + 1, len(named), f"{source}, seed {seed}")
+                        progress.stage("fine-tuning", len(open_files))
+                        checkpoint = _loaded(str(given), allow_pickle, trust_remote_code, token)
+                    row = shared | {
+                        "source": source,
+                        "run": int(file.stem.removeprefix("run-")),
+                        "seed": seed,
+                        **chosen[files[file]]._asdict(),
+                        "checkpoint": plain_name(given),
+                        "dataset_fingerprint": draw.fingerprint,
+                        "sample_size": len(draw.train),
+                        "sample_seed": sample_seed,
+                        "date": results.now(),
+                        "validation_images": len(draw.validation),
+                        "test_images": len(draw.test),
+                        "note": "; ".join(draw.notes) or None,
+                    }
+                    if isinstance(checkpoint, CheckpointError):
+                        outcome = _failed(str(checkpoint), given)
+                    else:
+                        row["checkpoint_revision"] = checkpoint.facts["revision"]
+                        if leak := trained_on(checkpoint.facts["training_datasets"], str(dataset)):
+                            row["note"] = "; ".join([*draw.notes, f"{source} was trained on {leak}, as its model card says"])
+                        try:
+                            outcome = fine_tune(
+                                checkpoint, draw, chosen[files[file]], seed=seed, epochs=epochs, patience=patience,
+                                dropout=dropout, augment=augment, device=state.device,
+                            )  # fmt: skip
+                            json.dumps(outcome, allow_nan=False)  # a figure that cannot be written ends this run, not the grid
+                        except TransferabilityError:
+                            raise
+                        except Exception as error:  # out of memory, or a network that cannot be trained at this size
+                            first_line = next(iter(str(error).splitlines()), "")
+                            outcome = _failed(f"{type(error).__name__}: {first_line}", given)
+                    _write(file, row | outcome)
+                    failed.pop(file, None)
+                    taken += 1
+                progress.advance(done)
+            if checkpoint is not None:
+                progress.finish("done")
+        return taken
+
+    try:
+        while take_up():  # once more, as another process may have ended in the middle of a run that was its own
+            pass
+        state.wait_for_everyone()  # those that were started together see each other's last runs
+        if left := sum(not file.exists() for files in every.values() for file in files):
+            progress.note(
+                f"{left} runs are left to other processes that work on this folder; the tables do not have them yet. "
+                "Wait for these, or start the same command again."
+            )
+    finally:  # an error ends the grid, but not what is known of the runs before it
+        if any(Path(folder).rglob("run-*.json")):
+            write_tables(folder)
     return collect(place)
+
+
+def _failed(why: str, given: str | Path) -> dict[str, Any]:
+    return {"status": "failed", "note": without_folders(why, given)}
 
 
 def collect(folder: str | Path) -> "pd.DataFrame":
@@ -283,10 +312,12 @@ def _loaded(name: str, allow_pickle: bool, trust_remote_code: bool, token: str |
 def _check_protocol(file: Path, protocol: Mapping[str, Any]) -> None:
     """Write how the runs of a folder are made, or refuse to add others that are made differently."""
     text = json.dumps(protocol, indent=2)
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _replace(file, text)
-    elif (found := json.loads(file.read_text("utf-8"))) != (own := json.loads(text)):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.parent / ".protocol.lock"):  # of two that start at once, the second must see what the first wrote
+        if not file.exists():
+            _replace(file, text)
+        found = json.loads(file.read_text("utf-8"))
+    if found != (own := json.loads(text)):
         other = "; ".join(_change(name, found.get(name), own[name]) for name in own if found.get(name) != own[name])
         raise UsageError(
             f"`output` must be a folder whose runs were made in the same way. Those in {file.parent} were not: {other}. "

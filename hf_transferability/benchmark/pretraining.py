@@ -63,7 +63,7 @@ def pretrain(
         image_size: side of the square images, in pixels.
         epochs: over all images; 0 saves the random weights, and the card names no training data.
         max_steps: of the optimiser, instead of epochs.
-        batch_size: images in each process.
+        batch_size: images of a step in each process; N processes make it N times as large.
         learning_rate: highest.
         weight_decay: of AdamW.
         seed: of the weights, the order of the images and augmentation.
@@ -125,8 +125,9 @@ def pretrain(
                 report_to="none",
                 disable_tqdm=True,
                 remove_unused_columns=False,
-                # Batch normalisation has no statistics of one image.
-                dataloader_drop_last=images % batch_size == 1 and images > batch_size,
+                # Batch normalisation has no statistics of one image. Of several processes, each gets full batches: accelerate
+                # fills the last ones from the start, and would drop all that not every process has.
+                dataloader_drop_last=state.num_processes == 1 and images % batch_size == 1 and images > batch_size,
                 dataloader_pin_memory=state.device.type == "cuda",
                 use_cpu=state.device.type == "cpu",
             )

@@ -72,6 +72,8 @@ def publish(
 ) -> Published:
     """Merge tables into a Hub dataset, which is made if it is missing.
 
+    Runs of one's own that failed are left out, and `notes` says how many.
+
     Args:
         new: table -> frame with provenance in every row; see `tables.TABLES` and `tables.PROVENANCE`.
         repo_id: OWNER/NAME.
@@ -86,8 +88,21 @@ def publish(
     """
     writing.check_id(repo_id)
     frames = {name: tables.check_provenance(frame, name, f"table {name}") for name, frame in new.items() if len(frame)}
+    notes = []
+    if "runs" in frames and (failed := tables.failed(frames["runs"])).any():
+        notes.append(f"{failed.sum()} of {len(failed)} runs failed and are left out.")
+        frames["runs"] = frames["runs"][~failed].reset_index(drop=True)
+    frames = {name: frame for name, frame in frames.items() if len(frame)}
     if not frames:
-        raise UsageError("`new` must have at least one row to publish; got none.")
+        raise UsageError("`new` must have at least one row to publish, runs that failed aside; got none.")
+    published = _merge_and_write(frames, repo_id, private, create_pr, token, dry_run)
+    return replace(published, notes=[*notes, *published.notes])
+
+
+def _merge_and_write(
+    frames: Mapping[str, "pd.DataFrame"], repo_id: str, private: bool, create_pr: bool | None, token: str | None, dry_run: bool
+) -> Published:
+    """Read, merge and commit, again if somebody else was faster."""
     account = None if dry_run and not writing.has_token(token) else writing.logged_in(token, dry_run)
     sent: Published | None = None
     for _ in range(_ATTEMPTS):

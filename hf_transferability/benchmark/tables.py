@@ -237,6 +237,8 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
 def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.DataFrame":
     """The checked frame with all columns of provenance, if every row says where it comes from.
 
+    Own runs that failed need not, see `failed`.
+
     Raises:
         UsageError: as `check`; or rows without provenance, by their keys and the columns that they lack; or a metric or variant
             that is not known; or a date that is malformed or still to come.
@@ -247,6 +249,8 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
     table = TABLES[name]
     whole = _with_columns(check(frame, name, origin), {**table.columns, **PROVENANCE}, origin)
     made = ~_filled(whole["citation"])
+    if name == "runs":
+        made &= ~failed(whole)
     lacking = {field: made & ~_has(whole, field) for field in table.provenance}
     if name == "scores" and made.any():
         lacking["pool"] = made & whole["metric"].isin(_pool_relative()) & ~_filled(whole["pool"])
@@ -269,6 +273,14 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
                 f"or day, and not in the future; got {date!r}. Correct it."
             )
     return whole
+
+
+def failed(runs: "pd.DataFrame") -> "pd.Series":
+    """Which of the checked runs failed and are one's own, not cited: they are not published.
+
+    The checkpoint of such a run may have no revision, as it could not be loaded.
+    """
+    return (runs["status"] == "failed") & ~_filled(runs["citation"])
 
 
 def _check_known(frame: "pd.DataFrame", name: str, column: str, known: Collection[str], origin: str) -> None:

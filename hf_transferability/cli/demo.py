@@ -24,7 +24,9 @@ def add(commands: Any) -> None:
     )
     demo.set_defaults(run=_demo)
     demo.add_argument("--verify", action="store_true", help="fine-tune each checkpoint and say how well the ranking agrees")
-    demo.add_argument("--keep", metavar="DIR", help="make the demo in this folder and keep it (default: a temporary one)")
+    demo.add_argument(
+        "--keep", metavar="DIR", help="make the demo in this folder and keep it, with ranking.json (default: a temporary one)"
+    )
     demo.add_argument("--seed", type=seed, default=0, help="of everything random (default: 0)")
     add_output(demo)
 
@@ -44,6 +46,10 @@ def _demo(options: argparse.Namespace) -> int:
             if options.keep:
                 progress.note(f"now what this command would do: {made.command}")
             ranking = rank(made.target, made.checkpoints, seed=options.seed, progress=progress)
+            if options.keep:
+                saved = Path(options.keep) / "ranking.json"
+                ranking.save(saved)
+                progress.note(f"written: {saved}")
             if options.verify:
                 progress.stage("fine-tuning every checkpoint")
                 aucs = demo.verify(made.target, made.checkpoints, options.seed, progress.note)

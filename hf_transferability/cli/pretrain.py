@@ -30,7 +30,10 @@ def add(commands: Any) -> None:
     length = pretrain.add_mutually_exclusive_group()
     length.add_argument("--epochs", metavar="N", type=number, default=90, help="default: 90; 0 saves random weights")
     length.add_argument("--steps", metavar="N", type=positive, help="of the optimiser, instead of epochs")
-    pretrain.add_argument("--batch-size", metavar="N", type=positive, default=64, help="images in each process (default: 64)")
+    pretrain.add_argument(
+        "--batch-size", metavar="N", type=positive, default=64,
+        help="images of a step in each process, so several processes make larger batches (default: 64)",
+    )  # fmt: skip
     pretrain.add_argument("--learning-rate", metavar="X", type=number, default=3e-3, help="highest of AdamW (default: 0.003)")
     pretrain.add_argument("--weight-decay", metavar="X", type=number, default=0.05, help="default: 0.05")
     pretrain.add_argument("--seed", type=seed, default=0, help="of weights, order and augmentation (default: 0)")

@@ -125,6 +125,28 @@ def test_divergence_is_a_status_without_figures(target, loaded):
     assert not [name for name in row if name.startswith(("test_", "validation_"))]
 
 
+@pytest.mark.parametrize("outputs", [float("inf"), float("-inf"), float("nan")])
+def test_outputs_on_the_test_split_that_are_not_finite_are_divergence(target, loaded, monkeypatch, outputs):
+    draw = Splits(target, 16).draw(0, **FEW)
+    evaluate = finetuning._evaluate
+
+    def spoiled(model, sample):
+        if sample is draw.test:
+            model.head[-1].bias.data[0] = outputs
+        return evaluate(model, sample)
+
+    monkeypatch.setattr(finetuning, "_evaluate", spoiled)
+    row = fine_tune(loaded, draw, SETTING, epochs=1)
+    assert set(row) == {"stopped_epoch", "status", "seconds"} and row["status"] == "diverged"
+
+
+def test_one_output_of_minus_infinity_is_no_finite_loss(target, loaded):
+    draw = Splits(target, 16).draw(0, **FEW)
+    model = finetuning.Classifier(loaded, 4, 0.5)  # the fourth class has no image
+    model.head[-1].bias.data[3] = float("-inf")
+    assert np.isnan(finetuning._evaluate(model, draw.test)["loss"])
+
+
 def test_two_classes_and_several_labels(loaded):
     binary = in_memory({split: [0, 1] * 12 for split in SPLITS}, datasets.ClassLabel(names=["a", "b"]))
     several = datasets.List(datasets.ClassLabel(names=["a", "b", "c"]))

@@ -7,10 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import datasets
 import pytest
+from filelock import FileLock
 
 from hf_transferability import CheckpointError, TargetError, UsageError
 from hf_transferability.benchmark import grids, tables
@@ -65,6 +67,14 @@ def test_named_grids_and_files(tmp_path):
 def test_a_file_that_is_no_grid_is_refused(tmp_path, text):
     (tmp_path / "grid.json").write_text(text)
     with pytest.raises(UsageError, match="`grid` must"):
+        grids.settings(tmp_path / "grid.json", 3)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
+def test_settings_that_are_not_finite_are_refused(tmp_path, name):
+    row = {"batch_size": 8, "learning_rate": 0.1, "momentum": 0, "weight_decay": 0} | {name: float("inf")}
+    (tmp_path / "grid.json").write_text(json.dumps([row]))
+    with pytest.raises(UsageError, match=f"{name}=inf.* Correct it"):
         grids.settings(tmp_path / "grid.json", 3)
 
 
@@ -141,7 +151,9 @@ def test_a_checkpoint_that_cannot_be_loaded_is_a_row_that_is_tried_again(target,
     out = tmp_path / "out"
     runs = grids.run_grid(target, {"bad": broken, "good": checkpoint}, out, grid=grid(0.05), **TINY)
     assert dict(zip(runs["source"], runs["status"], strict=True)) == {"bad": "failed", "good": "ok"}
-    assert "no model.safetensors" in runs.set_index("source")["note"]["bad"]
+    note = runs.set_index("source")["note"]["bad"]
+    assert "no model.safetensors" in note and "broken" in note and str(tmp_path) not in note
+    assert tables.check_provenance(runs, "runs")["checkpoint_revision"].isna().tolist() == [True, False]
     shutil.copy(checkpoint / "model.safetensors", broken)
     runs = grids.run_grid(target, {"bad": broken, "good": checkpoint}, out, grid=grid(0.05), **TINY)
     assert set(runs["status"]) == {"ok"}
@@ -158,6 +170,8 @@ def test_two_processes_share_a_grid_and_one_takes_up_what_the_other_left(target,
         [sys.executable, "-m", "hf_transferability", *words],
         env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    guard = threading.Timer(180, other.kill)  # nothing below may wait for it without end
+    guard.start()
     try:
         while not list(runs.glob("run-*.json")):
             assert other.poll() is None
@@ -178,6 +192,7 @@ def test_two_processes_share_a_grid_and_one_takes_up_what_the_other_left(target,
         monkeypatch.setattr(grids, "fine_tune", counted)
         assert main(words) == 0
     finally:
+        guard.cancel()
         other.kill()
         other.wait()
     kept = {file: file.stat().st_mtime_ns for file in runs.glob("run-*.json")}
@@ -196,13 +211,17 @@ def test_a_run_that_another_process_does_is_left_to_it(target, checkpoint, grid,
     code += "print('mine', flush=True)\ntime.sleep(600)"
     lock = folder / ".locks" / "run-0000.lock"
     other = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True)
+    guard = threading.Timer(60, other.kill)  # `readline` ends with it
+    guard.start()
     try:
         assert other.stdout.readline() == "mine\n"
         said = io.StringIO()
         runs = grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05, 0.1), progress=Lines(said), **TINY)
         assert runs["run"].tolist() == [1]
         assert "1 runs are left to other processes" in said.getvalue()
+        assert "or start the same command again" in said.getvalue()
     finally:
+        guard.cancel()
         other.kill()
         other.communicate()
     assert grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05, 0.1), **TINY)["run"].tolist() == [0, 1]
@@ -286,6 +305,96 @@ def test_an_error_of_the_data_still_ends_the_grid(target, checkpoint, grid, tmp_
     monkeypatch.setattr(grids, "fine_tune", fails)
     with pytest.raises(TargetError, match="row 3"):
         grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **TINY)
+
+
+def test_runs_before_an_error_are_in_the_tables(target, checkpoint, grid, tmp_path, monkeypatch, untrained):
+    end = grids.fine_tune
+
+    def second_fails(checkpoint, draw, setting, **options):
+        if setting.learning_rate == 0.1:
+            raise TargetError("row 3 cannot be decoded")
+        return end(checkpoint, draw, setting, **options)
+
+    monkeypatch.setattr(grids, "fine_tune", second_fails)
+    with pytest.raises(TargetError, match="row 3"):
+        grids.run_grid(target, [checkpoint], tmp_path / "out", grid=grid(0.05, 0.1), **TINY)
+    assert tables.read(tmp_path / "out" / "runs.parquet", "runs")["run"].tolist() == [0]
+    assert len(tables.read(tmp_path / "out" / "ground_truth.parquet", "ground_truth")) == 2
+
+
+def test_a_figure_that_cannot_be_written_fails_that_run_only(target, checkpoint, grid, tmp_path, monkeypatch, untrained):
+    end = grids.fine_tune
+
+    def infinite(checkpoint, draw, setting, **options):
+        return end(checkpoint, draw, setting, **options) | (
+            {"test_loss": float("inf")} if setting.learning_rate == 0.05 else {}
+        )
+
+    monkeypatch.setattr(grids, "fine_tune", infinite)
+    runs = grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05, 0.1), **TINY)
+    assert runs["status"].tolist() == ["failed", "ok"] and "ValueError" in runs["note"][0]
+
+
+def test_a_run_whose_owner_ends_meanwhile_is_taken_up_in_the_same_call(
+    target, checkpoint, grid, tmp_path, monkeypatch, untrained
+):
+    locks = tmp_path / target.name / checkpoint.name / ".locks"
+    locks.mkdir(parents=True)
+    owner, end = FileLock(locks / "run-0000.lock"), grids.fine_tune
+
+    def released(*arguments, **options):
+        owner.release()
+        return end(*arguments, **options)
+
+    monkeypatch.setattr(grids, "fine_tune", released)
+    with owner:
+        runs = grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05, 0.1), **TINY)
+    assert untrained == [(0.1, 0), (0.05, 0)]
+    assert runs["status"].tolist() == ["ok", "ok"]
+
+
+def test_what_failed_before_is_tried_again_and_what_fails_meanwhile_is_not(target, checkpoint, grid, tmp_path, monkeypatch):
+    """Another process fails in the second run while this one does the first."""
+    second, tried = tmp_path / target.name / checkpoint.name / "run-0001.json", []
+
+    def fails(checkpoint, draw, setting, **options):
+        tried.append(setting.learning_rate)
+        if second.exists():
+            row = json.loads(second.read_text())
+            second.unlink()
+            grids._write(second, row | {"note": "that of the other"})
+            os.utime(second, ns=(1, len(tried)))  # whatever the resolution of the clock
+        raise MemoryError("too large")
+
+    monkeypatch.setattr(grids, "fine_tune", fails)
+    assert len(grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05, 0.1), **TINY)) == 2
+    assert tried == [0.05, 0.1]
+    runs = grids.run_grid(target, [checkpoint], tmp_path, grid=grid(0.05, 0.1), **TINY)
+    assert tried == [0.05, 0.1, 0.05]
+    assert runs["note"].tolist() == ["MemoryError: too large", "that of the other"]
+
+
+def test_of_two_protocols_at_once_one_is_refused(tmp_path, monkeypatch):
+    replace, refused, start = grids._replace, [], threading.Barrier(2, timeout=30)
+
+    def slow(file, text):
+        time.sleep(0.2)  # another may look meanwhile whether the file is there
+        replace(file, text)
+
+    def check(size):
+        start.wait()
+        try:
+            grids._check_protocol(tmp_path / "target" / "protocol.json", {"image_size": size})
+        except UsageError as error:
+            refused.append(str(error))
+
+    monkeypatch.setattr(grids, "_replace", slow)
+    threads = [threading.Thread(target=check, args=(size,)) for size in (16, 20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(refused) == 1 and "image_size" in refused[0]
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1, float("nan")])

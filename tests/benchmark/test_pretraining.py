@@ -98,13 +98,9 @@ def test_a_diverging_training_says_so_and_leaves_nothing(make_target, architectu
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_processes_make_one_checkpoint(union, architecture, tmp_path):
-    """Real processes under torchrun, each with half of the images of a step: one of them writes and prints."""
-    _, parts = union
-    words = ["pretrain", *(word for part in parts for word in ("--dataset", str(part))), "--architecture", str(architecture)]
-    words += ["--output", str(tmp_path / "new"), "--image-size", "24", "--batch-size", "6", "--steps", "3"]
+def in_two_processes(*words: str) -> subprocess.CompletedProcess:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
+    return subprocess.run(
         [*launcher, "-m", "hf_transferability", *words],
         capture_output=True,
         text=True,
@@ -112,6 +108,14 @@ def test_two_processes_make_one_checkpoint(union, architecture, tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         timeout=240,
     )
+
+
+def test_two_processes_make_one_checkpoint(union, architecture, tmp_path):
+    """Real processes under torchrun, each with half of the images of a step: one of them writes and prints."""
+    _, parts = union
+    words = ["pretrain", *(word for part in parts for word in ("--dataset", str(part))), "--architecture", str(architecture)]
+    words += ["--output", str(tmp_path / "new"), "--image-size", "24", "--batch-size", "6", "--steps", "3"]
+    done = in_two_processes(*words)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'new'}\n"
     assert done.stderr.splitlines() == ["starting", "reading images", "pre-training (3)"]
@@ -197,7 +201,42 @@ def test_a_vision_transformer_takes_the_size_that_is_asked_for(make_target, tmp_
 
 def test_a_single_image_is_not_left_for_the_last_step(make_target, architecture, tmp_path):
     """At 24 pixels the last stage has one value per channel, and batch normalisation refuses one image."""
-    pretrain([make_target(n=13, n_classes=2, seed=32)], architecture, tmp_path / "new", epochs=1, **SMALL)
+    source = make_target(n=13, n_classes=2, seed=32)
+    pretrain([source], architecture, tmp_path / "new", epochs=1, **SMALL)
+    # Two processes share the one full batch and what is left, which accelerate fills; nothing may be dropped.
+    words = ["--dataset", str(source), "--architecture", str(architecture), "--output", str(tmp_path / "two"), "--epochs", "1"]
+    done = in_two_processes("pretrain", *words, "--image-size", "24", "--batch-size", "12")
+    assert done.returncode == 0, done.stderr
+    assert "pre-training (1)" in done.stderr
+
+
+def test_training_sees_what_the_saved_image_processor_gives(make_target, architecture, tmp_path, monkeypatch):
+    source = make_target(n=12, n_classes=2, seed=33)
+    seen = {}
+
+    class Collated:
+        """Of Trainer, what gets the batches."""
+
+        def __init__(self, *, data_collator, **others):
+            seen.update(data_collator(list(range(12))))
+
+        def remove_callback(self, callback):
+            pass
+
+        def train(self):
+            pass
+
+    monkeypatch.setattr(pretraining, "Trainer", Collated)
+    monkeypatch.setattr(pretraining, "Augmentation", lambda size: lambda pixels: pixels)
+    folder = pretrain([source], architecture, tmp_path / "new", epochs=1, **SMALL)
+    rows = datasets.load_dataset(str(source), split="train")
+    assert rows[0]["image"].size == (24, 24)
+    expected = AutoImageProcessor.from_pretrained(folder)(list(rows["image"]), return_tensors="pt")["pixel_values"]
+    found = seen["pixel_values"].contiguous()
+    rows_of = torch.cdist(found.flatten(1), expected.flatten(1)).argmin(dim=1)  # images are read in another order
+    torch.testing.assert_close(found, expected[rows_of])
+    assert sorted(rows_of.tolist()) == list(range(12))
+    assert torch.equal(seen["labels"], torch.tensor(rows["label"])[rows_of])
 
 
 def test_command(make_target, architecture, tmp_path, capfd):

@@ -23,10 +23,14 @@ def test_the_demo(run, made, monkeypatch):
 
     monkeypatch.setattr(demo, "run", small)
     monkeypatch.setattr(demo, "verify", lambda *args: {"a": 0.9, "b": 0.6, "c": 0.7})
+    (made / "demo").mkdir()  # as the demo would
     done = run("demo", "--verify", "--keep", "demo")
     assert done.status == 0
     assert "making nothing" in done.err
     assert "hf-transferability rank target a b c" in done.err
+    assert f"written: {Path('demo') / 'ranking.json'}" in done.err
+    saved = json.loads((made / "demo" / "ranking.json").read_text())
+    assert [row["checkpoint"] for row in saved["rows"]] == re.findall(r"^ +\d  ([abc]) ", done.out, re.MULTILINE)
     assert re.search(r"0\.900  a\n  0\.700  c\n  0\.600  b\n", done.out)
     assert re.search(r"agreement .* with the untrained one .*: -?[01]\.\d\d\n", done.out)
     from hf_transferability.cli.demo import _print_agreement

@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from invented import runs
 from made import PROVENANCE, scores
 from people import head, repository, rows, sources
 from test_rankings import RANKING
@@ -70,6 +71,21 @@ def test_two_people_with_folders_of_one_name(people, hub):
         )
         assert person.publish("lab/best", own).out == "scores: 1 added, 0 replaced, 0 unchanged\n"
     assert sorted(rows(hub, "lab/best")["score"]) == [0.1, 0.9]
+
+
+def test_failed_runs_are_left_out_and_counted(alice, hub):
+    """The checkpoint of such a run may have no revision."""
+    provenance = {name: value for name, value in PROVENANCE.items() if name != "metric_version"}
+    frame = runs({("a", "b"): [(0.5, 0.9), None], ("c", "b"): [None]}).assign(**provenance)
+    frame["checkpoint_revision"] = frame["checkpoint_revision"].where(frame["status"] != "failed")
+    frame.to_parquet(alice.folder / "runs-some.parquet")
+    done = alice("benchmark", "publish", "lab/runs", "runs-some.parquet")
+    assert (done.status, done.out) == (0, "runs: 1 added, 0 replaced, 0 unchanged\n"), done.err
+    assert "2 of 3 runs failed and are left out." in done.err
+    assert set(alice.load("lab/runs", "runs")["status"]) == {"ok"}
+    frame[frame["status"] == "failed"].to_parquet(alice.folder / "runs-some.parquet")
+    none = alice("benchmark", "publish", "lab/runs", "runs-some.parquet")
+    assert none.status == 2 and "at least one row to publish, runs that failed aside" in none.err
 
 
 @pytest.mark.parametrize("name", ["scores.json", "runs-2025.json", "mine.json", "ranking.JSON"])
