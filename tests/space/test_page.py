@@ -69,6 +69,7 @@ def test_bounds_reach_the_caller(client, at_hub, arguments, text):
 
 
 def test_work_ends_when_its_client_goes(address, at_hub):
+    at_hub.faults.add("model.safetensors", delay=60)  # so that there is work for longer than the page needs to notice
     client = gradio_client.Client(address, verbose=False)
     client.submit("alice/data", ["alice/one"], 36, api_name="/rank_checkpoints")
     until(lambda: worker._running)
