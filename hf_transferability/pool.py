@@ -9,7 +9,7 @@ from scipy.stats import t as student
 from hf_transferability.agreement import weighted_tau
 from hf_transferability.metrics import collect_flags, describe, get_metric
 from hf_transferability.metrics.transferability import combine
-from hf_transferability.results import Row
+from hf_transferability.results import Row, ranked_rows
 from hf_transferability.scoring import COMPONENTS, Scores, Value
 
 _FLIPS = 0.1  # share of half-samples in which two candidates may change places and still be told apart
@@ -135,12 +135,6 @@ def tie_notes(ordered: Sequence[Row]) -> list[str]:
         f"this sample cannot order the {len(groups)} candidates: they are one tie group, so the first is hardly a better "
         "choice than the next. Take more images (a larger sample size), or fine-tune several."
     ]
-
-
-def ranked_rows(rows: Sequence[Row]) -> list[Row]:
-    """The candidates with a score, if there are two or more, as one alone has no ranking."""
-    scored = [row for row in rows if row["score"] is not None]
-    return scored if len(scored) > 1 else []
 
 
 def no_ranking_notes(rows: Sequence[Row], metric: str) -> list[str]:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError
-from hf_transferability.pool import ranked_rows
-from hf_transferability.results import Row, check_output, write_file
+from hf_transferability.results import Row, check_output, ranked_rows, write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

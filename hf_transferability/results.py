@@ -24,6 +24,12 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+def ranked_rows(rows: Sequence[Row]) -> list[Row]:
+    """The candidates with a score, if there are two or more, as one alone has no ranking."""
+    scored = [row for row in rows if row["score"] is not None]
+    return scored if len(scored) > 1 else []
+
+
 def package_versions() -> dict[str, str]:
     """Versions of everything that can change a number."""
     found = {}

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hf_transferability.metrics import FLAGS, all_metrics
-from hf_transferability.pool import ranked_rows
+from hf_transferability.results import ranked_rows
 
 if TYPE_CHECKING:
     from hf_transferability.ranking import Ranking

@@ -5,6 +5,7 @@ import pytest
 
 from hf_transferability import pool
 from hf_transferability.metrics import collect_flags
+from hf_transferability.results import ranked_rows
 from hf_transferability.scoring import Scores
 
 
@@ -131,7 +132,7 @@ def test_one_alone_has_no_rank():
 
 def test_a_pool_without_scores_says_why_it_cannot_be_ordered():
     rows = [make_row(None) | {"feature_quality": 0.5, "feature_update_ratio": ratio} for ratio in (1.0, 2.0)]
-    assert pool.ranked_rows(rows) == []
+    assert ranked_rows(rows) == []
     assert pool.no_ranking_notes(rows, "transferability") == [
         "there is no ranking: the pool cannot be ordered by transferability, as feature quality is the same for all 2 "
         "candidates."
