@@ -125,6 +125,8 @@ def load_target(
     except Exception as error:
         raise _dataset_error(error, where["id"]) from error
     task, codes, class_names = reader.encode(labels)
+    # Of a stream, nobody knows what else there is.
+    absent = set() if streaming or task != "single_label" else set(class_names) ^ set(reader.encode(raw)[2])
     provenance = {
         **where,
         "image_column": image_column,
@@ -136,7 +138,9 @@ def load_target(
         "window": list(window) if window else None,
     }
     target = _target(Images(encoded, window), codes, class_names, task, positions, provenance)
-    return replace(target, files=["/".join(Path((record or {}).get("path") or "").parts[-2:]) for record in records])
+    flags = {"class_not_drawn": ", ".join(sorted(absent))} if absent else {}
+    files = ["/".join(Path((record or {}).get("path") or "").parts[-2:]) for record in records]
+    return replace(target, files=files, flags=target.flags | flags)
 
 
 def check_images(
@@ -178,6 +182,7 @@ def check_images(
     provenance = {**target.provenance, "modes": report.modes, "corrupt_skipped": len(report.corrupt)}
     positions = [target.positions[i] for i in kept]
     checked = _target(target.images.subset(kept), codes, class_names, target.task, positions, provenance)
+    flags |= {name: target.flags[name] for name in ("class_not_drawn",) if name in target.flags}
     return replace(checked, flags={**checked.flags, **flags}, files=[target.files[i] for i in kept]), report
 
 

@@ -58,6 +58,9 @@ def read_scores(
             f"{path} is a ranking for {dataset or 'an unnamed dataset'}, which the ground truth does not have under that name. "
             f"Say which of its targets it is with --target: {', '.join(sorted(ground_truth.target.unique()))}."
         )
+    if target not in set(ground_truth.target):
+        there = ", ".join(sorted(ground_truth.target.unique()))
+        raise UsageError(f"the ground truth has no target {target}; it has {there}. Name one of these with --target.")
     own = ground_truth[ground_truth.target == target]
     scenario = scenario or ranking.get("scenario") or _only_one(own.scenario.unique())
     if scenario is None:

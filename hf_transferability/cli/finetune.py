@@ -36,7 +36,8 @@ def add(commands: Any) -> None:
         "--grid",
         metavar="small|paper|FILE.json",
         default="small",
-        help="6 settings, the paper's 120, or your own (default: small)",
+        help='6 settings, the paper\'s 120, or your own: {"batch_size": [32], "learning_rate": [0.01, 0.1], "momentum": [0.9], '
+        '"weight_decay": [0]} for all combinations (default: small)',
     )
     finetune.add_argument("--seeds", metavar="N", type=positive, default=2, help="runs of each setting (default: 2)")
     finetune.add_argument(

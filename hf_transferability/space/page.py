@@ -138,7 +138,7 @@ def _rank_tab() -> None:
     )
     pictures = [_plot("Scores", visible=False)]
     with gr.Row():
-        pictures += [_plot(label, visible=False, min_width=320) for label in ("Components", "Cost")]
+        pictures += [_plot(label, visible=False, min_width=544) for label in ("Components", "Cost")]
     downloads = gr.File(label="Download", file_count="multiple", interactive=False, visible=False, elem_id="downloads")
     shown: list[Any] = [summary, table, *pictures, downloads]
     by_file = gr.Checkbox(False, visible=False)  # which of the two tabs is open, as the browser knows without asking

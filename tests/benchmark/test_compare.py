@@ -295,6 +295,8 @@ def test_a_saved_csv_ranking_needs_its_target(tmp_path):
         read_scores(path, ground_truth())
     table, _, _ = read_scores(path, ground_truth(), target="skin")
     assert set(table.scenario) == {"source_dataset"}  # the only one
+    with pytest.raises(UsageError, match="has no target moon; it has lung, skin"):
+        read_scores(path, ground_truth(), target="moon")
     both = pd.concat([ground_truth(), ground_truth(scenario="architecture")])
     with pytest.raises(UsageError, match="does not say its scenario"):
         read_scores(path, both, target="skin")

@@ -123,4 +123,13 @@ def test_one_class_and_too_few_images_are_refused():
 def test_small_classes_are_flagged():
     assert load_target(table([0] * 20 + [1], AB)).flags == {"single_image_class": "b"}
     assert load_target(table([0] * 20 + [1] * 9, AB)).flags == {"few_images_per_class": "b: 9"}
+
+
+def test_a_class_that_the_sample_lacks_is_flagged():
+    rare = table([0] * 300 + [1] * 300 + [2], ABC)
+    target = load_target(rare, sample=60)
+    assert target.class_names == ["a", "b"]
+    assert target.flags == {"class_not_drawn": "c"}
+    assert check_images(target)[0].flags == target.flags
+    assert "class_not_drawn" not in load_target(rare, sample=60, draw="stratified").flags
     assert load_target(table([0] * 20 + [1] * 10, AB)).flags == {}
