@@ -77,8 +77,8 @@ def settings(grid: str | Path, n_classes: int) -> list[Setting]:
                 raise ValueError(f"{each}")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(
-            f"`grid` must be a file with values of {', '.join(Setting._fields)}; {grid} is none: {error}. Correct it, for example "
-            'to {"batch_size": [32], "learning_rate": [0.01, 0.1], "momentum": [0.9], "weight_decay": [0]}.'
+            f"`grid` must be a file with values of {', '.join(Setting._fields)}; {grid} is none: {error}. Correct it, for "
+            'example to {"batch_size": [32], "learning_rate": [0.01, 0.1], "momentum": [0.9], "weight_decay": [0]}.'
         ) from error
     if not chosen or len(set(chosen)) < len(chosen):
         raise UsageError(f"`grid` must hold one or more different settings; got {len(chosen)}. Correct {grid}.")
