@@ -220,6 +220,7 @@ def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
         assert "of memory that this page gives it" in told("alice/data", "alice/one")
 
 
+RADIO = "[...document.querySelectorAll('input[type=radio]')].find(i => i.offsetParent && i.value === arguments[0]).click()"
 UPLOADED = "return [...document.querySelectorAll('.file-preview .filename')].some(i => i.ariaLabel === arguments[0])"
 
 
@@ -242,6 +243,28 @@ def test_uploads_are_bounded_too(browser, fits, tmp_path, monkeypatch, bound, va
     browser.open("From the Hub")
 
 
+def test_uploads_are_ranked_and_forgotten(browser, fits, tmp_path):
+    if browser.width > 600:
+        pytest.skip("the same work again; at the desk a ranking is made in the demo")
+    rng, labels, paths = np.random.default_rng(0), np.arange(60) % 3, []
+    for name, distance in (("near", 0.1), ("far", 3.0)):
+        paths.append(tmp_path / f"{name}.npz")
+        features = rng.normal(size=(60, 8)) + distance * labels[:, None]
+        np.savez(paths[-1], features=features, labels=labels, gradient_norms=np.tile([1.0, 2 + distance], (6, 1)))
+    browser.open("Features that you have")
+    browser.run("document.querySelectorAll('input[type=file]').forEach(i => i.style.display = 'block')")
+    browser.wait("return document.querySelector('input[type=file]')").send_keys("\n".join(map(str, paths)))
+    for path in paths:
+        browser.wait(UPLOADED, path.name)
+    browser.run(RADIO, "source_dataset")
+    browser.click("Rank")
+    browser.wait("return document.querySelector('#summary')?.innerText.includes('2 of 2 candidates ranked')", patience=WORK)
+    assert [name.rpartition("/")[2] for name in browser.wait(COLUMN, 1)] == ["far.npz", "near.npz"]
+    for path in paths:
+        browser.wait(UPLOADED.replace("return ", "return !"), path.name)
+    browser.open("From the Hub")
+
+
 def test_the_benchmark_is_drawn(browser, fits):
     browser.open("Benchmark")
     browser.wait(
@@ -252,10 +275,7 @@ def test_the_benchmark_is_drawn(browser, fits):
     assert "mean_rank_elsewhere" in browser.run("return document.querySelector('#agreement').innerText")
     assert "Noise ceiling 0.65" in browser.run("return document.querySelector('#benchmark-summary').innerText")
     browser.shot("benchmark")
-    browser.run(
-        """[...document.querySelectorAll('input[type=radio]')]
-        .find(i => i.offsetParent && i.value === 'architecture').click()"""
-    )
+    browser.run(RADIO, "architecture")
     browser.wait("return document.querySelector('#agreement').innerText.includes('parameter_count')", patience=WORK)
 
 
