@@ -126,7 +126,7 @@ def load_target(
         raise _dataset_error(error, where["id"]) from error
     task, codes, class_names = reader.encode(labels)
     # Of a stream, nobody knows what else there is.
-    absent = set() if streaming or task != "single_label" else set(class_names) ^ set(reader.encode(raw)[2])
+    absent = set() if streaming or task != "single_label" else set(reader.encode(raw)[2]) - set(class_names)
     provenance = {
         **where,
         "image_column": image_column,

@@ -205,9 +205,8 @@ def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
         "PARAMETERS": "million parameters; alice/one",
         "CHECKPOINT_BYTES": "MB of checkpoints",
         "DATASET_BYTES": "reads datasets of at most",
+        "SECONDS": "stops work after",
     }
-    if browser.width > 600:  # work begins before this bound is met
-        bounds["SECONDS"] = "stops work after"
     for bound, text in bounds.items():
         with monkeypatch.context() as patch:
             patch.setattr(limits, bound, 0.5)
@@ -215,9 +214,8 @@ def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(limits, "IMAGES", 20)
         assert "takes 12 to 20 images; got 200" in told("alice/data", "alice/one")
-    if browser.width > 600:
-        monkeypatch.setattr(limits, "MEMORY", 2**28)
-        assert "of memory that this page gives it" in told("alice/data", "alice/one")
+    monkeypatch.setattr(limits, "MEMORY", 2**28)
+    assert "of memory that this page gives it" in told("alice/data", "alice/one")
 
 
 RADIO = "[...document.querySelectorAll('input[type=radio]')].find(i => i.offsetParent && i.value === arguments[0]).click()"
