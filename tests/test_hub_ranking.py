@@ -15,38 +15,30 @@ import pandas as pd
 import pytest
 from builders import resnet_config
 from hub import LoopbackHub
+from hub.clients import COMMAND_LINES
 
 from hf_transferability.benchmark import rankings, tables
 
 TOKENS = {"hf_reader_secret": {"alice/private", "alice/gated", "alice/gated-data"}, "hf_stranger_secret": set()}
 WRITER = "hf_writer_secret"
-SERVANT = """
-import contextlib, io, json, os, socket, sys, time, warnings
-sleep, waits = time.sleep, []
+SERVANT = (
+    """
+import socket
 connect, timeouts = socket.create_connection, []
 def connect_within(address, timeout=1e9, *more, **options):
     timeouts.append(1e9 if timeout is None else timeout)
     return connect(address, timeout, *more, **options)
 socket.create_connection = connect_within
-def wait(seconds):
-    waits.append(seconds)
-    sleep(seconds / 20)
-time.sleep = wait  # the clients wait often
-warnings.simplefilter("error", ResourceWarning)
-from hf_transferability.cli import main
-answers = sys.stdout
-for line in sys.stdin:
-    words, token = json.loads(line)
-    os.environ.pop("HF_TOKEN", None)
-    if token:
-        os.environ["HF_TOKEN"] = token
-    out, err = io.StringIO(), io.StringIO()
+"""
+    + COMMAND_LINES
+    + """    out, err = io.StringIO(), io.StringIO()
     waits.clear()
     timeouts.clear()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = main(words)
     print(json.dumps([status, out.getvalue(), err.getvalue(), sum(waits), timeouts]), file=answers, flush=True)
 """
+)
 
 
 class Shell:

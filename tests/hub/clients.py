@@ -20,6 +20,25 @@ sleep = time.sleep
 time.sleep = lambda seconds: sleep(seconds / 10)
 """
 
+# The start of a script that runs command lines, each a line of JSON [words, token], in one process; what is done with the
+# `words` follows in the loop. `waits` are the seconds that a client asked for.
+COMMAND_LINES = """
+import contextlib, io, json, os, sys, time, warnings
+sleep, waits = time.sleep, []
+def wait(seconds):
+    waits.append(seconds)
+    sleep(seconds / 20)
+time.sleep = wait  # the clients wait often
+warnings.simplefilter("error", ResourceWarning)
+from hf_transferability.cli import main
+answers = sys.stdout
+for line in sys.stdin:
+    words, token = json.loads(line)
+    os.environ.pop("HF_TOKEN", None)
+    if token:
+        os.environ["HF_TOKEN"] = token
+"""
+
 
 def client(hub: LoopbackHub, home: Path, script: str, *arguments: str, token: str | None = None) -> Any:
     """Run a script against the hub and return what it printed last, which is JSON.

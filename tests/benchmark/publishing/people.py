@@ -13,26 +13,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
+from hub.clients import COMMAND_LINES
 
 ALICE, BOB, READER, PARTNER = "hf_alice_secret", "hf_bob_secret", "hf_reader_secret", "hf_partner_secret"
 TOKENS = {ALICE: {"*"}, PARTNER: {"lab/closed"}, BOB: set(), READER: set()}
 WRITES = {ALICE: {"alice_secret", "lab"}, PARTNER: {"partner_secret", "lab"}, BOB: {"bob_secret"}}
-SERVANT = """
-import contextlib, io, json, os, sys, time, warnings
-sleep, waits = time.sleep, []
-def wait(seconds):
-    waits.append(seconds)
-    sleep(seconds / 20)
-time.sleep = wait  # the clients wait often
-warnings.simplefilter("error", ResourceWarning)
-from hf_transferability.cli import main
-answers = sys.stdout
-for line in sys.stdin:
-    words, token = json.loads(line)
-    os.environ.pop("HF_TOKEN", None)
-    if token:
-        os.environ["HF_TOKEN"] = token
-    out, err, status = io.StringIO(), io.StringIO(), 0
+SERVANT = (
+    COMMAND_LINES
+    + """    out, err, status = io.StringIO(), io.StringIO(), 0
     waits.clear()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         if words[0] == "load":
@@ -47,6 +35,7 @@ for line in sys.stdin:
             status = main(words)
     print(json.dumps([status, out.getvalue(), err.getvalue(), waits]), file=answers, flush=True)
 """
+)
 
 
 class Person:
