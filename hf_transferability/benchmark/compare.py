@@ -6,7 +6,7 @@ number of parameters, its feature width, or chance. And no metric can be expecte
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,7 @@ def compare(
     sources: "pd.DataFrame | None" = None,
     runs: "pd.DataFrame | None" = None,
     selection: str | None = None,
+    measure: str | None = None,
     scenarios: Sequence[str] = (),
     targets: Sequence[str] = (),
     metrics: Sequence[str] = (),
@@ -107,6 +108,7 @@ def compare(
         sources: a table of that name, for the baselines that rest on the size of the network.
         runs: a table of that name, for selections that the ground truth does not have, and for the noise ceiling.
         selection: which ground truth; default the paper's (the run of lowest validation loss), or the only one that there is.
+        measure: which fine-tuned performance, where pairs have several; default AUC.
         scenarios, targets, metrics: only these; default all that have scores.
         statistics: only these of agreement.STATISTICS, weighted_tau among them, which the rows are sorted by.
         orientation: "published" turns the published variants round where the paper does (in the architecture scenario LEEP,
@@ -122,7 +124,7 @@ def compare(
     Raises:
         UsageError: tables that do not go together, or a name that is not in them.
     """
-    chosen, notes = truths.choose(ground_truth, runs, selection)
+    chosen, notes = truths.choose(ground_truth, runs, selection, measure)
     scores, passed = pooling.latest(scores)
     notes += passed
     found = pooling.pools(_only(chosen, scenario=scenarios), scores)
@@ -138,7 +140,7 @@ def compare(
         table = ScenarioRows(kept, statistics, resamples, seed)
         for metric, variant in methods(kept):
             if not metrics or metric in metrics:
-                sign = pooling.orientation(metric, variant, scenario, orientation)
+                sign = kept[0].orientation(metric, variant, orientation)
                 table.add(metric, variant, partial(_of_metric, metric=metric, variant=variant, sign=sign), sign)
         friedman += _friedman(table, scenario)
         elsewhere = own if len(own) > 1 else all_targets(chosen, scenario)
@@ -156,7 +158,7 @@ def compare(
             f"{SPLIT_HALF}: all runs share their training images, so it holds the noise of settings and seeds only, for this "
             "one draw of training images; another draw would differ by more."
         )
-    notes += remarks(whole) + uninformative(whole)
+    notes += remarks(whole) + uninformative(whole, chosen)
     return Comparison(
         benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples, _compared(chosen, scores)
     )
@@ -165,16 +167,16 @@ def compare(
 def _scored_only(pool: Pool) -> Pool:
     """The pool without sources that no metric has scored, so that baselines and chance are judged on the same candidates."""
     names = pool.scores.index[pool.scores.notna().any(axis=1)]
-    return Pool(pool.scenario, pool.target, pool.aucs[names], pool.scores.loc[names])
+    return replace(pool, performance=pool.performance[names], scores=pool.scores.loc[names])
 
 
 def _of_metric(pool: Pool, metric: str, variant: str, sign: int) -> "tuple[pd.Series, pd.Series]":
     if (metric, variant) not in pool.scores:
         raise UndefinedAgreement("no scores")
-    values, aucs = pool.scored(metric, variant)
+    values, performance = pool.scored(metric, variant)
     if values.empty:
         raise UndefinedAgreement("no source has a score")
-    return sign * values, aucs
+    return sign * values, performance
 
 
 def _friedman(table: ScenarioRows, scenario: str) -> list[dict[str, Any]]:
@@ -203,7 +205,7 @@ def _compared(truth: "pd.DataFrame", scores: "pd.DataFrame") -> dict[str, str]:
     content = hashlib.sha256()
     names = {}
     for name, frame, columns in (
-        ("ground_truth", truth, ["scenario", "source", "target", "selection", "test_auc"]),
+        ("ground_truth", truth, ["scenario", "source", "target", "selection", "measure", "performance"]),
         ("scores", scores, ["scenario", "source", "target", "metric", "variant", "score"]),
     ):
         content.update(frame[columns].sort_values(columns[:-1]).to_csv(index=False).encode())

@@ -9,6 +9,7 @@ import numpy as np
 from hf_transferability import agreement
 from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark import ground_truth as truths
+from hf_transferability.benchmark import tables
 from hf_transferability.benchmark.pools import Pool
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
@@ -33,7 +34,7 @@ class ScenarioRows:
         self.rows: list[dict[str, Any]] = []
         self._statistics = {name: STATISTICS[name] for name in statistics}
         self._seed = seed
-        self._sources = list(dict.fromkeys(source for pool in kept for source in pool.aucs.index))
+        self._sources = list(dict.fromkeys(source for pool in kept for source in pool.performance.index))
         self._counts = agreement.draws(len(self._sources), resamples, seed)
         self._place = {source: i for i, source in enumerate(self._sources)}
 
@@ -42,12 +43,12 @@ class ScenarioRows:
         found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray] | str] = {}
         for pool in self.pools:
             try:
-                values, aucs = scorer(pool)
+                values, performance = scorer(pool)
             except UndefinedAgreement as error:
                 found[pool.target] = str(error)
             else:
                 counts = self._counts[:, [self._place[source] for source in values.index]]
-                found[pool.target] = values.to_numpy(dtype=float), aucs.to_numpy(dtype=float), counts
+                found[pool.target] = values.to_numpy(dtype=float), performance.to_numpy(dtype=float), counts
         for statistic, function in self._statistics.items():
             outcomes: list[_Outcome] = []
             for target, given in found.items():
@@ -69,7 +70,7 @@ class ScenarioRows:
         for statistic, function in self._statistics.items():
             outcomes = []
             for number, pool in enumerate(self.pools):
-                y = pool.aucs.to_numpy()
+                y = pool.performance.to_numpy()
                 try:
                     # Every correlation is 0 on average; the regret of a random choice is that of a constant score.
                     value = function(np.zeros(len(y)), y) if statistic.startswith("regret_at_") else 0.0
@@ -89,7 +90,7 @@ class ScenarioRows:
             return [f"no noise ceiling: it is unknown how {selection} comes from the runs."]
         divided = []
         for pool in self.pools:
-            own = runs[runs.source.isin(pool.aucs.index)]
+            own = runs[runs.source.isin(pool.performance.index)]
             divided.append(truths.halves(own, pool.scenario, pool.target, selection, seed=self._seed))
         for statistic in self._statistics:
             outcomes = []
@@ -106,9 +107,14 @@ class ScenarioRows:
                     outcomes.append(_Outcome(pool.target, float(np.nanmean(values)), values, len(sources)))
             self._record(SPLIT_HALF, CEILING, statistic, outcomes)
         missing = sorted(
-            {s for pool, (sources, *_) in zip(self.pools, divided, strict=True) for s in pool.aucs.index if s not in sources}
+            {s for pool, (sources, *_) in zip(self.pools, divided, strict=True) for s in pool.performance.index if s not in sources}
         )
         return [f"{SPLIT_HALF}, {self.scenario}: without {', '.join(missing)}, of too few runs."] if missing else []
+
+    def _measure(self, target: str) -> str:
+        """What was compared on a target, or on all of them."""
+        found = {pool.measure for pool in self.pools if target in (pool.target, MEAN)}
+        return found.pop() if len(found) == 1 else tables.MIXED
 
     def _record(self, metric: str, variant: str, statistic: str, outcomes: "Sequence[_Outcome]", orientation: int = 1) -> None:
         defined = [each for each in outcomes if each.value is not None]
@@ -135,7 +141,8 @@ class ScenarioRows:
                 {
                     "scenario": self.scenario, "metric": metric, "variant": variant, "target": each.target,
                     "statistic": statistic, "value": each.value, "low": low, "high": high, "n_sources": each.n_sources,
-                    "orientation": orientation, "n_targets": each.n_targets, "undefined": each.reason,
+                    "measure": self._measure(each.target), "orientation": orientation, "n_targets": each.n_targets,
+                    "undefined": each.reason,
                 }
             )  # fmt: skip
 

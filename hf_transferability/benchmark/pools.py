@@ -19,6 +19,7 @@ COMPONENTS = ("feature_quality", "feature_update_ratio")
 # The metrics whose published variant the paper turns round where architectures differ: lower counts as better there.
 # LogME and SFDA are not, and the transferability score is made for the scenario.
 TURNED_ROUND = frozenset({"leep", "nleep", "parc", "ncti", *COMPONENTS})
+PAPER = "arXiv 2412.20172"  # in its citation
 _PAIR = ["benchmark", "scenario", "source", "target"]
 ORIENTATIONS = ("published", "natural")
 
@@ -30,19 +31,28 @@ class Pool:
     Attributes:
         scenario: what differs between them.
         target: the target dataset.
-        aucs: test AUC by source.
+        performance: fine-tuned performance by source.
         scores: one column per (metric, variant), NaN where a source has no score.
+        measure: what the performance is; one of tables.MEASURES.
+        paper_forms: whether published variants are those of Juodelyte et al., and not of another study that the scores cite.
     """
 
     scenario: str
     target: str
-    aucs: "pd.Series"
+    performance: "pd.Series"
     scores: "pd.DataFrame"
+    measure: str = "auc"
+    paper_forms: bool = True
 
     def scored(self, metric: str, variant: str) -> tuple["pd.Series", "pd.Series"]:
-        """Scores and AUC of the sources that have both."""
+        """Scores and performance of the sources that have both."""
         values = self.scores[metric, variant].dropna()
-        return values, self.aucs[values.index]
+        return values, self.performance[values.index]
+
+    def orientation(self, metric: str, variant: str, convention: str = "published") -> int:
+        """1, or -1 where lower scores count as better; see the function `orientation`."""
+        sign = orientation(metric, variant, self.scenario, convention)
+        return sign if self.paper_forms else 1
 
 
 def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
@@ -53,7 +63,7 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
     no candidate. Of several rows of one score or one fine-tuned performance the newest counts; see `latest`.
 
     Args:
-        ground_truth: a table of that name with one selection.
+        ground_truth: a table of that name with one selection, and one measure for each pair.
         scores: a table of that name, of any one benchmark; of several, those of the ground truth's are taken.
 
     Raises:
@@ -72,9 +82,11 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
     for key, truth in ground_truth.groupby(["scenario", "target"], sort=False):
         scenario, target = map(str, key)
         if key in groups:
-            aucs = truth[truth.source != target].set_index("source").test_auc
+            performance = truth[truth.source != target].set_index("source").performance
             wide = groups[key].pivot(index="source", columns=["metric", "variant"], values="score")
-            found.append(Pool(scenario, target, aucs, _with_combination(wide, scenario).reindex(aucs.index)))
+            scored = _with_combination(wide, scenario).reindex(performance.index)
+            measure = str(truth.measure.iloc[0])
+            found.append(Pool(scenario, target, performance, scored, measure, _in_paper_forms(groups[key])))
     return found
 
 
@@ -144,6 +156,11 @@ def methods(of: Sequence[Pool]) -> list[tuple[str, str]]:
         there = pool.scores.columns[pool.scores.notna().any()]
         found |= dict.fromkeys(zip(there.get_level_values("metric"), there.get_level_values("variant"), strict=True))
     return list(found)
+
+
+def _in_paper_forms(scores: "pd.DataFrame") -> bool:
+    """Whether none of the scores cites another study than the paper."""
+    return "citation" not in scores or bool(scores.citation.dropna().astype("str").str.contains(PAPER).all())
 
 
 def _with_combination(wide: "pd.DataFrame", scenario: str) -> "pd.DataFrame":

@@ -97,6 +97,7 @@ MEASURES = {
     "balanced_accuracy": "balanced accuracy",
     "average_precision": "mean average precision",
 }
+MIXED = "mixed"  # the mean over targets of several measures
 DOMAINS = ("medical", "natural", "other")
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}:\d{2}\+00:00)?)?)?")
 
@@ -197,9 +198,13 @@ TABLES = {
             "value": Column("number", "empty where undefined"),
             "low": Column("number", "lower end of the interval"),
             "high": Column("number", "upper end of the interval"),
+            "measure": Column(
+                "text", f"fine-tuned performance that was compared, the unit of a regret; {MIXED} in a mean over several",
+                needed=True,
+            ),
             "n_sources": Column("count", "sources compared"),
         },
-        ("benchmark", "scenario", "metric", "variant", "target", "selection", "statistic"),
+        ("benchmark", "scenario", "metric", "variant", "target", "selection", "measure", "statistic"),
         ("dataset", "dataset_revision or dataset_fingerprint", "versions", "date"),
     ),
 }
@@ -236,8 +241,8 @@ def read(path: str | Path, name: str) -> "pd.DataFrame":
 def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.DataFrame":
     """The frame with its columns in order and of their kinds, then those of provenance that it has, then any others.
 
-    Columns that may be empty may be missing. Ground truth of before version 0.2 has a column `test_auc` in place of `measure`
-    and `performance`; it is read as that.
+    Columns that may be empty may be missing. Tables of before version 0.2 have no `measure`, as all of them were of AUC, and
+    their ground truth has `test_auc` in place of `performance`; they are read as what they mean.
 
     Raises:
         UsageError: a needed column or value is missing, a value is of another kind or not among those that are known, or two
@@ -246,14 +251,15 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
     from hf_transferability.metrics.transferability import SCENARIOS
 
     table = TABLES[name]
-    if name == "ground_truth":
+    if "measure" in table.columns:
         frame = _with_measure(frame)
     missing = [column for column, own in table.columns.items() if own.needed and column not in frame]
     if missing:
         raise UsageError(f"{origin} must have the columns {', '.join(missing)} to be a table of {name}. Add them.")
     known = {**table.columns, **{column: own for column, own in PROVENANCE.items() if column in frame}}
     whole = _with_columns(frame, known, origin)
-    for column, known_values in (("scenario", SCENARIOS), ("measure", MEASURES), ("domain", DOMAINS)):
+    measures = (*MEASURES, MIXED) if name == "agreement" else MEASURES
+    for column, known_values in (("scenario", SCENARIOS), ("measure", measures), ("domain", DOMAINS)):
         if column in table.columns:
             _check_known(whole, name, column, known_values, origin)
     key = table.names(whole)
@@ -306,11 +312,11 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
     return whole
 
 
-def _with_measure(truth: "pd.DataFrame") -> "pd.DataFrame":
-    """Ground truth as it is written now, from a table that may be an older one."""
-    if "test_auc" not in truth or "performance" in truth:
-        return truth
-    return truth.rename(columns={"test_auc": "performance"}).assign(measure="auc")
+def _with_measure(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Ground truth or agreement as it is written now, from a table that may be an older one."""
+    if "measure" in frame or ("performance" in frame and "test_auc" not in frame):
+        return frame
+    return frame.rename(columns={"test_auc": "performance"}).assign(measure="auc")
 
 
 def failed(runs: "pd.DataFrame") -> "pd.Series":

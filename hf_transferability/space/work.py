@@ -167,7 +167,7 @@ def benchmark_summary(own: Benchmark, selection: str, scenario: str, target: str
     metrics, targets = choices(own, selection, scenario)
     shown = f"{len(targets)} targets" if target == "mean" else f"target {_code(target)}"
     lines = [
-        f"**{bundled.title(own.name) or own.name}**: {len(metrics)} metrics, {shown}. Ground truth: {in_words(selection)}."
+        f"**{bundled.title(own.name) or own.name}**: {len(metrics)} metrics, {shown}. Ground truth: {in_words(selection, measures=_truth(own, selection, scenario, target)['measure'])}."
     ]
     ceiling = rows[(rows["variant"] == CEILING) & rows["value"].notna()]
     if len(ceiling):
@@ -233,10 +233,11 @@ def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: s
     found = []
     for pool in pools(_truth(own, selection, scenario, target), own.scores[own.scores["scenario"] == scenario]):
         for variant in [variant for name, variant in methods([pool]) if name == metric]:
-            scores, aucs = pool.scored(metric, variant)
+            scores, performance = pool.scored(metric, variant)
             found += [
-                {"source": source, "target": pool.target, "variant": variant, "score": score, "test_auc": auc}
-                for source, score, auc in zip(scores.index, scores, aucs, strict=True)
+                {"source": source, "target": pool.target, "variant": variant, "score": score,
+                 "measure": pool.measure, "performance": figure}
+                for source, score, figure in zip(scores.index, scores, performance, strict=True)
             ]
     return found
 

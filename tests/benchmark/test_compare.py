@@ -152,8 +152,8 @@ def test_ties_in_auc_and_constant_auc():
     found = compare(ground_truth(aucs), scores({target: {"a": 3, "b": 2, "c": 1} for target in aucs}), **FEW)
     assert 0 < value(found, "leep", "skin") < 1
     assert value(found, "leep", "skin", "regret_at_1") == 0
-    assert value(found, "leep", "lung", column="undefined") == "the AUC is the same for all 3 candidates"
-    assert value(found, "random", "lung", column="undefined") == "the AUC is the same for all 3 candidates"
+    assert value(found, "leep", "lung", column="undefined") == "the fine-tuned performance is the same for all 3 candidates"
+    assert value(found, "random", "lung", column="undefined") == "the fine-tuned performance is the same for all 3 candidates"
     assert value(found, "leep", column="n_targets") == 1
 
 
@@ -417,7 +417,7 @@ def test_of_several_ground_truths_of_one_source_the_newest_counts():
     new = ground_truth({"skin": {"a": 0.1}}).assign(date="2025-01-02", checkpoint_revision="sha256:2")
     given = scores({"skin": {"a": 4, "b": 3, "c": 2, "d": 1}})
     (pool,) = pools(pd.concat([new, old]), given)
-    assert pool.aucs.to_dict() == {"a": 0.1, "b": 0.8, "c": 0.7, "d": 0.6}
+    assert pool.performance.to_dict() == {"a": 0.1, "b": 0.8, "c": 0.7, "d": 0.6}
     found = compare(pd.concat([new, old]), given, **FEW)
     assert any("ground truth: of several figures" in note and "1 older ones were passed over" in note for note in found.notes)
 

@@ -29,7 +29,7 @@ def test_the_published_ground_truth_follows_from_the_runs(published_runs):
     expected = bundled.load("ground_truth").set_index(PAIR)
     assert len(expected) == 267
     found = found.loc[expected.index]
-    np.testing.assert_allclose(found.test_auc, expected.test_auc, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.performance, expected.performance, rtol=0, atol=1e-12)
     listed = expected.n_runs.notna()  # of the source that both scenarios share, the table gives no number
     assert listed.sum() == 256
     assert (found.n_runs[listed] == expected.n_runs[listed]).all()
@@ -38,11 +38,11 @@ def test_the_published_ground_truth_follows_from_the_runs(published_runs):
 
 def test_selections_by_hand():
     table = runs({("a", "skin"): [(0.3, 0.7), (0.1, 0.8), None, (0.2, 0.9)], ("b", "skin"): [(0.5, 0.6), (0.5, 0.5)]})
-    assert from_runs(table).set_index("source").test_auc.to_dict() == {"a": 0.8, "b": 0.6}  # equal losses: the first run
+    assert from_runs(table).set_index("source").performance.to_dict() == {"a": 0.8, "b": 0.6}  # equal losses: the first run
     best_two = from_runs(table, "mean_of_best_2").set_index("source")
-    assert best_two.test_auc.to_dict() == pytest.approx({"a": 0.85, "b": 0.55})
+    assert best_two.performance.to_dict() == pytest.approx({"a": 0.85, "b": 0.55})
     assert best_two.n_runs.to_dict() == {"a": 3, "b": 2}
-    assert from_runs(table, "mean_of_best_9").set_index("source").test_auc["a"] == pytest.approx(0.8)
+    assert from_runs(table, "mean_of_best_9").set_index("source").performance["a"] == pytest.approx(0.8)
 
 
 def test_a_pair_whose_runs_all_failed_has_no_ground_truth():

@@ -116,7 +116,7 @@ def test_dates_that_are_none_or_still_to_come_are_refused(date):
 
 
 def truth(**changes):
-    row = {"benchmark": "m", "scenario": "architecture", "source": "a", "target": "t", "selection": "x", "test_auc": 0.9}
+    row = {"benchmark": "m", "scenario": "architecture", "source": "a", "target": "t", "selection": "x", "measure": "auc", "performance": 0.9}
     return pd.DataFrame([{**row, "citation": "Somebody 2020", **changes}])
 
 
@@ -124,9 +124,9 @@ def truth(**changes):
     ("frame", "name", "text"),
     [
         (truth(scenario="sorce_dataset"), "ground_truth", "`scenario` of .*source=a.* must be one of source_dataset, arch"),
-        (truth(test_auc=87.3), "ground_truth", "column test_auc must be a share; it goes from 0 to 1, and got 87.3"),
-        (truth(test_auc=-0.1), "ground_truth", "goes from 0 to 1"),
-        (truth(test_auc=float("inf")), "ground_truth", "not finite"),
+        (truth(performance=87.3), "ground_truth", "column performance must be a share; it goes from 0 to 1, and got 87.3"),
+        (truth(performance=-0.1), "ground_truth", "goes from 0 to 1"),
+        (truth(performance=float("inf")), "ground_truth", "not finite"),
         (scores("a", score=float("-inf")), "scores", "column score must be a number; got -inf, which is not finite"),
         (scores("a", metric="logmee"), "scores", "`metric` of .*source=a.* must be one of .*logme"),
         (scores("a", variant="defualt"), "scores", "`variant` of .* must be one of default, published"),

@@ -49,7 +49,7 @@ def _compare(options: argparse.Namespace) -> int:
     notes: list[str] = []
     orientation = options.orientation
     if options.scores:
-        chosen, _ = choose(truth, runs, options.selection)
+        chosen, _ = choose(truth, runs, options.selection, options.measure)
         only = [each[0] if each and len(each) == 1 else None for each in (options.scenario, options.target)]
         scores, notes, sizes = read_scores(options.scores, chosen, *only)
         if sizes is not None:
@@ -64,6 +64,7 @@ def _compare(options: argparse.Namespace) -> int:
         sources=sources,
         runs=runs,
         selection=options.selection,
+        measure=options.measure,
         scenarios=options.scenario or (),
         targets=options.target or (),
         metrics=options.metric or (),
@@ -98,7 +99,7 @@ def _print_table(comparison: "Comparison") -> None:
         shown = MEAN if len(targets) > 1 else targets[0]
         what = f"mean over {len(targets)} targets" if len(targets) > 1 else f"target {targets[0]}"
         print(f"\nscenario {scenario}, {what}, {span} sources{' each' * (len(targets) > 1)}; 90 % intervals\n")
-        lines = [["metric", *_SUMMARY], *_summary(own[own.target == shown])]
+        lines = [["metric", *_titles(own)], *_summary(own[own.target == shown])]
         if len(targets) == 1:  # then nobody asks over how many a mean is
             lines = [[name, *rest] for name, _, *rest in lines]
         print_figures(lines[0], lines[1:], sys.stdout)
@@ -117,7 +118,7 @@ def _print_table(comparison: "Comparison") -> None:
 def _print_markdown(comparison: "Comparison") -> None:
     rows = comparison.rows
     print(f"Agreement with fine-tuning: benchmark {comparison.benchmark}, ground truth {comparison.selection}.\n")
-    titles = ["scenario", "target", "metric", *_SUMMARY]
+    titles = ["scenario", "target", "metric", *_titles(rows)]
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
     for (scenario, target), own in rows.groupby(["scenario", "target"], sort=False):
         for line in _summary(own):
@@ -129,7 +130,14 @@ def _print_markdown(comparison: "Comparison") -> None:
 
 # How many targets a mean rests on, and the statistics; the first column of regret is wide so that a narrow terminal starts a
 # new block with it.
-_SUMMARY = ("targets", "tau_w", "interval", "Kendall", "Pearson", "regret@1 in AUC", "interval", "regret@3", "regret@5")
+_SUMMARY = ("targets", "tau_w", "interval", "Kendall", "Pearson", "regret@1 in {}", "interval", "regret@3", "regret@5")
+
+
+def _titles(rows: "pd.DataFrame") -> list[str]:
+    """_SUMMARY with the unit of regret."""
+    from hf_transferability.benchmark.ground_truth import unit
+
+    return [title.format(unit(rows.measure)) for title in _SUMMARY]
 
 
 def _summary(rows: "pd.DataFrame") -> list[list[str]]:
