@@ -1,13 +1,33 @@
 """Baselines that look at no data of the target: a metric is worth its cost only where it beats them."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from hf_transferability.benchmark.comparison_rows import BASELINE, ScenarioRows
 from hf_transferability.benchmark.pools import Pool
 from hf_transferability.errors import UndefinedAgreement
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ELSEWHERE = "mean_rank_elsewhere"
+# Baseline -> the column of the table of sources that it takes; more counts as better.
+FACTS = {"parameter_count": "parameters", "imagenet_top1": "imagenet_top1", "feature_width": "feature_width"}
+
+
+def add_baselines(table: ScenarioRows, others: Sequence[Pool], sources: "pd.DataFrame | None") -> None:
+    """Add the rows of every baseline, and of a random order, to those of a scenario.
+
+    Args:
+        table: the rows.
+        others: pools of the study's targets, for the mean rank on the other ones.
+        sources: a table of that name.
+    """
+    table.add(ELSEWHERE, BASELINE, partial(mean_rank, others=others))
+    for name, column in FACTS.items():
+        table.add(name, BASELINE, partial(fact, sources=sources, column=column))
+    table.add_random()
 
 
 def mean_rank(pool: Pool, others: Sequence[Pool]) -> "tuple[pd.Series, pd.Series]":
@@ -33,6 +53,8 @@ def fact(pool: Pool, sources: "pd.DataFrame | None", column: str) -> "tuple[pd.S
     """
     if sources is None:
         raise UndefinedAgreement("no table of sources")
+    if column not in sources:
+        raise UndefinedAgreement("unknown for these sources")
     values = sources.drop_duplicates("source").set_index("source")[column].reindex(pool.performance.index).dropna().astype(float)
     if values.empty:
         raise UndefinedAgreement("unknown for these sources")

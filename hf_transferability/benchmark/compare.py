@@ -17,7 +17,7 @@ from hf_transferability import agreement, results
 from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark import pools as pooling
-from hf_transferability.benchmark.baselines import all_targets, fact, mean_rank
+from hf_transferability.benchmark.baselines import add_baselines, all_targets
 from hf_transferability.benchmark.comparison_notes import left_out, remarks, uninformative
 from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN, RANDOM, SPLIT_HALF, ScenarioRows
 from hf_transferability.benchmark.pools import COMPONENTS, Pool, methods
@@ -26,7 +26,6 @@ from hf_transferability.errors import UndefinedAgreement, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-ELSEWHERE, PARAMETERS, WIDTH = "mean_rank_elsewhere", "parameter_count", "feature_width"
 RESAMPLES = 1000
 
 
@@ -134,20 +133,14 @@ def compare(
     friedman = []
     for scenario in dict.fromkeys(pool.scenario for pool in found):
         own = [pool for pool in found if pool.scenario == scenario]
-        kept = [_scored_only(pool) for pool in own if not targets or pool.target in targets]
+        kept = [scored_only(pool) for pool in own if not targets or pool.target in targets]
         if not kept:
             continue
         table = ScenarioRows(kept, statistics, resamples, seed)
-        for metric, variant in methods(kept):
-            if not metrics or metric in metrics:
-                sign = kept[0].orientation(metric, variant, orientation)
-                table.add(metric, variant, partial(_of_metric, metric=metric, variant=variant, sign=sign), sign)
+        add_metrics(table, metrics, orientation)
         friedman += _friedman(table, scenario)
         elsewhere = own if len(own) > 1 else all_targets(chosen, scenario)
-        table.add(ELSEWHERE, BASELINE, partial(mean_rank, others=elsewhere))
-        for name, column in ((PARAMETERS, "parameters"), (WIDTH, "feature_width")):
-            table.add(name, BASELINE, partial(fact, sources=sources, column=column))
-        table.add_random()
+        add_baselines(table, elsewhere, sources)
         if runs is not None:
             notes += table.add_ceiling(runs, str(chosen.selection.iloc[0]))
         rows += table.rows
@@ -164,7 +157,15 @@ def compare(
     )
 
 
-def _scored_only(pool: Pool) -> Pool:
+def add_metrics(table: ScenarioRows, metrics: Sequence[str] = (), orientation: str = "published") -> None:
+    """Add the rows of every metric and variant that the pools have scores of, or only of some metrics."""
+    for metric, variant in methods(table.pools):
+        if not metrics or metric in metrics:
+            sign = table.pools[0].orientation(metric, variant, orientation)
+            table.add(metric, variant, partial(_of_metric, metric=metric, variant=variant, sign=sign), sign)
+
+
+def scored_only(pool: Pool) -> Pool:
     """The pool without sources that no metric has scored, so that baselines and chance are judged on the same candidates."""
     names = pool.scores.index[pool.scores.notna().any(axis=1)]
     return replace(pool, performance=pool.performance[names], scores=pool.scores.loc[names])
