@@ -20,7 +20,8 @@ from hf_transferability.benchmark import pools as pooling
 from hf_transferability.benchmark.baselines import add_baselines, all_targets
 from hf_transferability.benchmark.comparison_notes import left_out, remarks, uninformative
 from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN, RANDOM, SPLIT_HALF, ScenarioRows
-from hf_transferability.benchmark.pools import COMPONENTS, Pool, methods
+from hf_transferability.benchmark.composites import COMPONENTS, CONSENSUS
+from hf_transferability.benchmark.pools import Pool, methods
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def compare(
     Args:
         ground_truth: a table of that name; None to take it from `runs`.
         scores: a table of that name; sources and targets are matched by name.
-        sources: a table of that name, for the baselines that rest on the size of the network.
+        sources: a table of that name, for the baselines that rest on facts of the networks, and for consensus on their size.
         runs: a table of that name, for selections that the ground truth does not have, and for the noise ceiling.
         selection: which ground truth; default the paper's (the run of lowest validation loss), or the only one that there is.
         measure: which fine-tuned performance, where pairs have several; default AUC.
@@ -126,7 +127,7 @@ def compare(
     chosen, notes = truths.choose(ground_truth, runs, selection, measure)
     scores, passed = pooling.latest(scores)
     notes += passed
-    found = pooling.pools(_only(chosen, scenario=scenarios), scores)
+    found = pooling.pools(_only(chosen, scenario=scenarios), scores, sources)
     _check_overlap(found, chosen, scores, scenarios, targets, metrics)
     notes += left_out(found, chosen, scores)
     rows: list[dict[str, Any]] = []
@@ -181,10 +182,10 @@ def _of_metric(pool: Pool, metric: str, variant: str, sign: int) -> "tuple[pd.Se
 
 
 def _friedman(table: ScenarioRows, scenario: str) -> list[dict[str, Any]]:
-    """Friedman's test over the methods of each variant: whole scores only, not the two components of one of them."""
+    """Friedman's test over the methods of each variant: neither the components of one of them, nor a mixture of several."""
     taken: dict[str, dict[str, list[float]]] = {}
     for row in table.rows:
-        if row["statistic"] == "weighted_tau" and row["target"] != MEAN and row["metric"] not in COMPONENTS:
+        if row["statistic"] == "weighted_tau" and row["target"] != MEAN and row["metric"] not in (*COMPONENTS, CONSENSUS):
             value = np.nan if row["value"] is None else row["value"]
             taken.setdefault(row["variant"], {}).setdefault(row["metric"], []).append(value)
     found = []

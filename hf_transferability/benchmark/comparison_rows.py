@@ -1,7 +1,7 @@
 """The rows of a comparison: every statistic of a method against fine-tuned performance, per target and on average."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,8 @@ BASELINE, CEILING = "baseline", "ceiling"  # in the column "variant"
 RANDOM = "random"
 SPLIT_HALF = "split_half"
 MEAN = "mean"
+_REGRET = "regret_at_"
+_PAIRS = 10_000_000  # of candidates, over all random orders of one target
 
 # Scores of a pool's sources for one method; raises UndefinedAgreement where there are none.
 Scorer = Callable[[Pool], "tuple[pd.Series, pd.Series]"]
@@ -61,24 +63,28 @@ class ScenarioRows:
                 except UndefinedAgreement as error:
                     outcomes.append(_Outcome(target, n_sources=len(x), reason=str(error)))
                     continue
-                spread = agreement.resampled(statistic, x, y, counts, self._seed) if len(x) >= agreement.FEWEST else None
+                resample = len(x) >= agreement.FEWEST and not statistic.startswith(_REGRET)
+                spread = agreement.resampled(statistic, x, y, counts, self._seed) if resample else None
                 outcomes.append(_Outcome(target, value, spread, len(x)))
             self._record(metric, variant, statistic, outcomes, orientation)
 
     def add_random(self) -> None:
         """What a random order is expected to reach, and the middle 90 % of what it does."""
+        # Every order takes room and time for all pairs of sources; of many sources the spread is narrow and needs fewer orders.
+        largest = max(len(pool.performance) for pool in self.pools)
+        orders = min(len(self._counts), max(_PAIRS // largest**2, 100))
         for statistic, function in self._statistics.items():
             outcomes = []
             for number, pool in enumerate(self.pools):
                 y = pool.performance.to_numpy()
                 try:
                     # Every correlation is 0 on average; the regret of a random choice is that of a constant score.
-                    value = function(np.zeros(len(y)), y) if statistic.startswith("regret_at_") else 0.0
+                    value = function(np.zeros(len(y)), y) if statistic.startswith(_REGRET) else 0.0
                     function(np.arange(len(y)), y)
                 except UndefinedAgreement as error:
                     outcomes.append(_Outcome(pool.target, n_sources=len(y), reason=str(error)))
                     continue
-                spread = agreement.random_orders(statistic, y, orders=len(self._counts), seed=self._seed + number)
+                spread = agreement.random_orders(statistic, y, orders=orders, seed=self._seed + number)
                 outcomes.append(_Outcome(pool.target, value, spread, len(y)))
             self._record(RANDOM, BASELINE, statistic, outcomes)
 
@@ -122,9 +128,8 @@ class ScenarioRows:
         spreads = [each.spread for each in defined if each.spread is not None]
         values = [each.value for each in defined if each.value is not None]
         spread = agreement.means(spreads) if spreads and len(spreads) == len(defined) else None
-        if statistic.startswith("regret_at_") and variant != CEILING and metric != RANDOM:
+        if statistic.startswith(_REGRET) and variant != CEILING and metric != RANDOM:
             # A resample without the best source cannot show what missing it costs. So targets are resampled instead.
-            outcomes = [replace(each, spread=None) for each in outcomes]
             drawn = np.random.default_rng(self._seed).integers(len(values) or 1, size=(len(self._counts), len(values)))
             spread = np.array(values)[drawn].mean(axis=1) if len(values) > 1 else None
         mean = _Outcome(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 COMPONENTS = ("feature_quality", "feature_update_ratio")
 CONSENSUS = "consensus"
 _MEMBERS = ("feature_quality", "logme")
+_DIGITS = 12  # what differs by less differs by rounding, and ties
 _SAME_SIZE = 1.05  # ratio of parameters up to which networks count as equally large
 
 
@@ -50,13 +51,13 @@ def with_composites(
 
 def _consensus(members: "pd.DataFrame", parameters: "pd.Series | None") -> "pd.Series":
     """Mean of the members' ranks in the pool, and where networks differ in size, of that and the rank of the size."""
-    evidence = members.apply(_shares).mean(axis=1)
+    evidence = members.apply(_shares).mean(axis=1).round(_DIGITS)
     if parameters is None:
         return evidence
     sizes = parameters.reindex(evidence.index[evidence.notna()]).astype(float)
     if not sizes.max() > _SAME_SIZE * sizes.min():
         return evidence
-    return evidence / 2 + _shares(sizes).reindex(evidence.index) / 2
+    return (evidence / 2 + _shares(sizes).reindex(evidence.index) / 2).round(_DIGITS)
 
 
 def _shares(values: "pd.Series") -> "pd.Series":

@@ -115,7 +115,8 @@ def one_measure(ground_truth: "pd.DataFrame", measure: str | None = None) -> "pd
 
 def unit(measures: Iterable[str]) -> str:
     """What a performance, or a regret, in these measures is called."""
-    return " or ".join(MEASURES[measure] for measure in MEASURES if measure in set(measures))
+    there = set(measures)
+    return " or ".join(name for measure, name in MEASURES.items() if measure in there)
 
 
 def in_words(selection: str, finished: Sequence[int] = (), measures: Iterable[str] = ("auc",)) -> str:

@@ -16,8 +16,9 @@ from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark.baselines import add_baselines, all_targets
 from hf_transferability.benchmark.compare import RESAMPLES, add_metrics, scored_only
 from hf_transferability.benchmark.comparison_notes import MOSTLY_TIED
-from hf_transferability.benchmark.comparison_rows import BASELINE, MEAN, RANDOM, ScenarioRows
+from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN, RANDOM, ScenarioRows
 from hf_transferability.benchmark.pools import Pool, pools
+from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
 
 if TYPE_CHECKING:
@@ -72,11 +73,11 @@ class Leaderboard:
     Attributes:
         columns: one dict per column: name, benchmarks, scenario, about, selection, measure, n_targets, n_sources (of the largest
             pool) and scored (whether there are scores, or fine-tuned performance alone).
-        rows: one dict per method and column where it is defined: metric, kind ("metric" or "baseline"), variant, column, its
+        rows: one dict per method and column where it is defined: metric, kind (metric, baseline or ceiling), variant, column, its
             weighted_tau as the mean over targets with low and high, regret of the first with regret_low and regret_high in the
-            column's measure, and n_targets. Methods stand in the order of the worst of their columns with scores, the best first;
-            metrics before baselines.
-        worst: method -> [column, weighted tau] of its worst column among those with scores.
+            column's measure, and n_targets. Metrics come first, by the worst of their columns with scores; those that fewer than
+            half of these columns have come after the others. Then baselines, and the noise ceiling of the ground truth.
+        worst: metric or baseline -> column and weighted tau of its worst column among those with scores.
         notes: what the reader should know.
         seed, resamples: of the intervals.
         orientation: "natural" where higher always counts as better, or "published".
@@ -132,6 +133,9 @@ def leaderboard(
         orientation: "natural" (higher is better, as `rank` lists candidates) or "published"; see `compare`.
         resamples: bootstrap samples of the sources, for the intervals of the agreement.
         seed: of everything random.
+
+    Raises:
+        UsageError: no column has such a metric.
     """
     described, rows, notes = [], [], []
     for column in columns:
@@ -141,15 +145,18 @@ def leaderboard(
         if scored:
             add_metrics(table, metrics, orientation)
         add_baselines(table, others, sources)
+        if scored and len(column.benchmarks) == 1 and column.benchmarks[0] in bundled.with_table("runs"):
+            table.add_ceiling(truths.with_shared_runs(bundled.load("runs", column.benchmarks[0])), selection)
         means = [row for row in table.rows if row["target"] == MEAN]
         rows += _cells(column.name, means)
         described.append(_description(column, found, selection, means[0]["measure"], scored))
         notes += [f"{column.name}: {note}" for note in [*left_out, *_fewer_sources(table.rows, found)]]
+    known = list(dict.fromkeys(row["metric"] for row in rows if row["kind"] == "metric"))
+    if unknown := [metric for metric in metrics if metric not in known]:
+        raise UsageError(f"`metrics` must be among those that the benchmarks have; got {', '.join(unknown)}. See them without it.")
     worst = _worst(rows, [column["name"] for column in described if column["scored"]])
-    order = sorted(worst, key=lambda metric: -worst[metric][1])
-    place = {metric: i for i, metric in enumerate(order)}
-    rows.sort(key=lambda row: (row["kind"] == BASELINE, row["metric"] == RANDOM, place.get(row["metric"], len(place))))
-    return Leaderboard(described, rows, {metric: worst[metric] for metric in order}, notes, seed, resamples, orientation)
+    _sort(rows, worst, [column["name"] for column in described if column["scored"]])
+    return Leaderboard(described, rows, worst, notes, seed, resamples, orientation)
 
 
 def _pools(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str, list[str]]":
@@ -220,8 +227,9 @@ def _cells(column: str, means: Sequence[Mapping[str, Any]]) -> Iterator[dict[str
     for row in means:
         if row["statistic"] == TAU and row["value"] is not None:
             regret = regrets[row["metric"], row["variant"]]
+            kind = row["variant"] if row["variant"] in (BASELINE, CEILING) else "metric"
             yield {
-                "metric": row["metric"], "kind": BASELINE if row["variant"] == BASELINE else "metric", "column": column,
+                "metric": row["metric"], "kind": kind, "column": column,
                 "variant": row["variant"], TAU: row["value"], "low": row["low"], "high": row["high"],
                 "regret": regret["value"], "regret_low": regret["low"], "regret_high": regret["high"],
                 "measure": row["measure"], "n_targets": row["n_targets"],
@@ -238,20 +246,35 @@ def _description(column: Column, found: Sequence[Pool], selection: str, measure:
 
 
 def _fewer_sources(rows: Sequence[Mapping[str, Any]], found: Sequence[Pool]) -> list[str]:
-    """Methods that are known for fewer of the sources than there are."""
+    """Metrics and baselines that are unknown for some of the sources."""
     sizes = {pool.target: len(pool.performance) for pool in found}
-    fewest: dict[str, int] = {}
+    most: dict[str, int] = {}
     for row in rows:
-        if row["statistic"] == TAU and row["value"] is not None and row["target"] in sizes:
-            if row["n_sources"] < sizes[row["target"]]:
-                fewest[row["metric"]] = min(row["n_sources"], fewest.get(row["metric"], row["n_sources"]))
-    return [f"{metric} is known for {number} of {max(sizes.values())} sources only." for metric, number in fewest.items()]
+        if row["statistic"] == TAU and row["value"] is not None and row["target"] in sizes and row["variant"] != CEILING:
+            lacking = sizes[row["target"]] - row["n_sources"]
+            most[row["metric"]] = max(lacking, most.get(row["metric"], 0))
+    known = max(sizes.values())
+    return [f"{metric} is unknown for {number} of {known} sources." for metric, number in most.items() if number]
 
 
 def _worst(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, tuple[str, float]]:
     """Of every method the column of lowest agreement, among these."""
     lowest: dict[str, tuple[str, float]] = {}
     for row in rows:
-        if row["column"] in columns and (row["metric"] not in lowest or row[TAU] < lowest[row["metric"]][1]):
+        if row["column"] in columns and row["kind"] != CEILING and (row["metric"] not in lowest or row[TAU] < lowest[row["metric"]][1]):
             lowest[row["metric"]] = row["column"], row[TAU]
     return lowest
+
+
+def _sort(rows: list[dict[str, Any]], worst: Mapping[str, tuple[str, float]], columns: Sequence[str]) -> None:
+    """Put the rows in their order, in place."""
+    judged_on: dict[str, int] = {}
+    for row in rows:
+        judged_on[row["metric"]] = judged_on.get(row["metric"], 0) + (row["column"] in columns)
+
+    def place(row: dict[str, Any]) -> tuple[int, bool, bool, float]:
+        metric = row["metric"]
+        kind = ("metric", BASELINE, CEILING).index(row["kind"])
+        return kind, metric == RANDOM, 2 * judged_on[metric] < len(columns), -worst.get(metric, ("", 0.0))[1]
+
+    rows.sort(key=place)

@@ -72,20 +72,26 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
 
 
 def score_against_auc(
-    scores: "pd.DataFrame", ground_truth: "pd.DataFrame", scenario: str, metric: str, variant: str | None = None
+    scores: "pd.DataFrame",
+    ground_truth: "pd.DataFrame",
+    scenario: str,
+    metric: str,
+    variant: str | None = None,
+    sources: "pd.DataFrame | None" = None,
 ) -> "Figure":
     """A metric's scores against fine-tuned performance, one small picture per target, with the weighted Kendall tau.
 
     Args:
         scores, ground_truth: tables of these names. Of several selections of the ground truth the first is drawn.
         scenario: "source_dataset" or "architecture".
-        metric: which of the scores; "transferability" is combined from its components where the table lacks it.
+        metric: which of the scores; one that is formed from others over the pool may be missing in the table.
         variant: "default" or "published"; by default the first that the table has.
+        sources: a table of that name, for a metric that takes the networks' sizes into account.
 
     Raises:
         UsageError: no rows of such a scenario, metric and variant, or matplotlib is not installed.
     """
-    found = _pools_with(scores, ground_truth, scenario, metric, variant)
+    found = _pools_with(scores, ground_truth, scenario, metric, variant, sources)
     columns = min(len(found), 4)
     lines = math.ceil(len(found) / columns)
     figure = new_figure(max(2.9 * columns, 4.5), 2.5 * lines + 0.6)
@@ -175,12 +181,17 @@ def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "
 
 
 def _pools_with(
-    scores: "pd.DataFrame", ground_truth: "pd.DataFrame", scenario: str, metric: str, variant: str | None
+    scores: "pd.DataFrame",
+    ground_truth: "pd.DataFrame",
+    scenario: str,
+    metric: str,
+    variant: str | None,
+    sources: "pd.DataFrame | None",
 ) -> list[tuple[Pool, str]]:
     """The pools of a scenario that have such scores, each with the variant that is drawn."""
     truth = ground_truth[ground_truth["scenario"] == scenario]
     truth = truth[truth["selection"] == truth["selection"].iloc[0]] if len(truth) else truth
-    own = pools(truth, scores[scores["scenario"] == scenario])
+    own = pools(truth, scores[scores["scenario"] == scenario], sources)
     used = variant or next((each for name, each in methods(own) if name == metric), None)
     found = [
         (pool, used) for pool in own if used and (metric, used) in pool.scores and pool.scores[metric, used].notna().sum() > 0

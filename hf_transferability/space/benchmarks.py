@@ -27,6 +27,7 @@ _PAIR = ["benchmark", "scenario", "source", "target"]
 # What the page needs of each table.
 _COLUMNS = {
     "ground_truth": [*_PAIR, "selection", "measure", "performance", "n_runs"],
+    "sources": ["benchmark", "source", "parameters"],
     "scores": [*_PAIR, "metric", "variant", "score", "citation"],
     "agreement": [
         "benchmark", "scenario", "selection", "metric", "variant", "target", "statistic", "value", "low", "high", "n_sources",
@@ -44,6 +45,7 @@ class Benchmark:
         scenarios: that it has both of.
         selections: how its ground truth was taken from the fine-tuning runs; the first is shown first.
         ground_truth, scores: its tables; one row per pair and selection, or per pair, metric and variant.
+        sources: the networks' sizes, for scores that take them into account; None where they are unknown.
     """
 
     def __init__(self, name: str, tables: "dict[str, pd.DataFrame]"):
@@ -54,6 +56,7 @@ class Benchmark:
         self.name = name
         self.ground_truth = newest(one_measure(tables["ground_truth"]), [*_PAIR, "selection"])[_COLUMNS["ground_truth"]]
         self.scores = latest(tables["scores"])[0].reindex(columns=_COLUMNS["scores"])
+        self.sources = tables["sources"][_COLUMNS["sources"]] if "sources" in tables else None
         self.scenarios = [each for each in self.ground_truth["scenario"].unique() if each in set(self.scores["scenario"])]
         self.selections = sorted(self.ground_truth["selection"].unique(), key=lambda each: each != PUBLISHED)
         self._beside = {table: tables[table] for table in _BESIDE if table in tables}
@@ -97,6 +100,8 @@ def write(path: str | Path) -> None:
     for each in _bundled().values():
         agreement = pd.concat([each.agreement(selection) for selection in each.selections])
         tables = {"ground_truth": each.ground_truth, "scores": each.scores, "agreement": agreement}
+        if each.sources is not None:
+            tables["sources"] = each.sources
         parts += [frame.assign(table=name) for name, frame in tables.items()]
     pd.concat(parts, ignore_index=True).to_parquet(path, index=False)
 

@@ -204,7 +204,9 @@ def benchmark_pictures(
     _check_metric(own, selection, scenario, metric)
     return (
         plots.agreement_chart(_agreement(own, selection, scenario), scenario),
-        plots.score_against_auc(own.scores, _truth(own, selection, scenario, target), scenario, metric),
+        plots.score_against_auc(
+            own.scores, _truth(own, selection, scenario, target), scenario, metric, sources=own.sources
+        ),
         plots.ground_truth_heatmap(_truth(own, selection, scenario)),
     )
 
@@ -231,7 +233,8 @@ def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: s
     from hf_transferability.benchmark.pools import methods, pools
 
     found = []
-    for pool in pools(_truth(own, selection, scenario, target), own.scores[own.scores["scenario"] == scenario]):
+    scores_there = own.scores[own.scores["scenario"] == scenario]
+    for pool in pools(_truth(own, selection, scenario, target), scores_there, own.sources):
         for variant in [variant for name, variant in methods([pool]) if name == metric]:
             scores, performance = pool.scored(metric, variant)
             found += [

@@ -71,7 +71,7 @@ def test_rows_are_a_table_of_agreement_without_nan_text(published):
 def test_every_method_has_every_statistic_on_every_target_and_the_mean(published):
     counts = published.rows.groupby(["scenario", "metric"]).size()
     assert (counts == 6 * 12).all()
-    assert len(counts) == 2 * (9 + 4 + 1)
+    assert len(counts) == 2 * (10 + 5 + 1)  # metrics with the two that are formed, baselines, ceiling
 
 
 def test_undefined_says_why_and_is_no_number(published):
@@ -100,9 +100,11 @@ def test_chance_and_noise_stand_beside_the_metrics(published):
     assert random.value == 0
     assert -0.2 < random.low < -0.05 < 0.05 < random.high < 0.2
     assert own(published, "source_dataset", "split_half").value == pytest.approx(0.66, abs=0.02)
-    order = published.rows[published.rows.scenario == "architecture"].metric.unique().tolist()
-    assert order[0] == "leep"  # metrics by agreement, then the baselines, then the noise
-    assert order[-5:] == ["mean_rank_elsewhere", "parameter_count", "feature_width", "random", "split_half"]
+    # Metrics by agreement, then the baselines, then the noise.
+    means = published.rows.query("scenario == 'architecture' and target == 'mean' and statistic == 'weighted_tau'")
+    assert means[means.variant == "published"].value.is_monotonic_decreasing
+    order = means.metric.tolist()
+    assert order[-6:] == ["mean_rank_elsewhere", "parameter_count", "imagenet_top1", "feature_width", "random", "split_half"]
 
 
 def test_an_invented_benchmark_by_hand():
@@ -324,7 +326,7 @@ def test_the_command_with_files_of_ones_own(command, tmp_path):
     assert "split_half" not in text  # no runs
     assert f"written: {out}" in hint
     rows = tables.check_provenance(tables.read(out, "agreement"), "agreement")  # as it may be published
-    assert len(rows) == 5 * 6 * 3
+    assert len(rows) == 6 * 6 * 3
     assert set(rows.dataset) == {"ground_truth of mine, scores of mine"}
     status, text, _ = command("compare", "--ground-truth", truth, "--scores", given, "--format", "csv", "--target", "skin")
     assert text.splitlines()[0].startswith("benchmark,scenario,metric,variant,target,selection,statistic,value,low,high")

@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from hf_transferability.cli.benchmark.leaderboard import ALL, compare_all
 from hf_transferability.cli.benchmark.options import FORMATS, add_tables, read_tables
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ def add(commands: Any) -> None:
     compare.add_argument("--target", action="append", metavar="NAME", help="only this target; repeatable")
     compare.add_argument("--metric", action="append", metavar="NAME", help="only this metric; repeatable")
     compare.add_argument(
-        "--orientation", choices=("published", "natural"), default="published",
-        help="across architectures the paper counts lower as better for some published variants; 'natural' never does",
+        "--orientation", choices=("published", "natural"),
+        help="across architectures the paper counts lower as better for some published variants; 'natural' never does "
+        "(default: published, and natural over all benchmarks)",
     )  # fmt: skip
     compare.add_argument("--format", choices=FORMATS, default="table", help="on stdout (default: table)")
     compare.add_argument(
@@ -40,6 +42,8 @@ def _compare(options: argparse.Namespace) -> int:
 
     if options.output:
         results.check_output(options.output)
+    if options.benchmark == ALL:
+        return compare_all(options)
     from hf_transferability.benchmark import bundled
     from hf_transferability.benchmark.compare import compare
     from hf_transferability.benchmark.ground_truth import choose
@@ -47,7 +51,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     truth, runs, sources = read_tables(options)
     notes: list[str] = []
-    orientation = options.orientation
+    orientation = options.orientation or "published"
     if options.scores:
         chosen, _ = choose(truth, runs, options.selection, options.measure)
         only = [each[0] if each and len(each) == 1 else None for each in (options.scenario, options.target)]

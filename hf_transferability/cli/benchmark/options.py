@@ -23,7 +23,7 @@ def add_tables(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         default="paper",
         help="paper (the default); small networks on open datasets: open (ResNet), open_regnet; other published studies: "
-        "chaves2024, medmnistplus; see their README",
+        "chaves2024, medmnistplus; see their README; `compare` also takes all",
     )
     data.add_argument("--ground-truth", metavar="FILE", help="table of fine-tuned performance")
     data.add_argument("--scores", metavar="FILE", help="table of scores, or a ranking that was saved with --output")
