@@ -46,7 +46,7 @@ def mean_rank(pool: Pool, others: Sequence[Pool]) -> "tuple[pd.Series, pd.Series
 
 
 def fact(pool: Pool, sources: "pd.DataFrame | None", column: str) -> "tuple[pd.Series, pd.Series]":
-    """A number out of the table of sources (more counts as better), for every source for which it is known; and its performance.
+    """A number out of the table of sources (more counts as better), for every source that it is known for; and its performance.
 
     Raises:
         UndefinedAgreement: it is unknown, or the same for all.
@@ -55,7 +55,9 @@ def fact(pool: Pool, sources: "pd.DataFrame | None", column: str) -> "tuple[pd.S
         raise UndefinedAgreement("no table of sources")
     if column not in sources:
         raise UndefinedAgreement("unknown for these sources")
-    values = sources.drop_duplicates("source").set_index("source")[column].reindex(pool.performance.index).dropna().astype(float)
+    values = (
+        sources.drop_duplicates("source").set_index("source")[column].reindex(pool.performance.index).dropna().astype(float)
+    )
     if values.empty:
         raise UndefinedAgreement("unknown for these sources")
     if values.nunique() == 1:

@@ -85,7 +85,7 @@ def _nearly_equal(rows: "pd.DataFrame", truth: "pd.DataFrame") -> list[str]:
             names = ", ".join(f"{target} ({span:.4f})" for target, span in equal.items())
             notes.append(
                 f"{scenario}: hardly anything to choose, because the best and the worst source differ by less than "
-                f"{NEARLY_EQUAL:g} in {MEASURES[measure]}: {names}."
+                f"{NEARLY_EQUAL:g} in {MEASURES[str(measure)]}: {names}."
             )
     return notes
 

@@ -113,7 +113,12 @@ class ScenarioRows:
                     outcomes.append(_Outcome(pool.target, float(np.nanmean(values)), values, len(sources)))
             self._record(SPLIT_HALF, CEILING, statistic, outcomes)
         missing = sorted(
-            {s for pool, (sources, *_) in zip(self.pools, divided, strict=True) for s in pool.performance.index if s not in sources}
+            {
+                s
+                for pool, (sources, *_) in zip(self.pools, divided, strict=True)
+                for s in pool.performance.index
+                if s not in sources
+            }
         )
         return [f"{SPLIT_HALF}, {self.scenario}: without {', '.join(missing)}, of too few runs."] if missing else []
 

@@ -7,7 +7,6 @@ column, because nobody knows beforehand which of them their own pool resembles.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability import agreement, results
@@ -71,12 +70,12 @@ class Leaderboard:
     """How well metrics and baselines agree with fine-tuning, over all benchmarks.
 
     Attributes:
-        columns: one dict per column: name, benchmarks, scenario, about, selection, measure, n_targets, n_sources (of the largest
-            pool) and scored (whether there are scores, or fine-tuned performance alone).
-        rows: one dict per method and column where it is defined: metric, kind (metric, baseline or ceiling), variant, column, its
-            weighted_tau as the mean over targets with low and high, regret of the first with regret_low and regret_high in the
-            column's measure, and n_targets. Metrics come first, by the worst of their columns with scores; those that fewer than
-            half of these columns have come after the others. Then baselines, and the noise ceiling of the ground truth.
+        columns: one dict per column: name, benchmarks, scenario, about, selection, measure and unit, n_targets, n_sources (of
+            the largest pool) and scored (whether there are scores, or fine-tuned performance alone).
+        rows: one dict per method and column where it is defined: metric, kind (metric, baseline or ceiling), variant, column,
+            its weighted_tau as the mean over targets with low and high, regret of the first with regret_low and regret_high in
+            the column's measure, and n_targets. Metrics come first, by the worst of their columns with scores; those that fewer
+            than half of these columns have come after the others. Then baselines, and the noise ceiling of the ground truth.
         worst: metric or baseline -> column and weighted tau of its worst column among those with scores.
         notes: what the reader should know.
         seed, resamples: of the intervals.
@@ -137,7 +136,9 @@ def leaderboard(
     Raises:
         UsageError: no column has such a metric.
     """
-    described, rows, notes = [], [], []
+    described: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
     for column in columns:
         found, others, sources, selection, left_out = _pools(column)
         table = ScenarioRows(found, (TAU, REGRET), resamples, seed)
@@ -153,7 +154,9 @@ def leaderboard(
         notes += [f"{column.name}: {note}" for note in [*left_out, *_fewer_sources(table.rows, found)]]
     known = list(dict.fromkeys(row["metric"] for row in rows if row["kind"] == "metric"))
     if unknown := [metric for metric in metrics if metric not in known]:
-        raise UsageError(f"`metrics` must be among those that the benchmarks have; got {', '.join(unknown)}. See them without it.")
+        raise UsageError(
+            f"`metrics` must be among those that the benchmarks have; got {', '.join(unknown)}. See them without it."
+        )
     worst = _worst(rows, [column["name"] for column in described if column["scored"]])
     _sort(rows, worst, [column["name"] for column in described if column["scored"]])
     return Leaderboard(described, rows, worst, notes, seed, resamples, orientation)
@@ -261,7 +264,11 @@ def _worst(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[st
     """Of every method the column of lowest agreement, among these."""
     lowest: dict[str, tuple[str, float]] = {}
     for row in rows:
-        if row["column"] in columns and row["kind"] != CEILING and (row["metric"] not in lowest or row[TAU] < lowest[row["metric"]][1]):
+        if (
+            row["column"] in columns
+            and row["kind"] != CEILING
+            and (row["metric"] not in lowest or row[TAU] < lowest[row["metric"]][1])
+        ):
             lowest[row["metric"]] = row["column"], row[TAU]
     return lowest
 

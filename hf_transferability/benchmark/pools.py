@@ -52,9 +52,7 @@ class Pool:
         return sign if self.paper_forms else 1
 
 
-def pools(
-    ground_truth: "pd.DataFrame", scores: "pd.DataFrame", sources: "pd.DataFrame | None" = None
-) -> list[Pool]:
+def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame", sources: "pd.DataFrame | None" = None) -> list[Pool]:
     """One pool per scenario and target that both tables have, in the order of the ground truth.
 
     Scores that can be formed over the pool from others are formed where the table lacks them; see `with_composites`. Of several

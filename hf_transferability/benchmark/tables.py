@@ -120,7 +120,8 @@ TABLES = {
             **_PAIR,
             "metric": Column("text", "transferability metric", needed=True),
             "variant": Column(
-                "text", "default or published form of the metric; published: of the paper, or of the study that is cited",
+                "text",
+                "default or published form of the metric; published: of the paper, or of the study that is cited",
                 needed=True,
             ),
             "score": Column("number", "value, in the metric's unit; higher is better; empty where undefined"),
@@ -199,7 +200,8 @@ TABLES = {
             "low": Column("number", "lower end of the interval"),
             "high": Column("number", "upper end of the interval"),
             "measure": Column(
-                "text", f"fine-tuned performance that was compared, the unit of a regret; {MIXED} in a mean over several",
+                "text",
+                f"fine-tuned performance that was compared, the unit of a regret; {MIXED} in a mean over several",
                 needed=True,
             ),
             "n_sources": Column("count", "sources compared"),

@@ -40,7 +40,8 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
     """Fine-tuned performance of every source on every target, one map per benchmark and scenario.
 
     The colour is scaled within each target, from its worst source to its best, because targets differ more than sources do; the
-    number is the performance in hundredths, AUC where a pair has several measures. Sources and targets stand in the order of their mean.
+    number is the performance in hundredths, AUC where a pair has several measures. Sources and targets stand in the order of
+    their mean.
 
     Args:
         ground_truth: a table of that name. Of several selections of a benchmark and scenario the paper's is drawn, or else the
@@ -61,7 +62,9 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
         grid = grid.loc[within.mean(axis=1).sort_values(ascending=False).index]
         name = SCENARIO_NAMES.get(str(scenario), str(scenario))
         name = f"{benchmark}, {name}" if several else name
-        panels.append((name, f"{unit(drawn['measure'])} x 100, {selection}", grid[grid.mean().sort_values(ascending=False).index]))
+        panels.append(
+            (name, f"{unit(drawn['measure'])} x 100, {selection}", grid[grid.mean().sort_values(ascending=False).index])
+        )
     heights = [0.27 * len(grid) + 1.7 for _, _, grid in panels]
     figure = new_figure(max(2.6 + 0.62 * max(len(grid.columns) for _, _, grid in panels), 6), sum(heights))
     for axes, (name, figure_shown, grid) in zip(_stacked(figure, heights), panels, strict=True):

@@ -7,7 +7,9 @@ from hf_transferability.benchmark import bundled
 
 PAIR = ["source", "target"]
 # Column of the CSV file -> metric and variant.
-CHAVES = {name: (name, "published") for name in ("nce", "leep", "nleep", "parc", "sfda", "logme", "gbc", "ncti", "pactran", "tmi")}
+CHAVES = {
+    name: (name, "published") for name in ("nce", "leep", "nleep", "parc", "sfda", "logme", "gbc", "ncti", "pactran", "tmi")
+}
 CHAVES |= {"hscore": ("h_score", "published"), "reg_hscore": ("h_score", "default"), "etran_energy": ("etran", "published")}
 
 
@@ -74,7 +76,9 @@ def test_sfda_emms(external):
     assert (pools.apply(tuple, axis=1).groupby(file.group).nunique() == 1).all()
     assert pools.drop_duplicates().shape == (3, 2)
     top1 = bundled.load("sources", "sfda_emms").set_index("source")["imagenet_top1"]
-    assert_same(top1[file.imagenet.dropna().index.unique("source")].sort_index(), file.groupby("source").imagenet.first().dropna(), 100)
+    assert_same(
+        top1[file.imagenet.dropna().index.unique("source")].sort_index(), file.groupby("source").imagenet.first().dropna(), 100
+    )
     # The study's counts are in millions, with head.
     counts = bundled.load("sources", "sfda_emms").set_index("source")["parameters"].astype(float)
     with_head = file.groupby("source").params_m.first().dropna() * 1e6

@@ -93,7 +93,9 @@ def test_another_benchmark_is_looked_up(client):
     assert set(found["benchmarks"]) == set(bundled.with_table("scores"))
     assert (found["benchmark"], found["selection"]) == ("open", "mean_of_best_5")
     truth = (
-        bundled.load("ground_truth", "open").query("selection == 'mean_of_best_5'").set_index(["source", "target"])["performance"]
+        bundled.load("ground_truth", "open")
+        .query("selection == 'mean_of_best_5'")
+        .set_index(["source", "target"])["performance"]
     )
     assert {(pair["source"], pair["target"]) for pair in found["pairs"]} == set(truth.index)
     assert all(pair["performance"] == pytest.approx(truth[pair["source"], pair["target"]]) for pair in found["pairs"])

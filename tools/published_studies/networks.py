@@ -32,8 +32,10 @@ def torchvision_size(name: str) -> Size:
     """The size of a torchvision network; auxiliary classifiers do not count."""
     options: dict[str, Any] = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}
     with torch.device("meta"):
-        network = torchvision.models.get_model(name, weights=None, init_weights=False, **options) if options else (
-            torchvision.models.get_model(name, weights=None)
+        network = (
+            torchvision.models.get_model(name, weights=None, init_weights=False, **options)
+            if options
+            else (torchvision.models.get_model(name, weights=None))
         )
     head = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
     return Size(_count(network) - _count(head), head.in_features)

@@ -21,7 +21,9 @@ def compare_all(options: argparse.Namespace) -> int:
     from hf_transferability.benchmark.leaderboard import leaderboard
 
     if given := [name for name in _NOT_FOR_ALL if getattr(options, name)]:
-        raise UsageError(f"`--benchmark all` cannot be limited by --{given[0].replace('_', '-')}. Leave it out, or name a benchmark.")
+        raise UsageError(
+            f"`--benchmark all` cannot be limited by --{given[0].replace('_', '-')}. Leave it out, or name a benchmark."
+        )
     board = leaderboard(metrics=options.metric or (), orientation=options.orientation or "natural", seed=options.seed)
     if options.format == "json":
         print(results.to_json(board.to_dict()))
@@ -94,7 +96,10 @@ def _marked(board: "Leaderboard", titles: Sequence[str], lines: Sequence[Sequenc
 
     worst = {metric: column for metric, (column, _) in board.worst.items() if metric != RANDOM}
     return [
-        [metric, *(f"{cell}{'*' if title == worst.get(metric) else ' '}" for title, cell in zip(titles[1:], cells, strict=True))]
+        [
+            metric,
+            *(f"{cell}{'*' if title == worst.get(metric) else ' '}" for title, cell in zip(titles[1:], cells, strict=True)),
+        ]
         for metric, *cells in lines
     ]
 
@@ -158,10 +163,10 @@ def _reading(board: "Leaderboard") -> list[str]:
     mixed = [column for column in board.columns if _unit(column) != column["unit"]]
     return [
         *(f"{MIXED}: {column['unit']}, as the target has it." for column in mixed[:1]),
-        f"{orientation} A metric's default form counts where a benchmark has it, otherwise the published one; see --format json.",
-        "worst: the lowest agreement among the columns with scores, marked there by an asterisk. Metrics that fewer than half of "
-        "these columns have come after the others.",
+        f"{orientation} A metric's default form counts where a benchmark has it, otherwise the published one (--format json).",
+        "worst: the lowest agreement among the columns with scores, marked by an asterisk. Metrics that fewer than half of these "
+        "columns have come after the others.",
         "Intervals come from resampled sources, the same for all targets; a dash says that the benchmark lacks it.",
-        "mean_rank_elsewhere, parameter_count, imagenet_top1 and feature_width look at no target data; random is a random order; "
-        "split_half is the noise ceiling, how well one half of the fine-tuning runs predicts the other.",
+        "mean_rank_elsewhere, parameter_count, imagenet_top1 and feature_width look at no target data; random is a random "
+        "order; split_half is the noise ceiling, how well one half of the fine-tuning runs predicts the other.",
     ]

@@ -34,7 +34,9 @@ def add_tables(command: argparse.ArgumentParser) -> None:
         help="ground truth: lowest_validation_loss, as in the paper (the default), or mean_of_best_K, which is less noisy; "
         "other published studies have others",
     )  # fmt: skip
-    data.add_argument("--measure", choices=tuple(MEASURES), help="fine-tuned performance, where there are several (default: auc)")
+    data.add_argument(
+        "--measure", choices=tuple(MEASURES), help="fine-tuned performance, where there are several (default: auc)"
+    )
     data.add_argument("--scenario", action="append", choices=("source_dataset", "architecture"), help="only this; repeatable")
     data.add_argument("--seed", type=seed, default=0, help="of everything random (default: 0)")
 
