@@ -234,8 +234,8 @@ def _files(head: Snapshot, changed: dict[str, Merged], token: str | None) -> tup
 def _proposed_files(head: Snapshot, changed: dict[str, Merged], token: str | None) -> tuple[dict[str, bytes], list[str]]:
     """The files of a pull request, and those that it removes: new rows in a file of their own, so that it cannot collide with
     what others write meanwhile. The whole table is written where rows replace others, and where its files have other columns
-    than the new rows, as files of an older version of this package do: `datasets` loads only files of the same columns together.
-    The card is changed for new tables only.
+    than the new rows, as files of an older version of this package do: `datasets` loads files of the same columns
+    only. The card is changed for new tables only.
     """
     files, delete = {}, []
     for name, merged in changed.items():
