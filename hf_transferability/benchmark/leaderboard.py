@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability import agreement, results
+from hf_transferability import agreement, provenance
 from hf_transferability.benchmark import bundled
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark.baselines import add_baselines, all_targets
@@ -89,7 +89,7 @@ class Leaderboard:
     seed: int
     resamples: int
     orientation: str
-    versions: dict[str, str] = field(default_factory=results.package_versions)
+    versions: dict[str, str] = field(default_factory=provenance.package_versions)
 
     def cells(self, metric: str) -> dict[str, dict[str, Any]]:
         """The rows of a method by column."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.benchmark import tables
-from hf_transferability.benchmark.ages import newest
 from hf_transferability.benchmark.composites import COMPONENTS, with_composites
+from hf_transferability.benchmark.newest import newest
 from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.metrics import all_metrics
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from invented import runs
+from helpers.tables import runs
 
 from hf_transferability.benchmark import bundled, tables
 from hf_transferability.benchmark.ground_truth import (

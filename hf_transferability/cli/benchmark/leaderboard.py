@@ -17,7 +17,7 @@ _NOTHING = "-"
 
 def compare_all(options: argparse.Namespace) -> int:
     """Run the command."""
-    from hf_transferability import results
+    from hf_transferability import files
     from hf_transferability.benchmark.leaderboard import leaderboard
 
     if given := [name for name in _NOT_FOR_ALL if getattr(options, name)]:
@@ -26,21 +26,21 @@ def compare_all(options: argparse.Namespace) -> int:
         )
     board = leaderboard(metrics=options.metric or (), orientation=options.orientation or "natural", seed=options.seed)
     if options.format == "json":
-        print(results.to_json(board.to_dict()))
+        print(files.to_json(board.to_dict()))
     elif options.format == "csv":
-        print(results.to_csv(board.rows), end="")
+        print(files.to_csv(board.rows), end="")
     elif options.format == "markdown":
         _print_markdown(board)
     else:
         _print_table(board)
     if options.output:
-        results.save(board.to_dict(), options.output)
+        files.save(board.to_dict(), options.output)
         print(f"written: {options.output}", file=sys.stderr)
     return 0
 
 
 def _print_table(board: "Leaderboard") -> None:
-    from hf_transferability.table import print_figures, print_notes, print_rows
+    from hf_transferability.reporting.terminal import print_figures, print_notes, print_rows
 
     print("agreement with fine-tuning over all benchmarks: weighted Kendall tau, mean over targets")
     for title, cell, last in _BLOCKS:
