@@ -30,6 +30,13 @@ def test_equal_values_share_the_average_rank():
     assert consensus([0.5, 0.5, 0.7], [-0.3, -0.2, -0.2], [7, 7, 7]) == pytest.approx(expected)
 
 
+def test_equal_means_of_other_ranks_tie_exactly():
+    """Ranks by quality 1 to 11 and by LogME 11 to 1: every mean is 6."""
+    quality = [float(i) for i in range(11)]
+    assert set(consensus(quality, quality[::-1], [5] * 11)) == {0.5}
+    assert set(consensus(quality, quality, [9.0 - value / 2 for value in quality])) == {0.5}
+
+
 @pytest.mark.parametrize(("largest", "counts"), [(1_050_000, False), (1_050_001, True)])
 def test_size_counts_from_five_per_cent(largest, counts):
     scores = consensus([0.5, 0.6, 0.7], [-0.3, -0.2, -0.1], [1_000_000, largest, 1_020_000])
