@@ -140,7 +140,7 @@ def leaderboard(
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for column in columns:
-        found, others, sources, selection, left_out = _pools(column)
+        found, others, sources, selection, left_out = pools_of(column)
         table = ScenarioRows(found, (TAU, REGRET), resamples, seed)
         scored = not found[0].scores.empty
         if scored:
@@ -162,7 +162,7 @@ def leaderboard(
     return Leaderboard(described, rows, worst, notes, seed, resamples, orientation)
 
 
-def _pools(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str, list[str]]":
+def pools_of(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str, list[str]]":
     """The pools to judge on, those of all targets of the study, the sources, the selection, and notes on what was left out."""
     import pandas as pd
 
