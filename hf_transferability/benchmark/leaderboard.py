@@ -193,13 +193,23 @@ def pools_of(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str
     return found, others, sources, str(truth.selection.iloc[0]), left_out
 
 
+def pools_with_parameters(column: Column) -> "Iterator[tuple[Pool, pd.Series | None]]":
+    """The pools of a column that has scores, each with the number of parameters of its sources by name."""
+    if not any(name in bundled.with_table("scores") for name in column.benchmarks):
+        return
+    found, _, sources, _, _ = pools_of(column)
+    parameters = sources.drop_duplicates("source").set_index("source").parameters if "parameters" in sources else None
+    for pool in found:
+        yield pool, parameters
+
+
 def _as_one_pool(
     column: Column, parts: "Sequence[tuple[pd.DataFrame, pd.DataFrame | None, pd.DataFrame]]"
 ) -> "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]":
     """Tables of several benchmarks as those of one; scores that exist only over a smaller pool are left out."""
     import pandas as pd
 
-    relative = [name for name, metric in all_metrics().items() if metric.combine is not None]
+    relative = [name for name, metric in all_metrics().items() if metric.is_pool_relative]
     together = "+".join(column.benchmarks)
     merged: list[pd.DataFrame] = []
     for frames in zip(*parts, strict=True):

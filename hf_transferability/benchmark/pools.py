@@ -110,7 +110,7 @@ def latest(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
 
 
 def _of_one_pool(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
-    relative = scores.metric.isin([name for name, metric in all_metrics().items() if metric.combine is not None])
+    relative = scores.metric.isin([name for name, metric in all_metrics().items() if metric.is_pool_relative])
     origin = [name for name in tables.TABLES["scores"].identity if name in scores and name != "checkpoint_revision"]
     if not (origin and relative.any()):
         return scores, []

@@ -429,4 +429,4 @@ def _pool_relative() -> list[str]:
     """Metrics whose score exists only over a pool."""
     from hf_transferability.metrics import all_metrics
 
-    return [name for name, metric in all_metrics().items() if metric.combine is not None]
+    return [name for name, metric in all_metrics().items() if metric.is_pool_relative]

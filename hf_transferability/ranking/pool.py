@@ -93,7 +93,7 @@ def pool_scores(name: str, values: Sequence[Value], scenario: str, variant: str 
     if name == "transferability":
         columns = [[(each or {}).get(part) for each in values] for part in COMPONENTS]  # type: ignore[union-attr]
         return combine(columns[0], columns[1], scenario)
-    if metric.combine is not None:
+    if metric.is_pool_relative:
         return metric.combine(values, variant=variant)
     return list(values)  # type: ignore[arg-type]
 

@@ -56,7 +56,9 @@ def rank_shares(values: pd.Series) -> pd.Series:
 def rule_scores(rule: Rule, pool: Pool, parameters: "pd.Series | None") -> "pd.Series | None":
     """Scores of a pool's candidates by a rule; None where the benchmark has none of its members."""
     columns = dict(zip(pool.scores.columns.get_level_values("metric"), pool.scores.columns, strict=True))
-    present = [pool.scores[columns[name]] for name in rule.members if name in columns and pool.scores[columns[name]].notna().any()]
+    present = [
+        pool.scores[columns[name]] for name in rule.members if name in columns and pool.scores[columns[name]].notna().any()
+    ]
     if not present:
         return None
     evidence = pd.concat([rank_shares(values) for values in present], axis=1).mean(axis=1)
@@ -113,9 +115,7 @@ def interval(differences: Sequence[pd.Series], resamples: int, seed: int) -> tup
     """Mean over columns of their mean over targets, with a 90 % interval from resampled targets."""
     rng = np.random.default_rng(seed)
     arrays = [np.asarray(each, dtype=float) for each in differences]
-    drawn = [
-        np.mean([rng.choice(values, len(values)).mean() for values in arrays]) for _ in range(resamples)
-    ]
+    drawn = [np.mean([rng.choice(values, len(values)).mean() for values in arrays]) for _ in range(resamples)]
     return float(np.mean([values.mean() for values in arrays])), *np.quantile(drawn, [0.05, 0.95]).tolist()
 
 
