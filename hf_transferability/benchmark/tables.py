@@ -217,7 +217,7 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
         UsageError: a needed column or value is missing, a value is of another kind or not among those that are known, or two
             rows have one key.
     """
-    from hf_transferability.metrics.transferability import SCENARIOS
+    from hf_transferability.metrics import SCENARIOS
 
     table = TABLES[name]
     missing = [column for column, own in table.columns.items() if own.needed and column not in frame]
@@ -383,4 +383,4 @@ def _pool_relative() -> list[str]:
     """Metrics whose score exists only over a pool."""
     from hf_transferability.metrics import all_metrics
 
-    return [name for name, metric in all_metrics().items() if metric.combine is not None]
+    return [name for name, metric in all_metrics().items() if metric.is_pool_relative]
