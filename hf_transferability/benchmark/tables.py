@@ -250,7 +250,7 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
         UsageError: a needed column or value is missing, a value is of another kind or not among those that are known, or two
             rows have one key.
     """
-    from hf_transferability.metrics.transferability import SCENARIOS
+    from hf_transferability.metrics import SCENARIOS
 
     table = TABLES[name]
     if "measure" in table.columns:

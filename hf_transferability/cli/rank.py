@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
     rank.add_argument(
         "checkpoints", metavar="CHECKPOINT", nargs="+", help="Hub id (owner/name or owner/name@revision) or local folder"
     )
-    add_metric_options(rank, "transferability")
+    add_metric_options(rank, "consensus, beside it transferability and logme")
     target = rank.add_argument_group("target dataset")
     add_dataset_options(target)
     target.add_argument("--split", metavar="NAME", help="split or split expression (default: train; never test unasked)")
@@ -70,7 +70,7 @@ def _rank(options: argparse.Namespace) -> int:
         ranking = rank(
             options.dataset,
             options.checkpoints,
-            metrics=options.metrics or ("transferability",),
+            metrics=options.metrics or (),
             scenario=options.scenario,
             variant=options.variant,
             config=options.config,

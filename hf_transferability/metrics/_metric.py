@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hf_transferability.errors import unknown_name
-from hf_transferability.metrics._pool import checked_arrays, combine_arrays
+from hf_transferability.metrics._pool import checked_arrays, complete_candidates, warn_about_pool
 
 INPUTS = ("features", "labels", "source_probabilities", "gradient_norms")
 SCENARIOS = ("source_dataset", "architecture")
@@ -43,10 +43,13 @@ class Metric:
         largest_sample: above so many images it takes a seeded subsample of this size.
         half_options: keyword arguments of the function for half-samples, where a cheaper form will do: it may make
             their spread wider, not narrower.
+        title: what tables for people call it; its name where that will do.
         components: names of the raw numbers that its own function returns.
         parts: names of the other metrics that it is made of.
         needs_all_parts: whether a candidate without one of the parts has no score; else one part is enough.
         facts: which of FACTS about a candidate the formula uses.
+        floors: scenario -> parts by which candidates are listed last there if a part does not exceed the value that
+            shuffled labels give: where an order turns round, a bad network could come first.
         formula: takes {name: [..., n_candidates]} of components or parts, and of facts, NaN where a candidate lacks
             one, with `variant` and `scenario` where it has them, and gives the scores [..., n_candidates], NaN for
             none. Leading axes are pools, so that many pools are one call.
@@ -67,10 +70,12 @@ class Metric:
     published_range: tuple[float, float] | None = None
     largest_sample: int | None = None
     half_options: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
+    title: str = ""
     components: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     needs_all_parts: bool = True
     facts: tuple[str, ...] = ()
+    floors: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
     formula: Callable[..., np.ndarray] | None = None
 
     def range_of(self, variant: str) -> tuple[float, float]:
@@ -81,6 +86,11 @@ class Metric:
     def summary(self) -> str:
         """First sentence of the function's docstring."""
         return (inspect.getdoc(self.function) or "").split("\n\n")[0].replace("\n", " ")
+
+    @property
+    def label(self) -> str:
+        """What tables for people call it."""
+        return self.title or self.name
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -154,9 +164,14 @@ class Metric:
             TypeError: the metric is not pool-relative.
         """
         self._check_choices(variant, scenario)
-        needed = self.raw_names if self.components or self.needs_all_parts else ()
-        arrays = checked_arrays(self.name, parts, needed, (*self.raw_names, *self.facts))
-        return combine_arrays(self, arrays, variant, scenario)
+        every = bool(self.components) or self.needs_all_parts
+        arrays = checked_arrays(self.name, parts, self.raw_names if every else (), (*self.raw_names, *self.facts))
+        complete = complete_candidates(arrays, self.raw_names, every=every)
+        if complete.sum() < 2:
+            return [None] * len(complete)
+        warn_about_pool(arrays, self.raw_names, self.facts, complete)
+        scores = self.combine_pools(arrays, variant=variant, scenario=scenario)
+        return [float(value) if np.isfinite(value) else None for value in np.where(complete, scores, np.nan)]
 
     def combine_pools(
         self, parts: Mapping[str, np.ndarray], *, variant: str = "default", scenario: str = "source_dataset"

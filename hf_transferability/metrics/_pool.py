@@ -4,14 +4,9 @@ scales that formulas are made of.
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from hf_transferability.metrics._flags import warn
-
-if TYPE_CHECKING:
-    from hf_transferability.metrics._metric import Metric
 
 # Facts of a candidate that a formula may use -> the flag where one is missing for a candidate that is scored.
 FACTS = MappingProxyType({"parameters": "size_unknown"})
@@ -49,27 +44,31 @@ def checked_arrays(
     }
 
 
-def combine_arrays(metric: "Metric", arrays: Mapping[str, np.ndarray], variant: str, scenario: str) -> list[float | None]:
-    """A metric's scores of one pool from its checked arrays [n_candidates]; warns with the flags of `Metric.combine`."""
-    n_candidates = len(next(iter(arrays.values())))
-    has = np.array([~np.isnan(arrays[name]) for name in metric.raw_names])
-    every = metric.needs_all_parts or bool(metric.components)
+def complete_candidates(arrays: Mapping[str, np.ndarray], names: Sequence[str], *, every: bool) -> np.ndarray:
+    """Which candidates of a pool have what a formula needs [n_candidates]: every one of `names`, or one of them.
+
+    Warns with pool_of_one where fewer than two do, and with pool_of_two.
+    """
+    has = np.array([~np.isnan(arrays[name]) for name in names])
     complete = np.asarray(has.all(axis=0) if every else has.any(axis=0))
-    n_complete = int(complete.sum())
-    if n_complete < 2:
-        what = (" and " if every else " or ").join(metric.raw_names)
-        warn("pool_of_one", f"{n_complete} of {n_candidates} candidates have {what}")
-        return [None] * n_candidates
-    if n_complete == 2:
+    if complete.sum() < 2:
+        what = (" and " if every else " or ").join(names)
+        warn("pool_of_one", f"{int(complete.sum())} of {len(complete)} candidates have {what}")
+    elif complete.sum() == 2:
         warn("pool_of_two")
-    if constant := [name for name in metric.raw_names if has_one_value(arrays[name])]:
+    return complete
+
+
+def warn_about_pool(
+    arrays: Mapping[str, np.ndarray], names: Sequence[str], facts: Sequence[str], complete: np.ndarray
+) -> None:
+    """Warn with constant_over_pool for what is the same for all, and with the flag of a fact that is not known of all."""
+    if constant := [name for name in names if has_one_value(arrays[name])]:
         warn("constant_over_pool", ", ".join(constant))
-    for fact in metric.facts:
+    for fact in facts:
         known = int((complete & ~np.isnan(arrays[fact])).sum())
-        if known < n_complete:
-            warn(FACTS[fact], f"known for {known} of {n_complete} candidates")
-    scores = metric.combine_pools(arrays, variant=variant, scenario=scenario)
-    return [float(value) if there and np.isfinite(value) else None for value, there in zip(scores, complete, strict=True)]
+        if known < complete.sum():
+            warn(FACTS[fact], f"known for {known} of {int(complete.sum())} candidates")
 
 
 def has_one_value(values: np.ndarray) -> bool:

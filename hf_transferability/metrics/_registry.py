@@ -30,7 +30,7 @@ def register(**declaration: Any) -> Callable[[Callable], Callable]:
     """
 
     def add(function: Callable) -> Callable:
-        for key in {"invariances", "half_options"} & set(declaration):
+        for key in {"invariances", "half_options", "floors"} & set(declaration):
             declaration[key] = MappingProxyType(declaration[key])
         metric = Metric(name=function.__name__, function=function, **declaration)
         known = {"inputs": INPUTS, "tasks": TASKS, "facts": tuple(FACTS)}

@@ -72,6 +72,7 @@ def combine(
     invariances={"sample_order": 0.03, "label_names": 0.03},
     smallest_n=12,
     parts=("feature_quality", "feature_update_ratio"),
+    floors={"architecture": ("feature_quality",)},
     formula=formula,
 )
 def transferability(*, features: Any, labels: Any, gradient_norms: Any, seed: int = 42) -> dict[str, float]:

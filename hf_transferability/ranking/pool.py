@@ -8,8 +8,8 @@ from scipy.stats import t as student
 
 from hf_transferability.agreement import weighted_tau
 from hf_transferability.metrics import collect_flags, describe, get_metric
-from hf_transferability.metrics.transferability import combine
-from hf_transferability.ranking.scoring import COMPONENTS, Scores, Value
+from hf_transferability.ranking.choices import SHOWN_PARTS, floors_needed, form, part_keys
+from hf_transferability.ranking.scoring import Scores, Value
 from hf_transferability.results import Row, ranked_rows
 
 _FLIPS = 0.1  # share of half-samples in which two candidates may change places and still be told apart
@@ -54,62 +54,76 @@ def add_scores(
     rows: Sequence[Row], scores: Sequence[Scores | None], metrics: Sequence[str], scenario: str, variant: str = "default"
 ) -> list[str]:
     """Put every metric's score and 90 % interval into the rows; returns notes. Rows without scores have failed."""
-    notes: list[str] = []
+    notes: dict[str, list[str]] = {}
     alive = [(row, each) for row, each in zip(rows, scores, strict=True) if each is not None]
     if not alive:
-        return notes
-    for name in dict.fromkeys([*COMPONENTS, *metrics]):
-        values = [_values(each, name) for _, each in alive]
+        return []
+    for name in dict.fromkeys([*SHOWN_PARTS, *metrics]):
         with collect_flags() as flags:
-            pooled = pool_scores(name, values, scenario, variant)
-        numbers = [value for value in pooled if value is not None]
+            pooled = pool_scores(name, alive, scenario, variant)
+        compared = [i for i, (row, _) in enumerate(alive) if pooled[i] is not None and not row.get("untrained")]
+        numbers = [pooled[i] for i in compared]
         if len(numbers) > 1 and len(set(numbers)) == 1:
             flags.setdefault("constant_over_pool", f"{name} {numbers[0]:.4g}")
         for flag, detail in flags.items():
-            notes.append(f"{name}: {describe(flag, detail)}.")
+            notes.setdefault(describe(flag, detail), []).append(name)
             for row, _ in alive:
                 row["flags"].setdefault(flag, detail)
         with collect_flags():
             n_halves = max((len(halves) for _, each in alive for halves in each.halves.values()), default=0)
-            columns = [[_values(each, name, k) for _, each in alive] for k in range(n_halves)]
-            halves = [pool_scores(name, column, scenario, variant) for column in columns]
+            halves = [pool_scores(name, alive, scenario, variant, half) for half in range(n_halves)]
         if name == metrics[0]:
-            _flag_unstable_ranks([row for row, _ in alive], halves)
+            _flag_unstable_ranks([alive[i][0] for i in compared], [[half[i] for i in compared] for half in halves])
         for i, (row, each) in enumerate(alive):
             row[name] = pooled[i]
             if isinstance(raw := each.values.get(name), dict):
-                row |= {f"{name}_{part}": value for part, value in raw.items()}
+                row |= {f"{name}_{component}": value for component, value in raw.items()}
             spread = [half[i] for half in halves if half[i] is not None]
             row["intervals"][name] = _interval(name, variant, pooled[i], spread)
             row["halves"][name] = [half[i] for half in halves]
             if name in each.floors:
                 row[f"{name}_floor"] = each.floors[name]
-    return notes
+    return [f"{', '.join(names)}: {text}." for text, names in notes.items()]
 
 
-def pool_scores(name: str, values: Sequence[Value], scenario: str, variant: str = "default") -> list[float | None]:
-    """One score per candidate from the values of a metric over the pool; they are the same unless it is pool-relative."""
+def pool_scores(
+    name: str, alive: Sequence[tuple[Row, Scores]], scenario: str, variant: str = "default", half: int | None = None
+) -> list[float | None]:
+    """One metric's score of every candidate, on the whole sample or on one half-sample.
+
+    Candidates count as one pool, in which the untrained ones have no part; a metric that is not pool-relative has a value
+    for these, too.
+    """
     metric = get_metric(name)
-    if name == "transferability":
-        columns = [[(each or {}).get(part) for each in values] for part in COMPONENTS]  # type: ignore[union-attr]
-        return combine(columns[0], columns[1], scenario)
-    if metric.is_pool_relative:
-        return metric.combine(values, variant=variant)
-    return list(values)  # type: ignore[arg-type]
+    if not metric.is_pool_relative:
+        return [_value(scores, name, half) for _, scores in alive]  # type: ignore[misc]
+    trained = [(row, scores) if not row.get("untrained") else ({}, Scores()) for row, scores in alive]
+    columns: dict[str, list] = {fact: [row.get(fact) for row, _ in trained] for fact in metric.facts}
+    for part, key in part_keys(name, variant).items():
+        columns[part] = [_value(scores, key, half) for _, scores in trained]
+    for component in metric.components:
+        values = [_value(scores, name, half) for _, scores in trained]
+        columns[component] = [value[component] if isinstance(value, dict) else None for value in values]
+    return metric.combine(columns, variant=form(name, variant)[1], scenario=scenario)
 
 
 def order(rows: Sequence[Row], scenario: str, metric: str) -> list[Row]:
-    """Rows in rank order, with rank and tie group: scored, then scored at the floor, then without score, then failed.
+    """Rows in rank order, with rank and tie group: scored, then scored at the floor, then without score, then failed on the
+    images, then untrained, and those that could not be loaded last.
 
     Equal scores share a rank. Candidates that change places in more than a tenth of the half-samples share a tie group, and so
     do those between them.
     """
-    floor_counts = scenario == "architecture" and metric == "transferability"
+    floor_counts = bool(floors_needed(metric, scenario))
 
     def place(row: Row) -> tuple[int, float]:
         if row["score"] is not None:
             return (1 if floor_counts and "at_floor" in row["flags"] else 0), -row["score"]
-        return (3 if row["error"] else 2), 0.0
+        if row.get("untrained"):
+            return 4, 0.0
+        if row["error"]:
+            return (5 if row.get("untrained") is None else 3), 0.0
+        return 2, 0.0
 
     ordered = sorted(rows, key=place)
     scored = [row for row in ordered if row["score"] is not None]
@@ -141,11 +155,15 @@ def no_ranking_notes(rows: Sequence[Row], metric: str) -> list[str]:
     """Why there is no ranking, where fewer than two candidates have a score by the metric that would sort them."""
     if ranked_rows(rows):
         return []
-    whole = [row for row in rows if not row["error"]]
+    trained = [row for row in rows if not row.get("untrained")]
+    whole = [row for row in trained if not row["error"]]
     if len(whole) < 2:
-        return [f"there is no ranking: {len(whole)} of {len(rows)} candidates could be scored, and an order needs two."]
-    parts = COMPONENTS if metric == "transferability" else ()
-    same = [name.replace("_", " ") for name in parts if len({row[name] for row in whole}) == 1]
+        untrained = f"; {len(rows) - len(trained)} are untrained" if len(trained) < len(rows) else ""
+        return [
+            f"there is no ranking: {len(whole)} of {len(rows)} candidates could be scored, and an order needs two{untrained}."
+        ]
+    parts = get_metric(metric).parts
+    same = [get_metric(name).label for name in parts if len({row.get(name) for row in whole}) == 1]
     why = " and ".join(same) or "what it is made of"
     reason = f"{why} {'are' if len(same) > 1 else 'is'} the same for all {len(whole)} candidates"
     return [f"there is no ranking: the pool cannot be ordered by {metric}, as {reason}."]
@@ -184,13 +202,11 @@ def disagreement_notes(ordered: Sequence[Row], metrics: Sequence[str]) -> list[s
     ]
 
 
-def _values(scores: Scores, name: str, half: int | None = None) -> Value:
-    """A metric's value (or that on one half-sample); for transferability the dict of its components."""
-    if name == "transferability":
-        return {part: _values(scores, part, half) for part in COMPONENTS}  # type: ignore[misc]
+def _value(scores: Scores, key: str, half: int | None = None) -> Value:
+    """What was computed under a key, or that on one half-sample."""
     if half is None:
-        return scores.values.get(name)
-    halves = scores.halves.get(name)  # none where the metric is undefined for this candidate
+        return scores.values.get(key)
+    halves = scores.halves.get(key)  # none where the metric is undefined for this candidate
     return halves[half] if halves else None
 
 

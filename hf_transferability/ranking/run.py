@@ -17,11 +17,20 @@ from hf_transferability.errors import TargetError, UsageError, unknown_name
 from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.metrics.transferability import SCENARIOS
 from hf_transferability.progress import Silent
 from hf_transferability.ranking import pool
 from hf_transferability.ranking.candidates import Work, candidate_arrays, reason
-from hf_transferability.ranking.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
+from hf_transferability.ranking.choices import (
+    SHOWN_PARTS,
+    check_choices,
+    check_metrics,
+    choose_metrics,
+    floors_needed,
+    form,
+    keys_to_compute,
+    part_keys,
+)
+from hf_transferability.ranking.scoring import Request, Scores, add_floors, score_candidate
 from hf_transferability.results import Row
 
 if TYPE_CHECKING:
@@ -100,7 +109,7 @@ def rank(
     dataset: "str | Path | datasets.Dataset",
     checkpoints: Sequence[str | Path],
     *,
-    metrics: Sequence[str] = ("transferability",),
+    metrics: Sequence[str] = (),
     scenario: str = "auto",
     variant: str = "default",
     config: str | None = None,
@@ -130,8 +139,10 @@ def rank(
     Args:
         dataset: Hub id, local folder or loaded `datasets.Dataset` of labelled images.
         checkpoints: Hub ids ("owner/name", "owner/name@revision") or local folders.
-        metrics: names; the rows are sorted by the first. "all" stands for every metric that the target allows.
-        scenario: "source_dataset", "architecture", or "auto", which looks whether the candidates share one architecture.
+        metrics: names; the rows are sorted by the first. "all" stands for every metric that the target allows, and none
+            for the default table: consensus, transferability and logme, where the target allows them.
+        scenario: for transferability: "source_dataset", "architecture", or "auto", which looks whether the candidates
+            share one architecture.
         variant: "default" or "published", for the metrics that have both.
         config, split, revision, image_column, label_column: where in the dataset; see `targets.load_target`.
         sample_size: images to draw, "all", or None for 100 x classes.
@@ -191,14 +202,13 @@ def rank(
         target, cache, state, progress, use_cache=use_cache, batches=batches, micro_batch=micro_batch,
         allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token,
     )  # fmt: skip
-    request = Request(parts_of(chosen, target.task), variant, HALVES if intervals else 0, seed)
+    request = Request(keys_to_compute(chosen, target.task, variant), variant, HALVES if intervals else 0, seed)
     rows, scores, readers = _candidates(names, work, request)
     notes: list[str] = []
     advice: dict[str, Any] | None = None
     if state.is_main_process:
         scenario, notes = pool.choose_scenario(scenario, rows)
-        # Where the published order turns round a bad network could come first, so its floor must be known.
-        floors = request.metrics if floor else floors_needed(scenario, chosen[0])
+        floors = request.keys if floor else floors_needed(chosen[0], scenario)
         for each, read in zip(scores, readers, strict=True):
             if each is not None:
                 add_floors(each, floors, read, target, request, cache)
@@ -209,22 +219,17 @@ def rank(
     rows, scenario, notes, advice = broadcast_object_list([rows, scenario, notes, advice])
     for note in notes:
         progress.note(note)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen), advice=advice)
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
 
 
 def metric_versions(*names: Sequence[str]) -> dict[str, int]:
-    """The version of each of these metrics."""
-    return {name: get_metric(name).version for name in dict.fromkeys(itertools.chain(*names))}
+    """The version of each of these metrics, which may be given as keys of `keys_to_compute`."""
+    return {name: get_metric(name).version for name in dict.fromkeys(key.partition(":")[0] for key in itertools.chain(*names))}
 
 
 def scored(rows: Sequence[Row]) -> int:
     """How many candidates have a score."""
     return sum(row["score"] is not None for row in rows)
-
-
-def floors_needed(scenario: str, metric: str) -> tuple[str, ...]:
-    """The floors without which an order would mislead: where it turns round, a bad network could come first."""
-    return ("feature_quality",) if scenario == "architecture" and metric == "transferability" else ()
 
 
 def _agreed(target: Target | None, failure: Exception | None) -> Target:
@@ -283,48 +288,17 @@ def _check_arguments(
     return names
 
 
-def check_metrics(metrics: Sequence[str]) -> None:
-    """Refuse a metric that there is not; "all" stands for all of them.
-
-    Raises:
-        UsageError: names those that exist, and the one that was probably meant.
-    """
-    known = [*all_metrics(), "all"]
-    for name in metrics:
-        if name not in known:
-            raise UsageError(unknown_name("metric", name, known))
-
-
-def check_choices(scenario: str, variant: str, seed: int) -> None:
-    """Refuse what no ranking knows.
-
-    Raises:
-        UsageError: names the possible values.
-    """
-    if scenario not in ("auto", *SCENARIOS):
-        raise UsageError(unknown_name("scenario", scenario, ("auto", *SCENARIOS)))
-    if variant not in ("default", "published"):
-        raise UsageError(unknown_name("variant", variant, ("default", "published")))
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"`seed` must be 0 or a positive whole number; got {seed!r}.")
-
-
 def _choose_metrics(metrics: Sequence[str], target: Target) -> list[str]:
     """The metrics to compute, the sorting one first; refuses by name those that cannot score this kind of target."""
     possible = [metric.name for metric in all_metrics().values() if target.task in metric.tasks]
-    chosen: list[str] = []
-    for metric in metrics or ("transferability",):
-        if metric == "all":
-            first = [name for name in ("transferability",) if name in possible]
-            chosen += first + [name for name in possible if name not in COMPONENTS]
-        elif metric in possible:
-            chosen.append(metric)
-        else:
-            raise UsageError(
-                f"{metric} cannot score a {target.task} target such as column {target.provenance['label_column']}. "
-                f"Metrics that can: {', '.join(possible)}; name them with --metric."
-            )
-    return list(dict.fromkeys(chosen))
+
+    def refusal(name: str) -> str:
+        return (
+            f"{name} cannot score a {target.task} target such as column {target.provenance['label_column']}. "
+            f"Metrics that can: {', '.join(possible)}; name them with --metric."
+        )
+
+    return choose_metrics(metrics, possible, refusal)
 
 
 def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Silent) -> Target:
@@ -366,34 +340,34 @@ def ranked(
         if leak := row.pop("leak", None):
             row["flags"]["trained_on_target"] = leak
     of_scores = pool.add_scores(rows, scores, metrics, scenario, variant)
-    for row in rows:
-        _finish(row, metrics)
+    for row, each in zip(rows, scores, strict=True):
+        _finish(row, each, metrics, variant)
     ordered = pool.order(rows, scenario, metrics[0])
     for row in ordered:
         del row["halves"]
     if unranked := pool.no_ranking_notes(ordered, metrics[0]):
         return ordered, [*unranked, *of_scores]
-    notes = notes if "transferability" in metrics else []
+    notes = notes if get_metric(metrics[0]).uses_scenario else []
     return ordered, [*notes, *of_scores, *pool.tie_notes(ordered), *pool.disagreement_notes(ordered, metrics)]
 
 
-def _finish(row: Row, metrics: Sequence[str]) -> None:
+def _finish(row: Row, scores: Scores | None, metrics: Sequence[str], variant: str) -> None:
     """Bring a row into its published form: score, error, list of flags, and columns in a fixed order."""
     reasons = row.pop("reasons", {})
     details = row.pop("flags", {})
     for internal in ("cached", "no_gradient"):
         row.pop(internal, None)
-    value = row.get(metrics[0])
-    needed = COMPONENTS if metrics[0] == "transferability" else (metrics[0],)
-    error = row.pop("error", None) or next((reasons[name] for name in needed if name in reasons), None)
+    untrained = bool(row.get("untrained"))
+    needed = _keys_of(metrics[0], variant)
+    error = row.pop("error", None) or (None if untrained else _why_undefined(scores, metrics[0], needed))
     first = {
         "rank": None,
         "checkpoint": row.pop("checkpoint"),
-        "score": value,
-        "interval": row["intervals"].get(metrics[0]),
+        "score": None if untrained else row.get(metrics[0]),
+        "interval": None if untrained else row["intervals"].get(metrics[0]),
         "tie_group": None,
-        **{name: row.pop(name, None) for name in COMPONENTS},
-        **{name: row.pop(name, None) for name in metrics if name not in COMPONENTS},
+        **{name: row.pop(name, None) for name in SHOWN_PARTS},
+        **{name: row.pop(name, None) for name in metrics if name not in SHOWN_PARTS},
         "n_features": row.pop("n_features", None),
         "parameters": row.pop("parameters", None),
         "licence": row.pop("licence", None),
@@ -402,8 +376,21 @@ def _finish(row: Row, metrics: Sequence[str]) -> None:
         "flags": list(details),
         "error": error,
         "flag_details": details,
-        "undefined": {name: text for name, text in reasons.items() if name not in needed},
+        "undefined": {form(key, variant)[0]: text for key, text in reasons.items() if not (error and key in needed)},
     }
     rest = dict(row)
     row.clear()
     row.update({**first, **rest})
+
+
+def _keys_of(metric: str, variant: str) -> list[str]:
+    """What a metric's score is made of: the keys of its parts, or its own."""
+    return list(part_keys(metric, variant).values()) or [metric]
+
+
+def _why_undefined(scores: Scores | None, metric: str, keys: Sequence[str]) -> str | None:
+    """Why a candidate has no score by a metric, where what was computed of it does not suffice for one."""
+    if scores is None or not (missing := [scores.reasons[key] for key in keys if key in scores.reasons]):
+        return None
+    enough = any(scores.values.get(key) is not None for key in keys)
+    return None if enough and not get_metric(metric).needs_all_parts else missing[0]
