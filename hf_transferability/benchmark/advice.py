@@ -5,15 +5,19 @@ The benchmark is small, so the advice says how small. Its unit is the target: th
 
 from functools import lru_cache
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_transferability import agreement
 from hf_transferability.benchmark import bundled
+from hf_transferability.benchmark.composites import part_arrays
 from hf_transferability.benchmark.ground_truth import PUBLISHED
-from hf_transferability.benchmark.pools import COMPONENTS, Pool, pools
+from hf_transferability.benchmark.pools import Pool, pools
 from hf_transferability.metrics import get_metric
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BENCHMARK = "paper"
 CHANCE = 0.9  # of having the best among those that are fine-tuned
@@ -85,17 +89,18 @@ def _evidence(metric: str, variant: str, scenario: str, n_candidates: int) -> di
     """From the bundled tables, in the order in which `rank` would have put the sources: higher is better."""
     truth = bundled.load("ground_truth", BENCHMARK)
     scores = bundled.load("scores", BENCHMARK)
-    parts = COMPONENTS if metric == "transferability" else (metric,)
+    sources = bundled.load("sources", BENCHMARK).drop_duplicates("source").set_index("source")
+    parts = get_metric(metric).parts or (metric,)
     truth = truth[(truth.scenario == scenario) & (truth.selection == PUBLISHED)]
     scores = scores[(scores.scenario == scenario) & scores.metric.isin(parts)]
     # Of a metric without forms there is one in the benchmark, whatever its name.
     forms = (variant,) if get_metric(metric).variants_differ else ("default", "published")
     regrets, chances, randoms, sizes = [], [], [], []
-    for pool in pools(truth, scores):
+    for pool in pools(truth, scores, sources.reset_index()):
         own = next(((metric, form) for form in forms if (metric, form) in pool.scores), None)
         if own is None or len(pool.scored(*own)[0]) < 2:
             continue
-        values, performance = _smaller_pools(pool, *own, n_candidates)
+        values, performance = _smaller_pools(pool, *own, n_candidates, sources)
         regrets.append(agreement.regret_of_first(values, performance).mean())
         randoms.append(agreement.regret_of_first(np.zeros(values.shape), performance).mean())
         chances.append(agreement.chance_of_best(values, performance).mean(axis=0))
@@ -114,32 +119,33 @@ def _evidence(metric: str, variant: str, scenario: str, n_candidates: int) -> di
         "n_targets": len(regrets),
         "n_sources": max(sizes),
         "pool_size": width,
-        "rescaled": metric == "transferability" or get_metric(metric).combine is None,
+        "rescaled": get_metric(metric).is_composite or not get_metric(metric).is_pool_relative,
         "expected_regret": [float(np.mean(regrets)), *spread],
         "random_regret": float(np.mean(randoms)),
         "fine_tune": [int(_enough(table.mean(axis=0)[None])[0]), int(fewest), int(most)],
     }
 
 
-def _smaller_pools(pool: Pool, metric: str, variant: str, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and AUC in all pools of so many of a target's sources (at most 3,432), [n_pools, size]; of fewer sources, in the
-    pool of all.
+def _smaller_pools(
+    pool: Pool, metric: str, variant: str, size: int, facts: "pd.DataFrame | None" = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and performance in all pools of so many of a target's sources (at most 3,432), [n_pools, size]; of fewer sources,
+    in the pool of all.
 
-    The transferability score is scaled over each of these pools, as `rank` would scale it: that changes the order.
+    A composite is formed anew over each of these pools, as `rank` would form it: that changes the order.
     """
     values, performance = pool.scored(metric, variant)
     chosen = np.array(list(combinations(range(len(values)), min(size, len(values)))))
     performance = performance.to_numpy(dtype=float)[chosen]
-    if metric != "transferability":
+    composite = get_metric(metric)
+    if not composite.is_composite:
         return values.to_numpy(dtype=float)[chosen], performance
-    scores = np.ones(chosen.shape)
-    for part in COMPONENTS:
-        raw = pool.scores.loc[values.index, (part, variant)].to_numpy(dtype=float)[chosen]
-        low, span = raw.min(axis=1, keepdims=True), np.ptp(raw, axis=1, keepdims=True)
-        with np.errstate(invalid="ignore"):
-            scaled = (raw - low) / span  # NaN where a component is the same for all: `rank` does not order such a pool
-        scores *= 1 - scaled if pool.scenario == "architecture" else scaled
-    ordered = np.isfinite(scores).all(axis=1)
+    arrays = part_arrays(composite, pool.scores.loc[values.index], variant, facts)
+    own = variant if variant in composite.variants else "default"
+    scores = composite.combine_pools(
+        {name: column[chosen] for name, column in arrays.items()}, variant=own, scenario=pool.scenario
+    )
+    ordered = np.isfinite(scores).all(axis=1)  # without pools that `rank` does not order, where a part is the same for all
     return scores[ordered], performance[ordered]
 
 

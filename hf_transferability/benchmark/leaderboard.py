@@ -199,7 +199,7 @@ def _as_one_pool(
     """Tables of several benchmarks as those of one; scores that exist only over a smaller pool are left out."""
     import pandas as pd
 
-    relative = [name for name, metric in all_metrics().items() if metric.combine is not None]
+    relative = [name for name, metric in all_metrics().items() if metric.is_pool_relative]
     together = "+".join(column.benchmarks)
     merged: list[pd.DataFrame] = []
     for frames in zip(*parts, strict=True):

@@ -7,7 +7,8 @@ import pytest
 
 from hf_transferability.benchmark import advice, bundled
 from hf_transferability.benchmark.advice import advise
-from hf_transferability.benchmark.pools import COMPONENTS, pools
+from hf_transferability.benchmark.composites import PAPER_PARTS
+from hf_transferability.benchmark.pools import pools
 from hf_transferability.metrics import all_metrics, collect_flags
 from hf_transferability.metrics.transferability import combine
 
@@ -68,7 +69,7 @@ def test_transferability_is_scaled_over_each_smaller_pool(scenario, size):
     """As `rank` would: the order of few candidates is not that part of the order of all."""
     truth, scores = bundled.load("ground_truth"), bundled.load("scores")
     pool = next(each for each in pools(truth, scores) if (each.scenario, each.target) == (scenario, "retinamnist"))
-    raw = pool.scores[[(part, "published") for part in COMPONENTS]]
+    raw = pool.scores[[(part, "published") for part in PAPER_PARTS]]
     wanted = []
     for chosen in combinations(range(len(raw)), size):
         with collect_flags():
