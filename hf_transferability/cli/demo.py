@@ -11,7 +11,7 @@ from hf_transferability.cli.output import check_files, print_ranking, reported
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
-    from hf_transferability.ranking.run import Ranking
+    from hf_transferability.ranking.result import Ranking
 
 
 def add(commands: Any) -> None:

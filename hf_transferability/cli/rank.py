@@ -17,7 +17,7 @@ from hf_transferability.cli.options import (
 from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
 
 if TYPE_CHECKING:
-    from hf_transferability.ranking.run import Ranking
+    from hf_transferability.ranking.result import Ranking
 
 
 def add(commands: Any) -> None:

@@ -4,6 +4,7 @@ scales that formulas are made of.
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+
 import numpy as np
 
 from hf_transferability.metrics._flags import warn
@@ -59,9 +60,7 @@ def complete_candidates(arrays: Mapping[str, np.ndarray], names: Sequence[str], 
     return complete
 
 
-def warn_about_pool(
-    arrays: Mapping[str, np.ndarray], names: Sequence[str], facts: Sequence[str], complete: np.ndarray
-) -> None:
+def warn_about_pool(arrays: Mapping[str, np.ndarray], names: Sequence[str], facts: Sequence[str], complete: np.ndarray) -> None:
     """Warn with constant_over_pool for what is the same for all, and with the flag of a fact that is not known of all."""
     if constant := [name for name in names if has_one_value(arrays[name])]:
         warn("constant_over_pool", ", ".join(constant))

@@ -49,12 +49,14 @@ def keys_to_compute(metrics: Sequence[str], task: str, variant: str, shown: Sequ
         variant: that the user asked for.
         shown: computed in any case, where the task allows.
     """
-    own = chain.from_iterable(part_keys(name, variant).values() if get_metric(name).is_composite else [name] for name in metrics)
+    own = chain.from_iterable(
+        part_keys(name, variant).values() if get_metric(name).is_composite else [name] for name in metrics
+    )
     return tuple(key for key in dict.fromkeys([*shown, *own]) if task in get_metric(form(key, variant)[0]).tasks)
 
 
 def part_keys(composite: str, variant: str) -> dict[str, str]:
-    """Part of a composite metric -> its key of `keys_to_compute`."""
+    """Part of a composite metric -> its key of `keys_to_compute`; nothing for a metric without parts."""
     _, used = form(composite, variant)
     keys = {}
     for part in get_metric(composite).parts:
