@@ -20,8 +20,8 @@ class Column:
     unit: str = "none"
 
 
-# A ranking may hold further columns: one per metric (see `hf-transferability metrics`), METRIC_COMPONENT for the raw numbers of a
-# metric that exists only over a pool, and METRIC_floor for its highest value in five shuffles of the labels.
+# Further columns: one per metric (see `hf-transferability metrics`), METRIC_COMPONENT for the raw numbers of a metric that exists
+# only over a pool, and METRIC_floor for its highest value in five shuffles of the labels.
 COLUMNS = {
     "rank": Column("place in the order, 1 first; equal scores share it"),
     "checkpoint": Column("Hub id or folder, as the user named it; a file of arrays for `score`"),

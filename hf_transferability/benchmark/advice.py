@@ -151,10 +151,10 @@ def _pools_of_size(pool: Pool, parameters: Any, metric: str, variant: str, size:
         return np.empty((0, 0)), np.empty((0, 0))
     raw = {name: pool.scores[name, form] for name, form in forms.items() if form is not None}
     present = np.array([values.notna() for values in raw.values()])
-    complete = present.all(axis=0) if declared.needs_all_parts else present.any(axis=0)
-    chosen = _subsets(int(complete.sum()), size)
-    performance = pool.performance[complete].to_numpy(dtype=float)[chosen]
-    parts = {name: values[complete].to_numpy(dtype=float)[chosen] for name, values in raw.items()}
+    complete = np.flatnonzero(present.all(axis=0) if declared.needs_all_parts else present.any(axis=0))
+    chosen = _subsets(len(complete), size)
+    performance = pool.performance.to_numpy(dtype=float)[complete][chosen]
+    parts = {name: values.to_numpy(dtype=float)[complete][chosen] for name, values in raw.items()}
     if not declared.is_composite:
         return parts[metric], performance
     if "parameters" in declared.facts and parameters is not None:

@@ -81,7 +81,7 @@ def rank_features(
     cache = Cache(cache_dir)
     shown = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
     request = Request(keys_to_compute(chosen, target.task, variant, shown), variant, HALVES * intervals, seed)
-    candidates = []
+    ranked_files = []
     for path, content, size in zip(files, contents, sizes, strict=True):
         arrays = _arrays(content)
         scores = score_candidate(lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
@@ -89,8 +89,8 @@ def rank_features(
         add_floors(scores, floors, lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
         revision = "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()
         facts = {"n_features": arrays.facts["n_features"], "parameters": size}
-        candidates.append(Candidate(str(path), revision, facts, scores))
-    rows, notes = ranked(candidates, chosen, variant, scenario)
+        ranked_files.append(Candidate(str(path), revision, facts, scores))
+    rows, notes = ranked(ranked_files, chosen, variant, scenario)
     if get_metric(chosen[0]).uses_scenario:
         notes = [*scenario_notes(scenario), *notes]
     notes += [f"{name} is left out: it depends on what differs between the candidates. Name --scenario." for name in left_out]

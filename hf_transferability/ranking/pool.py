@@ -71,7 +71,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Place:
-    """A candidate's place: its position in the pool, its rank and tie group, and the share of half-samples it comes first in."""
+    """A candidate's position in the pool, its rank and tie group, and the share of half-samples in which it is first."""
 
     position: int
     rank: int | None = None
@@ -98,7 +98,7 @@ def score_pool(
     n_halves = max((len(halves) for i in alive for halves in candidates[i].scores.halves.values()), default=0)  # type: ignore[union-attr]
     for name in metrics:
         with collect_flags() as raised:
-            values = metric_over_pool(name, candidates, scenario, variant) if alive else [None] * len(candidates)
+            values = metric_over_pool(name, candidates, scenario, variant)
         compared = [i for i in alive if values[i] is not None and not candidates[i].untrained]
         numbers = {values[i] for i in compared}
         if len(compared) > 1 and len(numbers) == 1:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hf_transferability.ranking.candidates import Candidate
 
 _NOTES = {
-    "source_dataset": "scenario source_dataset: candidates of one architecture; high feature quality and a high update ratio count.",
+    "source_dataset": "scenario source_dataset: one architecture; high feature quality and a high update ratio count.",
     "architecture": "scenario architecture: the paper's order turns round here, which can favour bad networks; "
     "read `hf-transferability explain architecture`.",
 }
