@@ -2,8 +2,8 @@
 
     python -m tools.known_results FOLDER [DESTINATION]
 
-FOLDER holds the CSV files (`../shared/external`); DESTINATION is a folder, by default that of the bundled table. Only results of
-checkpoints that others can get are taken: networks that a study pre-trained for itself say nothing of a checkpoint on the Hub.
+FOLDER holds the CSV files (`../shared/external`); DESTINATION is a folder, by default that of the bundled table. Only results
+of checkpoints that others can get are taken, none of networks that a study pre-trained for itself.
 """
 
 import sys

@@ -7,7 +7,7 @@ left out as a whole, so nothing comes from the target itself.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ class Known:
     """What fine-tuning elsewhere says of one checkpoint.
 
     Attributes:
-        value: mean percentile, 0 (always the worst) to 1 (always the best): first over the studies of a target, then over targets.
+        value: mean percentile, 0 (always the worst) to 1 (always the best), over the studies of a target and then over targets.
         targets: number of different targets that it was fine-tuned on.
         medical: how many of them are medical.
         studies: names of the studies, sorted.
@@ -69,9 +69,8 @@ class KnownResults:
 
         more = percentiles(_from_ground_truth(ground_truth, self.same_weights))
         cited = {str(study): _citation(rows) for study, rows in ground_truth.groupby("benchmark")}
-        return KnownResults(
-            pd.concat([self.percentiles, more], ignore_index=True), self.other_names, {**cited, **self.citations}, self.same_weights
-        )
+        both = pd.concat([self.percentiles, more], ignore_index=True)
+        return replace(self, percentiles=both, citations={**cited, **self.citations})
 
     def without(self, target: Iterable[str]) -> "tuple[KnownResults, list[str]]":
         """These results without the studies that hold the target, and the names of those studies.
@@ -83,8 +82,7 @@ class KnownResults:
         pairs = self.percentiles[["study", "target"]].drop_duplicates()
         holds = [same_target(given, (name, *self.other_names.get(name, ()))) for name in pairs.target]
         left_out = sorted(set(pairs.study[holds]))
-        rest = self.percentiles[~self.percentiles.study.isin(left_out)]
-        return KnownResults(rest, self.other_names, self.citations, self.same_weights), left_out
+        return replace(self, percentiles=self.percentiles[~self.percentiles.study.isin(left_out)]), left_out
 
     def of(self, checkpoint: str, digests: Sequence[str] = ()) -> Known | None:
         """What is known of a checkpoint; None if nothing is.
@@ -125,7 +123,7 @@ def percentiles(results: "pd.DataFrame") -> "pd.DataFrame":
 def bundled() -> KnownResults:
     """The published results that come with the package; the caller may change the frame."""
     found = _bundled()
-    return KnownResults(found.percentiles.copy(), found.other_names, found.citations, found.same_weights)
+    return replace(found, percentiles=found.percentiles.copy())
 
 
 def hub_key(checkpoint: str, same_weights: dict[str, str]) -> str:
