@@ -10,25 +10,25 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from hf_transferability.errors import CheckpointError, PublishError, TargetError, TransferabilityError, UsageError
-    from hf_transferability.feature_files import rank_features
     from hf_transferability.metrics import ScoreWarning, all_metrics, score
     from hf_transferability.metrics.transferability import combine
-    from hf_transferability.ranking import Ranking, rank
+    from hf_transferability.ranking.arrays import rank_features
+    from hf_transferability.ranking.run import Ranking, rank
     from hf_transferability.registration import METRIC_PATH, register
 
 _HOMES = {
     "METRIC_PATH": "registration",
     "CheckpointError": "errors",
     "PublishError": "errors",
-    "Ranking": "ranking",
+    "Ranking": "ranking.run",
     "ScoreWarning": "metrics",
     "TargetError": "errors",
     "TransferabilityError": "errors",
     "UsageError": "errors",
     "all_metrics": "metrics",
     "combine": "metrics.transferability",
-    "rank": "ranking",
-    "rank_features": "feature_files",
+    "rank": "ranking.run",
+    "rank_features": "ranking.arrays",
     "register": "registration",
     "score": "metrics",
 }

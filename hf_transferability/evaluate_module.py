@@ -203,7 +203,7 @@ class Transferability(evaluate.Metric):
             return _floats(self.config_name, score(self.config_name, **inputs, variant=variant, seed=seed))
 
     def _ranked(self, inputs: dict[str, Any], checkpoints: Sequence[Any], options: dict[str, Any]) -> dict[str, Any]:
-        from hf_transferability.ranking import rank  # imports torch
+        from hf_transferability.ranking.run import rank  # imports torch
 
         if extra := set(inputs) - {"features", "labels"}:
             raise ValueError(f"`{min(extra)}` must be left out with `checkpoints`, which give their own; got both. Choose one.")

@@ -15,7 +15,7 @@ os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRES
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest  # noqa: E402
-from builders import blobs, resnet_config  # noqa: E402
+from helpers.inputs import blobs, resnet_config  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from builders import blobs, resnet_config
+from helpers.inputs import blobs, resnet_config
 from PIL import Image
 
 from hf_transferability import ScoreWarning, all_metrics, rank, score
@@ -311,8 +311,8 @@ def test_numbers_to_predict_are_ranked(load, pool, pictures):
 
 def test_an_opened_image_is_taken_as_it_is_in_memory(tmp_path):
     """Not from its file, which may show something else; upright; and without loss."""
+    from hf_transferability.data.images import decode
     from hf_transferability.evaluate_module import _encoded
-    from hf_transferability.images import decode
 
     pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
     turned = Image.Exif()

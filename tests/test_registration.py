@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub import LoopbackHub
+from helpers.loopback_hub import LoopbackHub
 
 from hf_transferability import TransferabilityError, score
 from hf_transferability.registration import METRIC_PATH, hub_folder, register
@@ -159,7 +159,7 @@ def test_an_installed_wheel_has_it_without_network(tmp_path, expected):
     for name in ("hf_transferability", "metrics", "space"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     build = f"import setuptools.build_meta as backend; backend.build_wheel({str(wheels)!r})"
     subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_transferability import agreement, results
+from hf_transferability import agreement, provenance
 from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark import pools as pooling
@@ -54,7 +54,7 @@ class Comparison:
     seed: int
     resamples: int
     compared: dict[str, str]
-    versions: dict[str, str] = field(default_factory=results.package_versions)
+    versions: dict[str, str] = field(default_factory=provenance.package_versions)
 
     def with_provenance(self) -> "pd.DataFrame":
         """The rows, each with where it comes from, as they are published."""

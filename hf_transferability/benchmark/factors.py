@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_transferability import agreement, results
-from hf_transferability.benchmark.ages import newest
+from hf_transferability import agreement, provenance
+from hf_transferability.benchmark.newest import newest
 from hf_transferability.benchmark.pools import COMPONENTS, Pool, latest, pools
 from hf_transferability.errors import UndefinedAgreement
 
@@ -49,7 +49,7 @@ class Factors:
     notes: list[str]
     seed: int
     resamples: int
-    versions: dict[str, str] = field(default_factory=results.package_versions)
+    versions: dict[str, str] = field(default_factory=provenance.package_versions)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

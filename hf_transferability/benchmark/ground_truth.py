@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_transferability import agreement
-from hf_transferability.benchmark.ages import newest
+from hf_transferability.benchmark.newest import newest
 from hf_transferability.errors import UsageError
 
 if TYPE_CHECKING:

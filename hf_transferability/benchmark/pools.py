@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_transferability.benchmark import tables
-from hf_transferability.benchmark.ages import newest
+from hf_transferability.benchmark.newest import newest
 from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.metrics import all_metrics, collect_flags
 from hf_transferability.metrics.transferability import combine

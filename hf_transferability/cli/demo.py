@@ -11,32 +11,32 @@ from hf_transferability.cli.output import check_files, print_ranking, reported
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
-    from hf_transferability.ranking import Ranking
+    from hf_transferability.ranking.run import Ranking
 
 
 def add(commands: Any) -> None:
     """Add the command."""
-    demo = commands.add_parser(
+    run = commands.add_parser(
         "demo",
         help="make small checkpoints and a target, and rank them: no network, no account",
         description="Make small real checkpoints and a target on this machine, and rank them by the same code as any others.",
         allow_abbrev=False,
     )
-    demo.set_defaults(run=_demo)
-    demo.add_argument("--verify", action="store_true", help="fine-tune each checkpoint and say how well the ranking agrees")
-    demo.add_argument(
+    run.set_defaults(run=_demo)
+    run.add_argument("--verify", action="store_true", help="fine-tune each checkpoint and say how well the ranking agrees")
+    run.add_argument(
         "--keep", metavar="DIR", help="make the demo in this folder and keep it, with ranking.json (default: a temporary one)"
     )
-    demo.add_argument("--seed", type=seed, default=0, help="of everything random (default: 0)")
-    add_output(demo)
+    run.add_argument("--seed", type=seed, default=0, help="of everything random (default: 0)")
+    add_output(run)
 
 
 def _demo(options: argparse.Namespace) -> int:
     check_files(options)
     aucs: dict[str, float] = {}
     with reported() as progress:
-        from hf_transferability import demo
-        from hf_transferability.ranking import rank
+        from hf_transferability.demo import run as demo
+        from hf_transferability.ranking.run import rank
 
         with contextlib.ExitStack() as stack:
             try:
@@ -61,7 +61,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _print_agreement(ranking: "Ranking", aucs: dict[str, float], stream: TextIO) -> None:
     from hf_transferability.agreement import weighted_tau
-    from hf_transferability.demo import REPEATS, UNTRAINED
+    from hf_transferability.demo.run import REPEATS, UNTRAINED
 
     print(f"\nfine-tuned performance (test AUC, mean of {REPEATS} runs, 0.5 for guessing), best first:", file=stream)
     for checkpoint, auc in sorted(aucs.items(), key=lambda item: -item[1]):

@@ -75,7 +75,7 @@ def _finetune(options: argparse.Namespace) -> int:
     with reported() as progress:
         from accelerate import PartialState
 
-        from hf_transferability.benchmark import grids
+        from hf_transferability.training import grids
 
         runs = grids.run_grid(
             options.dataset,
@@ -115,9 +115,9 @@ def _finetune(options: argparse.Namespace) -> int:
 
 def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
     """The figures of each source and what they are to stdout; what is to be known of the images, and failures, to stderr."""
-    from hf_transferability import table
-    from hf_transferability.benchmark.grids import BEST_FEW
     from hf_transferability.benchmark.ground_truth import PUBLISHED, in_words
+    from hf_transferability.reporting import terminal
+    from hf_transferability.training.grids import BEST_FEW
 
     failed = runs["status"] == "failed"
     for note in sorted(set(runs["note"][~failed].dropna())):
@@ -130,8 +130,8 @@ def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
         aucs = [f"{figures[each][source]:.4f}" if source in figures.index else "-" for each in (PUBLISHED, BEST_FEW)]
         lines.append([str(source), *aucs, *(str((own["status"] == each).sum()) for each in ("ok", "diverged", "failed"))])
     print(f"test AUC on {runs['target'].iloc[0]}: mean over the classes, one versus rest; 0.5 for guessing\n")
-    table.print_figures(["source", "lowest loss", "mean of best", "finished", "diverged", "failed"], lines, sys.stdout)
+    terminal.print_figures(["source", "lowest loss", "mean of best", "finished", "diverged", "failed"], lines, sys.stdout)
     print()
     finished = truth["n_runs"].tolist()
     notes = [f"lowest loss: {in_words(PUBLISHED)}.", f"mean of best: {in_words(BEST_FEW, finished)}."]
-    table.print_notes(notes if finished else ["no run finished, so there is no ground truth."], sys.stdout)
+    terminal.print_notes(notes if finished else ["no run finished, so there is no ground truth."], sys.stdout)

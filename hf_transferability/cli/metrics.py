@@ -14,12 +14,12 @@ def add(commands: Any) -> None:
 
 
 def _metrics(options: argparse.Namespace) -> int:
-    from hf_transferability import listing, table
+    from hf_transferability.reporting import metric_table, terminal
 
     if options.format == "json":
-        print(json.dumps(listing.metric_rows(), indent=2))
+        print(json.dumps(metric_table.metric_rows(), indent=2))
     elif options.format == "markdown":
-        print(listing.to_markdown())
+        print(metric_table.to_markdown())
     else:
-        table.print_rows(listing.COLUMNS, [listing.as_text(row) for row in listing.metric_rows()], sys.stdout)
+        terminal.print_rows(metric_table.COLUMNS, [metric_table.as_text(row) for row in metric_table.metric_rows()], sys.stdout)
     return 0

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from hf_transferability.benchmark.publish import Published
     from hf_transferability.progress import Silent
-    from hf_transferability.ranking import Ranking
+    from hf_transferability.publishing.publish import Published
+    from hf_transferability.ranking.run import Ranking
 
 
 def check_files(options: argparse.Namespace) -> None:
@@ -19,18 +19,18 @@ def check_files(options: argparse.Namespace) -> None:
     Raises:
         UsageError: another ending, not a place to write to, or no matplotlib for a picture.
     """
-    from hf_transferability import results
+    from hf_transferability import files
 
     if options.output:
-        results.check_output(options.output)
+        files.check_output(options.output)
     if options.plot:
-        from hf_transferability import plots
+        from hf_transferability.reporting import plots
 
         plots.check_picture(options.plot)
     if options.report:
-        from hf_transferability import report
+        from hf_transferability.reporting import html
 
-        report.check_page(options.report)
+        html.check_page(options.report)
 
 
 @contextlib.contextmanager
@@ -42,10 +42,9 @@ def reported() -> Iterator["Silent"]:
     with contextlib.ExitStack() as stack:
         stack.callback(progress.close)
         progress.stage("starting")
-        from hf_transferability import hub
+        from hf_transferability.hub import reported_downloads
 
-        hub.on_download = progress.download
-        stack.callback(setattr, hub, "on_download", None)
+        stack.enter_context(reported_downloads(progress.download))
         yield progress
 
 
@@ -53,17 +52,17 @@ def print_ranking(ranking: "Ranking", options: argparse.Namespace) -> int:
     """Print and save in the main process; the exit status is the same in all."""
     from accelerate import PartialState
 
-    from hf_transferability import results
-    from hf_transferability.table import print_table
+    from hf_transferability import files
+    from hf_transferability.reporting.terminal import print_table
 
     state = PartialState()
     if state.is_main_process:
         if options.format == "json":
-            print(results.to_json(ranking.to_dict()))
+            print(files.to_json(ranking.to_dict()))
         elif options.format == "csv":
-            print(results.to_csv(ranking.rows), end="")
+            print(files.to_csv(ranking.rows), end="")
         else:
-            print_table(ranking, sys.stdout, told=_read_together())
+            print_table(ranking.to_dict(), sys.stdout, told=_read_together())
         sys.stdout.flush()
         _write_files(ranking, options)
     state.destroy_process_group()
@@ -82,13 +81,13 @@ def _write_files(ranking: "Ranking", options: argparse.Namespace) -> None:
     if options.output:
         ranking.save(options.output)
     if options.plot:
-        from hf_transferability import plots
+        from hf_transferability.reporting import plots
 
         plots.save(ranking.plot(), options.plot)
     if options.report:
-        from hf_transferability import report
+        from hf_transferability.reporting import html
 
-        report.save(ranking.to_dict(), options.report)
+        html.save(ranking.to_dict(), options.report)
     for path in filter(None, (options.output, options.plot, options.report)):
         print(f"written: {path}", file=sys.stderr)
 

@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
 
 def _pretrain(options: argparse.Namespace) -> int:
     with reported() as progress:
-        from hf_transferability.benchmark.pretraining import pretrain
+        from hf_transferability.training.pretraining import pretrain
 
         folder = pretrain(
             options.datasets,

@@ -17,7 +17,7 @@ from hf_transferability.cli.options import (
 from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
 
 if TYPE_CHECKING:
-    from hf_transferability.ranking import Ranking
+    from hf_transferability.ranking.run import Ranking
 
 
 def add(commands: Any) -> None:
@@ -61,11 +61,11 @@ def add(commands: Any) -> None:
 def _rank(options: argparse.Namespace) -> int:
     check_files(options)
     if options.push_to:
-        from hf_transferability.benchmark.publish import check_destination
+        from hf_transferability.publishing.publish import check_destination
 
         check_destination(options.push_to)
     with reported() as progress:
-        from hf_transferability.ranking import rank
+        from hf_transferability.ranking.run import rank
 
         ranking = rank(
             options.dataset,
@@ -102,17 +102,17 @@ def _rank(options: argparse.Namespace) -> int:
 
 def _push(ranking: "Ranking", repo_id: str) -> None:
     """Publish the scores; what failed has none."""
-    from hf_transferability.benchmark import publish, rankings
     from hf_transferability.errors import PublishError, TransferabilityError
+    from hf_transferability.publishing import publish, score_rows
 
     document = ranking.to_dict()
     metrics = document["metric_versions"]
-    failed = [row["checkpoint"] for row in document["rows"] if not rankings.has_scores(row, metrics)]
+    failed = [row["checkpoint"] for row in document["rows"] if not score_rows.has_scores(row, metrics)]
     if failed:
         print(f"not published, as they failed: {', '.join(failed)}", file=sys.stderr)
     if len(failed) < len(document["rows"]):
         try:
-            scores = rankings.scores(document, repo_id.split("/")[1])
+            scores = score_rows.scores(document, repo_id.split("/")[1])
             print_published(publish.publish({"scores": scores}, repo_id), sys.stderr)
         except TransferabilityError as error:
             raise PublishError(f"the ranking is complete, but not published: {error}") from error

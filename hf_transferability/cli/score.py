@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 def _score(options: argparse.Namespace) -> int:
     check_files(options)
-    from hf_transferability.feature_files import rank_features
+    from hf_transferability.ranking.arrays import rank_features
 
     ranking = rank_features(
         options.files,

@@ -4,12 +4,10 @@
 what arrives with its sha256, and `messages` makes sentences of errors.
 """
 
-from collections.abc import Callable
-
 from hf_transferability.hub.cached import Snapshot
 from hf_transferability.hub.calls import call, is_connection_error
 from hf_transferability.hub.messages import explain
-from hf_transferability.hub.reading import dataset_head, download, fetch, resolve_dataset, resolve_model
+from hf_transferability.hub.reading import dataset_head, download, fetch, reported_downloads, resolve_dataset, resolve_model
 from hf_transferability.hub.sizes import Size, size_of
 from hf_transferability.hub.verified import DamagedFileError
 
@@ -23,11 +21,8 @@ __all__ = [
     "explain",
     "fetch",
     "is_connection_error",
-    "on_download",
+    "reported_downloads",
     "resolve_dataset",
     "resolve_model",
     "size_of",
 ]
-
-# Hears the file, the bytes so far and the bytes in all of every download; None leaves the client's own bars.
-on_download: Callable[[str, int, int | None], None] | None = None

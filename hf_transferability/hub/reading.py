@@ -4,7 +4,8 @@ A name is resolved first and everything else is asked for at that commit, so tha
 version.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,19 @@ from hf_transferability.hub.calls import ask, call, find, is_connection_error
 from hf_transferability.hub.verified import DamagedFileError, is_whole, throw_away
 
 TIMEOUT = 10.0  # seconds for a question
+DownloadCallback = Callable[[str, int, int | None], None]
+_download_callback: DownloadCallback | None = None
+
+
+@contextlib.contextmanager
+def reported_downloads(callback: DownloadCallback) -> Iterator[None]:
+    """Call back with file name, bytes so far and bytes in total (None if unknown) for every download within the block."""
+    global _download_callback
+    before, _download_callback = _download_callback, callback
+    try:
+        yield
+    finally:
+        _download_callback = before
 
 
 def resolve_model(repo_id: str, revision: str | None = None, token: str | None = None) -> Snapshot:
@@ -106,12 +120,10 @@ def _stated_sha256(files: Iterable[RepoSibling]) -> dict[str, str]:
 
 
 def _watched(name: str) -> type[tqdm] | None:
-    """A bar for the client that draws nothing and tells `on_download`."""
-    from hf_transferability import hub  # here, as the package imports this module
-
-    if (tell := hub.on_download) is None:
+    """A bar for the client that draws nothing and passes its figures on; None leaves the client's own bars."""
+    if _download_callback is None:
         return None
-    heard: Callable[[str, int, int | None], None] = tell
+    callback = _download_callback
 
     class Watched(tqdm):
         def __init__(self, *args: Any, total: int | None = None, initial: int = 0, **options: Any):
@@ -120,7 +132,7 @@ def _watched(name: str) -> type[tqdm] | None:
 
         def update(self, n: float | None = 1) -> bool | None:
             self.done += int(n or 0)
-            heard(name, self.done, self.whole)
+            callback(name, self.done, self.whole)
             return None
 
     return Watched

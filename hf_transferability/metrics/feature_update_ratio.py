@@ -2,7 +2,7 @@
 image classification", 2024, https://arxiv.org/abs/2412.20172.
 
 A ratio of means over the gradient batches, not a mean of ratios; the gradient norms come from
-`hf_transferability.extraction`.
+`hf_transferability.extraction.passes`.
 """
 
 from typing import Any

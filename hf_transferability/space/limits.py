@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_transferability import hub
-from hf_transferability.array_files import check_size, read_arrays
+from hf_transferability.data.array_files import check_size, read_arrays
 from hf_transferability.errors import UsageError
 
 IMAGES = 500

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from hf_transferability import plots
 from hf_transferability.benchmark.ground_truth import PUBLISHED
 from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.metrics import all_metrics
+from hf_transferability.reporting import plots
 from hf_transferability.space import limits, texts, work, worker
 from hf_transferability.space.benchmarks import FIRST
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability import plots, report, results
+from hf_transferability import files
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
 from hf_transferability.registration import hub_folder
+from hf_transferability.reporting import html, plots
+from hf_transferability.reporting.terminal import flag_meanings
 from hf_transferability.space import benchmarks, limits, worker
 from hf_transferability.space.benchmarks import Benchmark
-from hf_transferability.table import flag_meanings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,8 +119,8 @@ def write_files(document: Document, folder: str | Path) -> list[str]:
     """The ranking as JSON, CSV and a page, for download."""
     paths = [Path(folder, f"ranking{ending}") for ending in (".json", ".csv", ".html")]
     for path in paths[:2]:
-        results.save(document, path)
-    report.save(document, paths[2])
+        files.save(document, path)
+    html.save(document, paths[2])
     return [str(path) for path in paths]
 
 

@@ -14,7 +14,7 @@ for wheel in Path(__file__).parent.glob("hf_transferability-*.whl"):
         archive.extractall(sys.path[0])
 
 from hf_transferability import all_metrics  # noqa: E402
-from hf_transferability.array_files import check_size, read_arrays  # noqa: E402
+from hf_transferability.data.array_files import check_size, read_arrays  # noqa: E402
 from hf_transferability.evaluate_module import Transferability  # noqa: E402
 
 LARGEST = 512 * 2**20  # bytes of arrays, unpacked

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from invented import AUCS, ground_truth, runs, scores, value
+from helpers.tables import AUCS, ground_truth, runs, scores, value
 
 from hf_transferability.benchmark import bundled, tables
 from hf_transferability.benchmark.compare import compare
+from hf_transferability.benchmark.given_scores import read_scores
 from hf_transferability.benchmark.ground_truth import with_shared_runs
 from hf_transferability.benchmark.pools import orientation, pools
-from hf_transferability.benchmark.saved_rankings import read_scores
 from hf_transferability.cli import main
 from hf_transferability.errors import UsageError
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from invented import ground_truth, scores
+from helpers.tables import ground_truth, scores
 
 from hf_transferability.benchmark import bundled, tables
 from hf_transferability.benchmark.factors import effective_rank, factors

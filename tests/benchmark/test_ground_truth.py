@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from invented import runs
+from helpers.tables import runs
 
 from hf_transferability.benchmark import bundled
 from hf_transferability.benchmark.ground_truth import (

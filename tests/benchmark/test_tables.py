@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from made import PROVENANCE, scores
+from helpers.score_rows import PROVENANCE, scores
 
 from hf_transferability import UsageError
 from hf_transferability.benchmark import tables

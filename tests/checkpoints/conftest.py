@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import transformers as hf
-from checkpoint_folders import VIT
+from helpers.checkpoint_folders import VIT
 
 
 @pytest.fixture(scope="package")

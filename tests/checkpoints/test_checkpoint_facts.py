@@ -5,10 +5,10 @@ import re
 
 import pytest
 import transformers as hf
-from builders import resnet_config
-from checkpoint_folders import VIT, change_json, change_weights, opened
+from helpers.checkpoint_folders import VIT, change_json, change_weights, opened
+from helpers.inputs import resnet_config
 
-from hf_transferability.checkpoints import architecture_signature, load, resolve
+from hf_transferability.checkpoints.loading import architecture_signature, load, resolve
 
 
 def test_facts_of_a_checkpoint(originals):

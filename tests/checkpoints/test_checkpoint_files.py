@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
-from checkpoint_folders import change_json, change_weights, drop, opened, outputs, refused
+from helpers.checkpoint_folders import change_json, change_weights, drop, opened, outputs, refused
 from safetensors.torch import load_file
 
-from hf_transferability.checkpoints import load, resolve
+from hf_transferability.checkpoints.loading import load, resolve
 from hf_transferability.errors import CheckpointError
 
 

@@ -6,10 +6,10 @@ import shutil
 import pytest
 import torch
 import transformers as hf
-from builders import resnet_config
-from checkpoint_folders import IMAGES, VIT, change_json, change_weights, drop, opened, outputs, refused
+from helpers.checkpoint_folders import IMAGES, VIT, change_json, change_weights, drop, opened, outputs, refused
+from helpers.inputs import resnet_config
 
-from hf_transferability.checkpoints import load, resolve
+from hf_transferability.checkpoints.loading import load, resolve
 
 
 def test_missing_head_keeps_the_features(originals, copy):

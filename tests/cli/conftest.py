@@ -4,7 +4,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from builders import resnet_config
+from helpers.inputs import resnet_config
 
 from hf_transferability.cli import main
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import Commands
+from helpers.commands import Commands
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import re
 import shutil
 
 import pytest
-from builders import blobs
+from helpers.inputs import blobs
 
 import hf_transferability
-from hf_transferability import results
+from hf_transferability import files
 
 
 def test_a_ranking_as_a_table(run):
@@ -125,9 +125,9 @@ def test_an_output_that_cannot_be_written_loses_nothing(run, monkeypatch, tmp_pa
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results.os, "replace", full)
+    monkeypatch.setattr(files.os, "replace", full)
     with pytest.raises(hf_transferability.TransferabilityError, match="cannot be written: No space left on device"):
-        results.save({"rows": []}, tmp_path / "x.csv")
+        files.save({"rows": []}, tmp_path / "x.csv")
     assert not list(tmp_path.iterdir())
     done = run("rank", "target", "a", "b", "--output", str(tmp_path / "x.csv"))
     assert done.status == 1

@@ -64,7 +64,7 @@ def test_wrong_usage_is_status_2(run, made, words, text):
 
 
 def test_an_unexpected_error_is_one_line(run, monkeypatch):
-    from hf_transferability import ranking
+    from hf_transferability.ranking import run as ranking
 
     def fail(*args, **kwargs):
         raise RuntimeError("broken")

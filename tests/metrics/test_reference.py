@@ -1,4 +1,4 @@
-"""Equal to the published implementation. See tests/data/reference/README.md."""
+"""Equal to the published implementation. See tests/reference/README.md."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-DATA = Path(__file__).parents[1] / "data" / "reference"
+DATA = Path(__file__).parents[1] / "reference"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
 COLUMNS = {
     "logme": ("logme", "published"),

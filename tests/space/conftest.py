@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from builders import resnet_config
-from hub import LoopbackHub
+from helpers.inputs import resnet_config
+from helpers.loopback_hub import LoopbackHub
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 

@@ -155,7 +155,7 @@ def test_the_ranking_is_downloaded(browser, fits, tmp_path):
 @pytest.fixture(scope="module")
 def small_demo(tmp_path_factory):
     """The demo's folders with fewer images and steps."""
-    from hf_transferability import demo
+    from hf_transferability.demo import run as demo
 
     sizes = {"train_per_class": 8, "test_per_class": 4, "steps": 2, "images": 32}
     with demo.run(tmp_path_factory.mktemp("demo"), **sizes) as made:

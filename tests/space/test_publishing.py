@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import pytest
-from hub import LoopbackHub
+from helpers.loopback_hub import LoopbackHub
 
 from hf_transferability import UsageError
 from hf_transferability.cli import main

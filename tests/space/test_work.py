@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from documents import ranking_of
+from helpers.rankings import ranking_of
 
 from hf_transferability import TransferabilityError, UsageError
 from hf_transferability.cli import _parser

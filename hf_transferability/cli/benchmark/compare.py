@@ -36,14 +36,14 @@ def add(commands: Any) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from hf_transferability import results
+    from hf_transferability import files
 
     if options.output:
-        results.check_output(options.output)
+        files.check_output(options.output)
     from hf_transferability.benchmark import bundled
     from hf_transferability.benchmark.compare import compare
+    from hf_transferability.benchmark.given_scores import read_scores
     from hf_transferability.benchmark.ground_truth import choose
-    from hf_transferability.benchmark.saved_rankings import read_scores
 
     truth, runs, sources = read_tables(options)
     notes: list[str] = []
@@ -72,22 +72,22 @@ def _compare(options: argparse.Namespace) -> int:
     )
     comparison.notes[1:1] = notes
     if options.format == "json":
-        print(results.to_json(comparison.to_dict()))
+        print(files.to_json(comparison.to_dict()))
     elif options.format == "csv":
-        print(results.to_csv(comparison.to_dict()["rows"]), end="")
+        print(files.to_csv(comparison.to_dict()["rows"]), end="")
     elif options.format == "markdown":
         _print_markdown(comparison)
     else:
         _print_table(comparison)
     if options.output:
-        results.save(comparison.to_dict(provenance=True), options.output)
+        files.save(comparison.to_dict(provenance=True), options.output)
         print(f"written: {options.output}", file=sys.stderr)
     return 0
 
 
 def _print_table(comparison: "Comparison") -> None:
     from hf_transferability.benchmark.comparison_rows import CEILING, MEAN
-    from hf_transferability.table import print_figures, print_notes
+    from hf_transferability.reporting.terminal import print_figures, print_notes
 
     rows = comparison.rows
     print(f"agreement with fine-tuning: benchmark {comparison.benchmark}, ground truth {comparison.selection}")

@@ -40,14 +40,14 @@ def _named_file(text: str) -> tuple[str, str]:
 
 
 def _factors(options: argparse.Namespace) -> int:
-    from hf_transferability import results
+    from hf_transferability import files
 
     if options.output:
-        results.check_output(options.output)
+        files.check_output(options.output)
     from hf_transferability.benchmark import bundled
     from hf_transferability.benchmark.factors import factors
+    from hf_transferability.benchmark.given_scores import read_scores
     from hf_transferability.benchmark.ground_truth import choose
-    from hf_transferability.benchmark.saved_rankings import read_scores
 
     truth, runs, sources = read_tables(options)
     chosen, notes = choose(truth, runs, options.selection)
@@ -68,22 +68,22 @@ def _factors(options: argparse.Namespace) -> int:
     )
     found.notes[:0] = notes
     if options.format == "json":
-        print(results.to_json(found.to_dict()))
+        print(files.to_json(found.to_dict()))
     elif options.format == "csv":
-        print(results.to_csv(found.rows), end="")
+        print(files.to_csv(found.rows), end="")
     elif options.format == "markdown":
         _print_markdown(found)
     else:
         _print_table(found)
     if options.output:
-        results.save(found.to_dict(), options.output)
+        files.save(found.to_dict(), options.output)
         print(f"written: {options.output}", file=sys.stderr)
     return 0
 
 
 def _effective_rank(path: str) -> float:
     from hf_transferability.benchmark.factors import effective_rank
-    from hf_transferability.feature_files import read_arrays
+    from hf_transferability.ranking.arrays import read_arrays
 
     arrays = read_arrays(path)
     if "features" not in arrays:
@@ -95,7 +95,7 @@ def _effective_rank(path: str) -> float:
 
 
 def _print_table(found: "Factors") -> None:
-    from hf_transferability.table import print_figures, print_notes
+    from hf_transferability.reporting.terminal import print_figures, print_notes
 
     print(f"what goes with good transfer: benchmark {found.benchmark}, ground truth {found.selection}")
     for scenario in dict.fromkeys(row["scenario"] for row in found.rows):

@@ -41,8 +41,8 @@ def add(commands: Any) -> None:
 
 def _publish(options: argparse.Namespace) -> int:
     from hf_transferability.benchmark import bundled
-    from hf_transferability.benchmark.publish import publish
     from hf_transferability.hub.writing import check_id
+    from hf_transferability.publishing.publish import publish
 
     check_id(options.repo_id)
     if options.files:
@@ -67,8 +67,9 @@ def _from_files(files: list[str], benchmark: str | None, repository: str) -> dic
     """
     import pandas as pd
 
-    from hf_transferability.benchmark import rankings, tables
-    from hf_transferability.benchmark.saved_rankings import read_document
+    from hf_transferability.benchmark import tables
+    from hf_transferability.benchmark.given_scores import read_document
+    from hf_transferability.publishing import score_rows
 
     found: dict[str, list[pd.DataFrame]] = {}
     saved: list[str] = []
@@ -87,7 +88,7 @@ def _from_files(files: list[str], benchmark: str | None, repository: str) -> dic
     named = {str(each) for frames in found.values() for frame in frames if "benchmark" in frame for each in frame["benchmark"]}
     benchmark = benchmark or (named.pop() if len(named) == 1 else repository)
     for file in saved:
-        found.setdefault("scores", []).append(rankings.read(file, benchmark))
+        found.setdefault("scores", []).append(score_rows.read(file, benchmark))
     return {
         name: tables.check(pd.concat(frames, ignore_index=True), name, f"{name} in {', '.join(files)}")
         for name, frames in found.items()

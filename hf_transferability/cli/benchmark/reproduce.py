@@ -26,10 +26,10 @@ def add(commands: Any) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from hf_transferability import results
+    from hf_transferability import provenance
     from hf_transferability.benchmark import tables
     from hf_transferability.benchmark.reproduce import reproduce
-    from hf_transferability.table import print_figures, print_notes
+    from hf_transferability.reporting.terminal import print_figures, print_notes
 
     scores = tables.read(options.scores, "scores") if options.scores else None
     checks = reproduce(scores)
@@ -40,7 +40,7 @@ def _reproduce(options: argparse.Namespace) -> int:
             "matching": outcomes["match"],
             "differing": outcomes["differs"],
             "known_differences": outcomes["known difference"],
-            "versions": results.package_versions(),
+            "versions": provenance.package_versions(),
         }
         print(json.dumps(document, indent=2, allow_nan=False))
     else:

@@ -1,0 +1,1 @@
+"""A dataset becomes a seeded sample of decoded images and class codes."""

@@ -1,0 +1,1 @@
+"""A target and checkpoints made on the spot, and their ranking."""

@@ -1,0 +1,1 @@
+"""Features, source probabilities and gradient norms of a network on a sample, and the cache that keeps them."""

@@ -1,0 +1,45 @@
+"""What tables, folders and cards call a dataset or a checkpoint."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+_FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # of an absolute path; not of a URL
+
+
+def plain_name(given: str | Path) -> str:
+    """A Hub id as it is; of a local folder its own name, as its path is nobody's business."""
+    path = Path(given).expanduser()
+    return path.resolve().name if path.is_dir() or path.is_absolute() else str(given)
+
+
+def without_folders(text: str, given: str | Path) -> str:
+    """A text for a table: what was given by its plain name in place of its path, other absolute paths by their last part."""
+    path = Path(given).expanduser()
+    for form in (path.resolve(), path.absolute()):
+        text = text.replace(str(form), plain_name(given))
+    return _FOLDERS.sub("", text)
+
+
+def file_name(name: str) -> str:
+    """A name as one part of a path."""
+    return name.replace("/", "--")
+
+
+def fold_id(name: str, width: int) -> str:
+    """An id or path in lines of at most `width`, broken at slashes and before @ if possible; a commit is cut to 8 digits."""
+    name = re.sub(r"@([0-9a-f]{8})[0-9a-f]{32}$", r"@\1", name)
+    return "\n".join(_fold(name, width, (r"[^/@]*/|@?[^/@]+|@", r"[^ _-]*[ _-]|[^ _-]+", ".")))
+
+
+def _fold(text: str, width: int, patterns: Sequence[str]) -> list[str]:
+    """Lines of the pieces that the first pattern finds; a piece that is too long is folded by the further ones."""
+    lines = [""]
+    for piece in re.findall(patterns[0], text):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        if len(piece) > width:
+            lines[-1:] = _fold(piece, width, patterns[1:])
+        else:
+            lines[-1] += piece
+    return lines

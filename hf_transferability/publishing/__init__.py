@@ -1,0 +1,1 @@
+"""Rows of results become a dataset on the Hub."""

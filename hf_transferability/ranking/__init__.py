@@ -1,0 +1,1 @@
+"""Arrays of a pool of candidates become a ranking."""

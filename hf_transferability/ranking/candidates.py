@@ -1,0 +1,134 @@
+"""One candidate: from the name that the user gave to the arrays of its network, the same decision in every process."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils.memory import clear_device_cache
+
+from hf_transferability.checkpoints.loading import Source, card_facts, load, resolve
+from hf_transferability.data.targets import Target
+from hf_transferability.errors import CheckpointError, TransferabilityError
+from hf_transferability.extraction import passes
+from hf_transferability.extraction.cache import Arrays, Cache
+from hf_transferability.progress import Silent
+from hf_transferability.provenance import package_versions
+from hf_transferability.results import Row
+
+log = logging.getLogger(__name__)
+
+_PREPROCESSING = ("transformers", "timm", "torchvision", "pillow")  # another version may give other pixels or another network
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is the same for every candidate of a run; the fields are those of `ranking.rank`."""
+
+    target: Target
+    cache: Cache
+    state: PartialState
+    progress: Silent
+    use_cache: bool = True
+    batches: str = "paper"
+    micro_batch: int | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    token: str | None = None
+
+
+def candidate_arrays(name: str, row: Row, work: Work) -> Callable[[], Arrays | None]:
+    """What gives a candidate's arrays, in the main process; puts revision and facts into its row.
+
+    The main process resolves the name and looks into the cache, and all act on what it finds. Extracted arrays are on disk
+    before this returns, and are read again when they are needed, so that a large pool does not fill the memory.
+
+    Raises:
+        CheckpointError: why the candidate fails, in every process.
+    """
+    began = time.monotonic()
+    arrays: Arrays | None = None
+    decision: list[Any] = [None]
+    if work.state.is_main_process:
+        source, key, failure = _resolved(name, work)
+        arrays = work.cache.read(key) if work.use_cache and failure is None else None
+        decision = [(source, key, failure, arrays is not None)]
+    source, key, failure, cached = broadcast_object_list(decision)[0]
+    if failure is not None:
+        raise CheckpointError(failure)
+    row["revision"], row["cached"] = source.revision, cached
+    if not cached:
+        arrays = _extracted(source, work)
+        arrays.facts["seconds"] = round(time.monotonic() - began, 2)
+    if arrays is None:
+        return lambda: None
+    row |= arrays.facts
+    if source.folder is not None:
+        row |= card_facts(source.folder)  # not part of the key, so the stored ones may be older
+    if leak := trained_on(row["training_datasets"], work.target.provenance["id"]):
+        row["leak"] = leak
+    if work.state.is_main_process and (cached or work.cache.write(key, arrays)):
+        return lambda: work.cache.read(key)
+    kept = arrays
+    return lambda: kept
+
+
+def trained_on(named: list[str], target: str) -> str | None:
+    """The entry of a model card's training datasets that is the target by its id, the last part of it, or a folder's name."""
+    folder = Path(target).expanduser()
+    target = folder.resolve().name if folder.is_dir() else target.strip("/")
+    same = {target.lower(), target.split("/")[-1].lower()}
+    return next((name for name in named if {name.lower(), name.split("/")[-1].lower()} & same), None)
+
+
+def reason(error: Exception) -> str:
+    """An error as the text of a row."""
+    if isinstance(error, TransferabilityError):
+        return str(error)
+    log.debug("unexpected error", exc_info=error)
+    return f"unexpected {type(error).__name__}: {error}"
+
+
+def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str | None]:
+    """The resolved checkpoint and the key of its arrays, or the reason why there are none."""
+    work.progress.stage("resolving")
+    try:
+        source = resolve(name, allow_pickle=work.allow_pickle, trust_remote_code=work.trust_remote_code, token=work.token)
+    except Exception as error:
+        return None, {}, reason(error)
+    key: dict[str, Any] = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
+    key |= {"extraction": passes.VERSION, "code": work.trust_remote_code}
+    versions = package_versions()
+    key["preprocessing"] = [f"{name} {versions.get(name)}" for name in _PREPROCESSING]
+    return source, key, None
+
+
+def _extracted(source: Source, work: Work) -> Arrays:
+    failure, checkpoint = None, None
+    work.progress.stage("loading")
+    with work.state.local_main_process_first():  # one download per machine
+        # Caught inside: an error that left this block would leave the other processes waiting at its end.
+        try:
+            checkpoint = load(source, work.token)
+        except Exception as error:
+            failure = reason(error)
+    failures = [text for text in gather_object([failure]) if text]
+    if failures or checkpoint is None:
+        raise CheckpointError(failures[0])
+    work.progress.stage("extracting features and gradients", len(work.target) // work.state.num_processes)
+    try:
+        return passes.extract(
+            checkpoint,
+            work.target,
+            batches=work.batches,
+            micro_batch=work.micro_batch,
+            state=work.state,
+            progress=work.progress.advance,
+        )
+    finally:
+        del checkpoint
+        clear_device_cache(garbage_collection=True)

@@ -1,0 +1,1 @@
+"""What people look at: tables for the terminal, pages and pictures, made from plain documents."""

@@ -1,0 +1,245 @@
+"""A ranking as one page of HTML: table, pictures, flags, what was run and how to read it.
+
+The page needs no network and no script. Every text of it that comes from elsewhere (names, error texts) is escaped.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_transferability.errors import UsageError
+from hf_transferability.files import check_output, write_file
+from hf_transferability.results import Row, ranked_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; margin: 0 auto; padding: 1.2rem; max-width: 80rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .3rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #d9d9d9; }
+p, li, dd { max-width: 46rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .28rem .6rem; border-bottom: 1px solid #e4e4e4; vertical-align: top; white-space: nowrap; }
+th { border-bottom: 2px solid #6b6b6b; vertical-align: bottom; white-space: normal; }
+td.text, th.text { text-align: left; }
+td.name { white-space: normal; min-width: 11rem; overflow-wrap: break-word; }
+td.flags { white-space: normal; min-width: 7rem; }
+.failed { color: #a03c00; }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
+.pictures .wide { flex: 1 1 30rem; min-width: 0; }
+.pictures .wide:first-child { flex-basis: 100%; }
+img { display: block; width: 100%; height: auto; min-width: 30rem; max-width: 62rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .5rem 0; }
+dt { color: #6b6b6b; } dd { margin: 0; overflow-wrap: anywhere; }
+code { font-size: .92em; overflow-wrap: anywhere; }
+footer { margin-top: 2.5rem; color: #6b6b6b; font-size: .87rem; }
+@media (max-width: 40rem) {
+  body { padding: .8rem; font-size: 15px; }
+  dl { grid-template-columns: 1fr; }
+  dd { margin-bottom: .4rem; }
+}
+@media print { .wide { overflow: visible; } table { font-size: .7rem; } }
+"""
+
+_READING = {
+    "rank": "1 is the candidate to try first. Equal scores share a rank.",
+    "score": "higher is better. It is a forecast of how candidates compare after fine-tuning, not of their accuracy.",
+    "interval": "the 90 % interval of the score, from ten random half-samples of the images.",
+    "tie group": "candidates of one group change places when half of the images are left out: this sample cannot order them. "
+    "Fine-tune any of them, or take a larger sample.",
+    "feature quality": "mean share of an image's own class among its nearest neighbours, after a learned projection. It is "
+    "measured on the images that the projection was learned on, so only differences count.",
+    "update ratio": "norm of the loss gradient at the second layer over that at the first. Comparable within one "
+    "architecture only.",
+}
+_POOL = (
+    "The transferability score is 0 to 1 within this pool: feature quality times feature update ratio, each scaled so that the "
+    "pool's lowest is 0 and its highest 1. Adding or removing a candidate changes it."
+)
+_CITATION = (
+    "Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina: On dataset transferability in medical image classification. "
+    "2024, arXiv 2412.20172."
+)
+
+
+def check_page(path: str | Path) -> Path:
+    """The path, if a page can be written there.
+
+    Raises:
+        UsageError: an ending other than .html, not a place to write to, or no matplotlib for its pictures.
+    """
+    from hf_transferability.reporting.plots.style import new_figure
+
+    path = check_output(path, "report", (".html",))
+    new_figure(1, 1)
+    return path
+
+
+def save(document: Mapping[str, Any], path: str | Path) -> None:
+    """Write the page.
+
+    Args:
+        document: what `Ranking.to_dict()` gives.
+        path: a file that ends in .html.
+
+    Raises:
+        UsageError: see `check_page`.
+        TransferabilityError: the file cannot be written.
+    """
+    write_file(check_page(path), page(document).encode())
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """The page as text.
+
+    Args:
+        document: what `Ranking.to_dict()` gives.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    rows: list[Row] = list(document["rows"])
+    dataset = str(document["dataset"].get("id") or "")
+    title = "Ranking of checkpoints" + (f" for {dataset}" if dataset and dataset != "(files)" else "")
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{escape(_summary(document, rows))}</p>",
+        *(f"<p>{escape(note[0].upper() + note[1:])}</p>" for note in document.get("notes", [])),
+        '<h2>Ranking</h2>\n<div class="wide" tabindex="0" role="region" aria-label="Ranking">',
+        _table(document, rows),
+        "</div>",
+        _failures(rows),
+        *_pictures(document),
+        _flags(rows),
+        "<h2>How to read it</h2>",
+        f"<p>{escape(_POOL)}</p>" if "transferability" in rows[0] else "",
+        _list(_READING.items()),
+        "<h2>What was run</h2>",
+        _list(_target_facts(document)),
+        _provenance(rows),
+        _list([("versions", document.get("versions", {}))]),
+        f"<footer><p>{escape(_CITATION)}</p><p>For research; not for clinical decisions.</p></footer>",
+    ]
+    body = "\n".join(filter(None, parts))
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _summary(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    failed = sum(row["score"] is None for row in rows)
+    ranked = bool(ranked_rows(rows))
+    outcome = f"{len(rows) - failed} of {len(rows)} candidates {'ranked' if ranked else 'scored'} by {document['metric']}"
+    if document["metric"] == "transferability" and ranked:
+        outcome += f", scenario {document['scenario']}"
+    images = document["dataset"].get("images")
+    return outcome + (f", on {images} images." if images else ".")
+
+
+def _table(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    from hf_transferability.reporting.terminal import columns
+
+    found = columns(rows, str(document["metric"]))
+    head = "".join(_cell("th", column.title, "" if column.right else "text", ' scope="col"') for column in found)
+    kinds = [{"checkpoint": "text name", "flags": "text flags"}.get(each.title, "" if each.right else "text") for each in found]
+    lines = [
+        "".join(_cell("td", column.cells[number], kind) for column, kind in zip(found, kinds, strict=True))
+        for number in range(len(rows))
+    ]
+    return _rows_of(head, lines, [' class="failed"' if row["error"] else "" for row in rows])
+
+
+def _rows_of(head: str, lines: Sequence[str], attributes: Sequence[str] | None = None) -> str:
+    body = "\n".join(f"<tr{more}>{line}</tr>" for line, more in zip(lines, attributes or [""] * len(lines), strict=True))
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def _cell(tag: str, text: str, kind: str, more: str = "") -> str:
+    attribute = f' class="{kind}"' if kind else ""
+    shown = escape(text)
+    if "name" in kind:  # where a long id or path may go on in the next line
+        shown = re.sub(r"([/_.-])(?=\w)", r"\1<wbr>", shown)
+    return f"<{tag}{attribute}{more}>{shown}</{tag}>"
+
+
+def _failures(rows: Sequence[Row]) -> str:
+    failed = [(str(row["checkpoint"]), str(row["error"])) for row in rows if row["error"]]
+    undefined = [
+        (str(row["checkpoint"]), reason) for row in rows if not row["error"] for reason in row.get("undefined", {}).values()
+    ]
+    return "".join(
+        f"<h2>{title}</h2>\n{_list(entries)}" for title, entries in (("Failed", failed), ("Not defined", undefined)) if entries
+    )
+
+
+def _pictures(document: Mapping[str, Any]) -> Iterable[str]:
+    from hf_transferability.reporting import plots
+
+    yield '<h2>Pictures</h2>\n<div class="pictures">'
+    yield _image(plots.scores(document), "Score of every candidate with its 90 % interval; the table above has the numbers.")
+    for draw, text in (
+        (plots.components, "Feature quality against feature update ratio of every candidate."),
+        (plots.cost, "Score against number of parameters of every candidate."),
+    ):
+        try:
+            figure = draw(document)
+        except UsageError:  # there is nothing to draw, as with arrays that come without gradient norms
+            continue
+        yield _image(figure, text)
+    yield "</div>"
+
+
+def _image(figure: "Figure", text: str) -> str:
+    from hf_transferability.reporting.plots import to_svg
+
+    content = base64.b64encode(to_svg(figure).encode()).decode()
+    image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{content}">'
+    return f'<div class="wide" tabindex="0" role="region" aria-label="Picture">{image}</div>'
+
+
+def _flags(rows: Sequence[Row]) -> str:
+    from hf_transferability.reporting.terminal import flag_meanings
+
+    meanings = flag_meanings(rows)
+    return f"<h2>Flags</h2>\n{_list(meanings)}" if meanings else ""
+
+
+def _target_facts(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    names = {"id": "target dataset", "images": "images in the sample", "draw": "drawn", "modes": "image modes"}
+    return [(names.get(key, key.replace("_", " ")), value) for key, value in document["dataset"].items() if value is not None]
+
+
+def _provenance(rows: Sequence[Row]) -> str:
+    """Per candidate what was loaded and on what it ran; only columns that say something."""
+    wanted = {
+        "checkpoint": "checkpoint", "revision": "commit or sha256 of the files", "architecture": "architecture",
+        "feature_source": "features", "layers": "layers of the update ratio", "preprocessing": "preprocessing",
+        "training_datasets": "training data named by its card", "device": "hardware", "variant": "variant",
+    }  # fmt: skip
+    keys = [key for key in wanted if any(row.get(key) for row in rows)]
+    head = "".join(_cell("th", wanted[key], "text", ' scope="col"') for key in keys)
+    lines = ["".join(_cell("td", _text(row.get(key)), "text name") for key in keys) for row in rows]
+    return f'<div class="wide" tabindex="0" role="region" aria-label="Candidates">\n{_rows_of(head, lines)}\n</div>'
+
+
+def _list(entries: Iterable[tuple[str, Any]]) -> str:
+    lines = [f"<dt>{escape(str(name))}</dt><dd>{escape(_text(value))}</dd>" for name, value in entries]
+    return "<dl>\n" + "\n".join(lines) + "\n</dl>"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(each) for each in value)
+    return "-" if value is None else str(value)

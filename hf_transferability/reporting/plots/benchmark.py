@@ -1,0 +1,255 @@
+"""Pictures of a benchmark: fine-tuned performance, a metric against it, and the agreement of all metrics with it.
+
+The tables are those of `benchmark.tables`; a target that is its own source is never drawn as a comparison.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_transferability.agreement import weighted_tau
+from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN
+from hf_transferability.benchmark.ground_truth import PUBLISHED
+from hf_transferability.benchmark.newest import newest
+from hf_transferability.benchmark.pools import Pool, methods, orientation, pools
+from hf_transferability.errors import UndefinedAgreement, UsageError
+from hf_transferability.reporting.plots.style import (
+    BLUE,
+    FONT,
+    GREY,
+    INK,
+    ORANGE,
+    VERMILLION,
+    new_figure,
+    place_labels,
+    plain,
+    settle,
+    tidy,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SCENARIO_NAMES = {"source_dataset": "candidates differ in source dataset", "architecture": "candidates differ in architecture"}
+
+
+def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
+    """Fine-tuned performance of every source on every target, one map per benchmark and scenario.
+
+    The colour is scaled within each target, from its worst source to its best, because targets differ more than sources do; the
+    number is the test AUC in hundredths. Sources and targets stand in the order of their mean.
+
+    Args:
+        ground_truth: a table of that name. Of several selections of a benchmark and scenario the paper's is drawn, or else the
+            first; of several figures of one source and target (of other checkpoints or samples) the newest.
+
+    Raises:
+        UsageError: an empty table, or matplotlib is not installed.
+    """
+    if ground_truth.empty:
+        raise UsageError("a ground truth without rows cannot be drawn. Give one with rows.")
+    panels = []
+    several = ground_truth["benchmark"].nunique() > 1
+    for (benchmark, scenario), part in ground_truth.groupby(["benchmark", "scenario"], sort=False):
+        selection = PUBLISHED if (part["selection"] == PUBLISHED).any() else str(part["selection"].iloc[0])
+        drawn = newest(part[part["selection"] == selection], ["source", "target"])
+        grid = drawn.pivot(index="source", columns="target", values="test_auc")
+        within = (grid - grid.min()) / (grid.max() - grid.min())
+        grid = grid.loc[within.mean(axis=1).sort_values(ascending=False).index]
+        name = SCENARIO_NAMES.get(str(scenario), str(scenario))
+        name = f"{benchmark}, {name}" if several else name
+        panels.append((name, selection, grid[grid.mean().sort_values(ascending=False).index]))
+    heights = [0.27 * len(grid) + 1.7 for _, _, grid in panels]
+    figure = new_figure(max(2.6 + 0.62 * max(len(grid.columns) for _, _, grid in panels), 6), sum(heights))
+    for axes, (name, selection, grid) in zip(_stacked(figure, heights), panels, strict=True):
+        _draw_map(axes, grid)
+        title = f"Fine-tuned performance: {name}\ntest AUC x 100, {selection.replace('_', ' ')}"
+        axes.set_title(plain(f"{title}; colour: worst to best of each target"), fontsize=FONT + 1, loc="left", color=INK)
+    return figure
+
+
+def score_against_auc(
+    scores: "pd.DataFrame", ground_truth: "pd.DataFrame", scenario: str, metric: str, variant: str | None = None
+) -> "Figure":
+    """A metric's scores against fine-tuned performance, one small picture per target, with the weighted Kendall tau.
+
+    Args:
+        scores, ground_truth: tables of these names. Of several selections of the ground truth the first is drawn.
+        scenario: "source_dataset" or "architecture".
+        metric: which of the scores; "transferability" is combined from its components where the table lacks it.
+        variant: "default" or "published"; by default the first that the table has.
+
+    Raises:
+        UsageError: no rows of such a scenario, metric and variant, or matplotlib is not installed.
+    """
+    found = _pools_with(scores, ground_truth, scenario, metric, variant)
+    columns = min(len(found), 4)
+    lines = math.ceil(len(found) / columns)
+    figure = new_figure(max(2.9 * columns, 4.5), 2.5 * lines + 0.6)
+    cells = figure.subplots(lines, columns, squeeze=False).ravel()
+    points, sign = [], 1
+    for axes, (pool, used) in zip(cells, found, strict=False):
+        values, aucs = pool.scored(metric, used)
+        sign = orientation(metric, used, scenario)
+        axes.plot(values, aucs, "o", color=BLUE, markersize=5, markeredgecolor="white", markeredgewidth=0.5)
+        axes.margins(0.2)
+        tidy(axes, "both")
+        axes.tick_params(labelsize=FONT - 2)
+        axes.locator_params(nbins=4)
+        axes.xaxis.get_offset_text().set_size(FONT - 2)
+        axes.set_title(plain(pool.target), fontsize=FONT, loc="left", color=INK)
+        try:
+            tau = weighted_tau(sign * values, aucs)
+        except UndefinedAgreement:
+            axes.set_title("τ undefined", fontsize=FONT, loc="right", color=VERMILLION)
+        else:
+            axes.set_title(f"τ = {_hundredths(tau)}", fontsize=FONT, loc="right", color=BLUE if tau > 0 else VERMILLION)
+        names = aucs.sort_values(ascending=False).index
+        order = [names[0], names[-1], *names[1:-1]] if len(names) > 1 else names  # the best and the worst first
+        points.append((axes, [(values[name], aucs[name]) for name in order], [(str(name),) for name in order]))
+    for axes in cells[len(found) :]:
+        axes.set_visible(False)
+    lower = " (lower counts as better, as in the paper)" if sign < 0 else ""
+    figure.supxlabel(plain(f"{metric}{lower}; {SCENARIO_NAMES.get(scenario, scenario)}"), fontsize=FONT + 1)
+    figure.supylabel("fine-tuned performance (test AUC)", fontsize=FONT + 1)
+    settle(figure)
+    for axes, places, texts in points:
+        place_labels(axes, places, texts, reaches=(5,))
+    return figure
+
+
+def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "Figure":
+    """Weighted Kendall tau of every metric with fine-tuned performance: per target at the right, its mean at the left.
+
+    Baselines, which look at no target image, are orange. The dashed line is the noise ceiling: how well one half of the
+    fine-tuning runs foretells the ground truth from the other half. What is undefined everywhere is left out.
+
+    Args:
+        agreement: a table of that name, as `benchmark.compare` makes it; its weighted tau is drawn, the first of several
+            selections.
+        scenario: one of the table's; by default its first.
+
+    Raises:
+        UsageError: no such rows, or matplotlib is not installed.
+    """
+    part = agreement[agreement["statistic"] == "weighted_tau"]
+    if scenario is None and len(part):
+        scenario = str(part["scenario"].iloc[0])
+    part = part[part["scenario"] == scenario]
+    if part.empty:
+        raise UsageError(f"the table of agreement has no weighted_tau of scenario {scenario}. Choose another.")
+    part = part[part["selection"] == part["selection"].iloc[0]]
+    variants = part.groupby("metric")["variant"].nunique()
+    part = part.assign(name=[_name(metric, variant, variants) for metric, variant in part[["metric", "variant"]].to_numpy()])
+    kinds = part.drop_duplicates("name").set_index("name")["variant"]
+    means = part[part["target"] == MEAN].set_index("name")
+    grid = part[part["target"] != MEAN].pivot(index="name", columns="target", values="value")
+    average = means["value"].reindex(kinds.index).fillna(grid.mean(axis=1)).dropna().sort_values(ascending=False)
+    names = [name for name in average.index if kinds[name] != CEILING]
+    ceilings = [name for name in average.index if kinds[name] == CEILING]
+    figure = new_figure(5.2 + 0.62 * len(grid.columns), 0.3 * len(average) + 2.0)
+    left, right = figure.subplots(1, 2, width_ratios=[4.4, 0.6 * len(grid.columns) + 0.4])
+    for place, name in enumerate(names):
+        colour = ORANGE if kinds[name] == BASELINE else BLUE
+        if name in grid.index:
+            values = grid.loc[name].dropna()
+            left.plot(values, [-place] * len(values), "o", color=GREY, markersize=3, alpha=0.55, zorder=2)
+        if name in means.index and np.isfinite(means.loc[name, ["low", "high"]].astype(float)).all():
+            left.plot(means.loc[name, ["low", "high"]].astype(float), [-place] * 2, color=colour, linewidth=2.5, alpha=0.5)
+        left.plot([average[name]], [-place], "o", color=colour, markersize=8, zorder=3)
+    for name in ceilings:
+        left.axvline(average[name], color=VERMILLION, linestyle="--", linewidth=1.4)
+    left.axvline(0, color=GREY, linewidth=0.8)
+    left.set_yticks([-place for place in range(len(names))], [plain(name) for name in names])
+    left.set_ylim(-len(names) + 0.4, 0.6)
+    left.set_xlabel("weighted Kendall tau with fine-tuned performance")
+    tidy(left)
+    left.tick_params(axis="y", length=0)
+    left.set_title("mean over targets", fontsize=FONT + 1, loc="left", color=INK)
+    _draw_agreement_map(right, grid.reindex([name for name in (*names, *ceilings) if name in grid.index]))
+    _agreement_legend(figure, bool(ceilings), any(kinds[name] == BASELINE for name in names))
+    return figure
+
+
+def _pools_with(
+    scores: "pd.DataFrame", ground_truth: "pd.DataFrame", scenario: str, metric: str, variant: str | None
+) -> list[tuple[Pool, str]]:
+    """The pools of a scenario that have such scores, each with the variant that is drawn."""
+    truth = ground_truth[ground_truth["scenario"] == scenario]
+    truth = truth[truth["selection"] == truth["selection"].iloc[0]] if len(truth) else truth
+    own = pools(truth, scores[scores["scenario"] == scenario])
+    used = variant or next((each for name, each in methods(own) if name == metric), None)
+    found = [
+        (pool, used) for pool in own if used and (metric, used) in pool.scores and pool.scores[metric, used].notna().sum() > 0
+    ]
+    if not found:
+        raise UsageError(f"there are no scores of {metric} with ground truth in scenario {scenario}. Choose another metric.")
+    return found
+
+
+def _stacked(figure: "Figure", heights: list[float]) -> list["Axes"]:
+    return list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
+
+
+def _draw_map(axes: "Axes", grid: "pd.DataFrame") -> None:
+    """AUCs in cells, coloured within each column; a missing one is left blank."""
+    values = grid.to_numpy(dtype=float)
+    low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+    shares = (values - low) / np.where(high > low, high - low, 1)
+    axes.imshow(np.ma.masked_invalid(shares), cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            colour = "white" if shares[i, j] < 0.55 else INK
+            axes.text(j, i, f"{100 * value:.1f}", ha="center", va="center", fontsize=FONT - 1, color=colour)
+    _cell_axes(axes, list(grid.index), list(grid.columns))
+
+
+def _draw_agreement_map(axes: "Axes", grid: "pd.DataFrame") -> None:
+    values = grid.to_numpy(dtype=float)
+    axes.imshow(np.ma.masked_invalid(values), cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        text = _hundredths(value) if np.isfinite(value) else "–"
+        axes.text(j, i, text, ha="center", va="center", fontsize=FONT - 1, color="white" if abs(value) > 0.7 else INK)
+    _cell_axes(axes, list(grid.index), list(grid.columns))
+    axes.set_title("per target", fontsize=FONT + 1, loc="left", color=INK)
+
+
+def _cell_axes(axes: "Axes", rows: list[str], columns: list[str]) -> None:
+    axes.set_xticks(
+        range(len(columns)), [plain(str(name)) for name in columns], rotation=40, ha="right", rotation_mode="anchor"
+    )
+    axes.set_yticks(range(len(rows)), [plain(str(name)) for name in rows])
+    axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+
+
+def _agreement_legend(figure: "Figure", ceiling: bool, baselines: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=BLUE, marker="o", linewidth=2.5, label="metric, mean with interval"),
+        Line2D([], [], color=GREY, marker="o", markersize=3, linestyle="none", label="one target"),
+    ]
+    if baselines:
+        handles.insert(1, Line2D([], [], color=ORANGE, marker="o", linewidth=2.5, label="baseline without target images"))
+    if ceiling:
+        handles.append(Line2D([], [], color=VERMILLION, linestyle="--", label="noise ceiling of the ground truth"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=FONT - 1, frameon=False)
+
+
+def _name(metric: str, variant: str, variants: "pd.Series") -> str:
+    """What a line of the chart is called; the variant is said where a metric has several."""
+    name = metric.replace("_", " ")
+    return f"{name} ({variant})" if variants[metric] > 1 else name
+
+
+def _hundredths(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # adding zero takes the sign from -0.00

@@ -1,0 +1,331 @@
+"""Pictures of a ranking: scores with their intervals, the two components, and score against cost."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hf_transferability.errors import UsageError, unknown_name
+from hf_transferability.names import fold_id
+from hf_transferability.reporting.plots.style import (
+    BLUE,
+    FONT,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    SKY,
+    VERMILLION,
+    log_if_wide,
+    new_figure,
+    place_labels,
+    plain,
+    settle,
+    tidy,
+)
+from hf_transferability.results import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Document = Mapping[str, Any]
+COSTS = {"parameters": "parameters", "seconds": "seconds of this run"}
+_WIDTH = 10.0  # inches
+_NAME = 52  # letters of a name's line
+_LINE = 0.17  # inches
+_DOUBTS = ("at_floor", "metric_at_floor", "trained_on_target")  # flags that say: this score may mean nothing
+
+
+def ranking(document: Document) -> "Figure":
+    """All pictures of a ranking in one: scores above, then the components, and score against parameters where these differ.
+
+    Args:
+        document: what `Ranking.to_dict()` gives.
+
+    Raises:
+        UsageError: matplotlib is not installed, or there are no rows.
+    """
+    rows = _rows(document)
+    lower = [
+        draw for draw, possible in ((_draw_components, _with_components(rows)), (_draw_cost, _costs_differ(rows))) if possible
+    ]
+    top = _height(rows)
+    if not lower:
+        return scores(document)
+    figure = new_figure(_WIDTH, top + 4.6)
+    upper, below = figure.subfigures(2, 1, height_ratios=[top, 4.6], squeeze=False)[:, 0]
+    _draw_scores(upper.add_subplot(), document)
+    later = [(draw, axes) for draw, axes in zip(lower, below.subplots(1, len(lower), squeeze=False)[0], strict=True)]
+    labels = [draw(axes, document) for draw, axes in later]
+    settle(figure)
+    for (_, axes), (points, texts) in zip(later, labels, strict=True):
+        place_labels(axes, points, texts)
+    return figure
+
+
+def scores(document: Document) -> "Figure":
+    """Every candidate's score and 90 % interval, best first; candidates that cannot be told apart are joined at the right.
+
+    Args, Raises: see `ranking`.
+    """
+    figure = new_figure(_WIDTH, _height(_rows(document)))
+    _draw_scores(figure.add_subplot(), document)
+    return figure
+
+
+def components(document: Document) -> "Figure":
+    """Feature quality against feature update ratio, one named point per candidate, coloured by score.
+
+    Args, Raises: see `ranking`; also a UsageError where no candidate has both.
+    """
+    if not _with_components(_rows(document)):
+        raise UsageError("no candidate has both feature quality and feature update ratio. Give gradient norms as well.")
+    figure = new_figure(7, 5.2)
+    axes = figure.add_subplot()
+    points, texts = _draw_components(axes, document)
+    settle(figure)
+    place_labels(axes, points, texts)
+    return figure
+
+
+def cost(document: Document, by: str = "parameters") -> "Figure":
+    """Score against cost, one named point per candidate; a line joins those that no cheaper candidate beats.
+
+    Args:
+        document: see `ranking`.
+        by: "parameters" or "seconds".
+
+    Raises:
+        UsageError: see `ranking`; also where no candidate has both, or for another cost.
+    """
+    if by not in COSTS:
+        raise UsageError(unknown_name("by", by, COSTS))
+    if not _costs(_rows(document), by):
+        raise UsageError(f"no candidate has both a score and its {by}. Rank checkpoints instead of files.")
+    figure = new_figure(7, 5.2)
+    axes = figure.add_subplot()
+    points, texts = _draw_cost(axes, document, by)
+    settle(figure)
+    place_labels(axes, points, texts)
+    return figure
+
+
+def short_names(rows: Sequence[Row]) -> list[str]:
+    """The candidates' names without the folders that all of them share; Hub ids stay whole."""
+    names = [str(row["checkpoint"]) for row in rows]
+    if len(names) > 1 and all(name.count("/") > 1 or name.startswith("/") for name in names):
+        folders = [name.rpartition("/")[0] for name in names]
+        same_kind = len({name.startswith("/") for name in names}) == 1
+        if shared := os.path.commonpath(folders) if same_kind else "":
+            names = [name.removeprefix(shared).lstrip("/") for name in names]
+    return names
+
+
+def _rows(document: Document) -> list[Row]:
+    rows = list(document["rows"])
+    if not rows:
+        raise UsageError("a ranking without candidates cannot be drawn. Rank at least one.")
+    return rows
+
+
+def _scored(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["score"] is not None]
+
+
+def _with_components(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.get("feature_quality") is not None and row.get("feature_update_ratio") is not None]
+
+
+def _costs(rows: Sequence[Row], by: str = "parameters") -> list[Row]:
+    return [row for row in _scored(rows) if row.get(by)]
+
+
+def _costs_differ(rows: Sequence[Row]) -> bool:
+    values = [row["parameters"] for row in _costs(rows)]
+    return bool(values) and max(values) > 1.05 * min(values)
+
+
+def _folded(rows: Sequence[Row]) -> list[str]:
+    return [fold_id(name, _NAME) for name in short_names(rows)]
+
+
+def _slots(rows: Sequence[Row]) -> list[float]:
+    """Height of each row of the picture of scores, in inches: that of its name."""
+    return [_LINE * (name.count("\n") + 1) + 0.08 for name in _folded(rows)]
+
+
+def _height(rows: Sequence[Row]) -> float:
+    return sum(_slots(rows)) + 1.25
+
+
+def _draw_scores(axes: "Axes", document: Document) -> None:
+    rows = _rows(document)
+    slots = _slots(rows)
+    places = [-(sum(slots[:i]) + slots[i] / 2) for i in range(len(rows))]
+    for row, place in zip(rows, places, strict=True):
+        if row["score"] is None:
+            continue
+        if row.get("interval"):
+            axes.plot(row["interval"], [place, place], color=BLUE, linewidth=2, alpha=0.45, solid_capstyle="butt")
+        axes.plot([row["score"]], [place], **_marker(row))
+    axes.set_ylim(-sum(slots) - 0.05, 0.05)
+    if not _scored(rows):
+        axes.set_xlim(0, 1)
+        axes.set_xticks([])
+    for row, place in zip(rows, places, strict=True):
+        if row["score"] is None:
+            why = "failed: " + " ".join(str(row["error"]).split()) if row["error"] else "no score"
+            axes.annotate(
+                plain(why if len(why) <= 84 else f"{why[:83]}…"), (0.01, place), xycoords=("axes fraction", "data"),
+                fontsize=FONT, color=VERMILLION if row["error"] else GREY, va="center",
+            )  # fmt: skip
+    ranks = ["" if row["rank"] is None else f"{row['rank']}  " for row in rows]
+    names = [plain(name) for name in _folded(rows)]
+    axes.set_yticks(places, [f"{name}" for name in names])
+    tidy(axes)
+    axes.tick_params(axis="y", length=0, pad=14 + 6 * len(str(len(rows))))
+    for rank, place in zip(ranks, places, strict=True):
+        axes.annotate(
+            rank, (0, place), (-6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=FONT,
+            color=GREY, ha="right", va="center", annotation_clip=False,
+        )  # fmt: skip
+    _draw_ties(axes, rows, places, slots)
+    axes.set_xlabel(_metric_label(document))
+    axes.set_title(plain(_title(document, rows)), fontsize=FONT + 2, loc="left", color=INK)
+    _legend(axes, rows)
+
+
+def _draw_ties(axes: "Axes", rows: Sequence[Row], places: Sequence[float], slots: Sequence[float]) -> None:
+    """A bar at the right of each group of candidates that cannot be told apart."""
+    groups: dict[int, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row.get("tie_group") is not None:
+            groups.setdefault(row["tie_group"], []).append(number)
+    for members in groups.values():
+        if len(members) > 1:
+            top, bottom = places[members[0]] + 0.3 * slots[members[0]], places[members[-1]] - 0.3 * slots[members[-1]]
+            axes.plot(
+                [1.015, 1.015], [top, bottom], transform=axes.get_yaxis_transform(), color=ORANGE, linewidth=4,
+                clip_on=False, solid_capstyle="round",
+            )  # fmt: skip
+
+
+def _draw_components(axes: "Axes", document: Document) -> tuple[list[tuple[float, float]], list[tuple[str, ...]]]:
+    rows = _with_components(_rows(document))
+    for row in rows:
+        x, y = row["feature_quality"], row["feature_update_ratio"]
+        intervals = row.get("intervals", {})
+        if len(rows) <= 20:  # more of them would hide the points
+            if across := intervals.get("feature_quality"):
+                axes.plot(across, [y, y], color=PALE, linewidth=1.2, zorder=1)
+            if up := intervals.get("feature_update_ratio"):
+                axes.plot([x, x], up, color=PALE, linewidth=1.2, zorder=1)
+    known = _scored(rows)
+    dots = axes.scatter(
+        [row["feature_quality"] for row in known], [row["feature_update_ratio"] for row in known],
+        c=[row["score"] for row in known], cmap="cividis", s=34, edgecolors=GREY, linewidths=0.5, zorder=3,
+    )  # fmt: skip
+    axes.plot(
+        [row["feature_quality"] for row in rows if row["score"] is None],
+        [row["feature_update_ratio"] for row in rows if row["score"] is None],
+        "x", color=VERMILLION, markersize=6, zorder=3,
+    )  # fmt: skip
+    log_if_wide(axes, [row["feature_update_ratio"] for row in rows], "y")
+    axes.margins(0.12)
+    axes.set_xlabel("feature quality")
+    axes.set_ylabel("feature update ratio")
+    tidy(axes, "both")
+    axes.set_title("What the score is made of", fontsize=FONT + 2, loc="left", color=INK)
+    if len({row["score"] for row in known}) > 1:
+        bar = axes.figure.colorbar(dots, ax=axes, pad=0.02, shrink=0.85)
+        bar.set_label(plain(str(document["metric"])), size=FONT)
+        bar.ax.tick_params(labelsize=FONT - 1)
+        bar.outline.set_visible(False)
+    return [(row["feature_quality"], row["feature_update_ratio"]) for row in rows], _texts(document, rows)
+
+
+def _draw_cost(
+    axes: "Axes", document: Document, by: str = "parameters"
+) -> tuple[list[tuple[float, float]], list[tuple[str, ...]]]:
+    rows = _costs(_rows(document), by)
+    best: list[Row] = []
+    for row in sorted(rows, key=lambda row: (row[by], -row["score"])):
+        if not best or row["score"] > best[-1]["score"]:
+            best.append(row)
+    if len(best) > 1:
+        axes.step([row[by] for row in best], [row["score"] for row in best], where="post", color=SKY, linewidth=1.2, zorder=1)
+    for row in rows:
+        axes.plot([row[by]], [row["score"]], **_marker(row))
+    log_if_wide(axes, [row[by] for row in rows], "x")
+    axes.margins(0.14)
+    _count_ticks(axes)
+    axes.set_xlabel(COSTS[by])
+    axes.set_ylabel(plain(f"{document['metric']} score"))
+    tidy(axes, "both")
+    axes.set_title("Score against cost (line: the best up to that cost)", fontsize=FONT + 2, loc="left", color=INK)
+    return [(row[by], row["score"]) for row in rows], _texts(document, rows)
+
+
+def _texts(document: Document, rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Labels of points: the last part of the name, or only the rank, which the picture of scores explains."""
+    names = dict(zip([row["checkpoint"] for row in document["rows"]], short_names(document["rows"]), strict=True))
+    texts = []
+    for row in rows:
+        name = fold_id(names[row["checkpoint"]].rpartition("/")[2], 26)
+        number = "" if row["rank"] is None else str(row["rank"])
+        texts.append(tuple(filter(None, (f"{number} {name}".strip() if name.count("\n") < 3 else "", number))))
+    return texts
+
+
+def _marker(row: Row) -> dict[str, Any]:
+    doubtful = any(flag in row.get("flags", ()) for flag in _DOUBTS)
+    return {
+        "marker": "o", "markersize": 6, "linestyle": "none", "color": BLUE,
+        "markerfacecolor": "white" if doubtful else BLUE, "markeredgecolor": BLUE, "zorder": 3,
+    }  # fmt: skip
+
+
+def _legend(axes: "Axes", rows: Sequence[Row]) -> None:
+    from matplotlib.lines import Line2D
+
+    if not _scored(rows):
+        return
+    handles = [Line2D([], [], color=BLUE, marker="o", linewidth=2, alpha=0.8, label="score with 90 % interval")]
+    groups = [row["tie_group"] for row in rows if row.get("tie_group") is not None]
+    if len(set(groups)) < len(groups):
+        handles.append(Line2D([], [], color=ORANGE, linewidth=4, label="cannot be told apart"))
+    if any(flag in row.get("flags", ()) for row in rows for flag in _DOUBTS):
+        handles.append(
+            Line2D([], [], linestyle="none", marker="o", markerfacecolor="white", markeredgecolor=BLUE,
+                   label="at the level of shuffled labels, or trained on the target")
+        )  # fmt: skip
+    axes.figure.legend(handles=handles, loc="outside lower right", ncols=len(handles), fontsize=FONT - 1, frameon=False)
+
+
+def _metric_label(document: Document) -> str:
+    metric = str(document["metric"])
+    if metric == "transferability":
+        return "transferability score, 0 to 1 within this pool"
+    from hf_transferability.metrics import all_metrics
+
+    known = all_metrics().get(metric)
+    return f"{metric}, {known.unit}" if known and known.unit != "none" else plain(metric)
+
+
+def _title(document: Document, rows: Sequence[Row]) -> str:
+    dataset = str(document["dataset"].get("id", ""))
+    where = f" for {fold_id(dataset, 50).splitlines()[-1]}" if dataset and dataset != "(files)" else ""
+    return f"{len(rows)} candidate{'s' * (len(rows) > 1)}{where}"
+
+
+def _count_ticks(axes: "Axes") -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    def text(value: float, _: int) -> str:
+        for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+            if value >= size:
+                return f"{value / size:g}{unit}"
+        return f"{value:g}"
+
+    axes.xaxis.set_major_formatter(FuncFormatter(text))
+    axes.xaxis.set_minor_formatter(NullFormatter())

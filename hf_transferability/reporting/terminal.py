@@ -1,0 +1,222 @@
+"""A ranking as a table for people, with the reasons of failed candidates and the meaning of its flags below it."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from hf_transferability.metrics import FLAGS, all_metrics
+from hf_transferability.names import fold_id
+from hf_transferability.results import ranked_rows
+
+_NOTHING = "-"
+_GAP = 2
+
+
+@dataclass
+class Column:
+    """One column: its title and one text per row; numbers stand at the right."""
+
+    title: str
+    cells: list[str]
+    right: bool = True
+
+    @property
+    def width(self) -> int:
+        """The least width at which no word of it is cut."""
+        return max(len(word) for cell in (self.title, *self.cells) for word in cell.split(" ") or [""])
+
+    @property
+    def full_width(self) -> int:
+        return max(len(cell) for cell in (self.title, *self.cells))
+
+
+def print_table(ranking: Mapping[str, Any], stream: TextIO, told: bool = False) -> None:
+    """Print a ranking: as wide as it must be, but on a terminal folded into blocks of columns that fit it.
+
+    Args:
+        ranking: the document, as `Ranking.to_dict()` gives it.
+        stream: where to.
+        told: its reader has seen why checkpoints could not be read, when it happened.
+    """
+    terminal = stream.isatty()
+    console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
+    rows = ranking["rows"]
+    if ranked_rows(rows):
+        scenario = f", scenario {ranking['scenario']}" if "transferability" in rows[0] else ""
+        console.print(f"ranked by {ranking['metric']}{scenario}\n")
+    rank, name, *others = columns(rows, ranking["metric"])
+    for block in _blocks(rank, name, others, console.width) if terminal else [[rank, name, *others]]:
+        console.print(_table(block, console.width if terminal else None))
+        if terminal:
+            console.print()
+    if _tied(rows):
+        console.print(
+            "Candidates of one tie group change places when half of the images are left out, each with the next or with one "
+            "further down: this sample cannot order them. A border between groups is a hint, no proof."
+        )
+    for reason, names in _undefined(rows).items():
+        console.print(f"{reason}: {', '.join(names)}")
+    for row in rows:
+        if row["error"] and not (told and row["n_features"] is None):
+            console.print(f"\nfailed: {row['checkpoint']}: {row['error']}")
+    if meanings := flag_meanings(rows):
+        console.print("\nflags:")
+        for flag, meaning in meanings:
+            console.print(f"  {flag}: {meaning}")
+
+
+def flag_meanings(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The flags of a ranking's rows, each with its meaning."""
+    flags = dict.fromkeys(flag for row in rows for flag in row["flags"])
+    return [(flag, f"{FLAGS.get(flag, 'see flag_details in the JSON output')}{_details(rows, flag)}") for flag in flags]
+
+
+def _details(rows: Sequence[dict[str, Any]], flag: str) -> str:
+    """The numbers behind a flag, where they are few; the JSON output has them all."""
+    found = list(dict.fromkeys(row.get("flag_details", {}).get(flag) for row in rows if flag in row["flags"]))
+    shown = [detail for detail in found if detail]
+    return f" ({'; '.join(shown)})" if 0 < len(shown) <= 3 else ""
+
+
+def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
+    """Print rows of text; a terminal that is too narrow gets one block of lines per row."""
+    terminal = stream.isatty()
+    console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
+    columns = [Column(title, [row[i] for row in rows], right=False) for i, title in enumerate(titles)]
+    if sum(column.full_width + _GAP for column in columns) <= console.width:
+        console.print(_table(columns, None))
+        return
+    for row in rows:
+        console.print(row[0], style="bold")
+        for title, cell in zip(titles[1:], row[1:], strict=True):
+            console.print(f"  {title}: {cell}", soft_wrap=True)
+
+
+def print_figures(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
+    """Print rows of a name and figures; on a terminal folded into blocks of columns that fit it, each with the names."""
+    terminal = stream.isatty()
+    console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
+    columns = [Column(title, [row[i] for row in rows], right=i > 0) for i, title in enumerate(titles)]
+    name, blocks = columns[0], [[columns[0]]]
+    for column in columns[1:]:
+        used = sum(each.full_width + _GAP for each in blocks[-1])
+        if terminal and len(blocks[-1]) > 1 and used + column.full_width > console.width:
+            blocks.append([name])
+        blocks[-1].append(column)
+    for number, block in enumerate(blocks):
+        if number:
+            console.print()
+        console.print(_table(block, None))
+
+
+def print_notes(notes: Sequence[str], stream: TextIO) -> None:
+    """Print remarks below a table, each as a paragraph of its own that starts with a dash."""
+    terminal = stream.isatty()
+    width = Console(file=stream).width if terminal else 10_000
+    for note in notes:
+        print("\n".join(textwrap.wrap(f"- {note}", width, subsequent_indent="  ", break_on_hyphens=False)), file=stream)
+
+
+def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:
+    """The columns that people see of a ranking's rows, which are sorted by `metric`; none that is empty."""
+    shown = {metric, "feature_quality", "feature_update_ratio"}
+    extra = [name for name in rows[0] if name in all_metrics() and name not in shown]
+    floors = list(dict.fromkeys(name for row in rows for name in row if name.endswith("_floor")))
+    flags = [", ".join(row["flags"]) for row in rows]
+    always = [
+        Column("rank", [_text(row["rank"]) for row in rows]),
+        Column("checkpoint", [row["checkpoint"] for row in rows], right=False),
+        Column("score", ["failed" if row["error"] else _text(row["score"]) for row in rows]),
+    ]
+    others = [
+        *_uncertainty(rows),
+        Column("feature quality", [_text(row["feature_quality"]) for row in rows]),
+        Column("update ratio", [_text(row["feature_update_ratio"]) for row in rows]),
+        *(Column(name, [_text(row.get(name)) for row in rows]) for name in extra),
+        *(Column(name.replace("_", " "), [_text(row.get(name)) for row in rows]) for name in floors),
+        Column("flags", flags, right=False),
+        Column("features", [_text(row["n_features"]) for row in rows]),
+        Column("parameters", [_count(row["parameters"]) for row in rows]),
+        Column("licence", [str(row["licence"] or _NOTHING) for row in rows], right=False),
+        Column("commit", [(row["revision"] or _NOTHING).removeprefix("sha256:")[:8] for row in rows], right=False),
+        Column("seconds", [_NOTHING if row["seconds"] is None else f"{row['seconds']:.1f}" for row in rows]),
+    ]
+    return [*always, *(column for column in others if set(column.cells) - {_NOTHING, ""})]
+
+
+def _uncertainty(rows: Sequence[dict[str, Any]]) -> list[Column]:
+    """The scores' intervals, and the groups that cannot be told apart, where there are any."""
+    intervals = [row.get("interval") for row in rows]
+    groups = [row.get("tie_group") for row in rows]
+    found = []
+    if any(intervals):
+        found.append(Column("90% interval", [f"{each[0]:.3g}..{each[1]:.3g}" if each else _NOTHING for each in intervals]))
+    if _tied(rows):
+        found.append(Column("tie group", [_text(group) for group in groups]))
+    return found
+
+
+def _tied(rows: Sequence[dict[str, Any]]) -> bool:
+    groups = [row["tie_group"] for row in rows if row.get("tie_group") is not None]
+    return len(set(groups)) < len(groups)
+
+
+def _blocks(rank: Column, name: Column, others: Sequence[Column], width: int) -> list[list[Column]]:
+    """The columns in as few blocks as fit the width, each with rank and checkpoint; long ids folded at their slashes."""
+    fitting = max(min(name.full_width, max(width // 3, 24)), len(name.title))
+    name = Column(name.title, [fold_id(cell, fitting) for cell in name.cells], right=False)
+    start = rank.width + _GAP + fitting
+    blocks: list[list[Column]] = []
+    used = width
+    for column in others:
+        if used + _GAP + column.width > width or not blocks:
+            blocks.append([rank, name])
+            used = start
+        blocks[-1].append(column)
+        used += _GAP + column.width
+    return blocks
+
+
+def _table(columns: Sequence[Column], width: int | None) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    spare = width - sum(column.width + _GAP for column in columns) + _GAP if width else 0
+    for column in columns:
+        # A folded id comes with its line breaks; of the rest, flags can use the room that is left.
+        own = max(len(line) for cell in (column.title, *column.cells) for line in cell.split("\n"))
+        room = None
+        if width:
+            room = own if column.title == "checkpoint" else column.width
+            if column.title == "flags":
+                room = min(own, column.width + max(spare, 0))
+        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold", width=room)
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*cells)
+    return table
+
+
+def _undefined(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Why a further metric has no value -> the checkpoints."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        for reason in row.get("undefined", {}).values():
+            reasons.setdefault(reason, []).append(row["checkpoint"])
+    return reasons
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return _NOTHING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _count(value: int | None) -> str:
+    if value is None:
+        return _NOTHING
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.1f}{unit}"
+    return str(value)

@@ -1,0 +1,1 @@
+"""Ground truth: source checkpoints are pre-trained and fine-tuned here."""

@@ -1,0 +1,55 @@
+"""Changes of a checkpoint's folder, and what the tests ask of it."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hf_transferability.checkpoints.loading import load, resolve
+from hf_transferability.errors import CheckpointError
+
+VIT = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 32}
+VIT |= {"image_size": 24, "patch_size": 8}
+IMAGES = list(np.random.default_rng(0).integers(0, 256, (3, 24, 24, 3), dtype=np.uint8))
+
+
+def change_weights(folder: Path, change) -> dict[str, torch.Tensor]:
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path, metadata={"format": "pt"})
+    return weights
+
+
+def change_json(folder: Path, name: str = "config.json", **values) -> None:
+    content = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps({**content, **values}))
+
+
+def drop(*patterns: str):
+    def change(weights: dict[str, torch.Tensor]) -> None:
+        gone = [name for name in weights if any(re.search(pattern, name) for pattern in patterns)]
+        assert gone
+        for name in gone:
+            del weights[name]
+
+    return change
+
+
+def opened(folder: Path, **options):
+    return load(resolve(str(folder), **options))
+
+
+def outputs(checkpoint):
+    with torch.no_grad():
+        return checkpoint.forward(checkpoint.preprocess(IMAGES))
+
+
+def refused(folder: Path, text: str, **options) -> str:
+    with pytest.raises(CheckpointError, match=text) as caught:
+        opened(folder, **options)
+    return str(caught.value)

@@ -1,0 +1,58 @@
+"""Commands in processes of their own, which start at once: they are forked from one that has loaded the libraries.
+
+Loading them takes seconds, and is no part of what happens when a command is interrupted or killed. That the command starts from
+nothing is tested elsewhere, by `python -m hf_transferability` in tests/extraction/test_passes.py.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# A process that has only imported, and computed nothing, has no threads that a fork would lose.
+PARENT = """
+import json, os, signal, sys
+import hf_transferability.ranking.run, hf_transferability.reporting.terminal
+from hf_transferability.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it, and passes that on
+for line in sys.stdin:
+    words, folder, streams, environment = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.chdir(folder)
+        os.environ.update(environment)
+        for number, path in enumerate(streams):
+            os.dup2(os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT), number)
+        sys.exit(main(words))
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Commands:
+    """Starts one command line after the other."""
+
+    def __init__(self) -> None:
+        # What the caller's terminal is like must not count.
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+        self._parent = subprocess.Popen(
+            [sys.executable, "-c", PARENT], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self.pid = 0
+
+    def start(self, words: list[str], folder: Path, out: Path, err: Path, **environment: str) -> None:
+        """Start a command with its streams on these paths; `pid` is its process."""
+        order = [words, str(folder), [os.devnull, str(out), str(err)], environment]
+        self._parent.stdin.write(json.dumps(order) + "\n")
+        self._parent.stdin.flush()
+        self.pid = int(self._parent.stdout.readline())
+
+    def status(self) -> int:
+        """Wait for its end; the exit status, or the negative number of the signal that killed it."""
+        return int(self._parent.stdout.readline())
+
+    def close(self) -> None:
+        self._parent.stdin.close()
+        self._parent.wait(30)
+        self._parent.stdout.close()

@@ -1,0 +1,44 @@
+"""Made-up labelled datasets, and what the tests ask of a target."""
+
+import io
+from collections import Counter
+
+import datasets
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, Features
+from PIL import Image
+
+from hf_transferability.data.targets import Target, load_target
+from hf_transferability.errors import UsageError
+
+AB = ClassLabel(names=["a", "b"])
+ABC = ClassLabel(names=["a", "b", "c"])
+
+
+def png(seed: int, mode: str = "RGB", size: int = 8) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def table(labels: list, feature, n_images: int | None = None, **more) -> Dataset:
+    """A dataset of one random image for each label; `more`: further columns, name=(values, feature)."""
+    columns = {"image": [{"bytes": png(i), "path": None} for i in range(len(labels))], "label": labels}
+    features = {"image": datasets.Image(), "label": feature}
+    for name, (values, kind) in more.items():
+        columns[name], features[name] = values, kind
+    return Dataset.from_dict(columns, features=Features(features))
+
+
+def refused(text: str, *arguments, **options) -> str:
+    with pytest.raises(UsageError, match=text) as caught:
+        load_target(*arguments, **options)
+    return str(caught.value)
+
+
+def pairs(target: Target) -> Counter:
+    """What is in a target, whatever the order: encoded images with their labels' names."""
+    names = [target.class_names[code] for code in target.labels]
+    return Counter(zip(target.images.encoded, names, strict=True))

@@ -1,0 +1,403 @@
+"""The whole road from Python: scores over a pool, the cache, failing candidates, scenarios and the floor."""
+
+import json
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+from helpers.inputs import resnet_config
+
+import hf_transferability
+from hf_transferability import UsageError, rank
+from hf_transferability.metrics.transferability import combine
+from hf_transferability.ranking import candidates
+
+
+@pytest.fixture(scope="module")
+def target(make_target):
+    return make_target(n=48, n_classes=3, splits=("train", "test"))
+
+
+@pytest.fixture(scope="module")
+def pool(make_checkpoint):
+    return [str(make_checkpoint(resnet_config(n_labels=4 + seed), seed=seed)) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def first(target, pool, cache):
+    return rank(target, pool, metrics=["transferability", "logme", "leep", "h_score"], cache_dir=cache)
+
+
+def without_extraction(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a network was loaded although its arrays are in the cache")
+
+    monkeypatch.setattr(candidates, "load", refuse)
+
+
+def test_rows_are_complete_and_in_rank_order(first, pool):
+    assert sorted(row["checkpoint"] for row in first.rows) == sorted(pool)
+    scores = [row["score"] for row in first.rows]
+    assert scores == sorted(scores, reverse=True)
+    for row in first.rows:
+        assert row["error"] is None
+        assert np.isfinite(
+            [row[name] for name in ("feature_quality", "feature_update_ratio", "logme", "leep", "h_score")]
+        ).all()
+        assert row["n_features"] == 32
+        assert row["licence"] == "mit"
+        assert row["revision"].startswith("sha256:")
+        assert row["seconds"] > 0
+        assert row["parameters"] > 10_000
+    assert first.dataset["split"] == "train"
+    assert first.versions["torch"]
+
+
+def test_the_score_is_the_product_of_the_scaled_components(first):
+    expected = combine(*([row[name] for row in first.rows] for name in ("feature_quality", "feature_update_ratio")))
+    assert [row["score"] for row in first.rows] == expected
+    assert first.scenario == "source_dataset"
+
+
+def test_a_second_run_is_identical_and_loads_no_network(first, target, pool, cache, monkeypatch):
+    without_extraction(monkeypatch)
+    again = rank(target, pool, metrics=["transferability", "logme", "leep", "h_score"], cache_dir=cache)
+    assert json.dumps(again.to_dict()) == json.dumps(first.to_dict())
+
+
+def test_other_metrics_come_from_the_cache(first, target, pool, cache, monkeypatch):
+    without_extraction(monkeypatch)
+    again = rank(target, pool, metrics=["leep"], cache_dir=cache)
+    assert [row["score"] for row in again.rows] == sorted((row["leep"] for row in first.rows), reverse=True)
+    assert again.metric == "leep"
+
+
+def test_a_changed_dataset_or_checkpoint_does_not_hit_old_entries(
+    first, target, pool, cache, tmp_path, make_target, monkeypatch
+):
+    changed = tmp_path / "changed"
+    shutil.copytree(pool[0], changed)
+    assert rank(target, [changed], cache_dir=cache).rows[0]["revision"] in {row["revision"] for row in first.rows}
+    configuration = json.loads((changed / "preprocessor_config.json").read_text())
+    (changed / "preprocessor_config.json").write_text(json.dumps(configuration | {"image_mean": [0.1, 0.1, 0.1]}))
+    other = rank(target, [changed], cache_dir=cache).rows[0]
+    assert other["revision"] not in {row["revision"] for row in first.rows}
+    assert other["feature_update_ratio"] not in {row["feature_update_ratio"] for row in first.rows}
+    with monkeypatch.context() as patch:
+        without_extraction(patch)
+        row = rank(make_target(n=48, n_classes=3, seed=9), pool[:1], cache_dir=cache).rows[0]
+        assert "a network was loaded" in row["error"]
+        row = rank(target, pool[:1], cache_dir=cache, seed=1).rows[0]
+        assert "a network was loaded" in row["error"]
+        row = rank(target, pool[:1], cache_dir=cache, batches="balanced").rows[0]
+        assert "a network was loaded" in row["error"]
+
+
+def test_a_failing_candidate_is_a_row_and_the_rest_is_ranked(target, pool, cache, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(pool[0], broken)
+    (broken / "model.safetensors").write_bytes(b"not weights at all")
+    result = rank(target, [broken, *pool, tmp_path / "nowhere"], cache_dir=cache)
+    assert [row["rank"] for row in result.rows][-2:] == [None, None]
+    failed = {row["checkpoint"]: row["error"] for row in result.rows if row["error"]}
+    assert set(failed) == {str(broken), str(tmp_path / "nowhere")}
+    assert "no folder" in failed[str(tmp_path / "nowhere")]
+    assert all(row["score"] is not None for row in result.rows[:3])
+    # A failed candidate is not part of the pool, so it cannot move the others' scores.
+    assert [row["score"] for row in result.rows[:3]] == [row["score"] for row in rank(target, pool, cache_dir=cache).rows]
+
+
+def test_an_unexpected_failure_of_one_candidate_leaves_the_rest(target, pool, cache, monkeypatch):
+    original = candidates.resolve
+
+    def resolve(name, **options):
+        if name == pool[1]:
+            raise ZeroDivisionError("something nobody thought of")
+        return original(name, **options)
+
+    monkeypatch.setattr(candidates, "resolve", resolve)
+    rows = rank(target, pool, cache_dir=cache).rows
+    assert [row["checkpoint"] for row in rows if row["error"]] == [pool[1]]
+    assert "ZeroDivisionError" in rows[-1]["error"]
+
+
+def test_a_pool_of_one_has_components_but_no_score(target, pool, cache):
+    result = rank(target, pool[:1], cache_dir=cache)
+    (row,) = result.rows
+    assert row["score"] is None
+    assert row["rank"] is None
+    assert row["error"] is None
+    assert row["feature_quality"] > 0
+    assert "pool_of_one" in row["flags"]
+    assert any("pool_of_one" in note for note in result.notes)
+
+
+def test_one_checkpoint_that_is_whole_is_no_ranking(target, pool, cache):
+    result = rank(target, [pool[0], "./none", "./neither"], metrics=["logme", "transferability"], cache_dir=cache)
+    row = result.rows[0]
+    assert (row["score"] is None, row["rank"], row["tie_group"]) == (False, None, None)
+    assert result.notes[0] == "there is no ranking: 1 of 3 candidates could be scored, and an order needs two."
+    assert not any("scenario" in note for note in result.notes)
+    assert result.advice is None
+
+
+def test_equal_checkpoints_are_no_ranking(target, pool, cache, tmp_path):
+    twin = shutil.copytree(pool[0], tmp_path / "twin")
+    result = rank(target, [pool[0], twin], cache_dir=cache)
+    assert [(row["score"], row["rank"], row["error"]) for row in result.rows] == [(None, None, None)] * 2
+    assert "cannot be ordered by transferability, as feature quality and feature update ratio are the same" in result.notes[0]
+    assert result.advice is None
+
+
+def test_metrics_that_disagree_are_noted(target, pool, cache):
+    result = rank(target, pool, metrics=["all"], cache_dir=cache)
+    firsts = {
+        name: max(result.rows, key=lambda row, name=name: row[name])["checkpoint"]
+        for name in ("transferability", "logme", "leep", "knn")
+    }
+    assert len(set(firsts.values())) > 1
+    (note,) = [note for note in result.notes if "do not agree on the first candidate" in note]
+    assert note.count(" by ") >= 3
+
+
+def test_a_pool_of_two_warns(target, pool, cache):
+    result = rank(target, pool[:2], cache_dir=cache)
+    assert any("pool_of_two" in note for note in result.notes)
+    assert {row["score"] for row in result.rows} <= {0.0, 1.0}
+
+
+def test_auto_takes_the_architecture_scenario_for_different_networks(target, pool, cache, make_checkpoint):
+    wide = str(make_checkpoint(resnet_config(width=12), seed=7))
+    result = rank(target, [*pool, wide], cache_dir=cache)
+    assert result.scenario == "architecture"
+    assert any("0.26" in note and "hypothesis" in note for note in result.notes)
+    components = [[row[name] for row in result.rows] for name in ("feature_quality", "feature_update_ratio")]
+    assert [row["score"] for row in result.rows] == combine(*components, scenario="architecture")
+    assert all(0.2 <= row["feature_quality_floor"] <= 1 for row in result.rows)
+    forced = rank(target, [*pool, wide], cache_dir=cache, scenario="source_dataset")
+    assert forced.scenario == "source_dataset"
+    assert any("2 architectures" in note for note in forced.notes)
+
+
+def test_a_checkpoint_without_source_head_has_no_leep_but_is_ranked(target, pool, cache, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    headless = tmp_path / "headless"
+    shutil.copytree(pool[0], headless)
+    weights = {name: value for name, value in load_file(headless / "model.safetensors").items() if "classifier" not in name}
+    save_file(weights, headless / "model.safetensors", metadata={"format": "pt"})
+    result = rank(target, [*pool, headless], metrics=["transferability", "leep"], cache_dir=cache)
+    row = next(row for row in result.rows if row["checkpoint"] == str(headless))
+    assert row["error"] is None
+    assert row["score"] is not None
+    assert row["leep"] is None
+    assert "no_source_head" in row["flags"]
+    assert "source head" in row["undefined"]["leep"]
+    row = rank(target, [*pool, headless], metrics=["leep"], cache_dir=cache).rows[-1]
+    assert row["checkpoint"] == str(headless)
+    assert "source head" in row["error"]
+
+
+def test_a_dead_network_is_a_row_that_names_the_cause(target, pool, cache, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    dead = tmp_path / "dead"
+    shutil.copytree(pool[0], dead)
+    weights = load_file(dead / "model.safetensors")
+    weights = {name: value * 0 if "convolution.weight" in name else value for name, value in weights.items()}
+    save_file(weights, dead / "model.safetensors", metadata={"format": "pt"})
+    result = rank(target, [*pool, dead], cache_dir=cache)
+    row = next(row for row in result.rows if row["checkpoint"] == str(dead))
+    assert row["score"] is None
+    assert "same row for all" in row["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"metrics": ["nonsense"]}, "must be one of"),
+        ({"scenario": "nonsense"}, "must be one of auto"),
+        ({"variant": "nonsense"}, "must be one of default, published"),
+        ({"batches": "nonsense"}, "must be one of paper"),
+        ({"sample_size": 0}, "positive integer"),
+        ({"seed": -1}, "0 or a positive"),
+        ({"draw": "nonsense"}, "must be one of random"),
+        ({"metrics": "logme"}, "must be lists"),
+    ],
+)
+def test_wrong_arguments_name_the_right_ones(target, pool, options, text):
+    with pytest.raises(UsageError, match=text):
+        rank(target, pool, **options)
+
+
+def test_no_checkpoints_is_an_error(target):
+    with pytest.raises(UsageError, match="at least one"):
+        rank(target, [])
+
+
+def test_an_in_memory_dataset_is_ranked_like_its_folder(target, pool, cache, first):
+    from datasets import load_dataset
+
+    table = load_dataset(str(target), split="train")
+    result = rank(table, pool, cache_dir=cache)
+    assert [row["score"] for row in result.rows] == [row["score"] for row in first.rows]
+
+
+def test_a_multi_label_target_is_refused_by_name_and_ranked_by_what_can(target, pool, cache):
+    import datasets
+
+    table = datasets.load_dataset(str(target), split="train")
+    labels = [[label, (label + 1) % 3] if i % 2 else [label] for i, label in enumerate(table["label"])]
+    feature = datasets.List(datasets.ClassLabel(names=["a", "b", "c"]))
+    table = table.remove_columns("label").add_column("findings", labels, feature=feature)
+    with pytest.raises(UsageError, match=r"transferability cannot score a multi_label target.*logme"):
+        rank(table, pool, cache_dir=cache)
+    result = rank(table, pool, metrics=["logme"], cache_dir=cache)
+    assert all(row["score"] is not None and row["feature_quality"] is None for row in result.rows)
+
+
+def test_save_and_frame(first, tmp_path):
+    import pandas as pd
+
+    first.save(tmp_path / "ranking.json")
+    assert json.loads((tmp_path / "ranking.json").read_text()) == json.loads(json.dumps(first.to_dict()))
+    for name, read in (("ranking.csv", pd.read_csv), ("ranking.parquet", pd.read_parquet)):
+        first.save(tmp_path / name)
+        frame = read(tmp_path / name)
+        assert frame["checkpoint"].tolist() == [row["checkpoint"] for row in first.rows]
+        assert frame["score"].tolist() == pytest.approx([row["score"] for row in first.rows])
+    assert first.to_pandas()["rank"].tolist() == [row["rank"] for row in first.rows]
+    with pytest.raises(UsageError, match=r"\.json, \.csv or \.parquet"):
+        first.save(tmp_path / "ranking.xlsx")
+
+
+def test_public_names_are_all_there():
+    for name in hf_transferability.__all__:
+        assert getattr(hf_transferability, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = hf_transferability.nonsense
+
+
+def test_ranking_warns_about_nothing_of_its_own(target, pool, cache):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rank(target, pool, metrics=["transferability", "logme"], cache_dir=cache)
+
+
+def test_real_data(shared, pool, cache):
+    """Three real targets of different size and colour: all rows finite and distinct."""
+    for name in ("pneumonia_cxr", "blood_smear_cells", "retina_fundus"):
+        result = rank(shared / "datasets" / name, pool, cache_dir=cache, sample_size=60)
+        values = [(row["feature_quality"], row["feature_update_ratio"]) for row in result.rows]
+        assert np.isfinite(values).all()
+        assert len(set(values)) == len(pool)
+
+
+def test_floor_on_request(target, pool, cache):
+    result = rank(target, pool, metrics=["logme", "leep"], cache_dir=cache, floor=True)
+    for row in result.rows:
+        assert row["logme_floor"] < row["logme"]
+        assert row["leep_floor"] <= 0
+        assert "feature_update_ratio_floor" not in row  # it sees no labels of its own
+    plain = rank(target, pool, metrics=["logme", "leep"], cache_dir=cache)
+    assert all("logme_floor" not in row for row in plain.rows)
+    assert [row["score"] for row in plain.rows] == [row["score"] for row in result.rows]
+
+
+def test_without_intervals_there_are_none(target, pool, cache):
+    result = rank(target, pool, cache_dir=cache, intervals=False)
+    assert all(row["interval"] is None for row in result.rows)
+    assert all(row["tie_group"] is None for row in result.rows)  # nothing was compared
+
+
+def test_identical_checkpoints_cannot_be_told_apart(target, pool, cache, tmp_path):
+    twin = tmp_path / "twin"
+    shutil.copytree(pool[0], twin)
+    groups = {row["checkpoint"]: row["tie_group"] for row in rank(target, [*pool, twin], cache_dir=cache).rows}
+    assert groups[pool[0]] == groups[str(twin)]
+
+
+def test_a_regression_target_is_ranked_by_logme(target, pool, cache):
+    import datasets
+
+    table = datasets.load_dataset(str(target), split="train")
+    ages = [20 + 10 * label + i / 50 for i, label in enumerate(table["label"])]
+    table = table.remove_columns("label").add_column("age", ages)
+    with pytest.raises(UsageError, match=r"transferability cannot score a regression target.*logme"):
+        rank(table, pool, label_column="age", cache_dir=cache)
+    result = rank(table, pool, metrics=["logme"], label_column="age", cache_dir=cache, floor=True)
+    assert all(row["score"] > row["logme_floor"] for row in result.rows)
+    assert all(row["interval"] for row in result.rows)
+
+
+def test_without_the_cache_nothing_old_is_shown(target, pool, tmp_path, monkeypatch):
+    first = rank(target, pool[:1], cache_dir=tmp_path).rows[0]
+    original = candidates.passes.extract
+
+    def extract(*arguments, **options):
+        arrays = original(*arguments, **options)
+        arrays.features = arrays.features[::-1].copy()  # as if an update of a library had changed them
+        arrays.gradient_norms = arrays.gradient_norms * [1.0, 2.0]
+        return arrays
+
+    monkeypatch.setattr(candidates.passes, "extract", extract)
+    again = rank(target, pool[:1], cache_dir=tmp_path, use_cache=False).rows[0]
+    assert again["feature_update_ratio"] == pytest.approx(2 * first["feature_update_ratio"])
+    assert again["feature_quality"] != first["feature_quality"]
+
+
+def test_another_version_of_the_preprocessing_is_another_entry(target, pool, cache, first, monkeypatch):
+    without_extraction(monkeypatch)
+    versions = candidates.package_versions()
+    monkeypatch.setattr(candidates, "package_versions", lambda: versions | {"pillow": "0.1"})
+    assert "a network was loaded" in rank(target, pool[:1], cache_dir=cache).rows[0]["error"]
+
+
+def test_a_full_disk_loses_nothing_that_is_in_memory(target, pool, tmp_path, first, monkeypatch):
+    def replace(source, destination):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hf_transferability.extraction.cache.os.replace", replace)
+    result = rank(target, pool, metrics=["transferability"], cache_dir=tmp_path, scenario="architecture")
+    assert all(row["score"] is not None and row["feature_quality_floor"] for row in result.rows)
+    assert any("No space left on device" in note for note in result.notes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_folder_that_cannot_be_made_is_a_usage_error(target, pool, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"cache_dir.*cannot be made"):
+        rank(target, pool, cache_dir=tmp_path / "file" / "folder")
+
+
+def test_a_checkpoint_trained_on_the_target_is_flagged(target, pool, cache, tmp_path):
+    leaky = tmp_path / "leaky"
+    shutil.copytree(pool[0], leaky)
+    (leaky / "README.md").write_text(f"---\nlicense: mit\ndatasets:\n- somebody/{target.name}\n---\n")
+    result = rank(target, [*pool, leaky], cache_dir=cache)  # the arrays of its twin, but its own card
+    assert {row["checkpoint"] for row in result.rows if "trained_on_target" in row["flags"]} == {str(leaky)}
+
+
+def test_the_architecture_scenario_for_one_architecture_says_so(target, pool, cache):
+    result = rank(target, pool, cache_dir=cache, scenario="architecture")
+    assert "share one architecture" in result.notes[0]
+    assert "the candidates differ" not in result.notes[0]
+
+
+def test_the_benchmark_says_how_far_to_trust_the_order(first, target, pool, cache):
+    assert first.advice["evidence"]["n_targets"] == 11
+    assert first.notes[-1] == first.advice["text"]
+    assert "scenario source_dataset, going by all pools of 3 of its 14 sources" in first.advice["text"]
+    assert first.to_dict()["advice"] == first.advice
+    unknown = rank(target, pool, metrics=["logme"], cache_dir=cache, intervals=False)
+    assert unknown.advice["evidence"] is None
+    assert "no evidence for logme in its default form" in unknown.notes[-1]
+    published = rank(target, pool, metrics=["logme"], variant="published", cache_dir=cache, intervals=False)
+    assert published.advice["evidence"]["n_sources"] == 14
+    assert rank(target, pool[:1], metrics=["logme"], cache_dir=cache, intervals=False).advice is None

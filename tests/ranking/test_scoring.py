@@ -1,0 +1,131 @@
+"""The scores of one candidate: half-samples, floors, stored scores and reasons."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hf_transferability.data.targets import Target
+from hf_transferability.errors import CheckpointError
+from hf_transferability.extraction.cache import Arrays, Cache
+from hf_transferability.ranking import scoring
+from hf_transferability.ranking.scoring import Request, Scores, add_floors, half_samples, score_candidate
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path)
+
+
+def candidate(seed=0, n=60, n_classes=3, head=True):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % n_classes)
+    features = rng.normal(size=(n, 8)).astype(np.float32)
+    features[np.arange(n), labels] += 3
+    probabilities = rng.dirichlet(np.ones(5), n).astype(np.float32) if head else None
+    norms = rng.uniform(1, 2, (7, 2))
+    arrays = Arrays(features, probabilities, norms, {"layers": ["a", "b"]}, {"vit_extension": "b"})
+    return arrays, Target([], labels, ["x", "y", "z"], "single_label", [], "key", {}, {"windowed": "16 bit"})  # type: ignore[arg-type]
+
+
+def request(*metrics, halves=4, variant="default"):
+    return Request(metrics, variant, halves, 0)
+
+
+@given(st.lists(st.integers(0, 3), min_size=12, max_size=60).filter(lambda codes: len(set(codes)) > 1), st.integers(0, 99))
+def test_half_samples_keep_every_class_and_repeat_no_image(codes, seed):
+    labels = np.array(codes)
+    for half in half_samples(labels, 3, seed):
+        assert len(set(half.tolist())) == len(half)
+        assert set(labels[half]) == set(labels)
+        for code, count in zip(*np.unique(labels, return_counts=True), strict=True):
+            drawn = (labels[half] == code).sum()
+            assert max(count // 2, 1) <= drawn <= max((count + 1) // 2, 1)
+
+
+def test_halves_of_a_metric_that_takes_a_subsample_are_halves_of_that():
+    labels = np.repeat(np.arange(3), (3000, 6000, 9000))
+    for half in half_samples(labels, 2, 0, largest=4000):
+        assert np.bincount(labels[half]) == pytest.approx(np.array([1, 2, 3]) * 2000 / 6, abs=1)
+    assert len(half_samples(labels, 1, 0, largest=40_000)[0]) == 9000
+
+
+def test_half_samples_are_seeded():
+    labels = np.arange(30) % 3
+    first, again, other = (half_samples(labels, 2, seed) for seed in (1, 1, 2))
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert any(len(a) != len(b) or (a != b).any() for a, b in zip(first, other, strict=True))
+
+
+def test_values_halves_and_flags(cache):
+    arrays, target = candidate()
+    scores = score_candidate(lambda: arrays, target, request("logme", "feature_update_ratio"), cache)
+    assert scores.values["logme"] == pytest.approx(scoring.score("logme", features=arrays.features, labels=target.labels))
+    assert len(scores.halves["logme"]) == len(scores.halves["feature_update_ratio"]) == 4
+    assert len(set(scores.halves["feature_update_ratio"])) > 1
+    assert scores.flags == {"windowed": "16 bit", "vit_extension": "b"}
+
+
+def test_scores_are_stored_and_depend_on_what_was_asked(cache, monkeypatch):
+    arrays, target = candidate()
+    first = score_candidate(lambda: arrays, target, request("logme"), cache)
+
+    def refuse(*arguments, **options):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(scoring, "score", refuse)
+    assert score_candidate(lambda: arrays, target, request("logme"), cache) == first
+    for asked in (request("logme", halves=5), request("logme", variant="published"), request("h_score")):
+        with pytest.raises(AssertionError, match="computed again"):
+            score_candidate(lambda: arrays, target, asked, cache)
+
+
+def test_a_missing_source_head_is_a_reason(cache):
+    arrays, target = candidate(head=False)
+    scores = score_candidate(lambda: arrays, target, request("leep", "logme"), cache)
+    assert scores.values["leep"] is None
+    assert "source head" in scores.reasons["leep"]
+    assert scores.values["logme"] is not None
+
+
+def test_an_undefined_score_is_a_reason(cache):
+    arrays, target = candidate()
+    arrays.gradient_norms = np.zeros((7, 2))
+    scores = score_candidate(lambda: arrays, target, request("feature_update_ratio"), cache)
+    assert scores.values["feature_update_ratio"] is None
+    assert "gradient" in scores.reasons["feature_update_ratio"]
+
+
+def test_other_arrays_or_labels_never_get_stored_scores(cache):
+    arrays, target = candidate()
+    first = score_candidate(lambda: arrays, target, request("logme"), cache)
+    arrays.features = arrays.features + np.float32(0.5) * (np.arange(60) % 2)[:, None]
+    assert score_candidate(lambda: arrays, target, request("logme"), cache).values != first.values
+
+
+def test_floors_flag_what_does_not_exceed_them(cache):
+    arrays, target = candidate()
+    good, bad = Scores({"feature_quality": 1.01, "logme": 9.0}), Scores({"feature_quality": 0.2, "logme": 9.0})
+    names = ("feature_quality", "feature_update_ratio", "logme")
+    for scores in (good, bad):
+        add_floors(scores, names, lambda: arrays, target, request("feature_quality"), cache)
+    assert good.floors == bad.floors
+    assert 0.2 < good.floors["feature_quality"] < 0.9
+    assert good.flags == {}
+    assert set(bad.flags) == {"at_floor"}
+    assert "0.2 against" in bad.flags["at_floor"]
+
+
+def test_another_metric_at_its_floor_is_not_feature_quality_at_its_floor(cache):
+    arrays, target = candidate()
+    scores = Scores({"logme": -50.0, "h_score": 0.0})
+    add_floors(scores, ("logme", "h_score"), lambda: arrays, target, request("logme"), cache)
+    assert set(scores.flags) == {"metric_at_floor"}
+    assert "logme -50 against" in scores.flags["metric_at_floor"]
+    assert "h_score" in scores.flags["metric_at_floor"]
+
+
+def test_vanished_arrays_are_an_error_of_the_candidate(cache):
+    _, target = candidate()
+    with pytest.raises(CheckpointError, match="vanished"):
+        score_candidate(lambda: None, target, request("logme"), cache)

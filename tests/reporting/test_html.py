@@ -1,0 +1,91 @@
+"""The page of a ranking: whole, self-contained, and safe whatever a checkpoint is called."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from helpers.rankings import LONG, ranking_of
+
+from hf_transferability import UsageError
+from hf_transferability.reporting import html
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, the text between them, and whether every tag is closed."""
+
+    EMPTY = ("meta", "img", "wbr", "link", "br")
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text, self.open = [], "", []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in ("style", "title"):
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def page():
+    document = ranking_of(5, 2)
+    document["rows"][1]["flags"] = ["n<=d"]
+    document["rows"][1]["flag_details"] = {"n<=d": "36 <= 512"}
+    return Reader(html.page(document))
+
+
+def test_it_holds_table_flags_reasons_and_what_was_run(page):
+    assert page.open == []
+    text = page.text
+    for part in (
+        LONG, "owner/resnet1.a1_in1k", "0.8", "no more images than features", "36 <= 512", "Failed", "is gated: ask for",
+        "90% interval", "tie group", "0123456789abcdef0123456789abcdef01234567", "f00", "torch 2.14", "cpu", "imagenet-1k",
+        "Juodelyte", "not for clinical decisions", "Scenario & more", "conv1.weight", "5 of 7 candidates ranked",
+    ):  # fmt: skip
+        assert part in text
+    assert re.search(r"seed\s*3", text)
+    rows = [tag for tag, _ in page.tags].count("tr")
+    assert rows == 2 * (1 + 7)  # the ranking, and what was run
+
+
+def test_it_needs_no_network_and_no_script(page):
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 3
+    assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
+    assert {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "b"} == set()
+    assert not any(name.startswith("on") or name == "href" for _, attributes in page.tags for name in attributes)
+    assert "<script>alert(0)</script>" in page.text  # as text
+    policy = next(a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a)
+    assert policy.startswith("default-src 'none'")
+
+
+def test_pictures_that_need_more_than_the_rows_have_are_left_out():
+    document = ranking_of(2)
+    for row in document["rows"]:
+        row["parameters"] = row["feature_update_ratio"] = None
+    assert [tag for tag, _ in Reader(html.page(document)).tags].count("img") == 1
+
+
+def test_a_page_of_failures_only():
+    text = Reader(html.page(ranking_of(0, 2))).text
+    assert "0 of 2 candidates scored" in text
+    assert "scenario" not in text.split("Ranking", 2)[1]
+
+
+def test_one_candidate_is_not_ranked():
+    text = Reader(html.page(ranking_of(1, 2))).text
+    assert "1 of 3 candidates scored by transferability, on" in text
+
+
+def test_only_html_is_written(tmp_path):
+    with pytest.raises(UsageError, match=r"`report` must end in .html; got"):
+        html.check_page(tmp_path / "a.pdf")
+    html.save(ranking_of(1), tmp_path / "a.html")
+    assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")

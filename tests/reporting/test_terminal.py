@@ -1,0 +1,59 @@
+"""A ranking as a table for people."""
+
+import io
+
+from helpers.rankings import ranking_of
+
+from hf_transferability.reporting import terminal
+
+
+def test_ids_are_folded_where_a_reader_would():
+    fold = terminal.fold_id
+    assert fold("microsoft/resnet-18", 24) == "microsoft/resnet-18"
+    assert fold("microsoft/resnet-18", 12) == "microsoft/\nresnet-18"
+    assert fold("/data/some where/checkpoints/a", 20) == "/data/some where/\ncheckpoints/a"
+    assert fold("owner/name@" + "0123456789" * 4, 24) == "owner/name@01234567"
+    assert fold("owner/name@refs/pr/1", 12) == "owner/name\n@refs/pr/1"
+    assert fold("owner/a-long-name_of-it", 10) == "owner/\na-long-\nname_of-it"
+    assert fold("abcdefgh", 3) == "abc\ndef\ngh"
+    assert fold("", 3) == ""
+
+
+def printed(document: dict, **options) -> str:
+    stream = io.StringIO()
+    rows = [{"n_features": None, **row} for row in document["rows"]]
+    terminal.print_table(document | {"rows": rows}, stream, **options)
+    return stream.getvalue()
+
+
+def test_columns_that_are_empty_are_left_out():
+    document = ranking_of(3)
+    titles = printed(document).splitlines()[2]
+    assert "feature quality" in titles
+    assert "flags" not in titles
+    for row in document["rows"]:
+        row |= {"feature_quality": None, "licence": None, "interval": None, "flags": ["n<=d"]}
+    titles = printed(document).splitlines()[2]
+    assert not [title for title in ("feature quality", "licence", "interval") if title in titles]
+    assert [title for title in ("rank", "checkpoint", "score", "update ratio", "flags") if title not in titles] == []
+
+
+def test_a_failure_that_its_reader_has_seen_is_not_told_again():
+    document = ranking_of(2, 2)
+    document["rows"][2]["n_features"] = None  # it could not be read; the other gave features, and failed in its metric
+    assert printed(document).count("is gated") == 2
+    assert printed(document, told=True).count("is gated") == 1
+    assert "failed: broken/<b>1: model" in printed(document, told=True)
+
+
+def test_one_candidate_is_not_called_ranked():
+    assert "ranked by transferability, scenario source_dataset" in printed(ranking_of(2, 1))
+    assert "ranked by" not in printed(ranking_of(1, 2))
+    assert "ranked by" not in printed(ranking_of(0, 2))
+
+
+def test_a_pool_without_scores_is_not_called_ranked():
+    document = ranking_of(2)
+    for row in document["rows"]:
+        row |= {"score": None, "rank": None}  # as of two equal checkpoints
+    assert "ranked by" not in printed(document)

@@ -1,0 +1,28 @@
+"""What tables call a checkpoint, and what they do not tell of this machine."""
+
+import pytest
+
+from hf_transferability.names import plain_name, without_folders
+
+
+def test_a_folder_is_called_by_its_own_name_also_when_it_is_gone(tmp_path):
+    (tmp_path / "net").mkdir()
+    assert plain_name(tmp_path / "net") == "net"
+    assert plain_name(tmp_path / "gone") == "gone"
+    assert plain_name("owner/net") == "owner/net"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{folder} has no model.safetensors", "my net has no model.safetensors"),
+        ("OSError: '/home/me/.cache/hub/a.json' is cut", "OSError: 'a.json' is cut"),
+        ("see https://huggingface.co/owner/net", "see https://huggingface.co/owner/net"),
+        ("4/5 of owner/net/config.json", "4/5 of owner/net/config.json"),
+        ("look into ~/data/x.png", "look into x.png"),
+    ],
+)
+def test_notes_hold_no_folders_of_this_machine(tmp_path, text, told):
+    folder = tmp_path / "my net"
+    folder.mkdir()
+    assert without_folders(text.format(folder=folder), folder) == told

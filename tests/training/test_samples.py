@@ -1,0 +1,99 @@
+"""Samples for training: what is drawn from which split, and what is said of it."""
+
+import datasets
+import pytest
+import torch
+from helpers.splits import in_memory
+
+from hf_transferability import TargetError, UsageError
+from hf_transferability.training.samples import Splits
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_samples_are_drawn_by_the_seed_and_the_test_split_is_whole(target):
+    splits = Splits(target, 16)
+    draw, again, other = splits.draw(0, 8, 4), splits.draw(0, 8, 4), splits.draw(1, 8, 4)
+    assert (len(draw.train), len(draw.validation), len(draw.test)) == (24, 12, 36)
+    assert draw.fingerprint == again.fingerprint != other.fingerprint
+    assert draw.notes == ()
+
+
+def test_without_a_validation_split_it_is_drawn_from_training(make_target):
+    draw = Splits(make_target(n=36, splits=("train", "test")), 16).draw(0, 8, 4)
+    assert (len(draw.train), len(draw.validation)) == (24, 12)
+    assert draw.train.pool is draw.validation.pool
+    assert not set(draw.train.positions.tolist()) & set(draw.validation.positions.tolist())
+    assert draw.notes == ("no validation split: drawn from training",)
+
+
+def test_too_few_images_are_shared_four_to_one_and_said(make_target):
+    draw = Splits(make_target(n=36, splits=("train", "test")), 16).draw(0)
+    assert (len(draw.train), len(draw.validation)) == (28, 8)
+    assert draw.notes[1:] == ("28 training images, not 300", "8 validation images, not 75")
+
+
+def test_classes_missing_from_a_split_are_said_and_labels_agree():
+    names = datasets.ClassLabel(names=["a", "b", "c"])
+    data = in_memory({"train": [0, 1, 2] * 8, "validation": [2, 0] * 8, "test": [2, 1] * 8}, names)
+    draw = Splits(data, 16).draw(0, 8, 4)
+    assert draw.notes == ("not in the validation sample: b", "not in the test sample: a")
+    assert draw.test.labels.unique().tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("splits", "names", "message"),
+    [
+        (("train",), {}, r"`test_split` must be one of train; got 'test'\. Pass --test-split NAME\."),
+        (("train", "test"), {"train": "training"}, r"`train_split` must be one of train, test; got 'training'"),
+    ],
+)
+def test_a_missing_split_is_refused(make_target, splits, names, message):
+    with pytest.raises(UsageError, match=message):
+        Splits(make_target(splits=splits), 16, **names)
+
+
+@pytest.mark.parametrize("names", [{"test": "validation"}, {"train": "validation"}])
+def test_a_split_in_use_is_not_found_as_validation_split(make_target, names):
+    draw = Splits(make_target(n=36, splits=("train", "validation", "test")[: 2 if "test" in names else 3]), 16, **names).draw(
+        0, 8, 4
+    )
+    assert draw.train.pool is draw.validation.pool is not draw.test.pool
+    assert not set(draw.train.positions.tolist()) & set(draw.validation.positions.tolist())
+    assert "no validation split: drawn from training" in draw.notes
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"test": "train"}, "`train_split` and `test_split` must be different .* of train. Pass another --test-split"),
+        ({"validation": "test"}, "`validation_split` and `test_split` must be different .* of test. Pass another --test-split"),
+        ({"validation": "train[:50%]"}, "`train_split` and `validation_split` .* of train. Pass another --validation-split"),
+        ({"validation": "validation+test[:5]"}, "`validation_split` and `test_split` must be different .* of test"),
+    ],
+)
+def test_one_split_in_two_roles_is_refused(target, names, message):
+    with pytest.raises(UsageError, match=message):
+        Splits(target, 16, **names)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_split_of_one_class_is_refused_by_its_name(split):
+    labels = dict.fromkeys(("train", "validation", "test"), [0, 1, 2] * 8) | {split: [1] * 24}
+    with pytest.raises(UsageError, match=rf"split {split}: the target must have at least 2 classes; got only \['b'\]"):
+        Splits(in_memory(labels, datasets.ClassLabel(names=["a", "b", "c"])), 16)
+
+
+def test_numbers_to_predict_are_refused():
+    numbers = [k + 0.5 for k in range(16)]
+    data = in_memory({"train": numbers, "test": numbers}, datasets.Value("float32"))
+    with pytest.raises(UsageError, match="its labels are numbers"):
+        Splits(data, 16)
+
+
+def test_a_corrupt_image_is_named(target):
+    splits = Splits(target, 16)
+    pool = splits.pools["train"]
+    pool.target.images.encoded[3] = b"no image"
+    with pytest.raises(TargetError, match=rf"row {pool.target.positions[3]} of split train .* cannot be decoded.*Mend"):
+        pool.pixels(torch.tensor([3]))
