@@ -63,14 +63,21 @@ class KnownResults:
 
         Every benchmark of the table is a study; what shares scenario and selection was fine-tuned side by side. A source
         is found by `checkpoint` if that is a Hub id, else by its name if it is one, and by `weights_sha256` or
-        `checkpoint_revision` where the table has them. Its own pre-training dataset counts for no source.
+        `checkpoint_revision` where the table has them. Its own pre-training dataset counts for no source. A published copy of a
+        study that is here already, so rows with a citation, adds nothing.
         """
         import pandas as pd
 
+        copied = ground_truth.benchmark.isin(list(self.citations)) & (_column(ground_truth, "citation") != "")
+        ground_truth = ground_truth[~copied]
         more = percentiles(_from_ground_truth(ground_truth, self.same_weights))
         cited = {str(study): _citation(rows) for study, rows in ground_truth.groupby("benchmark")}
-        both = pd.concat([self.percentiles, more], ignore_index=True)
-        return replace(self, percentiles=both, citations={**cited, **self.citations})
+        return replace(
+            self,
+            percentiles=pd.concat([self.percentiles, more], ignore_index=True),
+            other_names=_with_datasets(self.other_names, ground_truth),
+            citations={**cited, **self.citations},
+        )
 
     def without(self, target: Iterable[str]) -> "tuple[KnownResults, list[str]]":
         """These results without the studies that hold the target, and the names of those studies.
@@ -192,6 +199,17 @@ def _from_ground_truth(ground_truth: "pd.DataFrame", same_weights: dict[str, str
             "value": truth["performance"] if "performance" in truth else truth["test_auc"],
         }
     )  # fmt: skip
+
+
+def _with_datasets(other_names: dict[str, tuple[str, ...]], ground_truth: "pd.DataFrame") -> dict[str, tuple[str, ...]]:
+    """The other names of targets, with the ids and fingerprints of the datasets that a table names."""
+    found = dict(other_names)
+    for column in ("dataset", "dataset_fingerprint"):
+        pairs = set(zip(ground_truth.target, _column(ground_truth, column), strict=True))
+        for target, name in sorted(pairs):
+            if name:
+                found[target] = (*found.get(target, ()), name)
+    return found
 
 
 def _column(frame: "pd.DataFrame", name: str) -> "pd.Series":

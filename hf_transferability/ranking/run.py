@@ -21,6 +21,7 @@ from hf_transferability.metrics.transferability import SCENARIOS
 from hf_transferability.progress import Silent
 from hf_transferability.ranking import pool
 from hf_transferability.ranking.candidates import Work, candidate_arrays, reason
+from hf_transferability.ranking.known import add_known, read_known
 from hf_transferability.ranking.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
 from hf_transferability.results import Row
 
@@ -45,6 +46,7 @@ class Ranking:
         metric_versions: version of every metric that was computed.
         versions: of the packages that made it.
         advice: how far the benchmark says that the order can be trusted; see `benchmark.advice.advise`.
+        known: the studies behind the rows' known_elsewhere, and those left out, as they hold the target; see `add_known`.
     """
 
     rows: list[Row]
@@ -55,6 +57,7 @@ class Ranking:
     metric_versions: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=provenance.package_versions)
     advice: dict[str, Any] | None = None
+    known: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -66,6 +69,7 @@ class Ranking:
             "notes": self.notes,
             "metric_versions": self.metric_versions,
             "advice": self.advice,
+            "known": self.known,
             "versions": self.versions,
         }
 
@@ -118,6 +122,7 @@ def rank(
     micro_batch: int | None = None,
     intervals: bool = True,
     floor: bool = False,
+    known: Sequence[str | Path] = (),
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
     token: str | None = None,
@@ -144,6 +149,8 @@ def rank(
         micro_batch: images at once; default by measurement.
         intervals: 90 % intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
         floor: also the highest value of each metric in five shuffles of the labels.
+        known: ground truth of one's own, beside the bundled results, for the rows' known_elsewhere: tables, folders of
+            `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
         allow_pickle: read pickle weights (with `weights_only`) where there are no safetensors.
         trust_remote_code: run the repositories' own code.
         token: Hub token; default the one of `hf auth login`.
@@ -176,6 +183,7 @@ def rank(
                 sample=sample_size, draw=draw, seed=seed, streaming=streaming, window=window, token=token,
             )  # fmt: skip
             target = _checked(target, cache, skip_corrupt, progress)
+            elsewhere = read_known(known, token)
         except Exception as error:
             failure = error
     target = _agreed(target, failure)
@@ -195,6 +203,7 @@ def rank(
     rows, scores, readers = _candidates(names, work, request)
     notes: list[str] = []
     advice: dict[str, Any] | None = None
+    cited: dict[str, Any] | None = None
     if state.is_main_process:
         scenario, notes = pool.choose_scenario(scenario, rows)
         # Where the published order turns round a bad network could come first, so its floor must be known.
@@ -203,13 +212,15 @@ def rank(
             if each is not None:
                 add_floors(each, floors, read, target, request, cache)
         rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
+        cited = add_known(rows, elsewhere, target.provenance)
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         if advice := advise(chosen[0], variant, scenario, scored(rows), target.task):
             notes.append(advice["text"])
-    rows, scenario, notes, advice = broadcast_object_list([rows, scenario, notes, advice])
+    rows, scenario, notes, advice, cited = broadcast_object_list([rows, scenario, notes, advice, cited])
     for note in notes:
         progress.note(note)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen), advice=advice)
+    versions = metric_versions(request.metrics, chosen)
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, versions, advice=advice, known=cited)
 
 
 def metric_versions(*names: Sequence[str]) -> dict[str, int]:
