@@ -57,7 +57,7 @@ def paper(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "group": "architectures", "target": truth.target, "name": truth.source, "measure": "auc",
-            "value": truth["performance"] if "performance" in truth else truth["test_auc"],
+            "value": truth.performance,
         }
     )  # fmt: skip
 

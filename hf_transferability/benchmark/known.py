@@ -1,8 +1,8 @@
-"""Known elsewhere: how well a checkpoint did where others have fine-tuned it, without a look at the target's data.
+"""Known elsewhere: how well a checkpoint did in other people's fine-tuning, without using the target's data.
 
-The bundled table holds published fine-tuning results (known_results/README.md); ground truth of one's own extends it.
-`known_elsewhere` is the checkpoint's mean percentile among what was fine-tuned beside it. A study that holds the target is
-left out as a whole, so nothing comes from the target itself.
+The bundled table holds published fine-tuning results (known_results/README.md); a user's own ground truth extends it.
+`known_elsewhere` is the checkpoint's mean percentile among the networks that were fine-tuned beside it. A study that holds the
+target is left out as a whole, so nothing comes from the target itself.
 """
 
 import re
@@ -25,10 +25,10 @@ _COLUMNS = ["study", "group", "target", "medical", "name", "checkpoint", "digest
 
 @dataclass(frozen=True)
 class Known:
-    """What fine-tuning elsewhere says of one checkpoint.
+    """Results of one checkpoint in other studies.
 
     Attributes:
-        value: mean percentile, 0 (always the worst) to 1 (always the best), over the studies of a target and then over targets.
+        value: mean percentile, 0 (always worst) to 1 (always best), first over the studies of a target, then over targets.
         targets: number of different targets that it was fine-tuned on.
         medical: how many of them are medical.
         studies: names of the studies, sorted.
@@ -61,10 +61,13 @@ class KnownResults:
     def extended(self, ground_truth: "pd.DataFrame") -> "KnownResults":
         """These results with those of a table of ground truth.
 
-        Every benchmark of the table is a study; what shares scenario and selection was fine-tuned side by side. A source
-        is found by `checkpoint` if that is a Hub id, else by its name if it is one, and by `weights_sha256` or
+        Every benchmark of the table is a study; what shares scenario, selection and measure was fine-tuned side by side. A
+        source is found by `checkpoint` if that is a Hub id, else by its name if it is one, and by `weights_sha256` or
         `checkpoint_revision` where the table has them. Its own pre-training dataset counts for no source. A published copy of a
         study that is here already, so rows with a citation, adds nothing.
+
+        Args:
+            ground_truth: a checked table of that name; a column `domain` tells which targets are medical.
         """
         import pandas as pd
 
@@ -92,7 +95,7 @@ class KnownResults:
         return replace(self, percentiles=self.percentiles[~self.percentiles.study.isin(left_out)]), left_out
 
     def of(self, checkpoint: str, digests: Sequence[str] = ()) -> Known | None:
-        """What is known of a checkpoint; None if nothing is.
+        """The results of a checkpoint; None if there are none.
 
         Args:
             checkpoint: Hub id, with or without revision, in any case; or the path of a local copy, which is recognised if it
@@ -107,7 +110,7 @@ class KnownResults:
 
 
 def summary(rows: "pd.DataFrame") -> Known | None:
-    """What the rows of one checkpoint come to; None if there are none."""
+    """The summary of one checkpoint's rows; None if there are none."""
     if rows.empty:
         return None
     targets = rows.groupby("target").agg(percentile=("percentile", "mean"), medical=("medical", "any"))
@@ -181,12 +184,10 @@ def _from_ground_truth(ground_truth: "pd.DataFrame", same_weights: dict[str, str
     import pandas as pd
 
     truth = ground_truth[ground_truth.source != ground_truth.target]
-    group = truth.scenario + " " + truth.selection
-    if "measure" in truth:
-        group = group + " " + truth.measure
     return pd.DataFrame(
         {
-            "study": truth.benchmark, "group": group, "target": truth.target,
+            "study": truth.benchmark, "group": truth.scenario + " " + truth.selection + " " + truth.measure,
+            "target": truth.target,
             "medical": _column(truth, "domain") == "medical", "name": truth.source,
             "checkpoint": [
                 hub_key(checkpoint, same_weights) or hub_key(source, same_weights)
@@ -196,7 +197,7 @@ def _from_ground_truth(ground_truth: "pd.DataFrame", same_weights: dict[str, str
                 _plain_digest(weights) or _plain_digest(files)
                 for weights, files in zip(_column(truth, "weights_sha256"), _column(truth, "checkpoint_revision"), strict=True)
             ],
-            "value": truth["performance"] if "performance" in truth else truth["test_auc"],
+            "value": truth.performance,
         }
     )  # fmt: skip
 
@@ -216,7 +217,9 @@ def _column(frame: "pd.DataFrame", name: str) -> "pd.Series":
     """A column of texts, empty where the frame has none."""
     import pandas as pd
 
-    return frame[name].fillna("").astype(str) if name in frame else pd.Series("", index=frame.index)
+    if name not in frame:
+        return pd.Series("", index=frame.index)
+    return frame[name].astype(object).where(frame[name].notna(), "").astype(str)
 
 
 def _plain_digest(text: Any) -> str:
@@ -226,5 +229,5 @@ def _plain_digest(text: Any) -> str:
 
 
 def _citation(rows: "pd.DataFrame") -> str:
-    """What a table cites; empty for figures of one's own."""
+    """The citations of a table's rows; empty for figures that were not published."""
     return "; ".join(dict.fromkeys(text for text in _column(rows, "citation") if text))

@@ -1,7 +1,7 @@
-"""What fine-tuning elsewhere says of the candidates of a run: the bundled results, and tables of one's own beside them."""
+"""Fine-tuned results of the candidates of a run in other studies: bundled results, and a user's own tables."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ def read_known(origins: Sequence[str | Path] = (), token: str | None = None) -> 
 
 
 def add_known(rows: Sequence[Row], results: known.KnownResults, dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Put what is known into the rows: known_elsewhere, known_targets, known_medical, known_studies; None and [] if nothing is.
+    """Add the columns known_elsewhere, known_targets, known_medical and known_studies to the rows; None and [] where unknown.
 
     Args:
         rows: each with its "checkpoint" as the user named it, and its "revision".
@@ -44,7 +44,7 @@ def add_known(rows: Sequence[Row], results: known.KnownResults, dataset: Mapping
         dataset: provenance of the target; studies that hold it are left out.
 
     Returns:
-        "studies": name -> citation of those that say something, and "left_out": the names of those that hold the target.
+        "studies": name -> citation of the studies used, and "left_out": the names of those that hold the target.
     """
     names = [plain_name(str(dataset.get("id") or "")), dataset.get("config"), dataset.get("fingerprint")]
     others, left_out = results.without(str(name) for name in names if name)
@@ -73,36 +73,53 @@ def _weights_sha256(folder: Path) -> list[str]:
 
 
 def _ground_truth(origin: str, token: str | None) -> "pd.DataFrame":
-    """The ground truth at one origin; where only the runs are there, that of the runs."""
+    """The ground truth at one origin, with the `domain` of its targets if it is known; of the runs, if only they are there."""
     path = Path(origin).expanduser()
     if path.is_file():
         return tables.read(path, "ground_truth")
-    for name in ("ground_truth", "runs"):
-        if path.is_dir():
-            files = sorted(file for file in path.glob(f"{name}.*") if file.suffix in _TABLES)[:1]
-            files += sorted(path.glob(tables.data_files(name)))
-        else:
-            files = _from_hub(origin, name, token)
-        if files:
-            return _read(files, name)
-    raise UsageError(
-        f"`known` must have ground truth; got {origin}, which has none. Give a table, or a folder or dataset with one."
-    )
+    find = _files_of_folder(path) if path.is_dir() else _files_of_hub(origin, token)
+    truth = _read(find("ground_truth"), "ground_truth")
+    if truth is None and (runs := _read(find("runs"), "runs")) is not None:
+        truth = ground_truth.from_runs(runs)
+    if truth is None:
+        raise UsageError(
+            f"`known` must have ground truth; got {origin}, which has none. Give a table, or a folder or dataset with one."
+        )
+    targets = _read(find("targets"), "targets")
+    if targets is None:
+        return truth
+    return truth.merge(targets[["benchmark", "target", "domain"]], on=["benchmark", "target"], how="left")
 
 
-def _from_hub(repo_id: str, name: str, token: str | None) -> list[Path]:
-    """The files of a table in a Hub dataset, downloaded."""
+def _files_of_folder(folder: Path) -> Callable[[str], list[Path]]:
+    """A function that lists the files of a table in a folder, laid out as `finetune` or a Hub dataset has them."""
+
+    def find(name: str) -> list[Path]:
+        beside = sorted(file for file in folder.glob(f"{name}.*") if file.suffix in _TABLES)
+        return beside[:1] or sorted(folder.glob(tables.data_files(name)))
+
+    return find
+
+
+def _files_of_hub(repo_id: str, token: str | None) -> Callable[[str], list[Path]]:
+    """A function that downloads the files of a table in a Hub dataset and lists them."""
     if repo_id.count("/") != 1 or repo_id.startswith((".", "/", "~")):
         raise UsageError(f"`known` must be a file, a folder or a dataset OWNER/NAME; got {repo_id!r}. Check the path.")
+
+    def find(name: str) -> list[Path]:
+        try:
+            return [hub.fetch(head, file, token) for file in head.files if PurePosixPath(file).match(tables.data_files(name))]
+        except Exception as error:
+            raise UsageError(hub.explain(error, "dataset", repo_id)) from error
+
     try:
         head = hub.dataset_head(repo_id, token)
-        return [hub.fetch(head, file, token) for file in head.files if PurePosixPath(file).match(tables.data_files(name))]
     except Exception as error:
         raise UsageError(hub.explain(error, "dataset", repo_id)) from error
+    return find
 
 
-def _read(files: Sequence[Path], name: str) -> "pd.DataFrame":
+def _read(files: Sequence[Path], name: str) -> "pd.DataFrame | None":
     import pandas as pd
 
-    frame = pd.concat([tables.read(file, name) for file in files], ignore_index=True)
-    return ground_truth.from_runs(frame) if name == "runs" else frame
+    return pd.concat([tables.read(file, name) for file in files], ignore_index=True) if files else None

@@ -149,7 +149,7 @@ def rank(
         micro_batch: images at once; default by measurement.
         intervals: 90 % intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
         floor: also the highest value of each metric in five shuffles of the labels.
-        known: ground truth of one's own, beside the bundled results, for the rows' known_elsewhere: tables, folders of
+        known: your own ground truth, in addition to the bundled results, for the column known_elsewhere: tables, folders of
             `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
         allow_pickle: read pickle weights (with `weights_only`) where there are no safetensors.
         trust_remote_code: run the repositories' own code.

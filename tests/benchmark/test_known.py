@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hf_transferability.benchmark import known
+from hf_transferability.benchmark import known, tables
 
 SHA = "ab" * 32
 
@@ -25,9 +25,9 @@ def table(*frames):
 
 
 def truth(*rows, benchmark="mine", **columns):
-    """Ground truth of rows (source, target, test_auc)."""
-    frame = pd.DataFrame(rows, columns=["source", "target", "test_auc"])
-    return frame.assign(benchmark=benchmark, scenario="architecture", selection="lowest_validation_loss", **columns)
+    """Ground truth of rows (source, target, AUC)."""
+    frame = pd.DataFrame(rows, columns=["source", "target", "performance"]).assign(measure="auc", scenario="architecture")
+    return tables.check(frame.assign(benchmark=benchmark, selection="lowest_validation_loss", **columns), "ground_truth")
 
 
 def test_percentiles_by_hand():

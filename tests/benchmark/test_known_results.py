@@ -93,8 +93,8 @@ def test_a_study_that_is_a_benchmark_as_well_has_the_same_figures(results, tool)
     studies = set(bundled.benchmarks()) & set(results.study)
     assert "paper" in studies
     for study in studies:
-        truth = bundled.load("ground_truth", study).rename(columns={"source": "name", "test_auc": "performance"})
+        truth = bundled.load("ground_truth", study).rename(columns={"source": "name"})
         own = results[results.study == study]
-        both = own.merge(truth.assign(target=truth.target.replace(tool.TARGETS)), on=["name", "target"])
+        both = own.merge(truth.assign(target=truth.target.replace(tool.TARGETS)), on=["name", "target", "measure"])
         same = both[np.isclose(both.value, both.performance, rtol=0, atol=1e-9)]
         assert len(same.drop_duplicates(["name", "target"])) == len(own), study

@@ -1,4 +1,4 @@
-"""Does what one study says of a checkpoint hold in another? Each study is left out, and its targets ranked by the others.
+"""Do results of a checkpoint in one study predict those in another? Each study is left out and ranked by the others.
 
 Priors: mean percentile in the other studies of the same weights (`checkpoint`), of the same network whatever its weights
 (`architecture`), of its `family`, or of the first of these that is known (`nearest`); for comparison, of the network itself on
@@ -82,7 +82,7 @@ def evidence() -> pd.DataFrame:
 
 
 def studies_left_out(results: pd.DataFrame, related: bool) -> dict[tuple[str, str], set[str]]:
-    """(study, target) -> the studies that may not speak: itself, its relatives, and all that hold the target."""
+    """(study, target) -> the studies that must not be used: itself, those of its authors, and all that hold the target."""
     table = known.bundled()
     holders = {name: set(table.without([name, *table.other_names.get(name, ())])[1]) for name in results.target.unique()}
     own = {

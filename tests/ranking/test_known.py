@@ -110,6 +110,19 @@ def test_a_folder_of_tables(tmp_path, place):
     assert read_known([tmp_path]).of("owner/mine").studies == ("mine",)
 
 
+def test_medical_targets_of_a_folder(tmp_path):
+    own().to_parquet(tmp_path / "ground_truth.parquet")
+    pd.DataFrame({"benchmark": ["mine"], "target": ["scans"], "domain": ["medical"]}).to_csv(
+        tmp_path / "targets.csv", index=False
+    )
+    assert read_known([tmp_path]).of("owner/mine").medical == 1
+
+
+def test_a_column_of_sha256_may_be_empty(tmp_path):
+    own(weights_sha256=None).to_csv(tmp_path / "own.csv", index=False)
+    assert read_known([tmp_path / "own.csv"]).of("owner/mine").medical == 0
+
+
 def test_a_folder_with_runs_only(tmp_path):
     runs = small.runs({(VGG, "scans"): [(0.2, 0.9)], ("owner/mine", "scans"): [(0.1, 0.8), (0.3, 0.95)]})
     runs.to_parquet(tmp_path / "runs.parquet")
