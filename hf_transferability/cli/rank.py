@@ -50,6 +50,11 @@ def add(commands: Any) -> None:
         help="gradient batches: the paper's, with its small remainder, or of equal size",
     )  # fmt: skip
     work.add_argument("--micro-batch", metavar="K", type=positive, help="images in memory at once (default: by measurement)")
+    work.add_argument(
+        "--known", metavar="FILE|OWNER/NAME", action="append", default=[],
+        help="fine-tuned results of your own for the column known_elsewhere: a table of ground truth, a folder of `finetune`, "
+        "or a Hub dataset of results; repeatable",
+    )  # fmt: skip
     work.add_argument("--no-cache", action="store_true", help="extract everything again")
     output = add_output(rank)
     output.add_argument(
@@ -88,6 +93,7 @@ def _rank(options: argparse.Namespace) -> int:
             micro_batch=options.micro_batch,
             intervals=not options.no_intervals,
             floor=options.floor,
+            known=options.known,
             allow_pickle=options.allow_pickle,
             trust_remote_code=options.trust_remote_code,
             cache_dir=options.cache_dir,

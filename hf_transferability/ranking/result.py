@@ -24,7 +24,8 @@ class Ranking:
         notes: remarks and cautions about the whole ranking.
         metric_versions: version of every metric that was computed.
         versions: of the packages that made it.
-        advice: how far the benchmark says that the order can be trusted; see `benchmark.advice.advise`.
+        advice: what to do with the order; see `benchmark.advice.advise`.
+        known: the studies behind the rows' known_elsewhere, and those left out, as they hold the target.
     """
 
     rows: list[Row]
@@ -35,6 +36,7 @@ class Ranking:
     metric_versions: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=provenance.package_versions)
     advice: dict[str, Any] | None = None
+    known: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -46,6 +48,7 @@ class Ranking:
             "notes": self.notes,
             "metric_versions": self.metric_versions,
             "advice": self.advice,
+            "known": self.known,
             "versions": self.versions,
         }
 

@@ -64,6 +64,7 @@ def published(candidate: Candidate, place: Place, pool: PoolScores, metrics: Seq
         "interval": None if untrained else intervals.get(sorting),
         "tie_group": place.tie_group,
         "first_share": place.first_share,
+        **{name: facts.pop(name) for name in _KNOWN if name in facts},
         **{name: values[name] for name in SHOWN_PARTS},
         **{name: values[name] for name in metrics if name not in SHOWN_PARTS},
         "n_features": facts.pop("n_features", None),
@@ -82,6 +83,7 @@ def published(candidate: Candidate, place: Place, pool: PoolScores, metrics: Seq
     return row | _raw_numbers(candidate) | _floors(candidate)
 
 
+_KNOWN = ("known_elsewhere", "known_targets", "known_medical", "known_studies")
 _INNER = ("no_gradient",)  # facts that only explain why a metric is undefined
 
 

@@ -18,6 +18,7 @@ from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.progress import Silent
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import check_choices, check_metrics, choose_metrics, floors_needed, keys_to_compute
+from hf_transferability.ranking.known import read_known, with_known
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
@@ -52,6 +53,7 @@ def rank(
     micro_batch: int | None = None,
     intervals: bool = True,
     floor: bool = False,
+    known: Sequence[str | Path] = (),
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
     token: str | None = None,
@@ -80,6 +82,8 @@ def rank(
         micro_batch: images at once; default by measurement.
         intervals: 90 % intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
         floor: also the highest value of each metric in five shuffles of the labels.
+        known: ground truth of one's own, beside the bundled results, for the rows' known_elsewhere: tables, folders of
+            `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
         allow_pickle: read pickle weights (with `weights_only`) where there are no safetensors.
         trust_remote_code: run the repositories' own code.
         token: Hub token; default the one of `hf auth login`.
@@ -112,6 +116,7 @@ def rank(
                 sample=sample_size, draw=draw, seed=seed, streaming=streaming, window=window, token=token,
             )  # fmt: skip
             target = _checked(target, cache, skip_corrupt, progress)
+            elsewhere = read_known(known, token)
         except Exception as error:
             failure = error
     target = _agreed(target, failure)
@@ -132,22 +137,25 @@ def rank(
     rows: list[Row] = []
     notes: list[str] = []
     advice: dict[str, Any] | None = None
+    cited: dict[str, Any] | None = None
     if state.is_main_process:
         scenario, notes = choose_scenario(scenario, candidates)
         floors = request.keys if floor else floors_needed(chosen[0], scenario)
         for candidate, read in zip(candidates, readers, strict=True):
             if candidate.scores is not None:
                 add_floors(candidate.scores, floors, read, target, request, cache)
+        candidates, cited = with_known(candidates, elsewhere, target.provenance)
         rows, notes_of_pool = ranked(candidates, chosen, variant, scenario)
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
         if advice := advise(rows, chosen[0], variant, scenario, named, target.task):
             notes += advice["text"]
-    rows, scenario, notes, advice = broadcast_object_list([rows, scenario, notes, advice])
+    rows, scenario, notes, advice, cited = broadcast_object_list([rows, scenario, notes, advice, cited])
     for note in notes:
         progress.note(note)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
+    versions = metric_versions(request.keys, chosen)
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, versions, advice=advice, known=cited)
 
 
 def _agreed(target: Target | None, failure: Exception | None) -> Target:

@@ -62,6 +62,10 @@ _POOL = (
     "The transferability score is 0 to 1 within this pool: feature quality times feature update ratio, each scaled so that the "
     "pool's lowest is 0 and its highest 1. Adding or removing a candidate changes it."
 )
+_KNOWN = (
+    "Mean percentile of a checkpoint among what was fine-tuned beside it in the studies below: 0 always worst, 1 always "
+    "best; in brackets the number of targets. It uses no image of this target and takes no part in the order."
+)
 _CITATION = (
     "Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina: On dataset transferability in medical image classification. "
     "2024, arXiv 2412.20172."
@@ -120,6 +124,7 @@ def page(document: Mapping[str, Any]) -> str:
         "<h2>How to read it</h2>",
         f"<p>{escape(_POOL)}</p>" if "transferability" in rows[0] else "",
         _list(_READING.items()),
+        _known(document.get("known") or {}),
         "<h2>What was run</h2>",
         _list(_target_facts(document)),
         _provenance(rows),
@@ -212,6 +217,17 @@ def _flags(rows: Sequence[Row]) -> str:
 
     meanings = flag_meanings(rows)
     return f"<h2>Flags</h2>\n{_list(meanings)}" if meanings else ""
+
+
+def _known(known: Mapping[str, Any]) -> str:
+    """The studies behind what is known elsewhere, and those that hold the target."""
+    studies: Mapping[str, str] = known.get("studies") or {}
+    if not studies:
+        return ""
+    cited = [(study, citation or "results of your own") for study, citation in studies.items()]
+    left_out = known.get("left_out") or []
+    text = f"<p>Left out, as they hold this target: {escape(', '.join(left_out))}.</p>" if left_out else ""
+    return f"<h2>Known elsewhere</h2>\n<p>{escape(_KNOWN)}</p>\n{_list(cited)}{text}"
 
 
 def _target_facts(document: Mapping[str, Any]) -> list[tuple[str, Any]]:

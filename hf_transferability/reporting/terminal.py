@@ -138,6 +138,7 @@ def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:
         Column("update ratio", [_text(row["feature_update_ratio"]) for row in rows]),
         *(Column(name, [_text(row.get(name)) for row in rows]) for name in extra),
         *(Column(name.replace("_", " "), [_text(row.get(name)) for row in rows]) for name in floors),
+        Column("known elsewhere (targets)", [_known(row) for row in rows]),
         Column("flags", flags, right=False),
         Column("features", [_text(row["n_features"]) for row in rows]),
         Column("parameters", [_count(row["parameters"]) for row in rows]),
@@ -146,6 +147,12 @@ def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:
         Column("seconds", [_NOTHING if row["seconds"] is None else f"{row['seconds']:.1f}" for row in rows]),
     ]
     return [*always, *(column for column in others if set(column.cells) - {_NOTHING, ""})]
+
+
+def _known(row: dict[str, Any]) -> str:
+    """The mean percentile where others have fine-tuned the checkpoint, and on how many targets."""
+    value = row.get("known_elsewhere")
+    return _NOTHING if value is None else f"{value:.2f} ({row['known_targets']})"
 
 
 def _uncertainty(rows: Sequence[dict[str, Any]]) -> list[Column]:
