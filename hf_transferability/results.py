@@ -20,7 +20,7 @@ class Column:
     unit: str = "none"
 
 
-# Further columns: one per metric (see `hf-transferability metrics`); METRIC_COMPONENT for the raw numbers of a metric that exists
+# Further columns: one per metric (see `hf-transferability metrics`); METRIC_COMPONENT for raw numbers of a metric that exists
 # only over a pool, and METRIC_floor for its highest value in five shuffles of the labels.
 COLUMNS = {
     "rank": Column("place in the order, 1 first; equal scores share it"),
