@@ -137,6 +137,26 @@ def print_best(table: pd.DataFrame, n: int = 12) -> None:
     print(named.drop(columns="has").to_string(float_format=lambda value: f"{value:.2f}", na_rep="-"))
 
 
+def print_firsts() -> None:
+    """The first candidate of every target of the home-made benchmarks, by the former default and by the new one."""
+    print("\nfirst candidate and its regret in AUC, by the former default (transferability) and the new one (consensus):")
+    for column in leaderboard.COLUMNS:
+        if column.name not in FOLDS["open"]:
+            continue
+        found, _, _, _, _ = leaderboard.pools_of(column)
+        totals = []
+        for pool in found:
+            lines = []
+            for metric in ("transferability", "consensus"):
+                scores, truth = pool.scored(metric, "default")
+                best = scores.index[scores == scores.max()]
+                regret = float(pool.performance.max() - truth[best].mean())
+                lines.append((regret, f"{' = '.join(best)} {regret:.3f}"))
+            totals.append([regret for regret, _ in lines])
+            print(f"  {column.name:12s} {pool.target:22s} {lines[0][1]:40s} {lines[1][1]}")
+        print(f"  {column.name:12s} {'mean regret':22s} {np.mean(totals, axis=0)[0]:<40.3f} {np.mean(totals, axis=0)[1]:.3f}")
+
+
 def extra_rules() -> list[Rule]:
     """The default and its neighbours, which are shown in any case."""
     return [Rule(DEFAULT.members, weight) for weight in SIZE_WEIGHTS]
@@ -153,6 +173,7 @@ def main() -> None:
     table = judged(rules)
     print(f"{len(rules)} rules; mean weighted tau over targets; * the default; best worst column first\n")
     print_best(table)
+    print_firsts()
     for criterion in ("worst", "mean"):
         print(f"\nchosen by the {criterion} column of the other benchmarks, judged on the one left out (rule - default):")
         all_tau, all_regret = [], []
