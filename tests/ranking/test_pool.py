@@ -100,13 +100,50 @@ def test_intervals_stay_within_the_range():
     assert rows[0]["intervals"]["leep"][1] == 0.0
 
 
+def alive(*pairs, **facts):
+    """Rows and scores of candidates with a quality and a ratio each, None for a candidate without."""
+    names = ("feature_quality", "feature_update_ratio")
+    scores = [Scores({} if pair is None else dict(zip(names, pair, strict=True))) for pair in pairs]
+    return [({name: values[i] for name, values in facts.items()}, each) for i, each in enumerate(scores)]
+
+
 def test_pool_scores_of_a_relative_metric_use_the_whole_pool():
-    values = [{"feature_quality": q, "feature_update_ratio": r} for q, r in ((0.5, 1.0), (0.75, 3.0), (1.0, 2.0))]
-    assert pool.pool_scores("transferability", values, "source_dataset") == [0.0, 0.5, 0.5]
-    assert pool.pool_scores("transferability", [*values, None], "architecture") == [1.0, 0.0, 0.0, None]
+    pairs = ((0.5, 1.0), (0.75, 3.0), (1.0, 2.0))
+    assert pool.pool_scores("transferability", alive(*pairs), "source_dataset") == [0.0, 0.5, 0.5]
+    assert pool.pool_scores("transferability", alive(*pairs, None), "architecture") == [1.0, 0.0, 0.0, None]
     with collect_flags() as flags:
-        assert pool.pool_scores("transferability", values[:1], "source_dataset") == [None]
+        assert pool.pool_scores("transferability", alive(pairs[0]), "source_dataset") == [None]
     assert "pool_of_one" in flags
+
+
+def test_an_untrained_candidate_takes_part_in_no_pool():
+    pairs = ((0.5, 1.0), (0.75, 3.0), (1.0, 2.0), (9.0, 9.0))
+    candidates = alive(*pairs, untrained=[False, False, False, True])
+    assert pool.pool_scores("transferability", candidates, "source_dataset") == [0.0, 0.5, 0.5, None]
+    assert pool.pool_scores("feature_quality", candidates, "source_dataset") == [0.5, 0.75, 1.0, 9.0]
+
+
+def test_untrained_candidates_come_after_every_trained_one():
+    rows = [
+        make_row(None, error="no such file"),
+        make_row(None) | {"untrained": True, "name": "untrained"},
+        make_row(None, error="undefined") | {"untrained": False},
+        make_row(0.1) | {"untrained": False},
+        make_row(None) | {"untrained": False},
+        make_row(0.9, flags=["at_floor"]) | {"untrained": False},
+    ]
+    for scenario in ("source_dataset", "architecture"):
+        for metric in ("transferability", "logme"):
+            ordered = pool.order(rows, scenario, metric)
+            assert [row.get("untrained") for row in ordered] == [False, False, False, False, True, None]
+            assert ordered[4].get("rank") is None
+
+
+def test_a_pool_without_two_trained_candidates_says_so():
+    rows = [make_row(None) | {"untrained": True} for _ in range(2)] + [make_row(0.5) | {"untrained": False}]
+    assert pool.no_ranking_notes(rows, "logme") == [
+        "there is no ranking: 1 of 3 candidates could be scored, and an order needs two; 2 are untrained."
+    ]
 
 
 def test_ranks_that_move_over_half_of_the_pool_are_flagged():
@@ -138,7 +175,7 @@ def test_a_pool_without_scores_says_why_it_cannot_be_ordered():
         "candidates."
     ]
     (note,) = pool.no_ranking_notes([rows[0], rows[0]], "transferability")
-    assert "feature quality and feature update ratio are the same for all 2 candidates" in note
+    assert "feature quality and update ratio are the same for all 2 candidates" in note
     (note,) = pool.no_ranking_notes(rows, "ncti")
     assert "by ncti, as what it is made of is the same" in note
 
