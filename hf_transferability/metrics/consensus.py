@@ -69,10 +69,10 @@ def formula(parts: Mapping[str, np.ndarray]) -> np.ndarray:
     formula=formula,
 )
 def consensus(*, features: Any, labels: Any, seed: int = 42) -> dict[str, float]:
-    """The raw parts of the consensus score: feature quality and LogME, or LogME alone where labels are not classes.
+    """Mean of a candidate's ranks by feature quality and by LogME, and by size where the candidates differ in it.
 
-    The score itself, from 0 to 1 and comparable within one pool only, is `formula` over the pool's parts and numbers of
-    parameters.
+    From 0 to 1, comparable within one pool only. One candidate has the raw parts alone, where labels are not classes only
+    LogME; `formula` forms the scores of a pool.
 
     Args:
         features: [n_samples, n_features], float.

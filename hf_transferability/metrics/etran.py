@@ -55,13 +55,13 @@ def formula(parts: Mapping[str, np.ndarray]) -> np.ndarray:
     formula=formula,
 )
 def etran(*, features: Any, labels: Any) -> dict[str, float]:
-    """The raw components of ETran: how strongly the images excite the features, and how well these tell the classes.
+    """How strongly the images excite the features and how well these tell the classes apart, each scaled over the pool.
 
-    The score itself, comparable within one pool only, is `formula` over the pool's components. With x_i the features of
-    an image: energy = mean_i log sum_j exp(x_ij), larger for images like those of the pre-training; posterior = mean
-    posterior of the true class under a linear discriminant, fitted and evaluated on the same images, whose covariance is
-    shrunk by exp(-5 times its largest eigenvalue). The energy grows with the features' number and scale, so that it
-    favours wide networks; the posterior reaches 1 on pure noise when d approaches n.
+    Comparable within one pool only. One candidate has the raw components alone; `formula` forms the scores of a pool.
+    With x_i the features of an image: energy = mean_i log sum_j exp(x_ij), larger for images like those of the
+    pre-training; posterior = mean posterior of the true class under a linear discriminant, fitted and evaluated on the
+    same images, whose covariance is shrunk by exp(-5 times its largest eigenvalue). The energy grows with the features'
+    number and scale, so that it favours wide networks; the posterior reaches 1 on pure noise when d approaches n.
 
     Args:
         features: [n_samples, n_features], float; computed in float64.

@@ -58,12 +58,12 @@ def formula(parts: Mapping[str, np.ndarray], *, variant: str) -> np.ndarray:
     formula=formula,
 )
 def ncti(*, features: Any, labels: Any, variant: str = "default") -> dict[str, float]:
-    """The raw components of NCTI: how close the features are to neural collapse on the target.
+    """How close the features are to neural collapse on the target, from three numbers scaled over the pool of candidates.
 
-    The score itself, comparable within one pool only, is `formula` over the pool's components. After a PCA to 64
-    dimensions and a linear discriminant with its shrinkage set by their variance: seli, the nuclear norm of the
-    discriminant projection; ncc, the mean posterior of the true class; vc, the log of the summed nuclear norms of each
-    class's posteriors.
+    Comparable within one pool only. One candidate has the raw components alone; `formula` forms the scores of a pool.
+    After a PCA to 64 dimensions and a linear discriminant with its shrinkage set by their variance: seli, the nuclear
+    norm of the discriminant projection; ncc, the mean posterior of the true class; vc, the log of the summed nuclear
+    norms of each class's posteriors.
 
     Args:
         features: [n_samples, n_features], float; computed in float64.

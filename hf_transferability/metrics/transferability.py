@@ -76,9 +76,10 @@ def combine(
     formula=formula,
 )
 def transferability(*, features: Any, labels: Any, gradient_norms: Any, seed: int = 42) -> dict[str, float]:
-    """The raw parts of the transferability score: feature quality and feature update ratio.
+    """Feature quality times feature update ratio, each scaled over the pool of candidates.
 
-    The score itself, from 0 to 1 and comparable within one pool only, is `combine` over the pool's parts.
+    From 0 to 1, comparable within one pool only. One candidate has the raw parts alone; `combine` forms the scores of a
+    pool.
 
     Args:
         features: [n_samples, n_features], float.
