@@ -18,7 +18,7 @@ from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics.transferability import SCENARIOS
-from hf_transferability.progress import Silent
+from hf_transferability.progress import NullProgress, Progress
 from hf_transferability.ranking import pool
 from hf_transferability.ranking.candidates import Work, candidate_arrays, reason
 from hf_transferability.ranking.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
@@ -123,7 +123,7 @@ def rank(
     token: str | None = None,
     cache_dir: str | Path | None = None,
     use_cache: bool = True,
-    progress: Silent | None = None,
+    progress: Progress | None = None,
 ) -> Ranking:
     """Rank pretrained checkpoints by how well they should do on a dataset after fine-tuning, without fine-tuning them.
 
@@ -159,10 +159,10 @@ def rank(
         TargetError: a dataset that cannot be read.
     """
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, seed)
-    progress = progress or Silent()
+    progress = progress or NullProgress()
     state = passes.process_state()
     if not state.is_main_process:
-        progress = Silent()
+        progress = NullProgress()
     if len(names) < len(checkpoints):
         progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
     cache = Cache(cache_dir)
@@ -327,7 +327,7 @@ def _choose_metrics(metrics: Sequence[str], target: Target) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Silent) -> Target:
+def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Progress) -> Target:
     """The target without corrupt images; what decoding showed is remembered, so that a cached run need not decode."""
     key = {"kind": "images", "target": target.key}
     known = cache.read_json(key)

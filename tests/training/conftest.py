@@ -1,4 +1,6 @@
-"""What the tests of training share."""
+"""Fixtures of the tests of training."""
+
+import json
 
 import pytest
 
@@ -24,3 +26,33 @@ def target(make_target):
 def checkpoint(make_checkpoint):
     """A folder of a tiny ResNet for images of 16 pixels."""
     return make_checkpoint(size=16)
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """grid(rates) -> a file with one setting per learning rate."""
+
+    def write(*rates: float):
+        (tmp_path / "grid.json").write_text(
+            json.dumps([{"batch_size": 8, "learning_rate": rate, "momentum": 0.9, "weight_decay": 0} for rate in rates])
+        )
+        return tmp_path / "grid.json"
+
+    return write
+
+
+@pytest.fixture
+def instant_runs(monkeypatch):
+    """Runs end at once, with figures that follow from their setting and seed; a list of the learning rates and seeds."""
+    from hf_transferability.training import one_run
+
+    done = []
+
+    def end(checkpoint, draw, setting, *, seed, **options):
+        done.append((setting.learning_rate, seed))
+        names = ("validation_loss", "validation_auc", "validation_accuracy", "test_loss", "test_auc", "test_accuracy")
+        figures = dict.fromkeys(names, (setting.learning_rate + seed / 10) % 1)
+        return {"stopped_epoch": 2, "best_epoch": 1, **figures, "status": "ok", "seconds": 0.1}
+
+    monkeypatch.setattr(one_run, "fine_tune", end)
+    return done

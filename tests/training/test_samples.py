@@ -7,6 +7,7 @@ from helpers.splits import in_memory
 
 from hf_transferability import TargetError, UsageError
 from hf_transferability.training.samples import Splits
+from hf_transferability.training.settings import SplitNames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -50,14 +51,14 @@ def test_classes_missing_from_a_split_are_said_and_labels_agree():
 )
 def test_a_missing_split_is_refused(make_target, splits, names, message):
     with pytest.raises(UsageError, match=message):
-        Splits(make_target(splits=splits), 16, **names)
+        Splits(make_target(splits=splits), 16, SplitNames(**names))
 
 
 @pytest.mark.parametrize("names", [{"test": "validation"}, {"train": "validation"}])
 def test_a_split_in_use_is_not_found_as_validation_split(make_target, names):
-    draw = Splits(make_target(n=36, splits=("train", "validation", "test")[: 2 if "test" in names else 3]), 16, **names).draw(
-        0, 8, 4
-    )
+    draw = Splits(
+        make_target(n=36, splits=("train", "validation", "test")[: 2 if "test" in names else 3]), 16, SplitNames(**names)
+    ).draw(0, 8, 4)
     assert draw.train.pool is draw.validation.pool is not draw.test.pool
     assert not set(draw.train.positions.tolist()) & set(draw.validation.positions.tolist())
     assert "no validation split: drawn from training" in draw.notes
@@ -74,7 +75,7 @@ def test_a_split_in_use_is_not_found_as_validation_split(make_target, names):
 )
 def test_one_split_in_two_roles_is_refused(target, names, message):
     with pytest.raises(UsageError, match=message):
-        Splits(target, 16, **names)
+        Splits(target, 16, SplitNames(**names))
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
@@ -95,5 +96,5 @@ def test_a_corrupt_image_is_named(target):
     splits = Splits(target, 16)
     pool = splits.pools["train"]
     pool.target.images.encoded[3] = b"no image"
-    with pytest.raises(TargetError, match=rf"row {pool.target.positions[3]} of split train .* cannot be decoded.*Mend"):
+    with pytest.raises(TargetError, match=rf"row {pool.target.positions[3]} of split train .* cannot be decoded.*Repair"):
         pool.pixels(torch.tensor([3]))
