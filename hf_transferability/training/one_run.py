@@ -123,7 +123,7 @@ def run_row(
 def _outcome(context: RunContext, checkpoint: Checkpoint, setting: Setting, name: str | Path, seed: int) -> dict[str, Any]:
     """The figures of a run, or why it failed."""
     try:
-        figures = fine_tune(checkpoint, context.draw, setting, context.protocol, seed=seed, device=context.device)
+        figures = fine_tune(checkpoint, context.draw, setting, protocol=context.protocol, seed=seed, device=context.device)
         json.dumps(figures, allow_nan=False)  # a figure that cannot be written fails this run, not the grid
         return figures
     except TransferabilityError:

@@ -93,6 +93,7 @@ def test_a_run_learns_and_repeats_itself(target, loaded):
     first, again, other = (fine_tune(loaded, draw, SETTING, Protocol(epochs=2), seed=seed) for seed in (0, 0, 1))
     for row in (first, again, other):
         row.pop("seconds")
+        assert row.pop("status") == "ok"
     assert again == pytest.approx(first, rel=1e-3, abs=1e-3)  # copies of a network may differ in the last bits
     assert other["validation_loss"] != pytest.approx(first["validation_loss"], rel=1e-3)
     assert fine_tune(loaded, draw, SETTING, Protocol(epochs=8, augment=False))["test_auc"] > 0.9
