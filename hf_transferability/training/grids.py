@@ -20,7 +20,7 @@ from hf_transferability.training import run_files
 from hf_transferability.training.one_run import RunContext, load_checkpoint, run_row
 from hf_transferability.training.run_tables import collect, write_tables
 from hf_transferability.training.samples import Splits
-from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames, settings
+from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames, grid_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,7 @@ def run_grid(
         dataset: target: Hub id or local folder with a training and a test split.
         checkpoints: Hub ids or local folders; as a mapping, by the names that they get as sources.
         folder: gets `TARGET/SOURCE/run-0000.json` ..., and runs.parquet and ground_truth.parquet with all of its runs.
-        grid: see `settings.settings`.
+        grid: see `settings.grid_settings`.
         seeds: repetitions of each setting, with seeds 0, 1, ... for head, order, dropout and augmentation.
         protocol: how every run is made.
         labels: benchmark and scenario of the rows.
@@ -126,7 +126,7 @@ def run_grid(
     progress, state = progress or NullProgress(), passes.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, protocol.image_size, split_names, token=token, **columns)
-    hyperparameters = settings(grid, len(splits.classes))
+    hyperparameters = grid_settings(grid, len(splits.classes))
     sources = _named(checkpoints)
     draw = splits.draw(protocol.sample_seed, protocol.train_per_class, protocol.validation_per_class)
     target = plain_name(dataset)

@@ -92,7 +92,7 @@ class RowLabels:
             raise UsageError(f"`scenario` must be one of {', '.join(SCENARIOS)}; got {self.scenario!r}. Choose one of these.")
 
 
-def settings(grid: str | Path, n_classes: int) -> list[Setting]:
+def grid_settings(grid: str | Path, n_classes: int) -> list[Setting]:
     """The hyperparameters to try.
 
     Args:
