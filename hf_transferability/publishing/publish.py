@@ -240,12 +240,13 @@ def _files(head: Snapshot, changed: dict[str, Merged], token: str | None) -> tup
 def _proposed_files(head: Snapshot, changed: dict[str, Merged], token: str | None) -> tuple[dict[str, bytes], list[str]]:
     """The files of a pull request, and the paths that it removes.
 
-    New rows are in a new file, so that the pull request cannot conflict with later commits. Only rows that replace others
-    need a complete table. The card is changed only for new tables.
+    New rows are in a new file, so that the pull request cannot conflict with later commits. A complete table is written if
+    rows replace others, or if the files of the table have other columns, as those of older versions of this package:
+    `datasets` needs equal columns in all files. The card is changed only for new tables.
     """
     files, delete = {}, []
     for name, merged in changed.items():
-        if merged.replaced:
+        if merged.replaced or _has_other_columns(head, name, merged.fresh, token):
             files[f"data/{name}/rows.parquet"] = _parquet(merged.frame)
             delete += [file for file in _table_files(head, name) if file not in files]
         else:
@@ -253,6 +254,13 @@ def _proposed_files(head: Snapshot, changed: dict[str, Merged], token: str | Non
     if any(not _table_files(head, name) for name in changed):
         files["README.md"] = _card(head, changed, card.PLOT in head.files, token)
     return files, delete
+
+
+def _has_other_columns(head: Snapshot, name: str, rows: "pd.DataFrame", token: str | None) -> bool:
+    """Whether the columns of a file of the table differ from those of these rows."""
+    from pyarrow import parquet
+
+    return any(set(parquet.read_schema(fetch(head, file, token)).names) != set(rows) for file in _table_files(head, name))
 
 
 def _card(head: Snapshot, changed: dict[str, Merged], plot: bool, token: str | None) -> bytes:

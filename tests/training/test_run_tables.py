@@ -29,7 +29,7 @@ def test_rows_are_tables_with_provenance_and_can_be_reproduced(target, checkpoin
     pd.testing.assert_frame_equal(first, second, check_exact=False, rtol=1e-2, atol=1e-2)
     truth = tables.check_provenance(tables.read(tmp_path / "first" / "ground_truth.parquet", "ground_truth"), "ground_truth")
     assert set(truth["selection"]) == {"lowest_validation_loss", "mean_of_best_5"}
-    assert truth["test_auc"].tolist() == [runs["test_auc"][0]] * 2 and truth["n_runs"].tolist() == [1, 1]
+    assert truth["performance"].tolist() == [runs["test_auc"][0]] * 2 and truth["n_runs"].tolist() == [1, 1]
 
 
 def test_runs_before_an_error_are_in_the_tables(target, checkpoint, grid, tmp_path, monkeypatch, instant_runs):
