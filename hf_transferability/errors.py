@@ -31,7 +31,7 @@ class UndefinedAgreement(TransferabilityError, ValueError):
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, without its full stop; the name of its type if the text is empty."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
+    return lines[0].rstrip().rstrip(".")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

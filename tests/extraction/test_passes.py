@@ -1,4 +1,4 @@
-"""Extraction: equal to the reference, whatever the micro-batches, the memory and the number of processes."""
+"""Extraction equals the reference for all micro-batches, sizes of memory and numbers of processes."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def test_pixels_that_are_not_stored_are_preprocessed_again(tiny, monkeypatch):
     np.testing.assert_allclose(again.gradient_norms, stored.gradient_norms, rtol=1e-4)
 
 
-def test_out_of_memory_halves_the_micro_batch_and_goes_on(tiny):
+def test_out_of_memory_halves_the_micro_batch(tiny):
     target = checked_target(tiny[0])
     checkpoint = load(resolve(str(tiny[1])))
     expected = extract(checkpoint, target, micro_batch=2)
@@ -156,7 +156,7 @@ def test_a_multi_label_target_has_no_gradient_norms(tiny):
     assert arrays.features.shape == (40, 32)
 
 
-def test_processes_that_do_not_see_each_other_are_refused(monkeypatch):
+def test_processes_that_are_not_connected_are_refused(monkeypatch):
     class Alone:
         num_processes = 1
 
@@ -169,8 +169,8 @@ def test_processes_that_do_not_see_each_other_are_refused(monkeypatch):
         passes.process_state()
 
 
-def test_two_processes_give_what_one_gives(tiny, tmp_path, capfd):
-    """Real processes under torchrun: one table, one cache, the same numbers, and nobody waits for a candidate that fails."""
+def test_two_processes_give_the_result_of_one(tiny, tmp_path, capfd):
+    """Real processes under torchrun: one table, one cache, equal numbers, and no process waits for a candidate that failed."""
     broken = tmp_path / "broken"
     shutil.copytree(tiny[1], broken)
     (broken / "model.safetensors").write_bytes(b"not weights")
@@ -204,7 +204,7 @@ def test_two_processes_give_what_one_gives(tiny, tmp_path, capfd):
 
 @pytest.mark.parametrize("n_processes", [2, 3, 8, 11])
 def test_every_batch_is_done_once_by_any_number_of_processes(tiny, n_processes, monkeypatch):
-    """More processes than batches, too; they run one after the other here, so each sees the results of those before it."""
+    """Also for more processes than batches. Here they run one after the other, and each gets the results of those before."""
     target = checked_target(tiny[0])
     checkpoint = load(resolve(str(tiny[1])))
     expected = extract(checkpoint, target, micro_batch=8)

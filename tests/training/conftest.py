@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="module")  # not longer: other tests compare processes of equal threads
 def one_thread():
-    """torch on one thread: a network this small gains nothing from more, and on a busy machine they wait for each other."""
+    """torch on one thread: more threads do not help networks this small, and wait for each other on a busy machine."""
     import torch
 
     threads = torch.get_num_threads()
@@ -43,7 +43,7 @@ def grid(tmp_path):
 
 @pytest.fixture
 def instant_runs(monkeypatch):
-    """Runs end at once, with figures that follow from their setting and seed; a list of the learning rates and seeds."""
+    """Runs end at once with figures computed from setting and seed; the list gets their learning rates and seeds."""
     from hf_transferability.training import one_run
 
     done = []

@@ -1,4 +1,4 @@
-"""One fine-tuning run: its figures, its images, its end."""
+"""One fine-tuning run: its figures, its images and when it stops."""
 
 import datasets
 import numpy as np
@@ -12,7 +12,6 @@ from transformers.models.timm_wrapper.image_processing_timm_wrapper import TimmW
 
 from hf_transferability.checkpoints.loading import Checkpoint, load, resolve
 from hf_transferability.training import finetuning
-from hf_transferability.training.augmentation import Augmentation
 from hf_transferability.training.finetuning import fine_tune, macro_auc
 from hf_transferability.training.samples import Splits
 from hf_transferability.training.settings import Protocol, Setting
@@ -29,7 +28,7 @@ def loaded(checkpoint):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
-def test_auc_is_scikit_learns(n_classes):
+def test_auc_equals_that_of_scikit_learn(n_classes):
     rng = np.random.default_rng(n_classes)
     labels = np.append(np.arange(n_classes), rng.integers(n_classes, size=60))
     probabilities = rng.dirichlet(np.ones(n_classes), len(labels)).round(2)  # with ties
@@ -62,7 +61,7 @@ PROCESSORS = {
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
-def test_colours_are_what_the_image_processor_makes_of_them(name):
+def test_normalisation_equals_the_image_processor(name):
     checkpoint = Checkpoint(name, None, PROCESSORS[name](), None, False, [], {}, {})
     shades = np.random.default_rng(0).integers(256, size=(9, 3)).astype(np.uint8)
     pixels = checkpoint.preprocess([np.tile(shade, (40, 50, 1)) for shade in shades])
@@ -71,23 +70,14 @@ def test_colours_are_what_the_image_processor_makes_of_them(name):
     torch.testing.assert_close(torch.from_numpy(shades).float() @ colours + black, expected, atol=1e-4, rtol=0)
 
 
-def test_a_network_sees_what_the_image_processor_gives(loaded):
+def test_the_classifier_equals_the_network_after_its_image_processor(loaded):
     pixels = torch.randint(256, (2, 3, 16, 16), dtype=torch.uint8)
     model = finetuning.Classifier(loaded, 3, 0.5).eval()
     seen = loaded.forward(loaded.preprocess([image.permute(1, 2, 0).numpy() for image in pixels]))[0]
     torch.testing.assert_close(model(pixels), model.head(seen), atol=1e-4, rtol=1e-4)
 
 
-def test_augmentation_keeps_form_and_type_and_changes_the_images():
-    pixels = torch.randint(256, (19, 3, 16, 16), dtype=torch.uint8)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        first, second = Augmentation(16)(pixels), Augmentation(16)(pixels)
-    assert first.shape == pixels.shape and first.dtype == torch.uint8
-    assert not torch.equal(first, pixels) and not torch.equal(first, second)
-
-
-def test_a_run_learns_and_repeats_itself(target, loaded):
+def test_a_run_learns_and_can_be_repeated(target, loaded):
     draw = Splits(target, 16).draw(0, 12, 4)
     before = {name: tensor.clone() for name, tensor in loaded.network.state_dict().items()}
     first, again, other = (fine_tune(loaded, draw, SETTING, Protocol(epochs=2), seed=seed) for seed in (0, 0, 1))
@@ -129,7 +119,7 @@ def test_divergence_is_a_status_without_figures(target, loaded):
 
 
 @pytest.mark.parametrize("outputs", [float("inf"), float("-inf"), float("nan")])
-def test_outputs_on_the_test_split_that_are_not_finite_are_divergence(target, loaded, monkeypatch, outputs):
+def test_infinite_outputs_on_the_test_split_are_divergence(target, loaded, monkeypatch, outputs):
     draw = Splits(target, 16).draw(0, **FEW)
     evaluate = finetuning._evaluate
 
@@ -143,7 +133,7 @@ def test_outputs_on_the_test_split_that_are_not_finite_are_divergence(target, lo
     assert set(row) == {"stopped_epoch", "status", "seconds"} and row["status"] == "diverged"
 
 
-def test_one_output_of_minus_infinity_is_no_finite_loss(target, loaded):
+def test_an_output_of_minus_infinity_makes_the_loss_nan(target, loaded):
     draw = Splits(target, 16).draw(0, **FEW)
     model = finetuning.Classifier(loaded, 4, 0.5)  # the fourth class has no image
     model.head[-1].bias.data[3] = float("-inf")

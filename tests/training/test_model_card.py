@@ -5,7 +5,7 @@ from hf_transferability.checkpoints.loading import card_facts
 from hf_transferability.training import model_card
 
 
-def test_the_licence_of_a_hub_dataset_is_that_of_its_card_at_the_commit(tmp_path, monkeypatch):
+def test_the_licence_of_a_hub_dataset_comes_from_its_card_at_the_commit(tmp_path, monkeypatch):
     requests = []
 
     def fetch(snapshot, name, token=None):

@@ -1,4 +1,4 @@
-"""Pre-training: what is written, what it learned, what it says of its data, and what is refused."""
+"""Pre-training: the checkpoint, its card, and arguments that are refused."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def architecture(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def union(tmp_path_factory, make_target, architecture):
-    """A checkpoint of two datasets, and their folders."""
+    """A checkpoint that was trained on two datasets, and their folders."""
     parts = [make_target(n=36, n_classes=3), make_target(n=24, n_classes=2, seed=5)]
     folder = tmp_path_factory.mktemp("pretrained") / "union"
     assert pretrain(parts, architecture, folder, small(max_steps=3)) == folder
@@ -57,7 +57,7 @@ def test_a_union_has_the_classes_of_its_parts_side_by_side(union):
     assert processor(np.zeros((30, 40, 3), np.uint8), return_tensors="pt")["pixel_values"].shape == (1, 3, 24, 24)
 
 
-def test_rank_sees_the_leak_and_only_where_there_is_one(union, make_target, tmp_path):
+def test_rank_flags_a_leak_exactly_if_there_is_one(union, make_target, tmp_path):
     folder, parts = union
     assert card_facts(folder)["training_datasets"] == [part.name for part in parts]
     other = make_target(seed=9)
@@ -99,7 +99,7 @@ def test_the_seed_decides_the_weights_and_leaves_the_generators_alone(make_targe
     assert (np.random.get_state()[1] == before[1]).all()
 
 
-def test_a_diverging_training_says_so_and_leaves_nothing(make_target, architecture, tmp_path):
+def test_diverging_training_is_an_error_and_leaves_no_files(make_target, architecture, tmp_path):
     with pytest.raises(TransferabilityError, match=r"pre-training diverged.*Choose a lower --learning-rate\."):
         pretrain([make_target()], architecture, tmp_path / "new", small(max_steps=4, learning_rate=1e30))
     assert list(tmp_path.iterdir()) == []
@@ -133,7 +133,7 @@ def test_two_processes_make_one_checkpoint(union, architecture, tmp_path):
     assert weights[head].shape == alone[head].shape and not torch.equal(weights[head], alone[head])
 
 
-def test_the_licence_is_the_datasets_own_where_they_agree(make_target, architecture, tmp_path):
+def test_the_licence_is_that_of_the_datasets_if_they_agree(make_target, architecture, tmp_path):
     parts = [make_target(seed=k) for k in (20, 21, 22)]
     for part, licence in zip(parts, ("mit", "mit", "cc0-1.0"), strict=True):
         (part / "README.md").write_text(f"---\nlicense: {licence}\n---\n")
@@ -158,7 +158,7 @@ def test_sources_of_one_name_are_refused(union, architecture, tmp_path):
         pretrain([part, part], architecture, tmp_path / "new", small(epochs=0))
 
 
-def test_a_vision_transformer_takes_the_size_that_is_asked_for(make_target, tmp_path):
+def test_a_vision_transformer_gets_the_requested_size(make_target, tmp_path):
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "patch_size": 8}
     (tmp_path / "vit.json").write_text(json.dumps({"model_type": "vit", "image_size": 224} | sizes))
     folder = pretrain([make_target(seed=31)], tmp_path / "vit.json", tmp_path / "new", small(max_steps=1))
@@ -180,12 +180,12 @@ def test_a_single_image_is_not_left_for_the_last_step(make_target, architecture,
     assert "pre-training (1)" in done.stderr
 
 
-def test_training_sees_what_the_saved_image_processor_gives(make_target, architecture, tmp_path, monkeypatch):
+def test_training_uses_the_pixels_of_the_saved_image_processor(make_target, architecture, tmp_path, monkeypatch):
     source = make_target(n=12, n_classes=2, seed=33)
     seen = {}
 
     class Collated:
-        """Of Trainer, what gets the batches."""
+        """A Trainer that only collects one batch."""
 
         def __init__(self, *, data_collator, **others):
             seen.update(data_collator(list(range(12))))

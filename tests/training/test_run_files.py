@@ -37,7 +37,7 @@ def test_another_protocol_is_refused(target, checkpoint, grid, tmp_path, instant
 
 
 def test_another_test_split_is_refused(target, checkpoint, grid, tmp_path, instant_runs):
-    """The same samples to train and to choose by, and one image less to test on."""
+    """Equal training and validation samples, and one image less in the test split."""
     changing = tmp_path / "changing"
     shutil.copytree(target, changing)
     run_grid(changing, [checkpoint], tmp_path / "out", grid=grid(0.05), **SMALL_GRID)
