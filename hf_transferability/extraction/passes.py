@@ -42,8 +42,8 @@ class BatchResult(NamedTuple):
     Attributes:
         features: float32 [batch, n_features].
         probabilities: float32 [batch, n_source_classes]; None without a source head.
-        norms: of the gradients of the first and second layer; None for a multi-label target or without two layers.
-        n_triplets, loss: they tell why a gradient vanishes.
+        norms: norms of the gradients of the first and second layer; None for a multi-label target or without two layers.
+        n_triplets, loss: reasons why a gradient may vanish.
     """
 
     features: np.ndarray
@@ -104,7 +104,7 @@ def extract(
         batches: rule of `gradient_batches`.
         micro_batch: images per forward pass, halved if memory is insufficient; default from the measured size of the
             network's activations.
-        state: of this process; the batches are divided among all processes.
+        state: state of this process; the batches are divided among all processes.
         progress: called with the number of images that this process has finished.
 
     Returns:

@@ -20,7 +20,7 @@ def is_complete(path: Path, sha256: str | None) -> bool:
     Successful comparisons are noted in the cache of this package, so that a large file is read again only after a change.
 
     Args:
-        path: of the file in the Hub cache.
+        path: file in the Hub cache.
         sha256: as the Hub states it; None to use the name of the file in the cache, which was the Hub's sha256 at download.
     """
     stored = path.resolve()

@@ -29,7 +29,7 @@ _HEAD_MOVED_STATUS = (409, 412)
 
 
 class HeadMovedError(Exception):
-    """Another commit came first, perhaps one's own with a lost response: read the head again."""
+    """Another commit came first, or an earlier attempt succeeded without a response: read the head again."""
 
 
 class NoWriteAccessError(Exception):
@@ -41,7 +41,7 @@ class Account:
     """The account of a token.
 
     Attributes:
-        name: of the user.
+        name: name of the user.
         namespaces: the user's own and those of their organizations.
         role: role of the token: "read", "write" or "fineGrained".
     """

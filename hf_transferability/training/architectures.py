@@ -18,7 +18,7 @@ def read_config(architecture: str | Path) -> Any:
         architecture: Hub id (with @revision, if wanted), folder with a config.json, or .json file with a model_type.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: another value.
         CheckpointError: the Hub cannot give it.
     """
     path = Path(architecture).expanduser()
@@ -50,7 +50,7 @@ def set_task(config: Any, classes: list[str], multi_label: bool, image_size: int
     """Write the classes and the image size of a dataset into a configuration.
 
     Args:
-        config: of transformers; it is changed.
+        config: configuration of transformers; it is changed.
         classes: names of the classes, in the order of the codes.
         multi_label: whether an image may have several labels.
         image_size: side of the square images, in pixels.
@@ -66,7 +66,7 @@ def build_network(config: Any, architecture: str | Path, image_size: int) -> Any
     """A network for image classification with random weights, tried with one image.
 
     Args:
-        config: of transformers.
+        config: configuration of transformers.
         architecture: where it comes from, for the error.
         image_size: side of the square images, in pixels.
 

@@ -160,7 +160,7 @@ def _train_epoch(
     optimizer: torch.optim.Optimizer,
     batch_size: int,
 ) -> bool:
-    """Train on the whole sample once, in random order; returns whether the loss stayed finite."""
+    """Train on the complete sample once, in random order; returns whether the loss stayed finite."""
     device = next(model.parameters()).device
     model.train()
     for places in torch.randperm(len(sample)).split(batch_size):

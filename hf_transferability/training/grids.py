@@ -33,7 +33,7 @@ class RunGroup(NamedTuple):
         source: name of the checkpoint in the rows.
         checkpoint: its Hub id or folder.
         place: number of the source in the pool, from 1.
-        seed: of these runs.
+        seed: seed of these runs.
         settings: file of each run -> its hyperparameters.
     """
 

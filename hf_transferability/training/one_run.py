@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 
 from hf_transferability import provenance
 from hf_transferability.checkpoints.loading import Checkpoint, load, resolve
-from hf_transferability.errors import CheckpointError, TransferabilityError
+from hf_transferability.errors import CheckpointError, TransferabilityError, first_line
 from hf_transferability.names import plain_name, without_folders
 from hf_transferability.ranking.candidates import trained_on
 from hf_transferability.training.finetuning import fine_tune
@@ -38,19 +38,7 @@ class RunContext:
 
     def protocol_document(self, settings: list[Setting]) -> dict[str, Any]:
         """Everything that must be equal for two calls to add runs to one folder; the content of protocol.json."""
-        protocol = self.protocol
-        return {
-            "settings": settings,
-            "image_size": protocol.image_size,
-            "epochs": protocol.epochs,
-            "patience": protocol.patience,
-            "train_per_class": protocol.train_per_class,
-            "validation_per_class": protocol.validation_per_class,
-            "sample_seed": protocol.sample_seed,
-            "dropout": protocol.dropout,
-            "augment": protocol.augment,
-            "images": self.draw.fingerprint,
-        }
+        return {"settings": settings, **asdict(self.protocol), "images": self.draw.fingerprint}
 
 
 def load_checkpoint(name: str, access: Mapping[str, Any]) -> Checkpoint | CheckpointError:
@@ -83,7 +71,7 @@ def run_row(
 
     Args:
         context: what is the same for every run.
-        checkpoint: the loaded network, or why there is none.
+        checkpoint: the loaded network, or the error from loading it.
         setting: hyperparameters.
         source: name of the checkpoint in the row.
         name: Hub id or folder of the checkpoint.
@@ -129,8 +117,8 @@ def _outcome(context: RunContext, checkpoint: Checkpoint, setting: Setting, name
     except TransferabilityError:
         raise
     except Exception as error:  # out of memory, or a network that cannot be trained at this size
-        message = next(iter(str(error).splitlines()), "")
-        return _failure(f"{type(error).__name__}: {message}", name)
+        kind, message = type(error).__name__, first_line(error)
+        return _failure(kind if message == kind else f"{kind}: {message}", name)
 
 
 def _failure(reason: str, name: str | Path) -> dict[str, Any]:

@@ -43,8 +43,8 @@ class PretrainingOptions:
         epochs: passes over all images; 0 saves the random weights, and the card names no training data.
         max_steps: number of optimiser steps, instead of epochs.
         batch_size: images per step in each process; N processes make the batch N times as large.
-        learning_rate: its highest value.
-        weight_decay: of AdamW.
+        learning_rate: highest learning rate.
+        weight_decay: strength of AdamW's weight decay.
         seed: seed of the weights, the order of the images and augmentation.
     """
 
@@ -92,9 +92,9 @@ def pretrain(
         sources: Hub ids or local folders. To leave a target out of a union, name all others.
         architecture: Hub id or folder of a checkpoint with the configuration, or a .json file with a configuration.
         output: new folder; it gets model.safetensors, config.json, preprocessor_config.json and a model card whose
-            `datasets` name the sources (a folder by its own name), so that `rank` can see a leak.
+            `datasets` name the sources (for a folder its last part), so that `rank` can see a leak.
         options: how it is trained.
-        licence: for the card; default that of the datasets' own cards if they agree.
+        licence: licence in the card; default that of the datasets' cards if they agree.
         progress: gets the progress; default none.
 
     Returns:

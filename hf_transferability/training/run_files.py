@@ -105,8 +105,8 @@ def check_source(folder: Path, source: str, checkpoint: str, labels: Mapping[str
     runs, so that a finished grid can be read without network.
 
     Args:
-        folder: of the source.
-        source: its name in the rows.
+        folder: folder of the source's runs.
+        source: name of the checkpoint in the rows.
         checkpoint: Hub id or local folder.
         labels: columns that all rows of the source must share, with their values now.
         access: options of `checkpoints.loading.resolve`.

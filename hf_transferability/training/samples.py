@@ -24,7 +24,7 @@ class Pool:
     Splits with more than 2 GiB of resized pixels are not kept in memory; their images are decoded at every use.
 
     Args:
-        target: the whole split.
+        target: the complete split.
         size: side of the square images, in pixels.
         classes: class names of all splits; labels are positions (or columns) in this list.
 
@@ -138,7 +138,7 @@ class Splits:
         task: "single_label" or "multi_label".
         classes: names of the classes of all splits.
         pools: "train", "validation" (unless it is drawn from training) and "test" -> images.
-        provenance: that of the training split; see `targets.Target`.
+        provenance: provenance of the training split; see `targets.Target`.
 
     Raises:
         UsageError: no training or test split, one split in two roles, a regression target, or an option that `load_target`

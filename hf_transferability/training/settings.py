@@ -18,9 +18,9 @@ class Setting(NamedTuple):
 
     Attributes:
         batch_size: images per step.
-        learning_rate: in the first epoch; a cosine lowers it to 0 in the last.
-        momentum: of SGD; above 0 it is Nesterov's.
-        weight_decay: of SGD.
+        learning_rate: learning rate of the first epoch; a cosine lowers it to 0 in the last.
+        momentum: momentum of SGD; above 0 it is Nesterov's.
+        weight_decay: weight decay of SGD.
     """
 
     batch_size: int

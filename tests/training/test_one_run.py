@@ -30,7 +30,7 @@ def test_a_network_that_does_not_accept_the_size_fails_in_its_row(target, make_c
 
 @pytest.mark.parametrize(
     ("error", "note"),
-    [(KeyError("pooler"), "KeyError: 'pooler'"), (ValueError("a\nb"), "ValueError: a"), (OSError(), "OSError: ")],
+    [(KeyError("pooler"), "KeyError: 'pooler'"), (ValueError("a\nb"), "ValueError: a"), (OSError(), "OSError")],
 )
 def test_an_unexpected_error_fails_that_run_only(target, checkpoint, grid, tmp_path, monkeypatch, error, note):
     own = one_run.fine_tune
