@@ -167,7 +167,7 @@ def load(source: Source, token: str | None = None) -> Checkpoint:
     """
     folder = source.fetch(token)
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             return _load(source, folder)
     except CheckpointError:
         raise
@@ -405,7 +405,7 @@ def _sha256(path: Path) -> bytes:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Missing weights become our own errors and flags, so transformers need not report them as well."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

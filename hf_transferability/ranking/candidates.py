@@ -16,7 +16,7 @@ from hf_transferability.data.targets import Target
 from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Arrays, Cache
-from hf_transferability.progress import Silent
+from hf_transferability.progress import Progress
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.scoring import Scores
 
@@ -32,7 +32,7 @@ class Work:
     target: Target
     cache: Cache
     state: PartialState
-    progress: Silent
+    progress: Progress
     use_cache: bool = True
     batches: str = "paper"
     micro_batch: int | None = None
