@@ -19,7 +19,10 @@ from filelock import FileLock, Timeout
 from hf_transferability import provenance
 from hf_transferability.benchmark import tables
 from hf_transferability.benchmark.ground_truth import PAIR, PUBLISHED, from_runs
-from hf_transferability.checkpoints.loading import Checkpoint, load, resolve
+from hf_transferability.checkpoints.checkpoint import Checkpoint
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import CheckpointError, TransferabilityError, UsageError
 from hf_transferability.extraction import passes
 from hf_transferability.metrics.transferability import SCENARIOS
@@ -303,8 +306,8 @@ def ground_truth(runs: "pd.DataFrame") -> "pd.DataFrame":
 
 def _loaded(name: str, allow_pickle: bool, trust_remote_code: bool, token: str | None) -> Checkpoint | CheckpointError:
     try:
-        source = resolve(name, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token)
-        checkpoint = load(source, token)
+        source = resolve(name, LoadOptions(allow_pickle, trust_remote_code, token))
+        checkpoint = load(source)
     except CheckpointError as error:
         return error
     checkpoint.facts["revision"] = source.revision
@@ -347,7 +350,7 @@ def _check_source(folder: Path, source: str, given: str, asked: Mapping[str, str
         return
     wanted = dict(asked)
     try:
-        wanted["checkpoint_revision"] = resolve(given, **access).revision
+        wanted["checkpoint_revision"] = resolve(given, LoadOptions(**access)).revision
     except CheckpointError as error:
         if Path(given).expanduser().is_dir():
             wanted["checkpoint_revision"] = str(error)

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from hf_transferability import hub
-from hf_transferability.checkpoints.loading import _quiet_transformers
+from hf_transferability.checkpoints.loading import quiet_transformers
 from hf_transferability.data.targets import load_target
 from hf_transferability.errors import CheckpointError, TransferabilityError, UsageError
 from hf_transferability.extraction import passes
@@ -103,7 +103,7 @@ def pretrain(
     trains = bool(max_steps if max_steps is not None else epochs)
     with contextlib.ExitStack() as stack:
         stack.enter_context(seeded(seed))
-        stack.enter_context(_quiet_transformers())
+        stack.enter_context(quiet_transformers())
         model = _network(config, architecture, image_size)
         processor = ViTImageProcessor(
             size={"height": image_size, "width": image_size}, image_mean=_HALF, image_std=_HALF, do_convert_rgb=True
@@ -136,7 +136,7 @@ def pretrain(
     if state.is_main_process:
         partial = output.with_name(f".{output.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        with _quiet_transformers():
+        with quiet_transformers():
             model.eval().cpu().save_pretrained(partial)
             processor.save_pretrained(partial)
         facts = {"epochs": epochs} if max_steps is None else {"steps": max_steps}

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from hf_transferability.checkpoints.loading import Checkpoint, load, resolve
+from hf_transferability.checkpoints.checkpoint import Checkpoint
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.checkpoints.tracing import find_head, gradient_layers, trace
 from hf_transferability.cli import main
 from hf_transferability.data.targets import Target, check_images, load_target
@@ -101,7 +103,7 @@ def test_pixels_that_are_not_kept_are_preprocessed_again(tiny, monkeypatch):
     kept = extract(checkpoint, target, micro_batch=2)
     monkeypatch.setattr(passes, "_KEPT_PIXELS", 2 * 2 * 3 * 24 * 24 * 4)
     again = extract(checkpoint, target, micro_batch=2)
-    np.testing.assert_array_equal(again.gradient_norms, kept.gradient_norms)
+    np.testing.assert_allclose(again.gradient_norms, kept.gradient_norms, rtol=1e-4)
 
 
 def test_out_of_memory_halves_the_micro_batch_and_goes_on(tiny):
@@ -217,8 +219,8 @@ def test_every_batch_is_taken_once_by_any_number_of_processes(tiny, n_processes,
             arrays = extract(checkpoint, target, micro_batch=8, state=state)
         except (AssertionError, ValueError):  # not all shares are there yet
             assert rank_of_process + 1 < n_processes
-    np.testing.assert_array_equal(arrays.features, expected.features)
-    np.testing.assert_array_equal(arrays.gradient_norms, expected.gradient_norms)
+    np.testing.assert_allclose(arrays.features, expected.features, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(arrays.gradient_norms, expected.gradient_norms, rtol=1e-4)
 
 
 def test_a_missing_gradient_names_its_cause(tiny, make_checkpoint):

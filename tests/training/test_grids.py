@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from hf_transferability import CheckpointError, TargetError, UsageError
 from hf_transferability.benchmark import tables
-from hf_transferability.checkpoints.loading import resolve
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.cli import main
 from hf_transferability.progress import Lines
 from hf_transferability.training import grids
