@@ -123,7 +123,7 @@ def _explained(source: Source, error: Exception) -> str:
     if "trust_remote_code" in text:
         return f"{source.name} needs code from its own repository. Read that code, then pass --trust-remote-code."
     advice = "Check that its files are whole and that this version of transformers or timm knows its architecture."
-    if "channels" in text and "expected" in text:
+    if "channel" in text and "expected" in text.lower():
         advice = "Its network takes another number of colour channels; only networks for RGB images can be ranked."
     elif "doesn't match model" in text or "image size" in text.lower():
         advice = "Its image processor gives another size than the network takes; lend one with --processor."

@@ -120,7 +120,7 @@ def _vectors(output: torch.Tensor) -> list[torch.Tensor]:
 
 def _named(values: torch.Tensor, targets: list[torch.Tensor]) -> str | None:
     """The pooling of tokens or of a map whose result is one of the targets."""
-    if values.ndim == 4 and values.shape[2] * values.shape[3] > 1:
+    if values.ndim == 4:
         means = (values.mean(dim=(2, 3)), values.mean(dim=(1, 2)))
         return "mean" if any(_same(mean, target) for mean in means for target in targets) else None
     if values.ndim != 3 or values.shape[1] < 2:

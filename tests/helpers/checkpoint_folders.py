@@ -60,3 +60,14 @@ def refused(folder: Path, text: str, **options) -> str:
 def assert_same(left: torch.Tensor, right: torch.Tensor) -> None:
     """Equal up to rounding: networks that were loaded separately lie elsewhere in memory, and so may add in another order."""
     torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5 * float(right.abs().max()))
+
+
+def perturbed(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """The network in evaluation mode with noise on every weight, so that a dropped or exchanged one shows in the features."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in sorted(network.state_dict().items()):
+            if weight.is_floating_point():
+                noise = torch.randn(weight.shape, generator=generator)
+                weight.add_(noise.abs() if name.endswith("running_var") else 0.1 * noise)
+    return network.eval()

@@ -119,7 +119,7 @@ def test_an_unexpected_failure_of_one_candidate_leaves_the_rest(target, pool, ca
     def resolve(name, options):
         if name == pool[1]:
             raise ZeroDivisionError("something nobody thought of")
-        return original(name, **options)
+        return original(name, options)
 
     monkeypatch.setattr(candidates, "resolve", resolve)
     rows = rank(target, pool, cache_dir=cache).rows

@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from pathlib import Path
 
 from hf_transferability.checkpoints.formats.built import Built
@@ -53,9 +54,11 @@ def merge(source: Source, folder: Path, base: Built) -> Built:
     config = PeftConfig.from_pretrained(str(folder))
     stored = stored_shapes(folder, source.weights)
     try:
-        adapted = PeftModel.from_pretrained(base.network, str(folder), config=config, use_safetensors=not source.pickle)
-        loaded = {_plain(name) for name in adapted.state_dict()}
-        merged = adapted.merge_and_unload()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # between versions of peft and transformers
+            adapted = PeftModel.from_pretrained(base.network, str(folder), config=config, use_safetensors=not source.pickle)
+            loaded = {_plain(name) for name in adapted.state_dict()}
+            merged = adapted.merge_and_unload()
     except (ValueError, RuntimeError, KeyError, AttributeError) as error:
         raise CheckpointError(
             f"{source.name} does not fit {source.base.name if source.base else 'its network'}: {first_line(error)[:200]}. "
