@@ -13,12 +13,12 @@ import transformers
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.facts import loaded_facts, loaded_flags
 from hf_transferability.checkpoints.formats import Built, adapters, build, configured
-from hf_transferability.checkpoints.messages import first_line
 from hf_transferability.checkpoints.pooling import Embedding, checked, name_pooling
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.tracing import Trace, find_head, gradient_layers, trace
 from hf_transferability.checkpoints.weights import check_missing, check_unused
 from hf_transferability.errors import CheckpointError
+from hf_transferability.hub.calls import first_line
 
 
 def load(source: Source) -> Checkpoint:

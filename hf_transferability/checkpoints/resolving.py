@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hf_transferability import hub
 from hf_transferability.checkpoints.formats import Choice, adapters, choose
-from hf_transferability.checkpoints.formats.files import CONFIGURATION
+from hf_transferability.checkpoints.formats.files import CONFIGURATION, PickleOnlyError
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.errors import CheckpointError
@@ -55,7 +55,14 @@ def _located(name: str, options: LoadOptions, processor_only: bool = False) -> S
         model = hub.resolve_model(repo_id, revision or None, options.token)
     except Exception as error:
         raise CheckpointError(hub.explain(error, "model", name)) from error
-    choice = _chosen(name, model.files, options, processor_only)
+    try:
+        choice = _chosen(name, model.files, options, processor_only)
+    except PickleOnlyError as error:
+        if (reference := hub.pull_request_with_safetensors(repo_id, options.token)) is None:
+            raise
+        raise PickleOnlyError(
+            f"{name} has only pickle weights, but its pull request {reference} has safetensors. Rank {repo_id}@{reference}."
+        ) from error
     key = f"{repo_id}@{model.commit}"
     return Source(name, model.commit, key, choice.pickle, choice.files, None, model, choice.layout, options)
 

@@ -6,7 +6,7 @@ is refused.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from hf_transferability.checkpoints.messages import some_of
 from hf_transferability.errors import CheckpointError
 
 # Parts of a repository that its image features do not need, and the names of their weights.
@@ -128,6 +127,12 @@ def check_missing(checkpoint: str, missing: set[str]) -> None:
             f"{checkpoint} lacks {len(missing)} of the network's weights ({some_of(missing)}), which would be random. "
             f"{remedy(missing)}"
         )
+
+
+def some_of(names: Collection[str], shown: int = 6) -> str:
+    """The first names in order, and how many more there are."""
+    ordered = sorted(names)
+    return ", ".join(ordered[:shown]) + (f" and {len(ordered) - shown} more" if len(ordered) > shown else "")
 
 
 def remedy(names: Sequence[str] | set[str]) -> str:

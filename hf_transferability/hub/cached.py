@@ -10,6 +10,7 @@ from huggingface_hub.errors import CacheNotFound
 from huggingface_hub.file_download import repo_folder_name
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+_CONFIGURATIONS = ("config.json", "open_clip_config.json", "adapter_config.json")  # one of them is in every checkpoint
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,12 @@ class Snapshot:
 
 def cached_model(repo_id: str, revision: str | None) -> Snapshot | None:
     """A model as the cache has it: at the revision, or without one at the last that "main" meant, or at the only one there."""
-    path = try_to_load_from_cache(repo_id, "config.json", revision=revision or "main")
-    if not isinstance(path, str) and revision is None and len(commits := cached_commits("model", repo_id)) == 1:
-        path = try_to_load_from_cache(repo_id, "config.json", revision=commits[0])
-    if not isinstance(path, str):
+    revisions = [revision or "main"]
+    if revision is None and len(commits := cached_commits("model", repo_id)) == 1:
+        revisions.append(commits[0])
+    found = (try_to_load_from_cache(repo_id, name, revision=name_of) for name_of in revisions for name in _CONFIGURATIONS)
+    path = next((path for path in found if isinstance(path, str)), None)
+    if path is None:
         return None
     folder = Path(path).parent
     files = tuple(sorted(file.name for file in folder.iterdir() if file.is_file()))

@@ -6,10 +6,10 @@ import warnings
 from pathlib import Path
 
 from hf_transferability.checkpoints.formats.built import Built
-from hf_transferability.checkpoints.messages import first_line, some_of
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.checkpoints.weights import WeightUse, stored_shapes
+from hf_transferability.checkpoints.weights import WeightUse, some_of, stored_shapes
 from hf_transferability.errors import CheckpointError
+from hf_transferability.hub.calls import first_line
 
 CONFIG = "adapter_config.json"
 

@@ -54,9 +54,13 @@ class Choice:
         return cls(layout, tuple(sorted({*kept, weights[0]})), pickle)
 
 
-def pickle_only(name: str, file: str) -> CheckpointError:
+class PickleOnlyError(CheckpointError):
+    """A checkpoint has no weights but pickled ones, and those were not allowed."""
+
+
+def pickle_only(name: str, file: str) -> PickleOnlyError:
     """The error for weights that only exist as a pickle file."""
-    return CheckpointError(
+    return PickleOnlyError(
         f"{name} has only pickle weights ({file}), which can run code when they are read. "
         "Choose a safetensors version, or pass --allow-pickle to read them with weights_only."
     )
