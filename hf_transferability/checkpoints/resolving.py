@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hf_transferability import hub
 from hf_transferability.checkpoints.formats import Choice, adapters, choose
@@ -12,17 +13,18 @@ from hf_transferability.checkpoints.source import Source
 from hf_transferability.errors import CheckpointError
 
 
-def resolve(name: str, options: LoadOptions | None = None) -> Source:
+def resolve(name: str, options: LoadOptions | None = None, **changes: Any) -> Source:
     """Resolve a checkpoint to exact files.
 
     Args:
         name: "owner/name", "owner/name@revision" (also "@refs/pr/4"), a local folder, or a file of weights.
         options: what may be read and how.
+        changes: fields of `LoadOptions` that replace those of `options`.
 
     Raises:
         CheckpointError: not found, no access, no network, or no weights in a safe format.
     """
-    options = options or LoadOptions()
+    options = replace(options or LoadOptions(), **changes)
     source = _located(name, options)
     if source.layout == "adapter":
         folder = source.fetch()

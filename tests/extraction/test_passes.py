@@ -150,6 +150,23 @@ def test_features_that_are_not_finite_name_the_checkpoint(tiny, make_checkpoint)
         extract(load(resolve(str(folder))), checked_target(tiny[0]))
 
 
+def test_a_network_of_several_inputs(tiny, tmp_path):
+    """Patches, their mask and their shape go through micro-batches, memory and gradients like pixels."""
+    import transformers as hf
+    from helpers.checkpoint_folders import perturbed
+
+    vision = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 3, "intermediate_size": 32}
+    network = hf.Siglip2VisionModel(hf.Siglip2VisionConfig(**vision, num_patches=9, patch_size=8))
+    perturbed(network).save_pretrained(tmp_path)
+    hf.Siglip2ImageProcessor(patch_size=8, max_num_patches=9).save_pretrained(tmp_path)
+    checkpoint, target = load(resolve(str(tmp_path))), checked_target(tiny[0])
+    whole, small = (extract(checkpoint, target, micro_batch=k) for k in (256, 3))
+    assert whole.features.shape == (40, 24)
+    np.testing.assert_allclose(small.features, whole.features, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(small.gradient_norms, whole.gradient_norms, rtol=1e-3)
+    assert (whole.gradient_norms > 0).any(axis=0).all()
+
+
 def test_a_multi_label_target_has_no_gradient_norms(tiny):
     target = checked_target(tiny[0])
     several = Target(target.images, np.eye(3, dtype=int)[target.labels], target.class_names, "multi_label", [], "", {})
