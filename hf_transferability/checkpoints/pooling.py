@@ -105,12 +105,13 @@ def name_pooling(network: nn.Module, forward: Callable[[], torch.Tensor]) -> str
         keeps = given is not None and given.ndim >= 2 and given.numel() == output.numel() == features.numel()
         if given is not None and keeps and any(_same(output.flatten(1), target) for target in targets):
             targets.append(given.flatten(1))
-    for module, name, _, output in reversed(calls):
+    for module, name, given, output in reversed(calls):
         attends = re.search(r"attn_?pool|Attention\w*Pool|Pooling?Head", f"{name.rpartition('.')[2]} {type(module).__name__}")
         if attends and any(_same(part, target) for target in targets for part in _vectors(output)):
             return "attention"
-        if (found := _named(output, targets)) is not None:
-            return found
+        for values in (output, given):
+            if values is not None and (found := _named(values, targets)) is not None:
+                return found
     return "native"
 
 
@@ -139,6 +140,8 @@ def _named(values: torch.Tensor, targets: list[torch.Tensor]) -> str | None:
             return "mean"
     if any(_same(everything, target) for target in targets):
         return "mean" if square == 0 else "mean of all tokens"
+    if any(_same(values.mean(dim=2), target) for target in targets):  # channels before tokens, as in a pooling layer
+        return "mean"
     return None
 
 

@@ -451,7 +451,9 @@ HIERA = {
 
 def test_hiera_before_fine_tuning_keeps_its_final_norm(tmp_path):
     network = save_hf(tmp_path / "x", hf.HieraForPreTraining(hf.HieraConfig(**HIERA)))
-    features, pixels = features_of(opened(tmp_path / "x"))
+    checkpoint = opened(tmp_path / "x")
+    assert checkpoint.facts["pooling"] == "mean"
+    features, pixels = features_of(checkpoint)
     plain = hf.HieraModel(network.config).eval()
     plain.load_state_dict(
         {**network.hiera.state_dict(), **{f"pooler.layernorm.{k}": v for k, v in network.encoder_norm.state_dict().items()}}
