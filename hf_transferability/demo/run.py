@@ -29,7 +29,8 @@ from sklearn.datasets import load_digits, load_sample_images
 from transformers import BitImageProcessor, ResNetConfig, ResNetForImageClassification
 from transformers.utils import logging
 
-from hf_transferability.checkpoints.loading import load, resolve
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import TransferabilityError
 from hf_transferability.training.finetuning import fine_tune
 from hf_transferability.training.samples import Splits

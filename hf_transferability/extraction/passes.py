@@ -21,13 +21,13 @@ from accelerate.utils import gather_object
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from hf_transferability import provenance
-from hf_transferability.checkpoints.loading import Checkpoint
+from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.data.targets import Target
 from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.extraction.cache import Arrays
 from hf_transferability.extraction.triplet_loss import MARGIN, triplet_loss
 
-VERSION = 2  # part of every cache key: raise it when the same input would give other arrays or facts
+VERSION = 4  # part of every cache key: raise it when the same input would give other arrays or facts
 BATCHES = ("paper", "balanced")
 _N_BATCHES = 6
 _LARGEST_MICRO_BATCH = 256

@@ -7,7 +7,15 @@ downloads with their sha256, and `messages` turns errors into sentences for the 
 from hf_transferability.hub.cached import Snapshot
 from hf_transferability.hub.calls import call, is_connection_error
 from hf_transferability.hub.messages import explain
-from hf_transferability.hub.reading import dataset_head, download, fetch, reported_downloads, resolve_dataset, resolve_model
+from hf_transferability.hub.reading import (
+    dataset_head,
+    download,
+    fetch,
+    pull_request_with_safetensors,
+    reported_downloads,
+    resolve_dataset,
+    resolve_model,
+)
 from hf_transferability.hub.sizes import Size, size_of
 from hf_transferability.hub.verified import DamagedFileError
 
@@ -21,6 +29,7 @@ __all__ = [
     "explain",
     "fetch",
     "is_connection_error",
+    "pull_request_with_safetensors",
     "reported_downloads",
     "resolve_dataset",
     "resolve_model",

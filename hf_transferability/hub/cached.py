@@ -10,6 +10,7 @@ from huggingface_hub.errors import CacheNotFound
 from huggingface_hub.file_download import repo_folder_name
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+_CONFIGURATIONS = ("config.json", "open_clip_config.json", "adapter_config.json")  # one of them is in every checkpoint
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,12 @@ def cached_model(repo_id: str, revision: str | None) -> Snapshot | None:
     Returns:
         None if the cache does not hold its weights at that commit.
     """
-    path = try_to_load_from_cache(repo_id, "config.json", revision=revision or "main")
-    if not isinstance(path, str) and revision is None and len(commits := cached_commits("model", repo_id)) == 1:
-        path = try_to_load_from_cache(repo_id, "config.json", revision=commits[0])
-    if not isinstance(path, str):
+    revisions = [revision or "main"]
+    if revision is None and len(commits := cached_commits("model", repo_id)) == 1:
+        revisions.append(commits[0])
+    paths = (try_to_load_from_cache(repo_id, file, revision=tried) for tried in revisions for file in _CONFIGURATIONS)
+    path = next((path for path in paths if isinstance(path, str)), None)
+    if path is None:
         return None
     folder = Path(path).parent
     files = tuple(sorted(file.name for file in folder.iterdir() if file.is_file()))

@@ -64,6 +64,23 @@ def resolve_model(repo_id: str, revision: str | None = None, token: str | None =
     return model
 
 
+def pull_request_with_safetensors(repo_id: str, token: str | None = None) -> str | None:
+    """The newest pull request of a model with safetensors at its root, among the last five, as a revision ("refs/pr/4").
+
+    Returns:
+        None if there is no such pull request or the Hub does not answer, as this is only a hint.
+    """
+    api = HfApi(token=token)
+    with contextlib.suppress(Exception):
+        references = api.list_repo_refs(repo_id, include_pull_requests=True).pull_requests or []
+        newest = sorted((ref.ref for ref in references), key=lambda ref: int(ref.rpartition("/")[2]), reverse=True)
+        for reference in newest[:5]:
+            info = api.model_info(repo_id, revision=reference, timeout=TIMEOUT)
+            if any(file.rfilename.endswith(".safetensors") and "/" not in file.rfilename for file in info.siblings or ()):
+                return reference
+    return None
+
+
 def resolve_dataset(repo_id: str, revision: str | None = None, token: str | None = None) -> str | None:
     """The current commit of a dataset at a revision.
 

@@ -14,7 +14,7 @@ import torch
 from scipy.stats import rankdata
 from torch import nn
 
-from hf_transferability.checkpoints.loading import Checkpoint
+from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.training.augmentation import Augmentation
 from hf_transferability.training.samples import Draw, Sample
 from hf_transferability.training.seeding import seeded

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_transferability import provenance
-from hf_transferability.checkpoints.loading import Checkpoint
+from hf_transferability.checkpoints.checkpoint import Checkpoint
+from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.errors import CheckpointError, UsageError
 from hf_transferability.extraction import passes
 from hf_transferability.names import file_name, plain_name
@@ -110,7 +111,7 @@ def run_grid(
         protocol: how every run is made.
         labels: benchmark and scenario of the rows.
         split_names: names of the dataset's splits.
-        allow_pickle, trust_remote_code, token: see `checkpoints.loading.resolve`.
+        allow_pickle, trust_remote_code, token: see `checkpoints.options.LoadOptions`.
         progress: gets the progress; default none.
         columns: `config`, `revision`, `image_column`, `label_column` and `window` of `data.targets.load_target`.
 
@@ -122,7 +123,7 @@ def run_grid(
         TargetError: a dataset that cannot be read.
     """
     protocol, labels, split_names = protocol or Protocol(), labels or RowLabels(), split_names or SplitNames()
-    access = {"allow_pickle": allow_pickle, "trust_remote_code": trust_remote_code, "token": token}
+    load_options = LoadOptions(allow_pickle, trust_remote_code, token)
     progress, state = progress or NullProgress(), passes.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, protocol.image_size, split_names, token=token, **columns)
@@ -136,12 +137,12 @@ def run_grid(
     run_files.check_protocol(place, context.protocol_document(hyperparameters))
     for source, checkpoint in sources.items():
         shared_labels = {"benchmark": labels.benchmark, "scenario": labels.scenario}
-        run_files.check_source(place / file_name(source), source, str(checkpoint), shared_labels, access)
+        run_files.check_source(place / file_name(source), source, str(checkpoint), shared_labels, load_options)
     queue = RunQueue(_groups(place, sources, hyperparameters, seeds))
     state.wait_for_everyone()  # processes that start together must not take each other's new failures for earlier ones
     try:
         # Again until nothing is open: another process may have been stopped in the middle of a run that it had claimed.
-        while _do_open_runs(queue, context, access, progress):
+        while _do_open_runs(queue, context, load_options, progress):
             pass
         state.wait_for_everyone()  # processes that start together see each other's last runs
         if n_missing := queue.n_missing():
@@ -198,12 +199,12 @@ def _groups(folder: Path, sources: Mapping[str, str | Path], hyperparameters: Se
     return groups
 
 
-def _do_open_runs(queue: RunQueue, context: RunContext, access: Mapping[str, Any], progress: Progress) -> int:
+def _do_open_runs(queue: RunQueue, context: RunContext, load_options: LoadOptions, progress: Progress) -> int:
     """Do every run that is open and that no other process has claimed; returns how many these were."""
-    return sum(_do_group(queue, group, context, access, progress) for group in queue.groups)
+    return sum(_do_group(queue, group, context, load_options, progress) for group in queue.groups)
 
 
-def _do_group(queue: RunQueue, group: RunGroup, context: RunContext, access: Mapping[str, Any], progress: Progress) -> int:
+def _do_group(queue: RunQueue, group: RunGroup, context: RunContext, load_options: LoadOptions, progress: Progress) -> int:
     """Do the open runs of a group, with a network that is loaded for the first of them; returns how many these were."""
     open_files = queue.open_files(group)
     checkpoint: Checkpoint | CheckpointError | None = None
@@ -215,7 +216,7 @@ def _do_group(queue: RunQueue, group: RunGroup, context: RunContext, access: Map
             if checkpoint is None:
                 progress.start(group.place, queue.n_sources, f"{group.source}, seed {group.seed}")
                 progress.stage("fine-tuning", len(open_files))
-                checkpoint = load_checkpoint(str(group.checkpoint), access)
+                checkpoint = load_checkpoint(str(group.checkpoint), load_options)
             row = run_row(
                 context,
                 checkpoint,

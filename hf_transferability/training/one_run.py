@@ -9,7 +9,10 @@ from typing import Any
 import torch
 
 from hf_transferability import provenance
-from hf_transferability.checkpoints.loading import Checkpoint, load, resolve
+from hf_transferability.checkpoints.checkpoint import Checkpoint
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import CheckpointError, TransferabilityError, first_line
 from hf_transferability.names import plain_name, without_folders
 from hf_transferability.ranking.candidates import trained_on
@@ -41,16 +44,16 @@ class RunContext:
         return {"settings": settings, **asdict(self.protocol), "images": self.draw.fingerprint}
 
 
-def load_checkpoint(name: str, access: Mapping[str, Any]) -> Checkpoint | CheckpointError:
+def load_checkpoint(name: str, options: LoadOptions) -> Checkpoint | CheckpointError:
     """A network with its revision among its facts, or the error that all of its runs report.
 
     Args:
         name: Hub id or local folder.
-        access: options of `checkpoints.loading.resolve`.
+        options: how it is resolved and loaded.
     """
     try:
-        source = resolve(name, **access)
-        checkpoint = load(source, access.get("token"))
+        source = resolve(name, options)
+        checkpoint = load(source)
     except CheckpointError as error:
         return error
     checkpoint.facts["revision"] = source.revision

@@ -11,7 +11,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from hf_transferability.checkpoints.loading import resolve
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import CheckpointError, UsageError
 from hf_transferability.files import replace_file
 
@@ -98,7 +99,7 @@ def _difference(name: str, stored: Any, requested: Any) -> str:
     return f"{name} {stored} there, {requested} now"
 
 
-def check_source(folder: Path, source: str, checkpoint: str, labels: Mapping[str, str], access: Mapping[str, Any]) -> None:
+def check_source(folder: Path, source: str, checkpoint: str, labels: Mapping[str, str], options: LoadOptions) -> None:
     """Refuse a source's folder whose finished runs are of another checkpoint (by its revision) or have other labels.
 
     Failed runs are repeated, so they are ignored here. A Hub checkpoint that cannot be reached is assumed to be the one with
@@ -109,7 +110,7 @@ def check_source(folder: Path, source: str, checkpoint: str, labels: Mapping[str
         source: name of the checkpoint in the rows.
         checkpoint: Hub id or local folder.
         labels: columns that all rows of the source must share, with their values now.
-        access: options of `checkpoints.loading.resolve`.
+        options: how the checkpoint is resolved.
 
     Raises:
         UsageError: one of the columns has another value in a finished run.
@@ -119,7 +120,7 @@ def check_source(folder: Path, source: str, checkpoint: str, labels: Mapping[str
         return
     expected = dict(labels)
     try:
-        expected["checkpoint_revision"] = resolve(checkpoint, **access).revision
+        expected["checkpoint_revision"] = resolve(checkpoint, options).revision
     except CheckpointError as error:
         if Path(checkpoint).expanduser().is_dir():
             expected["checkpoint_revision"] = str(error)

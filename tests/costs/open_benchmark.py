@@ -24,7 +24,7 @@ from safetensors.numpy import load_file
 from hf_transferability import provenance, rank
 from hf_transferability.benchmark import tables
 from hf_transferability.benchmark.ground_truth import reliability
-from hf_transferability.checkpoints.loading import resolve
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.progress import Lines
 from hf_transferability.publishing import score_rows
 from hf_transferability.training.grids import run_grid

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from hf_transferability.checkpoints.loading import Checkpoint, load, resolve
+from hf_transferability.checkpoints.checkpoint import Checkpoint
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.checkpoints.tracing import find_head, gradient_layers, trace
 from hf_transferability.cli import main
 from hf_transferability.data.targets import Target, check_images, load_target

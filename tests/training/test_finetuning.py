@@ -10,7 +10,9 @@ from helpers.splits import in_memory
 from sklearn.metrics import roc_auc_score
 from transformers.models.timm_wrapper.image_processing_timm_wrapper import TimmWrapperImageProcessor
 
-from hf_transferability.checkpoints.loading import Checkpoint, load, resolve
+from hf_transferability.checkpoints.checkpoint import Checkpoint
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.training import finetuning
 from hf_transferability.training.finetuning import fine_tune, macro_auc
 from hf_transferability.training.samples import Splits

@@ -6,6 +6,7 @@ import pytest
 from helpers.grids import SMALL_GRID
 
 from hf_transferability import CheckpointError, TargetError
+from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.training import one_run
 from hf_transferability.training.grids import run_grid
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_a_checkpoint_that_is_missing_is_an_error_in_its_rows(tmp_path):
-    error = one_run.load_checkpoint(str(tmp_path / "missing"), {})
+    error = one_run.load_checkpoint(str(tmp_path / "missing"), LoadOptions())
     assert isinstance(error, CheckpointError)
 
 

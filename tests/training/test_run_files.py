@@ -10,7 +10,7 @@ import pytest
 from helpers.grids import SMALL_GRID
 
 from hf_transferability import UsageError
-from hf_transferability.checkpoints.loading import resolve
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.training import run_files
 from hf_transferability.training.grids import run_grid
 from hf_transferability.training.settings import RowLabels

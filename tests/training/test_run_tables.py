@@ -6,7 +6,7 @@ from helpers.grids import SMALL_GRID
 
 from hf_transferability import TargetError, UsageError
 from hf_transferability.benchmark import tables
-from hf_transferability.checkpoints.loading import resolve
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.training import one_run
 from hf_transferability.training.grids import run_grid
 from hf_transferability.training.run_tables import collect
