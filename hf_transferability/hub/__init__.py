@@ -5,7 +5,7 @@ what arrives with its sha256, and `messages` makes sentences of errors.
 """
 
 from hf_transferability.hub.cached import Snapshot
-from hf_transferability.hub.calls import call, is_connection_error
+from hf_transferability.hub.calls import call, first_line, is_connection_error
 from hf_transferability.hub.messages import explain
 from hf_transferability.hub.reading import dataset_head, download, fetch, reported_downloads, resolve_dataset, resolve_model
 from hf_transferability.hub.sizes import Size, size_of
@@ -20,6 +20,7 @@ __all__ = [
     "download",
     "explain",
     "fetch",
+    "first_line",
     "is_connection_error",
     "reported_downloads",
     "resolve_dataset",

@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.data.array_files import read_arrays
-from hf_transferability.data.targets import Target, class_flags
+from hf_transferability.data.array_labels import labelled_arrays
 from hf_transferability.errors import UsageError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import all_metrics, get_metric
@@ -80,7 +80,7 @@ def rank_features(
         classes, codes = np.unique(labels, return_inverse=True)
         flags = class_flags(codes, [str(name) for name in classes])
     key = hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()
-    target = Target([], codes, [], task, [], key, {"id": "(files)", "task": task, "images": len(codes)}, flags)  # type: ignore[arg-type]
+    target = LabelledArrays(codes, task, key, {"id": "(files)", "task": task, "images": len(codes)}, flags)
     cache = Cache(cache_dir)
     wanted = {*chosen, *(COMPONENTS if "transferability" in chosen else ())}
     request = Request(tuple(name for name in parts_of(chosen, task) if name in wanted), variant, HALVES * intervals, seed)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from hf_transferability.data.targets import Target
+from hf_transferability.data.targets import Labelled
 from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
@@ -56,7 +56,7 @@ class Request:
     seed: int
 
 
-def score_candidate(read: Callable[[], Arrays | None], target: Target, request: Request, cache: Cache) -> Scores:
+def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request: Request, cache: Cache) -> Scores:
     """Compute a candidate's scores, or read those that are stored for the same arrays, metric version and request.
 
     Args:
@@ -88,7 +88,7 @@ def add_floors(
     scores: Scores,
     names: Sequence[str],
     read: Callable[[], Arrays | None],
-    target: Target,
+    target: Labelled,
     request: Request,
     cache: Cache,
 ) -> None:
@@ -146,7 +146,7 @@ def half_samples(labels: np.ndarray, n_halves: int, seed: int, largest: int | No
     return halves
 
 
-def _score(name: str, arrays: Arrays, target: Target, request: Request) -> Scores:
+def _score(name: str, arrays: Arrays, target: Labelled, request: Request) -> Scores:
     metric, result = get_metric(name), Scores(values={name: None})
     variant = _variant(metric, request)
     if reason := _missing(metric, arrays):
@@ -180,7 +180,7 @@ def _present(read: Callable[[], Arrays | None]) -> Arrays:
     return arrays
 
 
-def _key(arrays: Arrays, target: Target) -> dict[str, Any]:
+def _key(arrays: Arrays, target: Labelled) -> dict[str, Any]:
     """What a score depends on beside metric and request: the values themselves, and the libraries that compute with them."""
     versions = package_versions()
     libraries = [f"{name} {versions.get(name)}" for name in ("numpy", "scipy", "scikit-learn")]
@@ -197,7 +197,7 @@ def _variant(metric: Metric, request: Request) -> str:
     return request.variant if request.variant in metric.variants else "default"
 
 
-def _inputs(metric: Metric, arrays: Arrays, target: Target) -> dict[str, Any]:
+def _inputs(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
     inputs = {
         "features": arrays.features,
         "labels": target.labels,

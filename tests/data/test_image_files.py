@@ -21,7 +21,7 @@ def read(path, place) -> bytes:
 @pytest.mark.parametrize(
     "path",
     [
-        "/etc/passwd", "passwd", "file:///etc/passwd", "http://localhost/a.png", "https://example.com/a.png", "s3://a/b.png",
+        "/etc/passwd", "../passwd", "file:///etc/passwd", "http://localhost/a.png", "https://example.com/a.png", "s3://a/b.png",
         "hf://datasets/other/data@main/a.png", "hf://datasets/own/data@main/a.png", "zip://a.png::/etc/a.zip",
         "hf://datasets/own/data@" + "c" * 40 + "/../../a.png", "zip://a.png::https://example.com/a.zip",
         "simplecache::hf://datasets/own/data@" + "c" * 40 + "/a.png",
