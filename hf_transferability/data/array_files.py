@@ -19,6 +19,8 @@ _UNREADABLE = (ValueError, OSError, KeyError, RuntimeError, EOFError, zlib.error
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of a .npz or .safetensors file, by name: features, labels, source_probabilities, gradient_norms.
 
+    An array called logits becomes source_probabilities.
+
     Raises:
         UsageError: no such file, another format, a pickled array, a damaged or encrypted archive, more than the memory holds,
             or names that are not these.
@@ -43,11 +45,20 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         raise UsageError(
             f"{path} cannot be read: {cause}. Save whole arrays of plain numbers, no bfloat16, no objects (a pickle)."
         ) from error
+    if "logits" in arrays and "source_probabilities" not in arrays:
+        arrays["source_probabilities"] = _softmax(arrays.pop("logits"))
     if unknown := [name for name in arrays if name not in INPUTS]:
         raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")
     if "labels" not in arrays:
         raise UsageError(f"{path} must hold an array called labels; got {', '.join(arrays) or 'none'}. Add it.")
     return arrays
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    """Source probabilities [n_samples, n_source_classes] of a source head's logits, computed in float64."""
+    values = np.asarray(logits, dtype=np.float64)
+    exponents = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
 
 
 def check_size(path: str | Path, largest: int) -> None:

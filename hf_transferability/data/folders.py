@@ -146,7 +146,7 @@ def _check_class_level(class_level: int, split_level: int | None, folders: list[
     deepest = max(map(len, folders), default=0)
     if isinstance(class_level, bool) or not isinstance(class_level, int) or not 1 <= class_level <= deepest:
         raise UsageError(
-            f"`class_level` must be a folder level from 1 to {deepest}; got {class_level!r}. Level 1 is directly below the root."
+            f"`class_level` must be a folder level from 1 to {deepest}; got {class_level!r}. Level 1 is right below the root."
         )
     if class_level == split_level:
         raise UsageError(f"`class_level` must not be {class_level}: the folders of that level are splits. Pass another level.")

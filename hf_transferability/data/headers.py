@@ -85,7 +85,7 @@ def read_header(encoded: bytes) -> Header:
 def deep_colour(encoded: bytes, frame: int = 0) -> np.ndarray | None:
     """Colour of 16 bits a channel as uint16 [height, width, 1 or 3], alpha dropped; None where it cannot be read.
 
-    Pillow keeps one byte of every 16-bit channel. Asked for the other byte order it keeps the other byte, so that decoding twice
+    Pillow keeps one byte of every 16-bit channel. Asked for the other byte order it keeps the other byte, so decoding twice
     gives both; grey with alpha has the size of four 8-bit channels and is read as such.
     """
     with open_image(encoded) as image:

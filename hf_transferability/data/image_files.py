@@ -79,7 +79,7 @@ def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str |
         path = _absolute(path, place)
         if not _is_inside(path, place):
             raise TargetError(
-                f"the dataset names an image outside itself: {given!r} is neither in its folder or repository nor unpacked from it. "
+                f"the dataset names an image outside itself: {given!r} is neither in its folder nor unpacked from it. "
                 "Embed the images (`push_to_hub`), pass the loaded dataset, or --follow-links for links of your own folder."
             )
     try:

@@ -9,10 +9,10 @@ import numpy as np
 
 from hf_transferability.data import label_forms
 from hf_transferability.errors import UsageError, unknown_name
+from hf_transferability.metrics._validation import FEW_VALUES, are_few_whole_numbers
 
 LABEL_NAMES = ("label", "labels", "target", "class")
 _NUMBERS_AS_CLASSES = 10  # a regression target gets the sample size of so many classes
-_FEW = 20  # numbers with no more distinct values, all whole, may be classes; with more, numbers to predict
 _IMAGES_OF_A_CLASS = 20  # with fewer on average, many whole numbers may be a quantity
 
 
@@ -169,16 +169,15 @@ class LabelReader:
 
     def _floats(self, values: list[float]) -> list:
         distinct = np.unique(np.asarray(values, dtype=np.float64))
-        whole = bool((distinct == np.round(distinct)).all())
         if self._task == "single_label":
-            if not whole:
+            if not (distinct == np.round(distinct)).all():
                 raise UsageError(f"`task` must not be single_label: {self.column} holds fractions. Choose another column.")
             self.numbers = False
             self.notes.append("Whole floats are read as classes.")
             return [int(value) for value in values]
-        if self._task is None and whole and len(distinct) <= _FEW:
+        if self._task is None and are_few_whole_numbers(distinct):
             raise UsageError(
-                f"`task` must be given, because {self.column} may hold classes or numbers to predict; got floats with the values "
+                f"`task` must be given, because {self.column} may hold classes or numbers to predict; got only whole floats "
                 f"{', '.join(f'{value:g}' for value in distinct)}. Cast classes to integers, or pass --task."
             )
         return values
@@ -188,7 +187,7 @@ class LabelReader:
         if self._task == "regression":
             self.numbers = True
             return [float(value) for value in values]
-        if self._task is None and n_distinct > _FEW and len(values) < _IMAGES_OF_A_CLASS * n_distinct:
+        if self._task is None and n_distinct > FEW_VALUES and len(values) < _IMAGES_OF_A_CLASS * n_distinct:
             raise UsageError(
                 f"`task` must be given, because {self.column} holds {n_distinct} whole numbers for {len(values)} images. "
                 "Pass --task regression for a quantity such as an age, or --task single_label for classes."

@@ -316,8 +316,8 @@ def _by_expression(dataset: Any, expression: str) -> datasets.Dataset:
         parts = datasets.ReadInstruction.from_spec(expression).to_absolute(lengths)
     except (ValueError, AssertionError, TypeError) as error:
         raise UsageError(
-            f"`split` must be a split or an expression such as train[:50%] of {', '.join(dataset)}; got {expression!r} ({error}). "
-            "Correct it."
+            f"`split` must be a split or an expression such as train[:50%] of {', '.join(dataset)}; got {expression!r} "
+            f"({error}). Correct it."
         ) from error
     pieces = []
     for part in parts:

@@ -204,7 +204,7 @@ def _header_flags(images: Images, decoding: Decoding) -> dict[str, str]:
     if decoding.window is not None and len(images):
         if headers.undecodable_depth:
             raise UsageError(
-                f"`window` cannot act on {headers.undecodable_depth} of {len(images)} images, which can only be read with 8 bits. "
+                f"`window` cannot act on {headers.undecodable_depth} of {len(images)} images, which are read with 8 bits only. "
                 "Convert them to 16-bit PNG or TIFF, or leave it out."
             )
         if not headers.deep:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hf_transferability.errors import unknown_name
-from hf_transferability.metrics._validation import TASKS, check_count, check_task
+from hf_transferability.metrics._validation import TASKS, check_count, check_task, one_column, refuse_unclear_numbers
 
 INPUTS = ("features", "labels", "source_probabilities", "gradient_norms")
 
@@ -142,6 +142,7 @@ def score(
     variant: str = "default",
     seed: int | None = None,
     half_sample: bool = False,
+    task: str | None = None,
 ) -> float | dict[str, float]:
     """Score arrays at hand with one metric. Higher is better.
 
@@ -157,6 +158,8 @@ def score(
             one).
         half_sample: the arrays are one of the half-samples that an interval is made of: some metrics then take a
             cheaper form.
+        task: "regression" for few whole float labels that are numbers to predict; without it they are refused, because they
+            may be classes.
 
     Returns:
         A float; or, for a metric that exists only relative to a pool of candidates, a dict of its raw components.
@@ -174,7 +177,7 @@ def score(
     metric = get_metric(name)
     given = {
         "features": features,
-        "labels": labels,
+        "labels": None if labels is None else one_column(labels),
         "source_probabilities": source_probabilities,
         "gradient_norms": gradient_norms,
     }
@@ -183,7 +186,9 @@ def score(
     if missing := [key for key in metric.inputs if given[key] is None]:
         raise ValueError(f"`{missing[0]}` must be given for {name}; got None. {name} needs {', '.join(metric.inputs)}.")
     if "labels" in metric.inputs:
-        check_task(name, metric.tasks, labels, {other.name: other.tasks for other in all_metrics().values()})
+        if task is None:
+            refuse_unclear_numbers(given["labels"])
+        check_task(name, metric.tasks, given["labels"], {other.name: other.tasks for other in all_metrics().values()})
     options: dict[str, Any] = {"seed": seed} if metric.seeded and seed is not None else {}
     if variant not in metric.variants:
         raise ValueError(

@@ -74,13 +74,8 @@ def rank_features(
             )
     named = scenario != "auto"
     scenario = scenario if named else "source_dataset"
-    task = task_of(labels)
-    codes, flags = labels, {}
-    if task == "single_label":
-        classes, codes = np.unique(labels, return_inverse=True)
-        flags = class_flags(codes, [str(name) for name in classes])
-    key = hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()
-    target = LabelledArrays(codes, task, key, {"id": "(files)", "task": task, "images": len(codes)}, flags)
+    target = labelled_arrays(labels, {"id": "(files)"})
+    task = target.task
     cache = Cache(cache_dir)
     wanted = {*chosen, *(COMPONENTS if "transferability" in chosen else ())}
     request = Request(tuple(name for name in parts_of(chosen, task) if name in wanted), variant, HALVES * intervals, seed)

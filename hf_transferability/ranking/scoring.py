@@ -11,6 +11,7 @@ from hf_transferability.data.targets import Labelled
 from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
+from hf_transferability.metrics._validation import task_of
 from hf_transferability.provenance import package_versions
 
 COMPONENTS = ("feature_quality", "feature_update_ratio")
@@ -155,7 +156,7 @@ def _score(name: str, arrays: Arrays, target: Labelled, request: Request) -> Sco
     inputs = _inputs(metric, arrays, target)
     with collect_flags() as flags:
         try:
-            result.values[name] = score(name, **inputs, variant=variant)
+            result.values[name] = score(name, **inputs, variant=variant, task=target.task)
         except _UNDEFINED as error:
             cause = arrays.facts.get("no_gradient") if "gradient_norms" in metric.inputs else None
             result.reasons[name] = f"{name} is undefined: {cause or error}"
@@ -228,7 +229,8 @@ def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> li
 
 def _value(metric: Metric, inputs: dict[str, Any], variant: str, half_sample: bool = False) -> Value:
     try:
-        return score(metric.name, **inputs, variant=variant, half_sample=half_sample)
+        task = task_of(inputs["labels"]) if "labels" in inputs else None  # settled with the target
+        return score(metric.name, **inputs, variant=variant, half_sample=half_sample, task=task)
     except _UNDEFINED:
         return None
 

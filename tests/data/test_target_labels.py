@@ -85,7 +85,9 @@ def test_numbers_to_predict_are_a_regression_target(kind):
 
 
 def test_classes_that_a_table_turned_into_floats_are_not_taken_for_numbers():
-    assert "Cast classes to integers" in refused("`task` must be given, because label may hold classes or numbers", table([0.0, 1.0] * 24, Value("float64")))
+    assert "Cast classes to integers" in refused(
+        "`task` must be given, because label may hold classes or numbers", table([0.0, 1.0] * 24, Value("float64"))
+    )
 
 
 @pytest.mark.parametrize(
