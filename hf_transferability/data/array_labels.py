@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from hf_transferability.data.targets import LabelledArrays, class_flags
-from hf_transferability.metrics._validation import task_of
+from hf_transferability.errors import UsageError
+from hf_transferability.metrics._validation import refuse_unclear_numbers, task_of
 
 
 def labelled_arrays(labels: np.ndarray, provenance: dict[str, Any]) -> LabelledArrays:
@@ -18,9 +19,16 @@ def labelled_arrays(labels: np.ndarray, provenance: dict[str, Any]) -> LabelledA
 
     Returns:
         The labels as class codes, 0/1 columns or floats. The key tells apart labels of another type or shape.
+
+    Raises:
+        UsageError: floats that may be classes.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    try:
+        refuse_unclear_numbers(labels)
+    except TypeError as error:
+        raise UsageError(str(error)) from error
     task = task_of(labels)
     codes, flags = labels, {}
     if task == "single_label":

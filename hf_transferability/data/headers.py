@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+_GREY_WITH_ALPHA = b"\4"  # a PNG's colour type
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 258, 262, 277
 _USED_CHANNELS = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 3, "RGBX": 4, "RGBA": 4, "CMYK": 4, "YCbCr": 3, "LAB": 3}
@@ -91,7 +92,7 @@ def deep_colour(encoded: bytes, frame: int = 0) -> np.ndarray | None:
     with open_image(encoded) as image:
         if image.format not in ("PNG", "TIFF") or image.mode not in _LOW_BYTES:
             return None
-        if image.format == "PNG" and image.mode == "LA":
+        if image.format == "PNG" and encoded[25:26] == _GREY_WITH_ALPHA:
             raw = _load_as(encoded, frame, "RGBA", {"LA;16B": "RGBA"})
             return None if raw is None else (raw[..., :1].astype(np.uint16) << 8) | raw[..., 1:2]
         high = _load_as(encoded, frame, image.mode, {})

@@ -145,6 +145,8 @@ def run_grid(
     progress, state = progress or Silent(), passes.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, image_size, train=train_split, validation=validation_split, test=test_split, token=token, **where)
+    for split in splits.pools.values():
+        progress.note(split.target.account)
     target = plain_name(dataset)
     chosen = settings(grid, len(splits.classes))
     named = checkpoints if isinstance(checkpoints, Mapping) else {plain_name(each): each for each in checkpoints}

@@ -92,6 +92,8 @@ def pretrain(
     config = _config(architecture)
     progress.stage("reading images")
     pools, classes = _pools(sources, names, image_size)
+    for source in pools:
+        progress.note(source.target.account)
     licence = licence or _licence([pool.target.provenance for pool in pools])
     images = sum(len(pool.labels) for pool in pools)
     multi = pools[0].labels.ndim == 2

@@ -127,7 +127,7 @@ class Splits:
         size: side that the images are resized to, in pixels.
         train, validation, test: names of different splits; without a third one for validation, its images are drawn from
             training.
-        where: `config`, `revision`, `image_column`, `label_column`, `window` and `token` of `targets.load_target`.
+        where: `token` and options of `data.options.SampleOptions`, without split and sample size.
 
     Raises:
         UsageError: no training or test split, one split in two roles, a regression target, or what `load_target` refuses.
@@ -144,7 +144,7 @@ class Splits:
         test: str = "test",
         **where: Any,
     ):
-        known = split_names(dataset, **{key: where[key] for key in ("config", "revision", "token") if key in where})
+        known = split_names(dataset, **where)
         for role, name in (("train", train), ("test", test)):
             if name not in known:
                 raise UsageError(f"`{role}_split` must be one of {', '.join(known)}; got {name!r}. Pass --{role}-split NAME.")

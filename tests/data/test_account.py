@@ -171,7 +171,9 @@ def test_the_line_of_a_layout(make, tmp_path):
 def test_the_line_of_a_dataset_in_memory_and_of_a_stream():
     data = table([0, 1] * 12, AB)
     held = DatasetDict(train=data, validation=table([0, 1] * 6, AB))
-    assert load_target(held).account == "splits: train 24, validation 12; used: train; 2 classes: a 12, b 12; left out: nothing."
+    assert (
+        load_target(held).account == "splits: train 24, validation 12; used: train; 2 classes: a 12, b 12; left out: nothing."
+    )
     stream = load_target(data.to_iterable_dataset(), sample=20)
     assert stream.account == "split (unnamed) 24; left out: nothing."
 
@@ -184,7 +186,10 @@ def test_the_splits_of_a_test_folder_are_never_mixed_in(tmp_path):
 
 
 NESTED = {
-    "levels": (("benign/P1/40X", "benign/P2/100X", "malignant/P3/40X"), "level 1 has benign, malignant; level 2 has P1, P2, P3"),
+    "levels": (
+        ("benign/P1/40X", "benign/P2/100X", "malignant/P3/40X"),
+        "level 1 has benign, malignant; level 2 has P1, P2, P3",
+    ),
     "masks": (("benign/images", "benign/masks", "malignant/images", "malignant/masks"), "level 2 has images, masks"),
     "uneven": (("benign", "malignant/viral", "malignant/bacterial"), "level 2 has bacterial, viral"),
 }
@@ -208,7 +213,11 @@ def test_levels_that_cannot_be_classes(tmp_path):
 
 @pytest.mark.parametrize(
     "folders",
-    [("train/a", "train/b", "test/a", "test/b", "other/a"), ("train", "test", "other"), ("brain_train/a", "brain_test/b", "x/a")],
+    [
+        ("train/a", "train/b", "test/a", "test/b", "other/a"),
+        ("train", "test", "other"),
+        ("brain_train/a", "brain_test/b", "x/a"),
+    ],
 )
 def test_folders_that_look_partly_like_splits_are_refused(folders, tmp_path):
     images(tmp_path, *folders)

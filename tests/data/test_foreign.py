@@ -51,7 +51,9 @@ def test_paths_elsewhere(text):
     assert not is_own_path(text)
 
 
-@pytest.mark.parametrize("text", ["data/train-*.parquet", "a b/c.csv", "train.csv", "**", "./a.csv", "a..b.csv", "data/x:y.csv"])
+@pytest.mark.parametrize(
+    "text", ["data/train-*.parquet", "a b/c.csv", "train.csv", "**", "./a.csv", "a..b.csv", "data/x:y.csv"]
+)
 def test_own_paths(text):
     assert is_own_path(text)
 
@@ -94,7 +96,9 @@ def test_paths_in_parquet_files_ask_nobody(tmp_path, server, kind, streaming):
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
-@pytest.mark.parametrize("name", ["http://127.0.0.1:{port}/x.png", "/etc/passwd", "../x.png", "zip://a::http://127.0.0.1:{port}/a"])
+@pytest.mark.parametrize(
+    "name", ["http://127.0.0.1:{port}/x.png", "/etc/passwd", "../x.png", "zip://a::http://127.0.0.1:{port}/a"]
+)
 def test_file_names_in_metadata_ask_nobody(tmp_path, server, ending, name):
     (tmp_path / "0.png").write_bytes(png(0))
     name = name.format(port=server.server_port)
