@@ -40,8 +40,8 @@ def tiff(values: np.ndarray, photometric: int, order: str = "<", sample_format: 
     bits = values.dtype.itemsize * 8
     extra = max(channels - 3, 0)
     tags = [
-        (256, 4, [width]), (257, 4, [height]), (258, 3, [bits] * channels), (259, 3, [1]), (262, 3, [photometric]), (273, 4, [8]),
-        (274, 3, [orientation]), (277, 3, [channels]), (278, 4, [height]), (279, 4, [len(data)]), (284, 3, [1]),
+        (256, 4, [width]), (257, 4, [height]), (258, 3, [bits] * channels), (259, 3, [1]), (262, 3, [photometric]),
+        (273, 4, [8]), (274, 3, [orientation]), (277, 3, [channels]), (278, 4, [height]), (279, 4, [len(data)]), (284, 3, [1]),
         *([(338, 3, [0] * extra)] if extra else []), (339, 3, [sample_format] * channels),
     ]  # fmt: skip
     start = 8 + len(data) + len(data) % 2
