@@ -50,7 +50,9 @@ def answers(tmp_path_factory):
 
 
 def test_usual_folders_are_read_whole_and_as_a_stream(answers):
-    line = "splits: train 24, test 24 of 48 image files; used: train; 2 classes (folder level 2): a 12, b 12; left out: nothing."
+    line = (
+        "splits: train 24, test 24 of 48 image files; used: train; 2 classes (folder level 2): a 12, b 12; left out: nothing."
+    )
     assert answers["a/plain"] == [line, 24, ["a", "b"]]
     assert answers["a/plain streamed"] == 20
 
