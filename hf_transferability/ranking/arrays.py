@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.data.array_files import read_candidate
-from hf_transferability.data.targets import Target, class_flags
+from hf_transferability.data.array_labels import labelled_arrays
 from hf_transferability.errors import UsageError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import all_metrics, can_score, get_metric
@@ -77,7 +77,7 @@ def rank_features(
     named = scenario != "auto"
     chosen, left_out = _choose_metrics(metrics, contents, named or len(files) == 1)
     scenario = scenario if named else "source_dataset"
-    target = _target(labels)
+    target = labelled_arrays(labels, {"id": "(files)"})
     cache = Cache(cache_dir)
     shown = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
     request = Request(keys_to_compute(chosen, target.task, variant, shown), variant, HALVES * intervals, seed)
@@ -97,17 +97,6 @@ def rank_features(
     if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
         notes += advice["text"]
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
-
-
-def _target(labels: np.ndarray) -> Target:
-    """What the labels of the files tell of the target."""
-    task = task_of(labels)
-    codes, flags = labels, {}
-    if task == "single_label":
-        classes, codes = np.unique(labels, return_inverse=True)
-        flags = class_flags(codes, [str(name) for name in classes])
-    key = hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()
-    return Target([], codes, [], task, [], key, {"id": "(files)", "task": task, "images": len(codes)}, flags)  # type: ignore[arg-type]
 
 
 def _choose_metrics(

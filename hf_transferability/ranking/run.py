@@ -122,6 +122,7 @@ def rank(
     target = _agreed(target, failure)
     chosen = _choose_metrics(metrics, target)
     where = target.provenance
+    progress.note(target.account)
     kind = {"single_label": "classes", "multi_label": "labels an image"}.get(target.task)
     progress.note(
         f"target {where['id']}, split {where['split']}: {len(target)} of {where['images_available']} images, "
@@ -235,11 +236,10 @@ def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Progres
     known = cache.read_json(key)
     report = None
     if known is not None:
-        corrupt = {int(index): text for index, text in known["corrupt"].items()}
-        report = ImageReport(known["modes"], corrupt, known.get("brightest"))
+        report = ImageReport.from_dict(known)
     else:
         progress.stage("decoding images", len(target))
     checked, report = check_images(target, skip_corrupt=skip_corrupt, report=report, progress=progress.advance)
     if known is None:
-        cache.write_json(key, {"modes": report.modes, "corrupt": report.corrupt, "brightest": report.brightest})
+        cache.write_json(key, report.to_dict())
     return checked

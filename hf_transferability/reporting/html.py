@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hf_transferability.errors import UsageError
 from hf_transferability.files import check_output, write_file
 from hf_transferability.metrics import all_metrics
+from hf_transferability.names import plain_name
 from hf_transferability.reporting.terminal import scenario_in_words
 from hf_transferability.results import Row, ranked_rows
 
@@ -104,7 +105,7 @@ def page(document: Mapping[str, Any]) -> str:
         UsageError: matplotlib is not installed.
     """
     rows: list[Row] = list(document["rows"])
-    dataset = str(document["dataset"].get("id") or "")
+    dataset = plain_name(document["dataset"].get("id") or "(files)")
     title = "Ranking of checkpoints" + (f" for {dataset}" if dataset and dataset != "(files)" else "")
     parts = [
         f"<h1>{escape(title)}</h1>",
@@ -239,7 +240,8 @@ def _known(known: Mapping[str, Any]) -> str:
 
 def _target_facts(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
     names = {"id": "target dataset", "images": "images in the sample", "draw": "drawn", "modes": "image modes"}
-    return [(names.get(key, key.replace("_", " ")), value) for key, value in document["dataset"].items() if value is not None]
+    facts = {**document["dataset"], "account": (document["dataset"].get("account") or {}).get("line")}
+    return [(names.get(key, key.replace("_", " ")), value) for key, value in facts.items() if value is not None]
 
 
 def _provenance(rows: Sequence[Row]) -> str:

@@ -127,6 +127,8 @@ def run_grid(
     progress, state = progress or NullProgress(), passes.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, protocol.image_size, split_names, token=token, **columns)
+    for split in splits.pools.values():
+        progress.note(split.target.account)
     hyperparameters = grid_settings(grid, len(splits.classes))
     sources = _named(checkpoints)
     draw = splits.draw(protocol.sample_seed, protocol.train_per_class, protocol.validation_per_class)

@@ -117,6 +117,8 @@ def pretrain(
     config = read_config(architecture)
     progress.stage("reading images")
     pools, classes = _pools(sources, names, options.image_size)
+    for source in pools:
+        progress.note(source.target.account)
     licence = licence or model_card.common_licence([pool.target.provenance for pool in pools])
     set_task(config, classes, multi_label=pools[0].labels.ndim == 2, image_size=options.image_size)
     n_images = sum(len(pool.labels) for pool in pools)

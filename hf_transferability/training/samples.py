@@ -132,7 +132,7 @@ class Splits:
         dataset: Hub id, local folder or loaded `datasets.DatasetDict`.
         size: side of the resized images, in pixels.
         names: names of the splits; default train, validation (if there is one) and test.
-        options: `config`, `revision`, `image_column`, `label_column`, `window` and `token` of `targets.load_target`.
+        options: `token` and options of `data.options.SampleOptions`, without split and sample size.
 
     Attributes:
         task: "single_label" or "multi_label".
@@ -206,7 +206,7 @@ def _split_of_role(dataset: Any, names: SplitNames, options: dict[str, Any]) -> 
     Raises:
         UsageError: a split that does not exist, or one split in two roles.
     """
-    known = split_names(dataset, **{key: options[key] for key in ("config", "revision", "token") if key in options})
+    known = split_names(dataset, **options)
     for role, name in (("train", names.train), ("test", names.test)):
         if name not in known:
             raise UsageError(f"`{role}_split` must be one of {', '.join(known)}; got {name!r}. Pass --{role}-split NAME.")
