@@ -45,7 +45,7 @@ def test_the_demo(run, made, monkeypatch):
     assert re.search(r", without the untrained one .*: 1\.00$", without_it)
     told.truncate(0)
     _print_agreement(Ranking(ranking.rows[-2:], {}, "auto", "logme"), {"pool/untrained": 0.6}, told)
-    assert "undefined: there must be at least 2 candidates with score and AUC; got 1" in told.getvalue()
+    assert "undefined: there must be at least 2 candidates with score and fine-tuned performance; got 1" in told.getvalue()
 
     done = run("demo", "--verify", "--format", "json")
     assert "hf-transferability rank" not in done.err  # the folders are gone by then
