@@ -144,7 +144,7 @@ def examples(path: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.filterwarnings("ignore::hf_transferability.ScoreWarning")
-@pytest.mark.parametrize("path", filter(examples, GUIDES), ids=ids)
+@pytest.mark.parametrize("path", list(filter(examples, GUIDES)), ids=ids)
 def test_examples_run(path, workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
     scope: dict[str, object] = {"__name__": "example"}
