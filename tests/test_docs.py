@@ -14,6 +14,7 @@ import yaml
 import hf_transferability
 from hf_transferability import cli
 from hf_transferability.metrics import FLAGS
+from hf_transferability.space import limits
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(hf_transferability.__file__).parent
@@ -238,3 +239,21 @@ def test_the_guide_has_no_message_that_is_gone():
 def test_hooks_before_a_commit():
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
     assert {hook["entry"].split()[0] for hook in hooks} == {"ruff", "codespell"}
+
+
+def test_the_limits_of_the_page_are_those_of_the_guide():
+    text = (ROOT / "docs/space.md").read_text("utf-8")
+    for limit in (
+        f"{limits.CHECKPOINTS}, of {limits.PARAMETERS / 1e6:.0f} million parameters each",
+        f"{limits.CHECKPOINT_BYTES / 1e9:.0f} GB together",
+        f"{limits.IMAGES}, from a dataset of {limits.DATASET_BYTES / 1e6:.0f} MB",
+        f"{limits.FILES}, of {limits.FILE_BYTES // 2**20} MiB each",
+        f"{limits.SECONDS / 60:.0f} minutes, {limits.MEMORY / 2**30:.0f} GiB",
+    ):
+        assert limit in text
+
+
+def test_ci_finds_the_test_command_in_the_readme():
+    text = (ROOT / "README.md").read_text("utf-8")
+    block = text.partition("<!-- test command -->\n")[2].partition("<!-- end -->")[0]
+    assert re.fullmatch(r"```sh\n.* -m pytest .*\n```\n", block)
