@@ -5,6 +5,7 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 def is_run(words: list[str]) -> bool:
     """Whether a command can run here: it needs no Hub and takes seconds."""
-    return words[0] in ("score", "metrics") or words[:2] == ["rank", "photos"]
+    return words[0] in ("score", "metrics") or (words[:2] == ["rank", "photos"] and "all" not in words)
 
 
 def options(parser: argparse.ArgumentParser) -> set[str]:
@@ -191,10 +192,10 @@ def constant_text(node: ast.expr) -> str:
     return "..."
 
 
-def texts() -> Iterator[tuple[Path, ast.Module]]:
+@lru_cache
+def texts() -> list[tuple[Path, ast.Module]]:
     """Every file of the package, by its place in it."""
-    for path in PACKAGE.rglob("*.py"):
-        yield path.relative_to(PACKAGE), ast.parse(path.read_text("utf-8"))
+    return [(path.relative_to(PACKAGE), ast.parse(path.read_text("utf-8"))) for path in PACKAGE.rglob("*.py")]
 
 
 def messages() -> dict[str, str]:
