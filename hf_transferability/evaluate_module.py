@@ -77,7 +77,7 @@ _NOT_FOR_IMAGES = {"dataset", "config", "split", "revision", "image_column", "la
 class Transferability(evaluate.Metric):
     """Transferability scores from arrays, or a ranking of checkpoints for images; `config_name` is the metric's name.
 
-    "default" stands for every metric that the given arrays allow, or for the transferability score of images.
+    "default" stands for every metric that the given arrays allow, or for the default ranking of images.
     """
 
     def __init__(self, *arguments: Any, **options: Any):
@@ -210,9 +210,9 @@ class Transferability(evaluate.Metric):
         possible = set(inspect.signature(rank).parameters) - _NOT_FOR_IMAGES
         if unknown := ", ".join(sorted(set(options) - possible)):
             raise TypeError(f"compute() got unexpected arguments: {unknown}. Possible: {', '.join(sorted(possible))}.")
-        metric = "transferability" if self.config_name == "default" else self.config_name
+        metrics = () if self.config_name == "default" else (self.config_name,)
         dataset = _dataset(inputs.get("features"), inputs.get("labels"))
-        return rank(dataset, checkpoints, **{"metrics": (metric,), "sample_size": "all", **options}).to_dict()
+        return rank(dataset, checkpoints, **{"metrics": metrics, "sample_size": "all", **options}).to_dict()
 
 
 def _given(predictions: Any, references: Any, source_probabilities: Any, gradient_norms: Any) -> dict[str, Any]:
@@ -266,8 +266,7 @@ def _all_scores(inputs: dict[str, Any], variant: str, seed: int | None) -> dict[
     scores: dict[str, float] = {}
     failure: Exception | None = None
     for metric in all_metrics().values():
-        # The raw components of the transferability score are metrics of their own.
-        if metric.name == "transferability" or not set(metric.inputs) <= set(inputs):
+        if metric.is_composite or not set(metric.inputs) <= set(inputs):  # the parts of a composite are metrics of their own
             continue
         if "labels" in metric.inputs and task not in metric.tasks:
             continue

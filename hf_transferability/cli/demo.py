@@ -11,7 +11,7 @@ from hf_transferability.cli.output import check_files, print_ranking, reported
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
-    from hf_transferability.ranking.run import Ranking
+    from hf_transferability.ranking.result import Ranking
 
 
 def add(commands: Any) -> None:
@@ -67,8 +67,11 @@ def _print_agreement(ranking: "Ranking", aucs: dict[str, float], stream: TextIO)
     for checkpoint, auc in sorted(aucs.items(), key=lambda item: -item[1]):
         print(f"  {auc:.3f}  {checkpoint}", file=stream)
     scores = {row["checkpoint"]: row["score"] for row in ranking.rows if row["score"] is not None}
-    # The untrained one is easier to tell from the others than they are, so the agreement is also given without it.
     trained = [checkpoint for checkpoint in scores if Path(checkpoint).name != UNTRAINED]
+    # The untrained one has no score, but is listed last. It is easier to tell from the others than they are, so the agreement
+    # is also given without it.
+    last = min(scores.values(), default=0.0) - 1
+    scores |= {row["checkpoint"]: last for row in ranking.rows if row.get("untrained")}
     for chosen, text in ((list(scores), "with"), (trained, "without")):
         try:
             tau = f"{weighted_tau([scores[each] for each in chosen], [aucs[each] for each in chosen]):.2f}"

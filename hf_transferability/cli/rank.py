@@ -17,7 +17,7 @@ from hf_transferability.cli.options import (
 from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
 
 if TYPE_CHECKING:
-    from hf_transferability.ranking.run import Ranking
+    from hf_transferability.ranking.result import Ranking
 
 
 def add(commands: Any) -> None:
@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
     rank.add_argument(
         "checkpoints", metavar="CHECKPOINT", nargs="+", help="Hub id (owner/name or owner/name@revision) or local folder"
     )
-    add_metric_options(rank, "transferability")
+    add_metric_options(rank, "consensus, beside it transferability and logme")
     target = rank.add_argument_group("target dataset")
     add_dataset_options(target)
     target.add_argument("--split", metavar="NAME", help="split or split expression (default: train; never test unasked)")
@@ -50,6 +50,11 @@ def add(commands: Any) -> None:
         help="gradient batches: the paper's, with its small remainder, or of equal size",
     )  # fmt: skip
     work.add_argument("--micro-batch", metavar="K", type=positive, help="images in memory at once (default: by measurement)")
+    work.add_argument(
+        "--known", metavar="FILE|OWNER/NAME", action="append", default=[],
+        help="fine-tuned results of your own for the column known_elsewhere: a table of ground truth, a folder of `finetune`, "
+        "or a Hub dataset of results; repeatable",
+    )  # fmt: skip
     work.add_argument("--no-cache", action="store_true", help="extract everything again")
     output = add_output(rank)
     output.add_argument(
@@ -70,7 +75,7 @@ def _rank(options: argparse.Namespace) -> int:
         ranking = rank(
             options.dataset,
             options.checkpoints,
-            metrics=options.metrics or ("transferability",),
+            metrics=options.metrics or (),
             scenario=options.scenario,
             variant=options.variant,
             config=options.config,
@@ -88,6 +93,7 @@ def _rank(options: argparse.Namespace) -> int:
             micro_batch=options.micro_batch,
             intervals=not options.no_intervals,
             floor=options.floor,
+            known=options.known,
             allow_pickle=options.allow_pickle,
             trust_remote_code=options.trust_remote_code,
             cache_dir=options.cache_dir,

@@ -33,7 +33,7 @@ def test_the_demo(run, made, monkeypatch):
     assert re.search(r"0\.900  a\n  0\.700  c\n  0\.600  b\n", done.out)
     assert re.search(r"agreement .* with the untrained one .*: -?[01]\.\d\d\n", done.out)
     from hf_transferability.cli.demo import _print_agreement
-    from hf_transferability.ranking.run import Ranking
+    from hf_transferability.ranking.result import Ranking
 
     # A failed candidate counts for nothing, and the untrained one only in the first line.
     scores = {"pool/a": 0.9, "pool/b": 0.5, "pool/c": None, "pool/untrained": 1.0}

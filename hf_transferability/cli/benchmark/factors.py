@@ -83,7 +83,7 @@ def _factors(options: argparse.Namespace) -> int:
 
 def _effective_rank(path: str) -> float:
     from hf_transferability.benchmark.factors import effective_rank
-    from hf_transferability.ranking.arrays import read_arrays
+    from hf_transferability.data.array_files import read_arrays
 
     arrays = read_arrays(path)
     if "features" not in arrays:
