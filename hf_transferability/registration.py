@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from hf_transferability.errors import TransferabilityError
+from hf_transferability.files import replace_file
 
 _PACKAGE = Path(__file__).resolve().parent
 _HASH_LENGTH = 64  # evaluate looks into every folder whose name has this length, and only into those
@@ -53,7 +54,7 @@ def register() -> Path:
         if not folder.is_dir():
             _add_folder(folder, script)
         if not path.is_file() or path.read_bytes() != script:
-            _replace(path, script)
+            replace_file(path, script)
         os.utime(path)  # evaluate takes the newest version
     except OSError as error:
         raise TransferabilityError(
@@ -98,13 +99,3 @@ def _add_folder(folder: Path, script: bytes) -> None:
         except OSError:
             if not folder.is_dir():  # otherwise another process was first, with the same script
                 raise
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(part, path)
-    finally:
-        Path(part).unlink(missing_ok=True)

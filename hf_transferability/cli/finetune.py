@@ -75,27 +75,28 @@ def _finetune(options: argparse.Namespace) -> int:
     with reported() as progress:
         from accelerate import PartialState
 
-        from hf_transferability.training import grids
+        from hf_transferability.training.grids import run_grid
+        from hf_transferability.training.run_tables import ground_truth
+        from hf_transferability.training.settings import Protocol, RowLabels, SplitNames
 
-        runs = grids.run_grid(
+        runs = run_grid(
             options.dataset,
             options.checkpoints,
             options.output,
             grid=options.grid,
             seeds=options.seeds,
-            sample_seed=options.sample_seed,
-            image_size=options.image_size,
-            epochs=options.epochs,
-            patience=options.patience,
-            train_per_class=options.train_per_class,
-            validation_per_class=options.validation_per_class,
-            dropout=options.dropout,
-            augment=not options.no_augmentation,
-            benchmark=options.benchmark,
-            scenario=options.scenario,
-            train_split=options.train_split,
-            validation_split=options.validation_split,
-            test_split=options.test_split,
+            protocol=Protocol(
+                image_size=options.image_size,
+                epochs=options.epochs,
+                patience=options.patience,
+                train_per_class=options.train_per_class,
+                validation_per_class=options.validation_per_class,
+                dropout=options.dropout,
+                augment=not options.no_augmentation,
+                sample_seed=options.sample_seed,
+            ),
+            labels=RowLabels(options.benchmark, options.scenario),
+            split_names=SplitNames(options.train_split, options.validation_split, options.test_split),
             allow_pickle=options.allow_pickle,
             trust_remote_code=options.trust_remote_code,
             progress=progress,
@@ -107,7 +108,7 @@ def _finetune(options: argparse.Namespace) -> int:
         )
         state = PartialState()
         if state.is_main_process:
-            _print(grids.ground_truth(runs), runs)
+            _print(ground_truth(runs), runs)
             print(f"written: {options.output}/runs.parquet, {options.output}/ground_truth.parquet", file=sys.stderr)
         state.destroy_process_group()
     return 1 if (runs["status"] == "failed").any() else 0
@@ -117,7 +118,7 @@ def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
     """The figures of each source and what they are to stdout; what is to be known of the images, and failures, to stderr."""
     from hf_transferability.benchmark.ground_truth import PUBLISHED, in_words
     from hf_transferability.reporting import terminal
-    from hf_transferability.training.grids import BEST_FEW
+    from hf_transferability.training.run_tables import BEST_FEW
 
     failed = runs["status"] == "failed"
     for note in sorted(set(runs["note"][~failed].dropna())):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from hf_transferability.progress import Silent
+    from hf_transferability.progress import Progress
     from hf_transferability.publishing.publish import Published
     from hf_transferability.ranking.result import Ranking
 
@@ -34,7 +34,7 @@ def check_files(options: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def reported() -> Iterator["Silent"]:
+def reported() -> Iterator["Progress"]:
     """What the work says, on stderr, until its end."""
     from hf_transferability.progress import reporter
 

@@ -42,19 +42,21 @@ def add(commands: Any) -> None:
 
 def _pretrain(options: argparse.Namespace) -> int:
     with reported() as progress:
-        from hf_transferability.training.pretraining import pretrain
+        from hf_transferability.training.pretraining import PretrainingOptions, pretrain
 
         folder = pretrain(
             options.datasets,
             options.architecture,
             options.output,
-            image_size=options.image_size,
-            epochs=options.epochs,
-            max_steps=options.steps,
-            batch_size=options.batch_size,
-            learning_rate=options.learning_rate,
-            weight_decay=options.weight_decay,
-            seed=options.seed,
+            PretrainingOptions(
+                image_size=options.image_size,
+                epochs=options.epochs,
+                max_steps=options.steps,
+                batch_size=options.batch_size,
+                learning_rate=options.learning_rate,
+                weight_decay=options.weight_decay,
+                seed=options.seed,
+            ),
             licence=options.licence,
             progress=progress,
         )

@@ -29,10 +29,12 @@ from sklearn.datasets import load_digits, load_sample_images
 from transformers import BitImageProcessor, ResNetConfig, ResNetForImageClassification
 from transformers.utils import logging
 
-from hf_transferability.checkpoints.loading import load, resolve
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import TransferabilityError
-from hf_transferability.training.finetuning import Setting, fine_tune
+from hf_transferability.training.finetuning import fine_tune
 from hf_transferability.training.samples import Splits
+from hf_transferability.training.settings import Protocol, Setting
 
 TARGET_DIGITS = (2, 3, 5, 8, 9)
 SOURCE_DIGITS = (0, 1, 4, 6, 7)
@@ -235,7 +237,8 @@ def verify(
         with _one_thread():
             loaded = load(resolve(str(checkpoint)))
             seeds = range(seed * repeats, (seed + 1) * repeats)
-            rows = [fine_tune(loaded, draw, _FINE_TUNE, seed=each, epochs=epochs, augment=False) for each in seeds]
+            protocol = Protocol(epochs=epochs, augment=False)
+            rows = [fine_tune(loaded, draw, _FINE_TUNE, protocol, seed=each) for each in seeds]
         finished = [row["test_auc"] for row in rows if row["status"] == "ok"]
         if not finished:
             raise TransferabilityError(f"all {repeats} runs of {checkpoint} diverged. Choose another seed for the demo.")

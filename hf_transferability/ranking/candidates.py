@@ -11,12 +11,16 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from accelerate.utils.memory import clear_device_cache
 
-from hf_transferability.checkpoints.loading import Source, card_facts, load, resolve
+from hf_transferability.checkpoints.facts import card_facts
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.checkpoints.resolving import resolve
+from hf_transferability.checkpoints.source import Source
 from hf_transferability.data.targets import Target
 from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Arrays, Cache
-from hf_transferability.progress import Silent
+from hf_transferability.progress import Progress
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.scoring import Scores
 
@@ -32,7 +36,7 @@ class Work:
     target: Target
     cache: Cache
     state: PartialState
-    progress: Silent
+    progress: Progress
     use_cache: bool = True
     batches: str = "paper"
     micro_batch: int | None = None
@@ -139,7 +143,7 @@ def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str
     """The resolved checkpoint and the key of its arrays, or the reason why there are none."""
     work.progress.stage("resolving")
     try:
-        source = resolve(name, allow_pickle=work.allow_pickle, trust_remote_code=work.trust_remote_code, token=work.token)
+        source = resolve(name, LoadOptions(work.allow_pickle, work.trust_remote_code, work.token))
     except Exception as error:
         return None, {}, reason(error)
     key: dict[str, Any] = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
@@ -155,7 +159,7 @@ def _extracted(source: Source, work: Work) -> Arrays:
     with work.state.local_main_process_first():  # one download per machine
         # Caught inside: an error that left this block would leave the other processes waiting at its end.
         try:
-            checkpoint = load(source, work.token)
+            checkpoint = load(source)
         except Exception as error:
             failure = reason(error)
     failures = [text for text in gather_object([failure]) if text]

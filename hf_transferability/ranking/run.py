@@ -15,7 +15,7 @@ from hf_transferability.errors import TargetError, UsageError, unknown_name
 from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.progress import Silent
+from hf_transferability.progress import NullProgress, Progress
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import check_choices, check_metrics, choose_metrics, floors_needed, keys_to_compute
 from hf_transferability.ranking.known import read_known, with_known
@@ -59,7 +59,7 @@ def rank(
     token: str | None = None,
     cache_dir: str | Path | None = None,
     use_cache: bool = True,
-    progress: Silent | None = None,
+    progress: Progress | None = None,
 ) -> Ranking:
     """Rank pretrained checkpoints by how well they should do on a dataset after fine-tuning, without fine-tuning them.
 
@@ -99,10 +99,10 @@ def rank(
         TargetError: a dataset that cannot be read.
     """
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, seed)
-    progress = progress or Silent()
+    progress = progress or NullProgress()
     state = passes.process_state()
     if not state.is_main_process:
-        progress = Silent()
+        progress = NullProgress()
     if len(names) < len(checkpoints):
         progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
     cache = Cache(cache_dir)
@@ -229,7 +229,7 @@ def _choose_metrics(metrics: Sequence[str], target: Target) -> list[str]:
     return choose_metrics(metrics, possible, refusal)
 
 
-def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Silent) -> Target:
+def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Progress) -> Target:
     """The target without corrupt images; what decoding showed is remembered, so that a cached run need not decode."""
     key = {"kind": "images", "target": target.key}
     known = cache.read_json(key)

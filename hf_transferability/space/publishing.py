@@ -46,7 +46,7 @@ def publish(
     """
     writing.check_id(repo_id, "Space")
     files = contents(folder, Path(wheel) if wheel else None)
-    writing.logged_in(token)
+    writing.read_account(token)
     for _ in range(_ATTEMPTS):
         head = writing.create_space(repo_id, private, token)
         _check_is_ours(head, token)
