@@ -1,4 +1,4 @@
-"""The list of metrics, as data and as a Markdown table (the README's is this output)."""
+"""The list of metrics, as data and as a Markdown table (that of docs/metrics.md is this output)."""
 
 import math
 from typing import Any

@@ -1,11 +1,11 @@
-"""The list of metrics: complete, and the README's table is it."""
+"""The list of metrics: complete, and the table in docs/metrics.md is it."""
 
 from pathlib import Path
 
 from hf_transferability.metrics import all_metrics
 from hf_transferability.reporting.metric_table import metric_rows, to_markdown
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
 
 def test_every_metric_is_listed_with_its_needs_and_paper():
@@ -17,8 +17,8 @@ def test_every_metric_is_listed_with_its_needs_and_paper():
         assert row["direction"] == "higher is better"
 
 
-def test_the_table_of_the_readme_is_up_to_date():
-    """After a change: `hf-transferability metrics --format markdown`, between the two markers of the README."""
-    text = README.read_text()
+def test_the_table_of_the_guide_is_up_to_date():
+    """After a change: `hf-transferability metrics --format markdown`, between the two markers of docs/metrics.md."""
+    text = GUIDE.read_text()
     table = text.partition("<!-- metrics -->\n")[2].partition("\n<!-- end of metrics -->")[0]
     assert table == to_markdown()
