@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from hf_transferability.cli.options import add_output, output_options, seed
+from hf_transferability.cli.options import OutputOptions, add_output, seed, taken
 from hf_transferability.cli.output import check_files, print_ranking, reported
 from hf_transferability.errors import UsageError
 
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    output = output_options(options)
+    output = taken(OutputOptions, options)
     check_files(output)
     aucs: dict[str, float] = {}
     with reported() as progress:

@@ -4,8 +4,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability.cli.options import add_dataset_options, add_image_size, add_trust, number, positive, seed
+from hf_transferability.cli.options import add_dataset_options, add_image_size, add_loading, number, positive, seed
 from hf_transferability.cli.output import reported
+from hf_transferability.names import SCENARIOS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,10 +66,10 @@ def add(commands: Any) -> None:
     rows = finetune.add_argument_group("rows")
     rows.add_argument("--benchmark", metavar="NAME", default="own", help="set of results that they belong to (default: own)")
     rows.add_argument(
-        "--scenario", choices=("source_dataset", "architecture"), default="source_dataset",
+        "--scenario", choices=SCENARIOS, default=SCENARIOS[0],
         help="what differs between the checkpoints (default: source_dataset)",
     )  # fmt: skip
-    add_trust(finetune.add_argument_group("checkpoints"))
+    add_loading(finetune.add_argument_group("checkpoints"))
 
 
 def _finetune(options: argparse.Namespace) -> int:

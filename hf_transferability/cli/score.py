@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from dataclasses import asdict
 from typing import Any
 
-from hf_transferability.cli.options import add_metric_options, add_output, seed
+from hf_transferability.cli.options import MetricOptions, OutputOptions, add_metric_options, add_output, seed, taken
 from hf_transferability.cli.output import check_files, print_ranking
 
 
@@ -20,24 +21,21 @@ def add(commands: Any) -> None:
     score.set_defaults(run=_score)
     score.add_argument("files", metavar="FILE", nargs="+", help=".npz or .safetensors")
     add_metric_options(score, "all that the arrays allow")
-    score.add_argument("--seed", type=seed, default=0, help="of half-samples and shuffled labels (default: 0)")
+    score.add_argument("--seed", type=seed, default=0, help="decides half-samples and shuffled labels (default: 0)")
     add_output(score)
 
 
 def _score(options: argparse.Namespace) -> int:
-    check_files(options)
+    output = taken(OutputOptions, options)
+    check_files(output)
     from hf_transferability.ranking.arrays import rank_features
 
     ranking = rank_features(
         options.files,
         metrics=options.metrics or ("all",),
-        scenario=options.scenario,
-        variant=options.variant,
-        intervals=not options.no_intervals,
-        floor=options.floor,
         seed=options.seed,
-        cache_dir=options.cache_dir,
+        **asdict(taken(MetricOptions, options)),
     )
     for note in ranking.notes:
         print(note, file=sys.stderr)
-    return print_ranking(ranking, options)
+    return print_ranking(ranking, output)

@@ -42,7 +42,8 @@ class Demo:
 
         ranking = rank(self.target, self.checkpoints, seed=seed, progress=_PlainNames(self, progress))
         rows = [
-            {name: self.plain(value) if isinstance(value, str) else value for name, value in row.items()} for row in ranking.rows
+            {name: self.plain(value) if isinstance(value, str) else value for name, value in row.items()}
+            for row in ranking.rows
         ]
         dataset = {**ranking.dataset, "id": self.plain(ranking.dataset["id"])}
         return replace(ranking, rows=rows, dataset=dataset, notes=[self.plain(note) for note in ranking.notes])
