@@ -11,7 +11,8 @@ from hf_transferability.cli.options import OutputOptions, add_output, seed, take
 from hf_transferability.cli.output import check_files, print_ranking, reported
 from hf_transferability.errors import UsageError
 
-_LEFT_OUT = ("features", "commit", "seconds")  # the same for all, or of no use here: so the table fits 100 columns
+# The same for all, or of no use here; without them the table fits 100 columns.
+_LEFT_OUT = ("features", "parameters", "commit", "seconds")
 
 
 def add(commands: Any) -> None:

@@ -40,7 +40,8 @@ class Demo:
         """
         from hf_transferability.ranking.run import rank
 
-        ranking = rank(self.target, self.checkpoints, seed=seed, progress=_PlainNames(self, progress))
+        display: Any = _PlainNames(self, progress)
+        ranking = rank(self.target, self.checkpoints, seed=seed, progress=display)
         rows = [
             {name: self.plain(value) if isinstance(value, str) else value for name, value in row.items()}
             for row in ranking.rows
