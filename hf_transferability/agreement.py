@@ -1,6 +1,6 @@
 """How far scores agree with fine-tuned performance. Arrays in, numbers out.
 
-Scores and fine-tuned performance (test AUC) of the same candidates, in one order; higher is better in both. What cannot be
+Scores and fine-tuned performance of the same candidates, in one order; higher is better in both. What cannot be
 computed, because one of the two is constant or there are too few candidates, is an `UndefinedAgreement` with its reason, and
 never NaN.
 
@@ -26,12 +26,12 @@ FEWEST = 5  # candidates for an interval: resamples of fewer are mostly copies o
 _Batch = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def weighted_tau(scores: Any, aucs: Any) -> float:
+def weighted_tau(scores: Any, performance: Any) -> float:
     """Weighted Kendall tau, -1 to 1: pairs count more the better their candidates are (Vigna 2015, scipy's defaults).
 
     Args:
         scores: [n_candidates].
-        aucs: [n_candidates].
+        performance: [n_candidates].
 
     Raises:
         UndefinedAgreement: fewer than two candidates, or all of them tie in one of the two.
@@ -41,39 +41,39 @@ def weighted_tau(scores: Any, aucs: Any) -> float:
         >>> weighted_tau([1, 2, 3], [0.7, 0.8, 0.9])
         1.0
     """
-    x, y = _two_orders(scores, aucs)
+    x, y = _two_orders(scores, performance)
     return float(np.clip(stats.weightedtau(x, y).statistic, -1, 1))
 
 
-def kendall_tau(scores: Any, aucs: Any) -> float:
+def kendall_tau(scores: Any, performance: Any) -> float:
     """Kendall's tau-b, -1 to 1; arguments and errors as in `weighted_tau`."""
-    x, y = _two_orders(scores, aucs)
+    x, y = _two_orders(scores, performance)
     return float(stats.kendalltau(x, y).statistic)
 
 
-def spearman(scores: Any, aucs: Any) -> float:
+def spearman(scores: Any, performance: Any) -> float:
     """Spearman's rank correlation, -1 to 1; arguments and errors as in `weighted_tau`."""
-    x, y = _two_orders(scores, aucs)
+    x, y = _two_orders(scores, performance)
     return float(stats.spearmanr(x, y).statistic)
 
 
-def pearson(scores: Any, aucs: Any) -> float:
+def pearson(scores: Any, performance: Any) -> float:
     """Pearson's linear correlation, -1 to 1; arguments and errors as in `weighted_tau`."""
-    x, y = _two_orders(scores, aucs)
+    x, y = _two_orders(scores, performance)
     # Scaled first: numbers that are nearly constant, or very large or small, would lose their digits in squares.
     x, y = ((each - each.min()) / np.ptp(each) for each in (x, y))
     return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
 
 
-def regret_at(scores: Any, aucs: Any, k: int) -> float:
-    """What fine-tuning only the k candidates of highest score loses, in AUC: the best AUC less the best among those k.
+def regret_at(scores: Any, performance: Any, k: int) -> float:
+    """What fine-tuning only the k candidates of highest score loses, in performance: the best of all less the best of those k.
 
     Where a tie in the score leaves open which candidates are the first k, the mean over all orders of the tied ones: a
     constant score has the regret of a random choice.
 
     Args:
         scores: [n_candidates].
-        aucs: [n_candidates].
+        performance: [n_candidates].
         k: 1 or more.
 
     Raises:
@@ -84,7 +84,7 @@ def regret_at(scores: Any, aucs: Any, k: int) -> float:
         >>> round(regret_at([3, 2, 1], [0.8, 0.9, 0.7], k=1), 3)
         0.1
     """
-    x, y = _arrays(scores, aucs)
+    x, y = _arrays(scores, performance)
     if k < 1:
         raise ValueError(f"`k` must be at least 1; got {k}.")
     if len(x) <= k:
@@ -110,14 +110,14 @@ STATISTICS: MappingProxyType[str, Callable[[Any, Any], float]] = MappingProxyTyp
 )
 
 
-def chance_of_best(scores: Any, aucs: Any) -> np.ndarray:
+def chance_of_best(scores: Any, performance: Any) -> np.ndarray:
     """Probability, 0 or 1 but for ties, that a best candidate is among the first k by score, for k = 1 .. n_candidates.
 
-    Ties in the score are broken at random; of candidates that tie for the best AUC any one will do.
+    Ties in the score are broken at random; of candidates that tie for the best performance any one will do.
 
     Args:
         scores: [n_candidates], or one row per pool.
-        aucs: likewise.
+        performance: likewise.
 
     Returns:
         Of the same shape.
@@ -129,7 +129,7 @@ def chance_of_best(scores: Any, aucs: Any) -> np.ndarray:
         >>> chance_of_best([[3, 2], [2, 1]], [[0.8, 0.9], [0.9, 0.7]]).tolist()
         [[0.0, 1.0], [1.0, 1.0]]
     """
-    x, y = _arrays(scores, aucs, dimensions=(1, 2))
+    x, y = _arrays(scores, performance, dimensions=(1, 2))
     best = y == y.max(axis=-1, keepdims=True)
     foremost = np.where(best, x, -np.inf).max(axis=-1, keepdims=True)  # the highest score of a best candidate
     tied = x == foremost
@@ -141,12 +141,12 @@ def chance_of_best(scores: Any, aucs: Any) -> np.ndarray:
     return 1 - ways[others, taken] / ways[ties, taken]
 
 
-def regret_of_first(scores: Any, aucs: Any) -> np.ndarray:
+def regret_of_first(scores: Any, performance: Any) -> np.ndarray:
     """`regret_at` with k = 1, of many pools at once.
 
     Args:
         scores: [n_pools, n_candidates].
-        aucs: likewise.
+        performance: likewise.
 
     Returns:
         [n_pools].
@@ -158,7 +158,7 @@ def regret_of_first(scores: Any, aucs: Any) -> np.ndarray:
         >>> regret_of_first([[3, 2], [2, 2]], [[0.8, 0.9], [0.9, 0.7]]).round(3).tolist()
         [0.1, 0.1]
     """
-    x, y = _arrays(scores, aucs, dimensions=(2,))
+    x, y = _arrays(scores, performance, dimensions=(2,))
     first = x == x.max(axis=1, keepdims=True)
     return y.max(axis=1) - np.where(first, y, 0).sum(axis=1) / first.sum(axis=1)
 
@@ -168,20 +168,20 @@ def draws(n_candidates: int, resamples: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(n_candidates, np.full(n_candidates, 1 / n_candidates), resamples)
 
 
-def resampled(statistic: str, scores: Any, aucs: Any, counts: np.ndarray, seed: int = 0) -> np.ndarray:
+def resampled(statistic: str, scores: Any, performance: Any, counts: np.ndarray, seed: int = 0) -> np.ndarray:
     """A statistic on every resample; NaN marks the resamples that leave it undefined, for `interval` to pass over.
 
     Args:
         statistic: one of STATISTICS, or spearman.
         scores: [n_candidates], or one row per resample.
-        aucs: likewise.
+        performance: likewise.
         counts: int [n_resamples, n_candidates], how often each resample has each candidate.
         seed: of the order in which candidates of equal score are taken, for regret.
 
     Returns:
         [n_resamples].
     """
-    x, y = (np.atleast_2d(np.asarray(each, dtype=float)) for each in (scores, aucs))
+    x, y = (np.atleast_2d(np.asarray(each, dtype=float)) for each in (scores, performance))
     if statistic.startswith("regret_at_"):
         return _regrets(x, y, counts, int(statistic.rpartition("_")[2]), np.random.default_rng(seed))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -199,7 +199,7 @@ def interval(values: Any) -> tuple[float, float] | None:
 
 
 def bootstrap_interval(
-    statistic: str, scores: Any, aucs: Any, *, resamples: int = 1000, seed: int = 0
+    statistic: str, scores: Any, performance: Any, *, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float] | None:
     """90 % bootstrap interval of a statistic over candidates (percentiles).
 
@@ -208,17 +208,17 @@ def bootstrap_interval(
     Args:
         statistic: one of STATISTICS, or spearman.
         scores: [n_candidates].
-        aucs: [n_candidates].
+        performance: [n_candidates].
         resamples: how many.
         seed: of the draws.
     """
-    x, y = _arrays(scores, aucs)
+    x, y = _arrays(scores, performance)
     return interval(resampled(statistic, x, y, draws(len(x), resamples, seed), seed)) if len(x) >= FEWEST else None
 
 
-def random_orders(statistic: str, aucs: Any, *, orders: int = 1000, seed: int = 0) -> np.ndarray:
+def random_orders(statistic: str, performance: Any, *, orders: int = 1000, seed: int = 0) -> np.ndarray:
     """A statistic of so many random orders of the candidates; [orders], NaN where it is undefined."""
-    y = np.asarray(aucs, dtype=float)
+    y = np.asarray(performance, dtype=float)
     places = np.tile(np.arange(len(y)), (orders, 1))
     shuffled = np.random.default_rng(seed).permuted(places, axis=1)
     return resampled(statistic, shuffled, y, np.ones((orders, len(y)), dtype=int))
@@ -252,11 +252,11 @@ def friedman(agreements: Any) -> tuple[float, float]:
 
 
 def split_half(statistic: str, first: Any, second: Any) -> np.ndarray:
-    """How well one half of the fine-tuning runs foretells the other: the statistic with one half's AUC as the score.
+    """How well one half of the fine-tuning runs foretells the other: the statistic with one half's performance as the score.
 
     Args:
         statistic: one of STATISTICS, or spearman.
-        first, second: [n_repeats, n_candidates], AUC from two halves of the runs, in each of several random divisions.
+        first, second: [n_repeats, n_candidates], performance from two halves of the runs, in each of several random divisions.
 
     Returns:
         [n_repeats], NaN where undefined. Its mean is the noise ceiling: what a method reaches that knows fine-tuning itself,
@@ -266,21 +266,21 @@ def split_half(statistic: str, first: Any, second: Any) -> np.ndarray:
     return resampled(statistic, x, y, np.ones(x.shape, dtype=int))
 
 
-def _arrays(scores: Any, aucs: Any, dimensions: Sequence[int] = (1,)) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(scores, dtype=float), np.asarray(aucs, dtype=float)
+def _arrays(scores: Any, performance: Any, dimensions: Sequence[int] = (1,)) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(scores, dtype=float), np.asarray(performance, dtype=float)
     if x.ndim not in dimensions or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError(
-            "`scores` and `aucs` must be two lists of finite numbers, one each per candidate; "
+            "`scores` and `performance` must be two lists of finite numbers, one each per candidate; "
             f"got shapes {x.shape} and {y.shape}. Leave out candidates that lack one."
         )
     return x, y
 
 
-def _two_orders(scores: Any, aucs: Any) -> tuple[np.ndarray, np.ndarray]:
-    x, y = _arrays(scores, aucs)
+def _two_orders(scores: Any, performance: Any) -> tuple[np.ndarray, np.ndarray]:
+    x, y = _arrays(scores, performance)
     if len(x) < 2:
-        raise UndefinedAgreement(f"there must be at least 2 candidates with score and AUC; got {len(x)}")
-    for values, name in ((x, "score"), (y, "AUC")):
+        raise UndefinedAgreement(f"there must be at least 2 candidates with score and fine-tuned performance; got {len(x)}")
+    for values, name in ((x, "score"), (y, "fine-tuned performance")):
         if (values == values[0]).all():
             raise UndefinedAgreement(f"the {name} is the same for all {len(x)} candidates")
     return x, y
@@ -337,9 +337,9 @@ def _regrets(x: np.ndarray, y: np.ndarray, counts: np.ndarray, k: int, rng: np.r
     else:  # ties in a random order, another one in each resample
         x = np.broadcast_to(x, counts.shape)
         order = np.lexsort((rng.random(counts.shape), -x), axis=-1)
-    drawn, aucs = _in_order(counts, order), _in_order(y, order)
+    drawn, performance = _in_order(counts, order), _in_order(y, order)
     first = (drawn > 0) & (np.cumsum(drawn, axis=1) - drawn < k)
-    best, taken = (np.where(chosen, aucs, -np.inf).max(axis=1) for chosen in (drawn > 0, first))
+    best, taken = (np.where(chosen, performance, -np.inf).max(axis=1) for chosen in (drawn > 0, first))
     enough = drawn.sum(axis=1) > k
     return np.where(enough, np.where(enough, best, 0) - np.where(enough, taken, 0), np.nan)
 

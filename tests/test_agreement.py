@@ -125,8 +125,8 @@ def test_many_pools_at_once_are_the_same_as_each_alone():
     ("scores", "aucs", "text"),
     [
         ([1, 1, 1], [0.7, 0.8, 0.9], "the score is the same for all 3 candidates"),
-        ([1, 2], [0.7, 0.7], "the AUC is the same for all 2 candidates"),
-        ([1], [0.7], "must be at least 2 candidates with score and AUC; got 1"),
+        ([1, 2], [0.7, 0.7], "the fine-tuned performance is the same for all 2 candidates"),
+        ([1], [0.7], "must be at least 2 candidates with score and fine-tuned performance; got 1"),
         ([], [], "got 0"),
     ],
 )

@@ -95,10 +95,10 @@ def _evidence(metric: str, variant: str, scenario: str, n_candidates: int) -> di
         own = next(((metric, form) for form in forms if (metric, form) in pool.scores), None)
         if own is None or len(pool.scored(*own)[0]) < 2:
             continue
-        values, aucs = _smaller_pools(pool, *own, n_candidates)
-        regrets.append(agreement.regret_of_first(values, aucs).mean())
-        randoms.append(agreement.regret_of_first(np.zeros(values.shape), aucs).mean())
-        chances.append(agreement.chance_of_best(values, aucs).mean(axis=0))
+        values, performance = _smaller_pools(pool, *own, n_candidates)
+        regrets.append(agreement.regret_of_first(values, performance).mean())
+        randoms.append(agreement.regret_of_first(np.zeros(values.shape), performance).mean())
+        chances.append(agreement.chance_of_best(values, performance).mean(axis=0))
         sizes.append(len(pool.scored(*own)[0]))
     if len(regrets) < 2:
         return None
@@ -127,11 +127,11 @@ def _smaller_pools(pool: Pool, metric: str, variant: str, size: int) -> tuple[np
 
     The transferability score is scaled over each of these pools, as `rank` would scale it: that changes the order.
     """
-    values, aucs = pool.scored(metric, variant)
+    values, performance = pool.scored(metric, variant)
     chosen = np.array(list(combinations(range(len(values)), min(size, len(values)))))
-    aucs = aucs.to_numpy(dtype=float)[chosen]
+    performance = performance.to_numpy(dtype=float)[chosen]
     if metric != "transferability":
-        return values.to_numpy(dtype=float)[chosen], aucs
+        return values.to_numpy(dtype=float)[chosen], performance
     scores = np.ones(chosen.shape)
     for part in COMPONENTS:
         raw = pool.scores.loc[values.index, (part, variant)].to_numpy(dtype=float)[chosen]
@@ -140,7 +140,7 @@ def _smaller_pools(pool: Pool, metric: str, variant: str, size: int) -> tuple[np
             scaled = (raw - low) / span  # NaN where a component is the same for all: `rank` does not order such a pool
         scores *= 1 - scaled if pool.scenario == "architecture" else scaled
     ordered = np.isfinite(scores).all(axis=1)
-    return scores[ordered], aucs[ordered]
+    return scores[ordered], performance[ordered]
 
 
 def _enough(chances: np.ndarray) -> np.ndarray:

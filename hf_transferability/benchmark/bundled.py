@@ -1,8 +1,7 @@
-"""The benchmarks that come with the package, as tables.
+"""The benchmarks that come with the package, as tables; data/<benchmark>/README.md says what each is and where it comes from.
 
-`paper`: the results of Juodelyte et al. 2024, arXiv 2412.20172, in this project's tables: 267 fine-tuned performances,
-2,090 published scores, the facts of 24 sources, 28,205 fine-tuning runs, and the 198 published values of agreement.
-The networks' sizes are torchvision's; of the pooled source (medmnist) the authors' code says that it leaves the target out.
+`paper` is Juodelyte et al. 2024. `open` and `open_regnet` were made with this package. The others are further published
+studies: `chaves2024` and `medmnistplus` with scores, `sfda_emms` and `transfergraph` with fine-tuned performance alone.
 """
 
 from functools import lru_cache
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DATA = Path(__file__).parent / "data"
-# Provenance of all rows of a benchmark that is out of a publication; data/<benchmark>/README.md says what was changed.
+# Provenance of all rows of a benchmark whose files do not hold it.
 PUBLICATIONS = {
     "paper": {
         "citation": "Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina 2024: On dataset transferability in medical image "
@@ -24,12 +23,23 @@ PUBLICATIONS = {
         "date": "2024-12",
     }
 }
-_ADDED = {("paper", "sources"): "architectures, parameters and feature widths counted in torchvision"}
+_ADDED = {("paper", "sources"): "architectures, parameters and feature widths counted in torchvision, its ImageNet top-1"}
+_SELECTIONS = {"open": "mean_of_best_5", "open_regnet": "mean_of_best_5"}  # the less noisy ground truth of two
 
 
 def benchmarks() -> list[str]:
     """Names of the bundled benchmarks."""
     return sorted(folder.name for folder in DATA.iterdir() if folder.is_dir())
+
+
+def with_table(table: str) -> list[str]:
+    """Names of the bundled benchmarks that have a table."""
+    return [name for name in benchmarks() if (DATA / name / f"{table}.parquet").is_file()]
+
+
+def selection(benchmark: str) -> str | None:
+    """The recommended ground truth of a bundled benchmark; None where the default is."""
+    return _SELECTIONS.get(benchmark)
 
 
 def title(benchmark: str) -> str:
@@ -46,6 +56,10 @@ def load(table: str, benchmark: str = "paper") -> "pd.DataFrame":
         UsageError: no such table or benchmark.
     """
     path = DATA / benchmark / f"{table}.parquet"
+    if benchmark in benchmarks() and table in tables.TABLES and not path.is_file():
+        raise UsageError(
+            f"the bundled benchmark {benchmark} has no {table}. Benchmarks that have: {', '.join(with_table(table))}."
+        )
     if table not in tables.TABLES or not path.is_file():
         known = ", ".join(f"{each.parent.name}/{each.stem}" for each in sorted(DATA.glob("*/*.parquet")))
         raise UsageError(f"there is no bundled table {benchmark}/{table}. There are: {known}.")

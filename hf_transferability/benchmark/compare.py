@@ -6,7 +6,7 @@ number of parameters, its feature width, or chance. And no metric can be expecte
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,16 +17,16 @@ from hf_transferability import agreement, provenance
 from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark import pools as pooling
-from hf_transferability.benchmark.baselines import all_targets, fact, mean_rank
+from hf_transferability.benchmark.baselines import add_baselines, all_targets
 from hf_transferability.benchmark.comparison_notes import left_out, remarks, uninformative
 from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN, RANDOM, SPLIT_HALF, ScenarioRows
-from hf_transferability.benchmark.pools import COMPONENTS, Pool, methods
+from hf_transferability.benchmark.composites import COMPONENTS, CONSENSUS
+from hf_transferability.benchmark.pools import Pool, methods
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ELSEWHERE, PARAMETERS, WIDTH = "mean_rank_elsewhere", "parameter_count", "feature_width"
 RESAMPLES = 1000
 
 
@@ -91,6 +91,7 @@ def compare(
     sources: "pd.DataFrame | None" = None,
     runs: "pd.DataFrame | None" = None,
     selection: str | None = None,
+    measure: str | None = None,
     scenarios: Sequence[str] = (),
     targets: Sequence[str] = (),
     metrics: Sequence[str] = (),
@@ -104,9 +105,10 @@ def compare(
     Args:
         ground_truth: a table of that name; None to take it from `runs`.
         scores: a table of that name; sources and targets are matched by name.
-        sources: a table of that name, for the baselines that rest on the size of the network.
+        sources: a table of that name, for the baselines that rest on facts of the networks, and for consensus on their size.
         runs: a table of that name, for selections that the ground truth does not have, and for the noise ceiling.
         selection: which ground truth; default the paper's (the run of lowest validation loss), or the only one that there is.
+        measure: which fine-tuned performance, where pairs have several; default AUC.
         scenarios, targets, metrics: only these; default all that have scores.
         statistics: only these of agreement.STATISTICS, weighted_tau among them, which the rows are sorted by.
         orientation: "published" turns the published variants round where the paper does (in the architecture scenario LEEP,
@@ -122,30 +124,24 @@ def compare(
     Raises:
         UsageError: tables that do not go together, or a name that is not in them.
     """
-    chosen, notes = truths.choose(ground_truth, runs, selection)
+    chosen, notes = truths.choose(ground_truth, runs, selection, measure)
     scores, passed = pooling.latest(scores)
     notes += passed
-    found = pooling.pools(_only(chosen, scenario=scenarios), scores)
+    found = pooling.pools(_only(chosen, scenario=scenarios), scores, sources)
     _check_overlap(found, chosen, scores, scenarios, targets, metrics)
     notes += left_out(found, chosen, scores)
     rows: list[dict[str, Any]] = []
     friedman = []
     for scenario in dict.fromkeys(pool.scenario for pool in found):
         own = [pool for pool in found if pool.scenario == scenario]
-        kept = [_scored_only(pool) for pool in own if not targets or pool.target in targets]
+        kept = [scored_only(pool) for pool in own if not targets or pool.target in targets]
         if not kept:
             continue
         table = ScenarioRows(kept, statistics, resamples, seed)
-        for metric, variant in methods(kept):
-            if not metrics or metric in metrics:
-                sign = pooling.orientation(metric, variant, scenario, orientation)
-                table.add(metric, variant, partial(_of_metric, metric=metric, variant=variant, sign=sign), sign)
+        add_metrics(table, metrics, orientation)
         friedman += _friedman(table, scenario)
         elsewhere = own if len(own) > 1 else all_targets(chosen, scenario)
-        table.add(ELSEWHERE, BASELINE, partial(mean_rank, others=elsewhere))
-        for name, column in ((PARAMETERS, "parameters"), (WIDTH, "feature_width")):
-            table.add(name, BASELINE, partial(fact, sources=sources, column=column))
-        table.add_random()
+        add_baselines(table, elsewhere, sources)
         if runs is not None:
             notes += table.add_ceiling(runs, str(chosen.selection.iloc[0]))
         rows += table.rows
@@ -156,32 +152,40 @@ def compare(
             f"{SPLIT_HALF}: all runs share their training images, so it holds the noise of settings and seeds only, for this "
             "one draw of training images; another draw would differ by more."
         )
-    notes += remarks(whole) + uninformative(whole)
+    notes += remarks(whole) + uninformative(whole, chosen)
     return Comparison(
         benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples, _compared(chosen, scores)
     )
 
 
-def _scored_only(pool: Pool) -> Pool:
+def add_metrics(table: ScenarioRows, metrics: Sequence[str] = (), orientation: str = "published") -> None:
+    """Add the rows of every metric and variant that the pools have scores of, or only of some metrics."""
+    for metric, variant in methods(table.pools):
+        if not metrics or metric in metrics:
+            sign = table.pools[0].orientation(metric, variant, orientation)
+            table.add(metric, variant, partial(_of_metric, metric=metric, variant=variant, sign=sign), sign)
+
+
+def scored_only(pool: Pool) -> Pool:
     """The pool without sources that no metric has scored, so that baselines and chance are judged on the same candidates."""
     names = pool.scores.index[pool.scores.notna().any(axis=1)]
-    return Pool(pool.scenario, pool.target, pool.aucs[names], pool.scores.loc[names])
+    return replace(pool, performance=pool.performance[names], scores=pool.scores.loc[names])
 
 
 def _of_metric(pool: Pool, metric: str, variant: str, sign: int) -> "tuple[pd.Series, pd.Series]":
     if (metric, variant) not in pool.scores:
         raise UndefinedAgreement("no scores")
-    values, aucs = pool.scored(metric, variant)
+    values, performance = pool.scored(metric, variant)
     if values.empty:
         raise UndefinedAgreement("no source has a score")
-    return sign * values, aucs
+    return sign * values, performance
 
 
 def _friedman(table: ScenarioRows, scenario: str) -> list[dict[str, Any]]:
-    """Friedman's test over the methods of each variant: whole scores only, not the two components of one of them."""
+    """Friedman's test over the methods of each variant: neither the components of one of them, nor a mixture of several."""
     taken: dict[str, dict[str, list[float]]] = {}
     for row in table.rows:
-        if row["statistic"] == "weighted_tau" and row["target"] != MEAN and row["metric"] not in COMPONENTS:
+        if row["statistic"] == "weighted_tau" and row["target"] != MEAN and row["metric"] not in (*COMPONENTS, CONSENSUS):
             value = np.nan if row["value"] is None else row["value"]
             taken.setdefault(row["variant"], {}).setdefault(row["metric"], []).append(value)
     found = []
@@ -203,7 +207,7 @@ def _compared(truth: "pd.DataFrame", scores: "pd.DataFrame") -> dict[str, str]:
     content = hashlib.sha256()
     names = {}
     for name, frame, columns in (
-        ("ground_truth", truth, ["scenario", "source", "target", "selection", "test_auc"]),
+        ("ground_truth", truth, ["scenario", "source", "target", "selection", "measure", "performance"]),
         ("scores", scores, ["scenario", "source", "target", "metric", "variant", "score"]),
     ):
         content.update(frame[columns].sort_values(columns[:-1]).to_csv(index=False).encode())

@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hf_transferability.benchmark.comparison_rows import MEAN, SPLIT_HALF
+from hf_transferability.benchmark.ground_truth import reliability_over_seeds
 from hf_transferability.benchmark.pools import TURNED_ROUND, Pool, methods
+from hf_transferability.benchmark.tables import MEASURES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RELIABLE = 0.5  # weighted tau of two halves of the runs, under which a target tells little
+# Weighted tau of two halves of the runs, or share of the variance that is not noise, under which a target tells little.
+RELIABLE = 0.5
+MOSTLY_TIED = 0.5  # share of the sources with one and the same performance, over which a target tells nothing
+NEARLY_EQUAL = 0.002  # performance between best and worst source, under which no choice matters
 
 
 def left_out(found: Sequence[Pool], truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[str]:
@@ -21,7 +26,7 @@ def left_out(found: Sequence[Pool], truth: "pd.DataFrame", scores: "pd.DataFrame
         rest = sorted(set(truth[truth.scenario == scenario].target) - targets)
         if rest and len(targets) > 1:
             notes.append(f"{scenario}: {', '.join(rest)} has ground truth but no scores, and is left out.")
-        judged = {source for pool in own for source in pool.aucs.index}
+        judged = {source for pool in own for source in pool.performance.index}
         given = scores[(scores.scenario == scenario) & scores.target.isin(targets)]
         if extra := sorted(set(given.source) - judged - targets):
             notes.append(f"{scenario}: {', '.join(extra)} has scores but no ground truth, and is left out.")
@@ -63,8 +68,39 @@ def remarks(rows: "pd.DataFrame") -> list[str]:
     return notes
 
 
-def uninformative(rows: "pd.DataFrame") -> list[str]:
-    """The targets whose ground truth hardly agrees with itself."""
+def uninformative(rows: "pd.DataFrame", truth: "pd.DataFrame") -> list[str]:
+    """The targets whose ground truth hardly agrees with itself: between two halves of the runs, or between seeds."""
+    return _halves_differ(rows) + _seeds_differ(rows, truth) + _nearly_equal(rows, truth)
+
+
+def _nearly_equal(rows: "pd.DataFrame", truth: "pd.DataFrame") -> list[str]:
+    notes = []
+    judged = truth[truth.target.isin(set(rows.target)) & (truth.source != truth.target)]
+    for (scenario, measure), own in judged.groupby(["scenario", "measure"], sort=False):
+        spans = own.groupby("target", sort=False).performance.agg(lambda values: values.max() - values.min())
+        ties = own.groupby("target", sort=False).performance.agg(lambda values: values.value_counts().iloc[0] / len(values))
+        if (tied := ties[ties > MOSTLY_TIED]).size:
+            notes.append(f"{scenario}: uninformative, because most sources have the same performance: {', '.join(tied.index)}.")
+        if (equal := spans[spans < NEARLY_EQUAL]).size:
+            names = ", ".join(f"{target} ({span:.4f})" for target, span in equal.items())
+            notes.append(
+                f"{scenario}: hardly anything to choose, because the best and the worst source differ by less than "
+                f"{NEARLY_EQUAL:g} in {MEASURES[str(measure)]}: {names}."
+            )
+    return notes
+
+
+def _seeds_differ(rows: "pd.DataFrame", truth: "pd.DataFrame") -> list[str]:
+    found = reliability_over_seeds(truth)
+    found = found[(found.value < RELIABLE) & found.target.isin(set(rows.target))]
+    return [
+        f"{scenario}: uninformative, because noise of the fine-tuning seeds is more than half of what the sources differ by: "
+        f"{', '.join(f'{row.target} (reliability {row.value:.2f})' for row in own.itertuples())}."
+        for scenario, own in found.groupby("scenario", sort=False)
+    ]
+
+
+def _halves_differ(rows: "pd.DataFrame") -> list[str]:
     halves = rows[(rows.metric == SPLIT_HALF) & (rows.statistic == "weighted_tau") & (rows.target != MEAN)]
     return [
         f"{scenario}: uninformative, because two halves of their runs agree at less than {RELIABLE:g}: "

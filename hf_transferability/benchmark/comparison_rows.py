@@ -1,7 +1,7 @@
 """The rows of a comparison: every statistic of a method against fine-tuned performance, per target and on average."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from hf_transferability import agreement
 from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark import ground_truth as truths
+from hf_transferability.benchmark import tables
 from hf_transferability.benchmark.pools import Pool
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
@@ -19,6 +20,8 @@ BASELINE, CEILING = "baseline", "ceiling"  # in the column "variant"
 RANDOM = "random"
 SPLIT_HALF = "split_half"
 MEAN = "mean"
+_REGRET = "regret_at_"
+_PAIRS = 10_000_000  # of candidates, over all random orders of one target
 
 # Scores of a pool's sources for one method; raises UndefinedAgreement where there are none.
 Scorer = Callable[[Pool], "tuple[pd.Series, pd.Series]"]
@@ -33,7 +36,7 @@ class ScenarioRows:
         self.rows: list[dict[str, Any]] = []
         self._statistics = {name: STATISTICS[name] for name in statistics}
         self._seed = seed
-        self._sources = list(dict.fromkeys(source for pool in kept for source in pool.aucs.index))
+        self._sources = list(dict.fromkeys(source for pool in kept for source in pool.performance.index))
         self._counts = agreement.draws(len(self._sources), resamples, seed)
         self._place = {source: i for i, source in enumerate(self._sources)}
 
@@ -42,12 +45,12 @@ class ScenarioRows:
         found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray] | str] = {}
         for pool in self.pools:
             try:
-                values, aucs = scorer(pool)
+                values, performance = scorer(pool)
             except UndefinedAgreement as error:
                 found[pool.target] = str(error)
             else:
                 counts = self._counts[:, [self._place[source] for source in values.index]]
-                found[pool.target] = values.to_numpy(dtype=float), aucs.to_numpy(dtype=float), counts
+                found[pool.target] = values.to_numpy(dtype=float), performance.to_numpy(dtype=float), counts
         for statistic, function in self._statistics.items():
             outcomes: list[_Outcome] = []
             for target, given in found.items():
@@ -60,24 +63,28 @@ class ScenarioRows:
                 except UndefinedAgreement as error:
                     outcomes.append(_Outcome(target, n_sources=len(x), reason=str(error)))
                     continue
-                spread = agreement.resampled(statistic, x, y, counts, self._seed) if len(x) >= agreement.FEWEST else None
+                resample = len(x) >= agreement.FEWEST and not statistic.startswith(_REGRET)
+                spread = agreement.resampled(statistic, x, y, counts, self._seed) if resample else None
                 outcomes.append(_Outcome(target, value, spread, len(x)))
             self._record(metric, variant, statistic, outcomes, orientation)
 
     def add_random(self) -> None:
         """What a random order is expected to reach, and the middle 90 % of what it does."""
+        # Every order takes room and time for all pairs of sources; of many sources the spread is narrow and needs fewer orders.
+        largest = max(len(pool.performance) for pool in self.pools)
+        orders = min(len(self._counts), max(_PAIRS // largest**2, 100))
         for statistic, function in self._statistics.items():
             outcomes = []
             for number, pool in enumerate(self.pools):
-                y = pool.aucs.to_numpy()
+                y = pool.performance.to_numpy()
                 try:
                     # Every correlation is 0 on average; the regret of a random choice is that of a constant score.
-                    value = function(np.zeros(len(y)), y) if statistic.startswith("regret_at_") else 0.0
+                    value = function(np.zeros(len(y)), y) if statistic.startswith(_REGRET) else 0.0
                     function(np.arange(len(y)), y)
                 except UndefinedAgreement as error:
                     outcomes.append(_Outcome(pool.target, n_sources=len(y), reason=str(error)))
                     continue
-                spread = agreement.random_orders(statistic, y, orders=len(self._counts), seed=self._seed + number)
+                spread = agreement.random_orders(statistic, y, orders=orders, seed=self._seed + number)
                 outcomes.append(_Outcome(pool.target, value, spread, len(y)))
             self._record(RANDOM, BASELINE, statistic, outcomes)
 
@@ -89,7 +96,7 @@ class ScenarioRows:
             return [f"no noise ceiling: it is unknown how {selection} comes from the runs."]
         divided = []
         for pool in self.pools:
-            own = runs[runs.source.isin(pool.aucs.index)]
+            own = runs[runs.source.isin(pool.performance.index)]
             divided.append(truths.halves(own, pool.scenario, pool.target, selection, seed=self._seed))
         for statistic in self._statistics:
             outcomes = []
@@ -106,9 +113,19 @@ class ScenarioRows:
                     outcomes.append(_Outcome(pool.target, float(np.nanmean(values)), values, len(sources)))
             self._record(SPLIT_HALF, CEILING, statistic, outcomes)
         missing = sorted(
-            {s for pool, (sources, *_) in zip(self.pools, divided, strict=True) for s in pool.aucs.index if s not in sources}
+            {
+                s
+                for pool, (sources, *_) in zip(self.pools, divided, strict=True)
+                for s in pool.performance.index
+                if s not in sources
+            }
         )
         return [f"{SPLIT_HALF}, {self.scenario}: without {', '.join(missing)}, of too few runs."] if missing else []
+
+    def _measure(self, target: str) -> str:
+        """What was compared on a target, or on all of them."""
+        found = {pool.measure for pool in self.pools if target in (pool.target, MEAN)}
+        return found.pop() if len(found) == 1 else tables.MIXED
 
     def _record(self, metric: str, variant: str, statistic: str, outcomes: "Sequence[_Outcome]", orientation: int = 1) -> None:
         defined = [each for each in outcomes if each.value is not None]
@@ -116,9 +133,8 @@ class ScenarioRows:
         spreads = [each.spread for each in defined if each.spread is not None]
         values = [each.value for each in defined if each.value is not None]
         spread = agreement.means(spreads) if spreads and len(spreads) == len(defined) else None
-        if statistic.startswith("regret_at_") and variant != CEILING and metric != RANDOM:
+        if statistic.startswith(_REGRET) and variant != CEILING and metric != RANDOM:
             # A resample without the best source cannot show what missing it costs. So targets are resampled instead.
-            outcomes = [replace(each, spread=None) for each in outcomes]
             drawn = np.random.default_rng(self._seed).integers(len(values) or 1, size=(len(self._counts), len(values)))
             spread = np.array(values)[drawn].mean(axis=1) if len(values) > 1 else None
         mean = _Outcome(
@@ -135,7 +151,8 @@ class ScenarioRows:
                 {
                     "scenario": self.scenario, "metric": metric, "variant": variant, "target": each.target,
                     "statistic": statistic, "value": each.value, "low": low, "high": high, "n_sources": each.n_sources,
-                    "orientation": orientation, "n_targets": each.n_targets, "undefined": each.reason,
+                    "measure": self._measure(each.target), "orientation": orientation, "n_targets": each.n_targets,
+                    "undefined": each.reason,
                 }
             )  # fmt: skip
 

@@ -140,7 +140,7 @@ def factors(
     found: dict[str, dict[str, _Finding]] = {}
     for scenario in scenarios or truth.scenario.unique():
         own = _pools(truth, str(scenario), scored)
-        names = list(dict.fromkeys(source for pool in own for source in pool.aucs.index))
+        names = list(dict.fromkeys(source for pool in own for source in pool.performance.index))
         counts = agreement.draws(len(names), resamples, seed)
         found[scenario] = {
             factor: _finding(factor, own, names, counts, lambda pool, f=factor: _values(f, pool, facts, ranks))
@@ -164,7 +164,7 @@ def _pools(truth: "pd.DataFrame", scenario: str, scored: Mapping[tuple[str, str]
     import pandas as pd
 
     return [
-        scored.get((scenario, str(target))) or Pool(scenario, str(target), rows.set_index("source").test_auc, pd.DataFrame())
+        scored.get((scenario, str(target))) or Pool(scenario, str(target), rows.set_index("source").performance, pd.DataFrame())
         for target, rows in truth[truth.scenario == scenario].groupby("target", sort=False)
     ]
 
@@ -173,12 +173,12 @@ def _values(factor: str, pool: Pool, facts: "pd.DataFrame", ranks: "pd.Series") 
     """A factor of a pool's sources, without those for which it is unknown."""
     import pandas as pd
 
-    known = facts.reindex(pool.aucs.index)
+    known = facts.reindex(pool.performance.index)
     if factor in COMPONENTS:
         variant = next((each for each in ("published", "default") if (factor, each) in pool.scores), None)
         values = pool.scores[factor, variant] if variant else pd.Series(dtype=float)
     elif factor == RANK:
-        values = ranks.reindex(pool.aucs.index)
+        values = ranks.reindex(pool.performance.index)
     elif factor == "same_modality":
         own = facts.modality.get(pool.target)
         wanted = _words(own) if isinstance(own, str) else set()
@@ -202,16 +202,16 @@ def _finding(factor: str, own: Sequence[Pool], names: Sequence[str], counts: np.
     taken, spreads, reasons, n_sources = [], [], {}, 0
     for pool in own:
         values = values_of(pool)
-        aucs = pool.aucs[values.index]
+        performance = pool.performance[values.index]
         try:
-            taken.append(agreement.spearman(values, aucs))
+            taken.append(agreement.spearman(values, performance))
         except UndefinedAgreement as error:
             reasons[pool.target] = _why(str(error))
             continue
         n_sources = max(n_sources, len(values))
         drawn = counts[:, [place[name] for name in values.index]]
         if len(values) >= agreement.FEWEST:
-            spreads.append(agreement.resampled("spearman", values, aucs, drawn))
+            spreads.append(agreement.resampled("spearman", values, performance, drawn))
     if not taken:
         reason = next(iter(reasons.values())) if len(set(reasons.values())) == 1 else "the same for all sources, or unknown"
         return _Finding(factor, None, None, 0, 0, reason)
@@ -269,7 +269,7 @@ def _unknown(
             source
             for pool in own
             if len(values := _values(factor, pool, facts, ranks)) > 0
-            for source in pool.aucs.index.difference(values.index)
+            for source in pool.performance.index.difference(values.index)
         }
         if lacking:
             notes.setdefault(", ".join(sorted(lacking)), []).append(factor)

@@ -5,19 +5,28 @@ best few, by the same loss, is less so. The test split never chooses a run.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_transferability import agreement
 from hf_transferability.benchmark.newest import newest
+from hf_transferability.benchmark.tables import MEASURES
 from hf_transferability.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PUBLISHED = "lowest_validation_loss"
+# How the figure of a published study was taken, where there are no runs to take it from; {} is its measure.
+_STUDIES = {
+    "as_published": "{} after fine-tuning, as the cited study published it",
+    "frozen_as_published": "{} of another kind of training in the cited study, which looks like that of a frozen network",
+    "best_validation_run": "{} of the fine-tuning setting with the best validation figure, as the cited study published it",
+    "mean_of_3_seeds": "mean {} of 3 fine-tuning seeds, as the cited study published it",
+}
+_DEFAULTS = (PUBLISHED, "as_published")  # of several selections
 PAIR = ["benchmark", "scenario", "source", "target"]
 RUN = ["batch_size", "learning_rate", "momentum", "weight_decay", "epochs", "seed"]  # what runs of one pair differ in
 
@@ -39,18 +48,21 @@ def runs_of(selection: str) -> int:
 
 
 def choose(
-    ground_truth: "pd.DataFrame | None", runs: "pd.DataFrame | None", selection: str | None
+    ground_truth: "pd.DataFrame | None",
+    runs: "pd.DataFrame | None",
+    selection: str | None,
+    measure: str | None = None,
 ) -> tuple["pd.DataFrame", list[str]]:
     """The ground truth of one benchmark and one selection, from the table or else from the runs; and what it is, in words.
 
     Raises:
-        UsageError: neither has it, or there are several and none is named.
+        UsageError: neither has it, or there are several and none is named; or as `one_measure`.
     """
     there = [] if ground_truth is None else sorted(ground_truth.selection.unique())
     if selection is None:
-        if len(there) > 1 and PUBLISHED not in there:
+        selection = there[0] if len(there) == 1 else next((each for each in _DEFAULTS if each in there or not there), None)
+        if selection is None:
             raise UsageError(f"the ground truth has the selections {', '.join(there)}. Choose one with --selection.")
-        selection = there[0] if len(there) == 1 else PUBLISHED
     missing: set[tuple[str, str, str]] = set()
     if ground_truth is not None and selection in there:
         chosen = ground_truth[ground_truth.selection == selection]
@@ -68,8 +80,9 @@ def choose(
     benchmarks = sorted(chosen.benchmark.unique())
     if len(benchmarks) != 1:
         raise UsageError(f"the ground truth must be of one benchmark; got {', '.join(benchmarks) or 'no rows'}. Keep one.")
+    chosen = one_measure(chosen, measure)
     single = newest(chosen, PAIR)
-    notes = [f"ground truth: {in_words(selection, single.n_runs.dropna().tolist())}."]
+    notes = [f"ground truth: {in_words(selection, single.n_runs.dropna().tolist(), single.measure.unique())}."]
     if passed := len(chosen) - len(single):
         notes.append(
             f"ground truth: of several figures of one source and target (other checkpoints or samples) the newest counts; "
@@ -82,8 +95,34 @@ def choose(
     return chosen, notes
 
 
-def in_words(selection: str, finished: Sequence[int] = ()) -> str:
+def one_measure(ground_truth: "pd.DataFrame", measure: str | None = None) -> "pd.DataFrame":
+    """The rows of one measure for each pair and selection: AUC where there are several and none is named.
+
+    Raises:
+        UsageError: there is no row of this measure, or none is named and a pair with several lacks AUC.
+    """
+    there = sorted(ground_truth.measure.unique())
+    if measure is not None:
+        if measure not in there:
+            raise UsageError(f"`measure` must be one that the ground truth has: {', '.join(there)}; got {measure!r}.")
+        return ground_truth[ground_truth.measure == measure]
+    several = ground_truth.groupby([*PAIR, "selection"])["measure"].transform("nunique") > 1
+    chosen = ground_truth[~several | (ground_truth.measure == "auc")]
+    if set(map(tuple, ground_truth[PAIR].to_numpy())) != set(map(tuple, chosen[PAIR].to_numpy())):
+        raise UsageError(f"the ground truth has the measures {', '.join(there)}. Choose one with --measure.")
+    return chosen
+
+
+def unit(measures: Iterable[str]) -> str:
+    """What a performance, or a regret, in these measures is called."""
+    there = set(measures)
+    return " or ".join(name for measure, name in MEASURES.items() if measure in there)
+
+
+def in_words(selection: str, finished: Sequence[int] = (), measures: Iterable[str] = ("auc",)) -> str:
     """What a selection means, in words; where fewer runs than it takes have finished, with how many it really averages."""
+    if selection in _STUDIES:
+        return _STUDIES[selection].format(unit(measures))
     if selection == PUBLISHED:
         return "test AUC of the fine-tuning run with the lowest validation loss, as the paper takes it"
     try:
@@ -119,9 +158,9 @@ def from_runs(runs: "pd.DataFrame", selection: str = PUBLISHED) -> "pd.DataFrame
     best = runs_of(selection)
     finished = _finished(runs)
     pairs = finished.groupby(PAIR, sort=False)
-    chosen = pairs.head(best).groupby(PAIR, sort=False).test_auc.mean()
-    truth = chosen.reset_index().assign(selection=selection, n_runs=pairs.size().to_numpy())
-    return truth[[*PAIR, "selection", "test_auc", "n_runs"]].astype({"n_runs": "Int64"})
+    chosen = pairs.head(best).groupby(PAIR, sort=False).test_auc.mean().rename("performance")
+    truth = chosen.reset_index().assign(selection=selection, measure="auc", n_runs=pairs.size().to_numpy())
+    return truth[[*PAIR, "selection", "measure", "performance", "n_runs"]].astype({"n_runs": "Int64"})
 
 
 def one_draw(runs: "pd.DataFrame") -> bool:
@@ -227,6 +266,31 @@ def reliability(
         mean = float(np.nanmean(values)) if not np.isnan(values).all() else np.nan
         rows.append((scenario, target, mean, low, high, len(sources)))
     return pd.DataFrame(rows, columns=["scenario", "target", "value", "low", "high", "n_sources"])
+
+
+def reliability_over_seeds(ground_truth: "pd.DataFrame") -> "pd.DataFrame":
+    """How much of the differences between the sources of a target is more than the noise of repeated fine-tuning.
+
+    With the standard deviations that a study gives: 1 - (mean variance of a source's mean) / (variance between the sources'
+    means), at least 0; the share of the variance that another set of seeds would show again.
+
+    Args:
+        ground_truth: a table of that name with one selection and measure; rows without `performance_sd` do not count.
+
+    Returns:
+        Columns scenario, target, value, n_sources; targets with fewer than three sources are left out.
+    """
+    import pandas as pd
+
+    rows = []
+    known = ground_truth[ground_truth.performance_sd.notna()] if "performance_sd" in ground_truth else ground_truth.head(0)
+    for (scenario, target), own in known.groupby(["scenario", "target"], sort=False):
+        if len(own) < 3:
+            continue
+        noise = float((own.performance_sd**2 / own.n_runs.fillna(1).astype(float)).mean())
+        between = float(own.performance.var())
+        rows.append((scenario, target, max(0.0, 1 - noise / between) if between > 0 else 0.0, len(own)))
+    return pd.DataFrame(rows, columns=["scenario", "target", "value", "n_sources"])
 
 
 def ceiling(statistic: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -4,21 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hf_transferability.benchmark import tables
+from hf_transferability.benchmark.composites import COMPONENTS, with_composites
 from hf_transferability.benchmark.newest import newest
 from hf_transferability.errors import UsageError, unknown_name
-from hf_transferability.metrics import all_metrics, collect_flags
-from hf_transferability.metrics.transferability import combine
+from hf_transferability.metrics import all_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COMPONENTS = ("feature_quality", "feature_update_ratio")
 # The metrics whose published variant the paper turns round where architectures differ: lower counts as better there.
 # LogME and SFDA are not, and the transferability score is made for the scenario.
 TURNED_ROUND = frozenset({"leep", "nleep", "parc", "ncti", *COMPONENTS})
+PAPER = "arXiv 2412.20172"  # in its citation
 _PAIR = ["benchmark", "scenario", "source", "target"]
 ORIENTATIONS = ("published", "natural")
 
@@ -30,31 +28,40 @@ class Pool:
     Attributes:
         scenario: what differs between them.
         target: the target dataset.
-        aucs: test AUC by source.
+        performance: fine-tuned performance by source.
         scores: one column per (metric, variant), NaN where a source has no score.
+        measure: what the performance is; one of tables.MEASURES.
+        paper_forms: whether published variants are those of Juodelyte et al., and not of another study that the scores cite.
     """
 
     scenario: str
     target: str
-    aucs: "pd.Series"
+    performance: "pd.Series"
     scores: "pd.DataFrame"
+    measure: str = "auc"
+    paper_forms: bool = True
 
     def scored(self, metric: str, variant: str) -> tuple["pd.Series", "pd.Series"]:
-        """Scores and AUC of the sources that have both."""
+        """Scores and performance of the sources that have both."""
         values = self.scores[metric, variant].dropna()
-        return values, self.aucs[values.index]
+        return values, self.performance[values.index]
+
+    def orientation(self, metric: str, variant: str, convention: str = "published") -> int:
+        """1, or -1 where lower scores count as better; see the function `orientation`."""
+        sign = orientation(metric, variant, self.scenario, convention)
+        return sign if self.paper_forms else 1
 
 
-def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
+def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame", sources: "pd.DataFrame | None" = None) -> list[Pool]:
     """One pool per scenario and target that both tables have, in the order of the ground truth.
 
-    Where the scores have feature quality and feature update ratio but no transferability score for a target, it is formed
-    from them, each scaled over all candidates that have it: the target's own model counts there, as in the paper, though it is
-    no candidate. Of several rows of one score or one fine-tuned performance the newest counts; see `latest`.
+    Scores that can be formed over the pool from others are formed where the table lacks them; see `with_composites`. Of several
+    rows of one score or one fine-tuned performance the newest counts; see `latest`.
 
     Args:
-        ground_truth: a table of that name with one selection.
+        ground_truth: a table of that name with one selection, and one measure for each pair.
         scores: a table of that name, of any one benchmark; of several, those of the ground truth's are taken.
+        sources: a table of that name, for the size of the networks.
 
     Raises:
         UsageError: scores of several other benchmarks.
@@ -67,14 +74,19 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[Pool]:
         scores = own
     scores, _ = latest(scores)
     ground_truth = newest(ground_truth, _PAIR)
+    parameters = None
+    if sources is not None:
+        parameters = sources.drop_duplicates("source").set_index("source").parameters
     found = []
     groups = dict(iter(scores.groupby(["scenario", "target"], sort=False)))
     for key, truth in ground_truth.groupby(["scenario", "target"], sort=False):
         scenario, target = map(str, key)
         if key in groups:
-            aucs = truth[truth.source != target].set_index("source").test_auc
+            performance = truth[truth.source != target].set_index("source").performance
             wide = groups[key].pivot(index="source", columns=["metric", "variant"], values="score")
-            found.append(Pool(scenario, target, aucs, _with_combination(wide, scenario).reindex(aucs.index)))
+            scored = with_composites(wide, performance.index, scenario, parameters)
+            measure = str(truth.measure.iloc[0])
+            found.append(Pool(scenario, target, performance, scored, measure, _in_paper_forms(groups[key])))
     return found
 
 
@@ -146,12 +158,6 @@ def methods(of: Sequence[Pool]) -> list[tuple[str, str]]:
     return list(found)
 
 
-def _with_combination(wide: "pd.DataFrame", scenario: str) -> "pd.DataFrame":
-    for variant in wide.columns.unique("variant"):
-        parts = [(name, variant) for name in COMPONENTS]
-        if all(part in wide for part in parts) and ("transferability", variant) not in wide:
-            quality, ratio = ([None if np.isnan(value) else value for value in wide[part]] for part in parts)
-            with collect_flags():  # a pool without a combination has no score, which the comparison says
-                combined = combine(quality, ratio, scenario)
-            wide["transferability", variant] = [np.nan if value is None else value for value in combined]
-    return wide
+def _in_paper_forms(scores: "pd.DataFrame") -> bool:
+    """Whether none of the scores cites another study than the paper."""
+    return "citation" not in scores or bool(scores.citation.dropna().astype("str").str.contains(PAPER).all())

@@ -16,7 +16,7 @@ from hf_transferability.benchmark import bundled
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark.compare import compare
 from hf_transferability.benchmark.comparison_rows import MEAN
-from hf_transferability.benchmark.pools import COMPONENTS, methods, orientation, pools
+from hf_transferability.benchmark.pools import COMPONENTS, methods, pools
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
@@ -134,10 +134,10 @@ def _taus(given: "pd.DataFrame") -> dict[tuple[str, str, str], float | str]:
     found: dict[tuple[str, str, str], float | str] = {}
     for pool in pools(bundled.load("ground_truth"), given):
         for metric, variant in methods([pool]):
-            sign = orientation(metric, variant, pool.scenario)
-            values, aucs = pool.scored(metric, variant)
+            sign = pool.orientation(metric, variant)
+            values, performance = pool.scored(metric, variant)
             try:
-                found[pool.scenario, metric, pool.target] = agreement.weighted_tau(sign * values, aucs)
+                found[pool.scenario, metric, pool.target] = agreement.weighted_tau(sign * values, performance)
             except UndefinedAgreement as error:
                 found[pool.scenario, metric, pool.target] = str(error)
     return found
@@ -189,14 +189,14 @@ def _friedman(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
 def _ground_truth() -> Iterator[Check]:
     """One check of their number, and one for each that differs."""
     key = ["scenario", "source", "target"]
-    found = truths.from_runs(truths.with_shared_runs(bundled.load("runs"))).set_index(key).test_auc
-    both = bundled.load("ground_truth").set_index(key)[["test_auc"]].join(found.rename("found"))
-    same = np.isclose(both.test_auc, both.found, rtol=0, atol=TOLERANCE)
+    found = truths.from_runs(truths.with_shared_runs(bundled.load("runs"))).set_index(key).performance
+    both = bundled.load("ground_truth").set_index(key)[["performance"]].join(found.rename("found"))
+    same = np.isclose(both.performance, both.found, rtol=0, atol=TOLERANCE)
     yield Check("figures", "ground truth that follows from the runs", len(both), int(same.sum()), 0)
     for row in both[~same].reset_index().to_dict("records"):
         value = None if np.isnan(row["found"]) else float(row["found"])
         name = f"{row['source']} on {row['target']}"
-        yield Check(f"ground truth, {row['scenario']}", name, float(row["test_auc"]), value, TOLERANCE)
+        yield Check(f"ground truth, {row['scenario']}", name, float(row["performance"]), value, TOLERANCE)
 
 
 def _mean_rank() -> Iterator[Check]:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_transferability.benchmark.foreign_metrics import FOREIGN_METRICS
 from hf_transferability.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,6 +90,15 @@ _SAMPLE = (
     "checkpoint_revision", "dataset_config", "dataset_revision", "dataset_fingerprint", "split", "sample_size", "sample_seed",
 )  # fmt: skip
 _FORMS = ("default", "published")
+# What a fine-tuned performance can be, and what a regret in its unit is called.
+MEASURES = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "average_precision": "mean average precision",
+}
+MIXED = "mixed"  # the mean over targets of several measures
+DOMAINS = ("medical", "natural", "other")
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}:\d{2}\+00:00)?)?)?")
 
 TABLES = {
@@ -96,12 +106,12 @@ TABLES = {
         {
             **_PAIR,
             "selection": Column("text", "how the figure was taken from the fine-tuning runs", needed=True),
-            "test_auc": Column(
-                "share", "fine-tuned performance: area under the ROC curve on the test split, 0 to 1", needed=True
-            ),
+            "measure": Column("text", f"what the figure is: {', '.join(MEASURES)}", needed=True),
+            "performance": Column("share", "fine-tuned performance on the test split in that measure, 0 to 1", needed=True),
+            "performance_sd": Column("number", "its standard deviation over repeated fine-tuning, in the same measure"),
             "n_runs": Column("count", "fine-tuning runs that it was taken from"),
         },
-        (*_PAIR_KEY, "selection"),
+        (*_PAIR_KEY, "selection", "measure"),
         _MADE,
         _SAMPLE,
     ),
@@ -109,7 +119,11 @@ TABLES = {
         {
             **_PAIR,
             "metric": Column("text", "transferability metric", needed=True),
-            "variant": Column("text", "default or published form of the metric", needed=True),
+            "variant": Column(
+                "text",
+                "default or published form of the metric; published: of the paper, or of the study that is cited",
+                needed=True,
+            ),
             "score": Column("number", "value, in the metric's unit; higher is better; empty where undefined"),
             "interval_low": Column("number", "lower end of the 90 % interval"),
             "interval_high": Column("number", "upper end of the 90 % interval"),
@@ -155,10 +169,23 @@ TABLES = {
             "architecture": Column("text", "network"),
             "parameters": Column("count", "of the network without its head"),
             "feature_width": Column("count", "features that the head takes"),
+            "imagenet_top1": Column("share", "top-1 accuracy on the validation images of ImageNet-1k, 0 to 1"),
             "note": Column("text", "remark"),
         },
         ("benchmark", "source"),
         ("checkpoint", "checkpoint_revision", "date"),
+    ),
+    "targets": Table(
+        {
+            "benchmark": _PAIR["benchmark"],
+            "target": _PAIR["target"],
+            "domain": Column("text", f"kind of images: {', '.join(DOMAINS)}", needed=True),
+            "classes": Column("count", "classes, or labels where an image can have several"),
+            "modality": Column("text", "what the images show, or how they were taken"),
+            "note": Column("text", "remark"),
+        },
+        ("benchmark", "target"),
+        ("dataset", "date"),
     ),
     "agreement": Table(
         {
@@ -172,9 +199,14 @@ TABLES = {
             "value": Column("number", "empty where undefined"),
             "low": Column("number", "lower end of the interval"),
             "high": Column("number", "upper end of the interval"),
+            "measure": Column(
+                "text",
+                f"fine-tuned performance that was compared, the unit of a regret; {MIXED} in a mean over several",
+                needed=True,
+            ),
             "n_sources": Column("count", "sources compared"),
         },
-        ("benchmark", "scenario", "metric", "variant", "target", "selection", "statistic"),
+        ("benchmark", "scenario", "metric", "variant", "target", "selection", "measure", "statistic"),
         ("dataset", "dataset_revision or dataset_fingerprint", "versions", "date"),
     ),
 }
@@ -211,7 +243,8 @@ def read(path: str | Path, name: str) -> "pd.DataFrame":
 def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.DataFrame":
     """The frame with its columns in order and of their kinds, then those of provenance that it has, then any others.
 
-    Columns that may be empty may be missing.
+    Columns that may be empty may be missing. Tables of before version 0.2 have no `measure`, as all of them were of AUC, and
+    their ground truth has `test_auc` in place of `performance`; they are read as what they mean.
 
     Raises:
         UsageError: a needed column or value is missing, a value is of another kind or not among those that are known, or two
@@ -220,13 +253,17 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
     from hf_transferability.metrics.transferability import SCENARIOS
 
     table = TABLES[name]
+    if "measure" in table.columns:
+        frame = _with_measure(frame)
     missing = [column for column, own in table.columns.items() if own.needed and column not in frame]
     if missing:
         raise UsageError(f"{origin} must have the columns {', '.join(missing)} to be a table of {name}. Add them.")
     known = {**table.columns, **{column: own for column, own in PROVENANCE.items() if column in frame}}
     whole = _with_columns(frame, known, origin)
-    if "scenario" in table.columns:
-        _check_known(whole, name, "scenario", SCENARIOS, origin)
+    measures = (*MEASURES, MIXED) if name == "agreement" else MEASURES
+    for column, known_values in (("scenario", SCENARIOS), ("measure", measures), ("domain", DOMAINS)):
+        if column in table.columns:
+            _check_known(whole, name, column, known_values, origin)
     key = table.names(whole)
     if (twice := whole.duplicated(key)).any():
         first = whole.loc[twice, key].iloc[0].tolist()
@@ -263,7 +300,9 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
             "Fill these columns, or `citation` for figures out of a publication."
         )
     if name == "scores":
-        _check_known(whole, name, "metric", _metrics(), origin)
+        # A score that this package cannot compute is known by the publication that did.
+        foreign = whole["metric"].isin(FOREIGN_METRICS) & ~made
+        _check_known(whole[~foreign], name, "metric", _metrics(), origin)
     if "variant" in table.columns:
         _check_known(whole, name, "variant", (*_FORMS, *(("baseline", "ceiling") if name == "agreement" else ())), origin)
     for i, date in enumerate(whole["date"].tolist()):
@@ -273,6 +312,13 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
                 f"or day, and not in the future; got {date!r}. Correct it."
             )
     return whole
+
+
+def _with_measure(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Ground truth or agreement as it is written now, from a table that may be an older one."""
+    if "measure" in frame or ("performance" in frame and "test_auc" not in frame):
+        return frame
+    return frame.rename(columns={"test_auc": "performance"}).assign(measure="auc")
 
 
 def failed(runs: "pd.DataFrame") -> "pd.Series":

@@ -125,7 +125,7 @@ def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
         print(f"note: {note}", file=sys.stderr)
     for (source, reason), own in runs[failed].groupby(["source", "note"]):
         print(f"failed: {source}, {len(own)} of {(runs['source'] == source).sum()} runs: {reason}", file=sys.stderr)
-    figures = truth.pivot_table(index="source", columns="selection", values="test_auc")
+    figures = truth.pivot_table(index="source", columns="selection", values="performance")
     lines = []
     for source, own in runs.groupby("source", sort=False):
         aucs = [f"{figures[each][source]:.4f}" if source in figures.index else "-" for each in (PUBLISHED, BEST_FEW)]

@@ -20,7 +20,8 @@ _ABOUT = {
     "with a `pool` was scaled over those candidates: compare it within that pool only.",
     "runs": "The fine-tuning runs behind the ground truth.",
     "sources": "Facts of the source checkpoints, or of the data that they were pre-trained on.",
-    "agreement": "How well the scores foresee the ground truth.",
+    "targets": "Facts of the target datasets.",
+    "agreement": "How well the scores predict the ground truth.",
 }
 
 

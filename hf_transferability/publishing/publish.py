@@ -234,11 +234,13 @@ def _files(head: Snapshot, changed: dict[str, Merged], token: str | None) -> tup
 
 def _proposed_files(head: Snapshot, changed: dict[str, Merged], token: str | None) -> tuple[dict[str, bytes], list[str]]:
     """The files of a pull request, and those that it removes: new rows in a file of their own, so that it cannot collide with
-    what others write meanwhile. Only rows that replace others need the whole table. The card is changed for new tables only.
+    what others write meanwhile. The whole table is written where rows replace others, and where its files have other columns
+    than the new rows, as files of an older version of this package do: `datasets` loads files of the same columns
+    only. The card is changed for new tables only.
     """
     files, delete = {}, []
     for name, merged in changed.items():
-        if merged.replaced:
+        if merged.replaced or _has_other_columns(head, name, merged.fresh, token):
             files[f"data/{name}/rows.parquet"] = _parquet(merged.frame)
             delete += [file for file in _table_files(head, name) if file not in files]
         else:
@@ -246,6 +248,13 @@ def _proposed_files(head: Snapshot, changed: dict[str, Merged], token: str | Non
     if any(not _table_files(head, name) for name in changed):
         files["README.md"] = _card(head, changed, card.PLOT in head.files, token)
     return files, delete
+
+
+def _has_other_columns(head: Snapshot, name: str, rows: "pd.DataFrame", token: str | None) -> bool:
+    """Whether a file of the table lacks a column of these rows, or has others."""
+    from pyarrow import parquet
+
+    return any(set(parquet.read_schema(fetch(head, file, token)).names) != set(rows) for file in _table_files(head, name))
 
 
 def _card(head: Snapshot, changed: dict[str, Merged], plot: bool, token: str | None) -> bytes:

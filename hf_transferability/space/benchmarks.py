@@ -26,8 +26,9 @@ FRESH = 600.0  # seconds after which a dataset of the Hub is looked at again
 _PAIR = ["benchmark", "scenario", "source", "target"]
 # What the page needs of each table.
 _COLUMNS = {
-    "ground_truth": [*_PAIR, "selection", "test_auc", "n_runs"],
-    "scores": [*_PAIR, "metric", "variant", "score"],
+    "ground_truth": [*_PAIR, "selection", "measure", "performance", "n_runs"],
+    "sources": ["benchmark", "source", "parameters"],
+    "scores": [*_PAIR, "metric", "variant", "score", "citation"],
     "agreement": [
         "benchmark", "scenario", "selection", "metric", "variant", "target", "statistic", "value", "low", "high", "n_sources",
     ],
@@ -44,16 +45,18 @@ class Benchmark:
         scenarios: that it has both of.
         selections: how its ground truth was taken from the fine-tuning runs; the first is shown first.
         ground_truth, scores: its tables; one row per pair and selection, or per pair, metric and variant.
+        sources: the networks' sizes, for scores that take them into account; None where they are unknown.
     """
 
     def __init__(self, name: str, tables: "dict[str, pd.DataFrame]"):
-        from hf_transferability.benchmark.ground_truth import PUBLISHED
+        from hf_transferability.benchmark.ground_truth import PUBLISHED, one_measure
         from hf_transferability.benchmark.newest import newest
         from hf_transferability.benchmark.pools import latest
 
         self.name = name
-        self.ground_truth = newest(tables["ground_truth"], [*_PAIR, "selection"])[_COLUMNS["ground_truth"]]
-        self.scores = latest(tables["scores"])[0][_COLUMNS["scores"]]
+        self.ground_truth = newest(one_measure(tables["ground_truth"]), [*_PAIR, "selection"])[_COLUMNS["ground_truth"]]
+        self.scores = latest(tables["scores"])[0].reindex(columns=_COLUMNS["scores"])
+        self.sources = tables["sources"][_COLUMNS["sources"]] if "sources" in tables else None
         self.scenarios = [each for each in self.ground_truth["scenario"].unique() if each in set(self.scores["scenario"])]
         self.selections = sorted(self.ground_truth["selection"].unique(), key=lambda each: each != PUBLISHED)
         self._beside = {table: tables[table] for table in _BESIDE if table in tables}
@@ -97,6 +100,8 @@ def write(path: str | Path) -> None:
     for each in _bundled().values():
         agreement = pd.concat([each.agreement(selection) for selection in each.selections])
         tables = {"ground_truth": each.ground_truth, "scores": each.scores, "agreement": agreement}
+        if each.sources is not None:
+            tables["sources"] = each.sources
         parts += [frame.assign(table=name) for name, frame in tables.items()]
     pd.concat(parts, ignore_index=True).to_parquet(path, index=False)
 
@@ -106,7 +111,7 @@ def _bundled() -> dict[str, Benchmark]:
     from hf_transferability.benchmark import bundled
 
     found = {}
-    for name in sorted(bundled.benchmarks(), key=_order):
+    for name in sorted(bundled.with_table("scores"), key=_order):
         tables = bundled.with_provenance(name)
         found[name] = Benchmark(name, {table: tables[table] for table in _SOURCE if table in tables})
     return found

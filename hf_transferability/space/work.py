@@ -167,9 +167,8 @@ def benchmark_summary(own: Benchmark, selection: str, scenario: str, target: str
     rows = _agreement(own, selection, scenario, target)
     metrics, targets = choices(own, selection, scenario)
     shown = f"{len(targets)} targets" if target == "mean" else f"target {_code(target)}"
-    lines = [
-        f"**{bundled.title(own.name) or own.name}**: {len(metrics)} metrics, {shown}. Ground truth: {in_words(selection)}."
-    ]
+    truth = in_words(selection, measures=_truth(own, selection, scenario, target)["measure"])
+    lines = [f"**{bundled.title(own.name) or own.name}**: {len(metrics)} metrics, {shown}. Ground truth: {truth}."]
     ceiling = rows[(rows["variant"] == CEILING) & rows["value"].notna()]
     if len(ceiling):
         value, low, high = ceiling[["value", "low", "high"]].iloc[0]
@@ -205,7 +204,7 @@ def benchmark_pictures(
     _check_metric(own, selection, scenario, metric)
     return (
         plots.agreement_chart(_agreement(own, selection, scenario), scenario),
-        plots.score_against_auc(own.scores, _truth(own, selection, scenario, target), scenario, metric),
+        plots.score_against_auc(own.scores, _truth(own, selection, scenario, target), scenario, metric, sources=own.sources),
         plots.ground_truth_heatmap(_truth(own, selection, scenario)),
     )
 
@@ -232,12 +231,20 @@ def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: s
     from hf_transferability.benchmark.pools import methods, pools
 
     found = []
-    for pool in pools(_truth(own, selection, scenario, target), own.scores[own.scores["scenario"] == scenario]):
+    scores_there = own.scores[own.scores["scenario"] == scenario]
+    for pool in pools(_truth(own, selection, scenario, target), scores_there, own.sources):
         for variant in [variant for name, variant in methods([pool]) if name == metric]:
-            scores, aucs = pool.scored(metric, variant)
+            scores, performance = pool.scored(metric, variant)
             found += [
-                {"source": source, "target": pool.target, "variant": variant, "score": score, "test_auc": auc}
-                for source, score, auc in zip(scores.index, scores, aucs, strict=True)
+                {
+                    "source": source,
+                    "target": pool.target,
+                    "variant": variant,
+                    "score": score,
+                    "measure": pool.measure,
+                    "performance": figure,
+                }
+                for source, score, figure in zip(scores.index, scores, performance, strict=True)
             ]
     return found
 

@@ -93,7 +93,7 @@ def test_the_count_by_hand():
     for target in scores.target.unique():
         own = scores[(scores.scenario == "source_dataset") & (scores.metric == "leep") & (scores.target == target)]
         leep = own[own.source != target].set_index("source").score
-        aucs = truth[(truth.scenario == "source_dataset") & (truth.target == target)].set_index("source").test_auc
+        aucs = truth[(truth.scenario == "source_dataset") & (truth.target == target)].set_index("source").performance
         places.append(int((leep > leep[aucs.idxmax()]).sum()) + 1)
     evidence = advise("leep", "default", "source_dataset", 14)["evidence"]
     assert evidence["fine_tune"][0] == sorted(places)[9]

@@ -71,7 +71,7 @@ def test_rows_are_a_table_of_agreement_without_nan_text(published):
 def test_every_method_has_every_statistic_on_every_target_and_the_mean(published):
     counts = published.rows.groupby(["scenario", "metric"]).size()
     assert (counts == 6 * 12).all()
-    assert len(counts) == 2 * (9 + 4 + 1)
+    assert len(counts) == 2 * (10 + 5 + 1)  # metrics with the two that are formed, baselines, ceiling
 
 
 def test_undefined_says_why_and_is_no_number(published):
@@ -100,9 +100,11 @@ def test_chance_and_noise_stand_beside_the_metrics(published):
     assert random.value == 0
     assert -0.2 < random.low < -0.05 < 0.05 < random.high < 0.2
     assert own(published, "source_dataset", "split_half").value == pytest.approx(0.66, abs=0.02)
-    order = published.rows[published.rows.scenario == "architecture"].metric.unique().tolist()
-    assert order[0] == "leep"  # metrics by agreement, then the baselines, then the noise
-    assert order[-5:] == ["mean_rank_elsewhere", "parameter_count", "feature_width", "random", "split_half"]
+    # Metrics by agreement, then the baselines, then the noise.
+    means = published.rows.query("scenario == 'architecture' and target == 'mean' and statistic == 'weighted_tau'")
+    assert means[means.variant == "published"].value.is_monotonic_decreasing
+    order = means.metric.tolist()
+    assert order[-6:] == ["mean_rank_elsewhere", "parameter_count", "imagenet_top1", "feature_width", "random", "split_half"]
 
 
 def test_an_invented_benchmark_by_hand():
@@ -152,8 +154,8 @@ def test_ties_in_auc_and_constant_auc():
     found = compare(ground_truth(aucs), scores({target: {"a": 3, "b": 2, "c": 1} for target in aucs}), **FEW)
     assert 0 < value(found, "leep", "skin") < 1
     assert value(found, "leep", "skin", "regret_at_1") == 0
-    assert value(found, "leep", "lung", column="undefined") == "the AUC is the same for all 3 candidates"
-    assert value(found, "random", "lung", column="undefined") == "the AUC is the same for all 3 candidates"
+    assert value(found, "leep", "lung", column="undefined") == "the fine-tuned performance is the same for all 3 candidates"
+    assert value(found, "random", "lung", column="undefined") == "the fine-tuned performance is the same for all 3 candidates"
     assert value(found, "leep", column="n_targets") == 1
 
 
@@ -324,7 +326,7 @@ def test_the_command_with_files_of_ones_own(command, tmp_path):
     assert "split_half" not in text  # no runs
     assert f"written: {out}" in hint
     rows = tables.check_provenance(tables.read(out, "agreement"), "agreement")  # as it may be published
-    assert len(rows) == 5 * 6 * 3
+    assert len(rows) == 6 * 6 * 3
     assert set(rows.dataset) == {"ground_truth of mine, scores of mine"}
     status, text, _ = command("compare", "--ground-truth", truth, "--scores", given, "--format", "csv", "--target", "skin")
     assert text.splitlines()[0].startswith("benchmark,scenario,metric,variant,target,selection,statistic,value,low,high")
@@ -417,7 +419,7 @@ def test_of_several_ground_truths_of_one_source_the_newest_counts():
     new = ground_truth({"skin": {"a": 0.1}}).assign(date="2025-01-02", checkpoint_revision="sha256:2")
     given = scores({"skin": {"a": 4, "b": 3, "c": 2, "d": 1}})
     (pool,) = pools(pd.concat([new, old]), given)
-    assert pool.aucs.to_dict() == {"a": 0.1, "b": 0.8, "c": 0.7, "d": 0.6}
+    assert pool.performance.to_dict() == {"a": 0.1, "b": 0.8, "c": 0.7, "d": 0.6}
     found = compare(pd.concat([new, old]), given, **FEW)
     assert any("ground truth: of several figures" in note and "1 older ones were passed over" in note for note in found.notes)
 
@@ -468,3 +470,79 @@ def test_a_folder_of_published_scores_is_known_by_its_name(tmp_path, ending):
     {"csv": rows.to_csv, "parquet": rows.to_parquet}[ending](ranking, index=False)
     given, _, _ = read_scores(ranking, ground_truth(), "source_dataset", "skin")
     assert given.source.tolist() == ["a", "b"]
+
+
+def test_other_studies_are_not_turned_round():
+    """In the paper a lower published LEEP counts as better across architectures; another study's LEEP is as it is."""
+    values = {target: {"a": 4, "b": 3, "c": 2, "d": 1} for target in AUCS}
+    truth = ground_truth(scenario="architecture")
+    given = scores(values, scenario="architecture", variant="published")
+    for citation, sign in ((None, -1), ("Juodelyte et al. 2024, arXiv 2412.20172", -1), ("Chaves et al. 2024", 1)):
+        found = compare(truth, given.assign(citation=citation), **FEW)
+        assert set(found.rows[found.rows.metric == "leep"].orientation) == {sign}
+
+
+def test_regret_has_the_unit_of_the_performance(command, tmp_path):
+    """Targets may have different measures; then the mean is of mixed ones."""
+    truth = ground_truth()
+    truth["measure"] = truth.target.map({"skin": "balanced_accuracy", "lung": "accuracy"})
+    given = scores({target: {"a": 4, "b": 3, "c": 2, "d": 1} for target in AUCS})
+    found = compare(truth, given, **FEW)
+    regrets = found.rows[(found.rows.metric == "leep") & (found.rows.statistic == "regret_at_1")]
+    assert dict(zip(regrets.target, regrets.measure, strict=True)) == {
+        "skin": "balanced_accuracy", "lung": "accuracy", "mean": "mixed"
+    }  # fmt: skip
+    tables.check_provenance(found.with_provenance(), "agreement")
+    truth.to_csv(tmp_path / "truth.csv", index=False)
+    given.to_csv(tmp_path / "scores.csv", index=False)
+    ask = ("compare", "--ground-truth", tmp_path / "truth.csv", "--scores", tmp_path / "scores.csv")
+    assert "regret@1 in accuracy or balanced accuracy" in command(*ask)[1]
+    one = command(*ask, "--measure", "accuracy")[1]
+    assert "target lung" in one and "regret@1 in accuracy " in one
+
+
+def test_targets_where_nothing_can_be_chosen_are_named():
+    values = {target: {"a": 4, "b": 3, "c": 2, "d": 1} for target in ("flat", "tied", "good")}
+    aucs = {
+        "flat": {"a": 0.9481, "b": 0.9480, "c": 0.9479, "d": 0.9474},
+        "tied": {"a": 0.9, "b": 0.01, "c": 0.01, "d": 0.01},
+        "good": AUCS["skin"],
+    }
+    notes = compare(ground_truth(aucs), scores(values), **FEW).notes
+    assert any("best and the worst source differ by less than 0.002 in AUC: flat (0.0007)." in note for note in notes)
+    assert any("most sources have the same performance: tied." in note for note in notes)
+    noisy = ground_truth({"good": AUCS["skin"]}).assign(performance_sd=0.2, n_runs=3)
+    notes = compare(noisy, scores({"good": values["good"]}), **FEW).notes
+    assert any("noise of the fine-tuning seeds is more than half" in note and "good (reliability 0" in note for note in notes)
+
+
+def test_imagenet_accuracy_and_size_are_baselines():
+    given = scores({target: {"a": 1, "b": 2, "c": 3, "d": 4} for target in AUCS})
+    facts = pd.DataFrame({"benchmark": "mine", "source": list("abcd"), "parameters": [1, 2, 3, 4]})
+    facts = tables.check(facts.assign(imagenet_top1=[0.8, 0.7, 0.6, None]), "sources")
+    found = compare(ground_truth(), given, sources=facts, **FEW)
+    assert value(found, "parameter_count", "skin") == pytest.approx(-1)
+    assert value(found, "imagenet_top1", "skin") == pytest.approx(1)  # of the three that are known
+    assert value(found, "imagenet_top1", "skin", column="n_sources") == 3
+    without = compare(ground_truth(), given, sources=facts.drop(columns="imagenet_top1"), **FEW)
+    assert "unknown for these sources" in value(without, "imagenet_top1", "skin", column="undefined")
+
+
+def test_consensus_is_formed_over_the_candidates():
+    """Ranks by hand; the target's own model takes part in none."""
+    quality = scores({"skin": {"a": 0.9, "b": 0.7, "c": 0.8, "d": 0.1, "skin": 1.0}}, "feature_quality")
+    evidence = scores({"skin": {"a": -2, "b": -1, "c": -3, "skin": 5.0}}, "logme")
+    truth = ground_truth({"skin": {**AUCS["skin"], "skin": 0.99}})
+    both = pd.concat([quality, evidence])
+    facts = pd.DataFrame({"benchmark": "mine", "source": list("abcd"), "parameters": [100, 104, 100, 100]})
+    alone = {"a": (3.5 / 4 + 1.5 / 3) / 2, "b": (1.5 / 4 + 2.5 / 3) / 2, "c": (2.5 / 4 + 0.5 / 3) / 2, "d": 0.5 / 4}
+    (pool,) = pools(truth, both, facts)
+    assert pool.scores["consensus", "default"].to_dict() == pytest.approx(alone)  # sizes differ by less than 5 %
+    (pool,) = pools(truth, both, facts.assign(parameters=[100, 200, 100, 100]))
+    sizes = {"a": 2 - 0.5, "b": 4 - 0.5, "c": 2 - 0.5, "d": 2 - 0.5}
+    expected = {name: (alone[name] + sizes[name] / 4) / 2 for name in alone}
+    assert pool.scores["consensus", "default"].to_dict() == pytest.approx(expected)
+    (pool,) = pools(truth, evidence)  # without sizes and with one member
+    assert pool.scores["consensus", "default"].dropna().to_dict() == pytest.approx({"a": 1.5 / 3, "b": 2.5 / 3, "c": 0.5 / 3})
+    (pool,) = pools(truth, scores({"skin": {"a": 1, "b": 2}}))
+    assert ("consensus", "default") not in pool.scores

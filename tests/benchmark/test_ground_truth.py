@@ -1,17 +1,21 @@
 """From fine-tuning runs to ground truth, and the noise ceiling."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.tables import runs
 
-from hf_transferability.benchmark import bundled
+from hf_transferability.benchmark import bundled, tables
 from hf_transferability.benchmark.ground_truth import (
     choose,
     from_runs,
     halves,
     in_words,
+    one_measure,
     reliability,
+    reliability_over_seeds,
     runs_of,
+    unit,
     with_shared_runs,
 )
 from hf_transferability.errors import UsageError
@@ -29,7 +33,7 @@ def test_the_published_ground_truth_follows_from_the_runs(published_runs):
     expected = bundled.load("ground_truth").set_index(PAIR)
     assert len(expected) == 267
     found = found.loc[expected.index]
-    np.testing.assert_allclose(found.test_auc, expected.test_auc, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.performance, expected.performance, rtol=0, atol=1e-12)
     listed = expected.n_runs.notna()  # of the source that both scenarios share, the table gives no number
     assert listed.sum() == 256
     assert (found.n_runs[listed] == expected.n_runs[listed]).all()
@@ -38,15 +42,50 @@ def test_the_published_ground_truth_follows_from_the_runs(published_runs):
 
 def test_selections_by_hand():
     table = runs({("a", "skin"): [(0.3, 0.7), (0.1, 0.8), None, (0.2, 0.9)], ("b", "skin"): [(0.5, 0.6), (0.5, 0.5)]})
-    assert from_runs(table).set_index("source").test_auc.to_dict() == {"a": 0.8, "b": 0.6}  # equal losses: the first run
+    assert from_runs(table).set_index("source").performance.to_dict() == {"a": 0.8, "b": 0.6}  # equal losses: the first run
     best_two = from_runs(table, "mean_of_best_2").set_index("source")
-    assert best_two.test_auc.to_dict() == pytest.approx({"a": 0.85, "b": 0.55})
+    assert best_two.performance.to_dict() == pytest.approx({"a": 0.85, "b": 0.55})
     assert best_two.n_runs.to_dict() == {"a": 3, "b": 2}
-    assert from_runs(table, "mean_of_best_9").set_index("source").test_auc["a"] == pytest.approx(0.8)
+    assert from_runs(table, "mean_of_best_9").set_index("source").performance["a"] == pytest.approx(0.8)
 
 
 def test_a_pair_whose_runs_all_failed_has_no_ground_truth():
     assert from_runs(runs({("a", "skin"): [None, None], ("b", "skin"): [(0.1, 0.9)]})).source.tolist() == ["b"]
+
+
+def measured(*rows):
+    """Ground truth from rows of source, measure, performance, standard deviation and seeds."""
+    columns = ["source", "measure", "performance", "performance_sd", "n_runs"]
+    frame = pd.DataFrame(rows, columns=columns).assign(
+        benchmark="m", scenario="architecture", target="t", selection="mean_of_3_seeds"
+    )
+    return tables.check(frame, "ground_truth")
+
+
+def test_one_measure_for_each_pair():
+    both = measured(("a", "auc", 0.9, 0, 3), ("a", "accuracy", 0.7, 0, 3), ("b", "balanced_accuracy", 0.5, 0, 3))
+    assert one_measure(both).measure.tolist() == ["auc", "balanced_accuracy"]
+    assert one_measure(both, "accuracy").performance.tolist() == [0.7]
+    with pytest.raises(UsageError, match=r"`measure` must be one that the ground truth has: .*; got 'average_precision'"):
+        one_measure(both, "average_precision")
+    without = measured(("a", "balanced_accuracy", 0.9, 0, 3), ("a", "accuracy", 0.7, 0, 3))
+    with pytest.raises(UsageError, match=r"has the measures accuracy, balanced_accuracy\. Choose one with --measure"):
+        one_measure(without)
+    chosen, notes = choose(without, None, None, "accuracy")
+    assert chosen.performance.tolist() == [0.7]
+    assert notes[0] == "ground truth: mean accuracy of 3 fine-tuning seeds, as the cited study published it."
+    assert unit(iter(["balanced_accuracy", "accuracy"])) == "accuracy or balanced accuracy"
+
+
+def test_reliability_over_seeds_by_hand():
+    """Variance between 0.8, 0.9 and 1.0 is 0.01; the mean of 4 seeds of standard deviation 0.1 has a variance of 0.0025."""
+    noisy = measured(*((source, "auc", value, 0.1, 4) for source, value in zip("abc", (0.8, 0.9, 1.0), strict=True)))
+    (row,) = reliability_over_seeds(noisy).to_dict("records")
+    assert row["value"] == pytest.approx(0.75) and row["n_sources"] == 3
+    assert reliability_over_seeds(noisy.assign(performance_sd=1.0)).value.tolist() == [0]
+    assert reliability_over_seeds(noisy.assign(performance=0.5)).value.tolist() == [0]
+    assert reliability_over_seeds(noisy.head(2)).empty
+    assert reliability_over_seeds(noisy.drop(columns="performance_sd")).empty
 
 
 @pytest.mark.parametrize("selection", ["best", "mean_of_best_0", "mean_of_best_", "highest_test_auc"])

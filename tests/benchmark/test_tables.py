@@ -116,7 +116,15 @@ def test_dates_that_are_none_or_still_to_come_are_refused(date):
 
 
 def truth(**changes):
-    row = {"benchmark": "m", "scenario": "architecture", "source": "a", "target": "t", "selection": "x", "test_auc": 0.9}
+    row = {
+        "benchmark": "m",
+        "scenario": "architecture",
+        "source": "a",
+        "target": "t",
+        "selection": "x",
+        "measure": "auc",
+        "performance": 0.9,
+    }
     return pd.DataFrame([{**row, "citation": "Somebody 2020", **changes}])
 
 
@@ -124,9 +132,11 @@ def truth(**changes):
     ("frame", "name", "text"),
     [
         (truth(scenario="sorce_dataset"), "ground_truth", "`scenario` of .*source=a.* must be one of source_dataset, arch"),
-        (truth(test_auc=87.3), "ground_truth", "column test_auc must be a share; it goes from 0 to 1, and got 87.3"),
-        (truth(test_auc=-0.1), "ground_truth", "goes from 0 to 1"),
-        (truth(test_auc=float("inf")), "ground_truth", "not finite"),
+        (truth(performance=87.3), "ground_truth", "column performance must be a share; it goes from 0 to 1, and got 87.3"),
+        (truth(performance=-0.1), "ground_truth", "goes from 0 to 1"),
+        (truth(performance=float("inf")), "ground_truth", "not finite"),
+        (truth(measure="acuracy"), "ground_truth", "`measure` of .*source=a.* must be one of auc, accuracy, balanced"),
+        (truth(measure="mixed"), "ground_truth", "`measure` of .*source=a.* must be one of auc"),
         (scores("a", score=float("-inf")), "scores", "column score must be a number; got -inf, which is not finite"),
         (scores("a", metric="logmee"), "scores", "`metric` of .*source=a.* must be one of .*logme"),
         (scores("a", variant="defualt"), "scores", "`variant` of .* must be one of default, published"),
@@ -138,10 +148,35 @@ def test_values_that_cannot_be_are_refused(frame, name, text):
         tables.check_provenance(frame, name)
 
 
+def test_a_foreign_metric_needs_a_citation_and_a_known_name():
+    """PACTran is reported by a study and not computed here; a slip of the pen is no foreign metric."""
+    foreign = scores("a", metric="pactran").drop(columns=list(PROVENANCE))
+    assert len(tables.check_provenance(foreign.assign(citation="Chaves 2024"), "scores")) == 1
+    with pytest.raises(UsageError, match=r"`metric` of .*source=a.* must be one of"):
+        tables.check_provenance(foreign.assign(citation="Chaves 2024", metric="pactram"), "scores")
+    with pytest.raises(UsageError, match=r"`metric` of .*metric=pactran.* must be one of"):
+        tables.check_provenance(scores("a", metric="pactran"), "scores")
+
+
+def test_older_tables_are_read_as_what_they_mean(tmp_path):
+    old = truth().rename(columns={"performance": "test_auc"}).drop(columns="measure")
+    for ending, write in ((".csv", old.to_csv), (".parquet", old.to_parquet)):
+        write(tmp_path / f"ground_truth{ending}", index=False)
+        read = tables.read(tmp_path / f"ground_truth{ending}", "ground_truth")
+        assert read[["measure", "performance"]].to_numpy().tolist() == [["auc", 0.9]] and "test_auc" not in read
+        pd.testing.assert_frame_equal(read, tables.check(truth(), "ground_truth"))
+    row = {"benchmark": "m", "scenario": "architecture", "metric": "random", "target": "t", "selection": "x"}
+    agreement = pd.DataFrame([{**row, "variant": "baseline", "statistic": "pearson"}])
+    assert tables.check(agreement, "agreement")["measure"].tolist() == ["auc"]
+    with pytest.raises(UsageError, match="must have the columns measure to be a table of ground_truth"):
+        tables.check(truth().drop(columns="measure"), "ground_truth")
+
+
 def test_agreement_has_baselines_and_a_ceiling():
     row = {"benchmark": "m", "scenario": "architecture", "metric": "random", "target": "t", "selection": "x"}
     for variant in ("default", "published", "baseline", "ceiling"):
-        frame = pd.DataFrame([{**row, "variant": variant, "statistic": "pearson", "citation": "Somebody 2020"}])
+        figures = {"variant": variant, "statistic": "pearson", "measure": "mixed"}
+        frame = pd.DataFrame([{**row, **figures, "citation": "Somebody 2020"}])
         assert len(tables.check_provenance(frame, "agreement")) == 1
 
 

@@ -13,11 +13,11 @@ AUCS = {
 def ground_truth(aucs=None, *, scenario="source_dataset", selection="lowest_validation_loss", benchmark="mine"):
     """A table of ground truth from target -> source -> AUC."""
     rows = [
-        {"source": source, "target": target, "test_auc": auc}
+        {"source": source, "target": target, "performance": auc}
         for target, own in (aucs or AUCS).items()
         for source, auc in own.items()
     ]
-    frame = pd.DataFrame(rows).assign(benchmark=benchmark, scenario=scenario, selection=selection)
+    frame = pd.DataFrame(rows).assign(benchmark=benchmark, scenario=scenario, selection=selection, measure="auc")
     return tables.check(frame, "ground_truth")
 
 

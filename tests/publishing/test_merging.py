@@ -90,11 +90,19 @@ def test_what_was_measured_on_something_else_is_another_row(changes):
 
 
 def test_ground_truth_of_another_checkpoint_is_another_row():
-    row = {"benchmark": "made", "scenario": "architecture", "source": "a", "target": "t", "selection": "x", "test_auc": 0.9}
+    row = {
+        "benchmark": "made",
+        "scenario": "architecture",
+        "source": "a",
+        "target": "t",
+        "selection": "x",
+        "measure": "auc",
+        "performance": 0.9,
+    }
     one = {**PROVENANCE, **row, "checkpoint_revision": "sha256:1"}
     old, new = (
         tables.check_provenance(pd.DataFrame([each]), "ground_truth")
-        for each in (one, {**one, "checkpoint_revision": "sha256:2", "test_auc": 0.1, "date": LATER})
+        for each in (one, {**one, "checkpoint_revision": "sha256:2", "performance": 0.1, "date": LATER})
     )
     assert counts(merge(old, new, "ground_truth")) == (1, 0, 0, 0, 0)
 

@@ -1,5 +1,7 @@
 """Pull requests: without write access, or asked for."""
 
+import io
+
 import pytest
 from helpers.people import BOB, head, repository, rows, sources
 from helpers.score_rows import scores
@@ -85,6 +87,27 @@ def test_rows_with_another_column_load_beside_the_others(alice, hub):
     loaded = alice.load("lab/extra", "scores").set_index("source")["remark"]
     assert loaded.dropna().to_dict() == {"a": "mine", "b": "mine"}
     assert sorted(loaded.index) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("options", [(), ("--create-pr",)])
+def test_a_dataset_of_an_older_version_takes_new_rows(alice, hub, options):
+    """Its ground truth has `test_auc` where it now says which measure; everything loads together afterwards."""
+    repo_id = f"lab/older{len(options)}"
+    truth = bundled.with_provenance()["ground_truth"]
+    old = truth[:5].rename(columns={"performance": "test_auc"}).drop(columns=["measure", "performance_sd"])
+    truth[:5].to_parquet(alice.folder / "ground_truth-new.parquet")
+    assert alice("benchmark", "publish", repo_id, "ground_truth-new.parquet").status == 0
+    stream = io.BytesIO()
+    old.to_parquet(stream, index=False)
+    hub.commit("dataset", repo_id, {"data/ground_truth/rows.parquet": stream.getvalue()})
+    truth[3:7].to_parquet(alice.folder / "ground_truth-new.parquet")
+    done = alice("benchmark", "publish", repo_id, "ground_truth-new.parquet", *options)
+    assert (done.status, done.out) == (0, "ground_truth: 2 added, 0 replaced, 2 unchanged\n"), done.err
+    if options:
+        assert alice("merge", repo_id, "1").status == 0
+    loaded = alice.load(repo_id, "ground_truth")
+    assert "test_auc" not in loaded and set(loaded["measure"]) == {"auc"}
+    assert sorted(loaded["performance"]) == pytest.approx(sorted(truth[:7]["performance"]))
 
 
 def test_a_proposal_has_no_empty_files(alice, hub):

@@ -102,7 +102,7 @@ def test_a_ranking_belongs_to_the_benchmark_of_the_tables_beside_it(alice, optio
     ranking.write_text(json.dumps(RANKING))
     provenance = {name: value for name, value in PROVENANCE.items() if name != "metric_version"}
     pair = {"benchmark": "own", "scenario": "source_dataset", "source": "a", "target": "b", "selection": "mean_of_best_5"}
-    pd.DataFrame([pair | {"test_auc": 0.9, "n_runs": 5} | provenance]).to_parquet(table)
+    pd.DataFrame([pair | {"measure": "auc", "performance": 0.9, "n_runs": 5} | provenance]).to_parquet(table)
     done = alice("benchmark", "publish", f"alice_secret/beside-{benchmark}", str(table), str(ranking), *options)
     assert done.status == 0, done.err
     assert set(alice.load(f"alice_secret/beside-{benchmark}", "scores").benchmark) == {benchmark}

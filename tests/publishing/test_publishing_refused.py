@@ -81,7 +81,10 @@ def test_wrong_usage(alice, place):
         (["name"], "must be a dataset's OWNER/NAME on the Hub; got 'name'"),
         (["a/b/c"], "must be a dataset's OWNER/NAME"),
         (["lab/-x-"], "must be a dataset's OWNER/NAME"),
-        (["lab/x", "--benchmark", "none"], "There are: open, open_regnet, paper"),
+        (
+            ["lab/x", "--benchmark", "none"],
+            "There are: chaves2024, medmnistplus, open, open_regnet, paper, sfda_emms, transfergraph",
+        ),
         (["lab/x", "mine.csv"], "must be a ranking saved as .json, or a table whose file's name begins with"),
         (["lab/x", "mine.json"], "must be a ranking that this version saved as JSON"),
         (["lab/x", "nowhere.json"], "nowhere.json cannot be read"),

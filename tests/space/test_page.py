@@ -90,13 +90,15 @@ def test_the_benchmark_is_looked_up(client):
 
 def test_another_benchmark_is_looked_up(client):
     found = client.predict("source_dataset", "knn", benchmark="open", selection="mean_of_best_5", api_name="/lookup_benchmark")
-    assert set(found["benchmarks"]) == set(bundled.benchmarks())
+    assert set(found["benchmarks"]) == set(bundled.with_table("scores"))
     assert (found["benchmark"], found["selection"]) == ("open", "mean_of_best_5")
     truth = (
-        bundled.load("ground_truth", "open").query("selection == 'mean_of_best_5'").set_index(["source", "target"])["test_auc"]
+        bundled.load("ground_truth", "open")
+        .query("selection == 'mean_of_best_5'")
+        .set_index(["source", "target"])["performance"]
     )
     assert {(pair["source"], pair["target"]) for pair in found["pairs"]} == set(truth.index)
-    assert all(pair["test_auc"] == pytest.approx(truth[pair["source"], pair["target"]]) for pair in found["pairs"])
+    assert all(pair["performance"] == pytest.approx(truth[pair["source"], pair["target"]]) for pair in found["pairs"])
     with pytest.raises(Exception, match=r"`benchmark` must be one of paper, .*got 'moon'"):
         client.predict(benchmark="moon", api_name="/lookup_benchmark")
 

@@ -102,7 +102,7 @@ def test_rows_are_tables_with_provenance_and_come_again(target, checkpoint, grid
     assert frames[0].drop(columns=own).equals(frames[1].drop(columns=own))
     truth = tables.check_provenance(tables.read(tmp_path / "first" / "ground_truth.parquet", "ground_truth"), "ground_truth")
     assert set(truth["selection"]) == {"lowest_validation_loss", "mean_of_best_5"}
-    assert truth["test_auc"].tolist() == [runs["test_auc"][0]] * 2 and truth["n_runs"].tolist() == [1, 1]
+    assert truth["performance"].tolist() == [runs["test_auc"][0]] * 2 and truth["n_runs"].tolist() == [1, 1]
 
 
 def test_a_second_call_repeats_nothing_and_more_seeds_add(target, checkpoint, grid, tmp_path, untrained):

@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from hf_transferability.cli.benchmark.leaderboard import ALL, compare_all
 from hf_transferability.cli.benchmark.options import FORMATS, add_tables, read_tables
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ def add(commands: Any) -> None:
     compare.add_argument("--target", action="append", metavar="NAME", help="only this target; repeatable")
     compare.add_argument("--metric", action="append", metavar="NAME", help="only this metric; repeatable")
     compare.add_argument(
-        "--orientation", choices=("published", "natural"), default="published",
-        help="across architectures the paper counts lower as better for some published variants; 'natural' never does",
+        "--orientation", choices=("published", "natural"),
+        help="across architectures the paper counts lower as better for some published variants; 'natural' never does "
+        "(default: published, and natural over all benchmarks)",
     )  # fmt: skip
     compare.add_argument("--format", choices=FORMATS, default="table", help="on stdout (default: table)")
     compare.add_argument(
@@ -40,6 +42,8 @@ def _compare(options: argparse.Namespace) -> int:
 
     if options.output:
         files.check_output(options.output)
+    if options.benchmark == ALL:
+        return compare_all(options)
     from hf_transferability.benchmark import bundled
     from hf_transferability.benchmark.compare import compare
     from hf_transferability.benchmark.given_scores import read_scores
@@ -47,9 +51,9 @@ def _compare(options: argparse.Namespace) -> int:
 
     truth, runs, sources = read_tables(options)
     notes: list[str] = []
-    orientation = options.orientation
+    orientation = options.orientation or "published"
     if options.scores:
-        chosen, _ = choose(truth, runs, options.selection)
+        chosen, _ = choose(truth, runs, options.selection, options.measure)
         only = [each[0] if each and len(each) == 1 else None for each in (options.scenario, options.target)]
         scores, notes, sizes = read_scores(options.scores, chosen, *only)
         if sizes is not None:
@@ -64,6 +68,7 @@ def _compare(options: argparse.Namespace) -> int:
         sources=sources,
         runs=runs,
         selection=options.selection,
+        measure=options.measure,
         scenarios=options.scenario or (),
         targets=options.target or (),
         metrics=options.metric or (),
@@ -98,7 +103,7 @@ def _print_table(comparison: "Comparison") -> None:
         shown = MEAN if len(targets) > 1 else targets[0]
         what = f"mean over {len(targets)} targets" if len(targets) > 1 else f"target {targets[0]}"
         print(f"\nscenario {scenario}, {what}, {span} sources{' each' * (len(targets) > 1)}; 90 % intervals\n")
-        lines = [["metric", *_SUMMARY], *_summary(own[own.target == shown])]
+        lines = [["metric", *_titles(own)], *_summary(own[own.target == shown])]
         if len(targets) == 1:  # then nobody asks over how many a mean is
             lines = [[name, *rest] for name, _, *rest in lines]
         print_figures(lines[0], lines[1:], sys.stdout)
@@ -117,7 +122,7 @@ def _print_table(comparison: "Comparison") -> None:
 def _print_markdown(comparison: "Comparison") -> None:
     rows = comparison.rows
     print(f"Agreement with fine-tuning: benchmark {comparison.benchmark}, ground truth {comparison.selection}.\n")
-    titles = ["scenario", "target", "metric", *_SUMMARY]
+    titles = ["scenario", "target", "metric", *_titles(rows)]
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
     for (scenario, target), own in rows.groupby(["scenario", "target"], sort=False):
         for line in _summary(own):
@@ -129,7 +134,14 @@ def _print_markdown(comparison: "Comparison") -> None:
 
 # How many targets a mean rests on, and the statistics; the first column of regret is wide so that a narrow terminal starts a
 # new block with it.
-_SUMMARY = ("targets", "tau_w", "interval", "Kendall", "Pearson", "regret@1 in AUC", "interval", "regret@3", "regret@5")
+_SUMMARY = ("targets", "tau_w", "interval", "Kendall", "Pearson", "regret@1 in {}", "interval", "regret@3", "regret@5")
+
+
+def _titles(rows: "pd.DataFrame") -> list[str]:
+    """_SUMMARY with the unit of regret."""
+    from hf_transferability.benchmark.ground_truth import unit
+
+    return [title.format(unit(rows.measure)) for title in _SUMMARY]
 
 
 def _summary(rows: "pd.DataFrame") -> list[list[str]]:

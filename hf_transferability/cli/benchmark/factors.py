@@ -50,7 +50,7 @@ def _factors(options: argparse.Namespace) -> int:
     from hf_transferability.benchmark.ground_truth import choose
 
     truth, runs, sources = read_tables(options)
-    chosen, notes = choose(truth, runs, options.selection)
+    chosen, notes = choose(truth, runs, options.selection, options.measure)
     if options.scores:
         scores, more, _ = read_scores(options.scores, chosen, options.scenario[0] if options.scenario else None)
         notes += more

@@ -10,9 +10,9 @@ import numpy as np
 
 from hf_transferability.agreement import weighted_tau
 from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN
-from hf_transferability.benchmark.ground_truth import PUBLISHED
+from hf_transferability.benchmark.ground_truth import PUBLISHED, one_measure, unit
 from hf_transferability.benchmark.newest import newest
-from hf_transferability.benchmark.pools import Pool, methods, orientation, pools
+from hf_transferability.benchmark.pools import Pool, methods, pools
 from hf_transferability.errors import UndefinedAgreement, UsageError
 from hf_transferability.reporting.plots.style import (
     BLUE,
@@ -40,7 +40,8 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
     """Fine-tuned performance of every source on every target, one map per benchmark and scenario.
 
     The colour is scaled within each target, from its worst source to its best, because targets differ more than sources do; the
-    number is the test AUC in hundredths. Sources and targets stand in the order of their mean.
+    number is the performance in hundredths, AUC where a pair has several measures. Sources and targets stand in the order of
+    their mean.
 
     Args:
         ground_truth: a table of that name. Of several selections of a benchmark and scenario the paper's is drawn, or else the
@@ -55,46 +56,54 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
     several = ground_truth["benchmark"].nunique() > 1
     for (benchmark, scenario), part in ground_truth.groupby(["benchmark", "scenario"], sort=False):
         selection = PUBLISHED if (part["selection"] == PUBLISHED).any() else str(part["selection"].iloc[0])
-        drawn = newest(part[part["selection"] == selection], ["source", "target"])
-        grid = drawn.pivot(index="source", columns="target", values="test_auc")
+        drawn = newest(one_measure(part[part["selection"] == selection]), ["source", "target"])
+        grid = drawn.pivot(index="source", columns="target", values="performance")
         within = (grid - grid.min()) / (grid.max() - grid.min())
         grid = grid.loc[within.mean(axis=1).sort_values(ascending=False).index]
         name = SCENARIO_NAMES.get(str(scenario), str(scenario))
         name = f"{benchmark}, {name}" if several else name
-        panels.append((name, selection, grid[grid.mean().sort_values(ascending=False).index]))
+        panels.append(
+            (name, f"{unit(drawn['measure'])} x 100, {selection}", grid[grid.mean().sort_values(ascending=False).index])
+        )
     heights = [0.27 * len(grid) + 1.7 for _, _, grid in panels]
     figure = new_figure(max(2.6 + 0.62 * max(len(grid.columns) for _, _, grid in panels), 6), sum(heights))
-    for axes, (name, selection, grid) in zip(_stacked(figure, heights), panels, strict=True):
+    for axes, (name, figure_shown, grid) in zip(_stacked(figure, heights), panels, strict=True):
         _draw_map(axes, grid)
-        title = f"Fine-tuned performance: {name}\ntest AUC x 100, {selection.replace('_', ' ')}"
+        title = f"Fine-tuned performance: {name}\ntest {figure_shown.replace('_', ' ')}"
         axes.set_title(plain(f"{title}; colour: worst to best of each target"), fontsize=FONT + 1, loc="left", color=INK)
     return figure
 
 
 def score_against_auc(
-    scores: "pd.DataFrame", ground_truth: "pd.DataFrame", scenario: str, metric: str, variant: str | None = None
+    scores: "pd.DataFrame",
+    ground_truth: "pd.DataFrame",
+    scenario: str,
+    metric: str,
+    variant: str | None = None,
+    sources: "pd.DataFrame | None" = None,
 ) -> "Figure":
     """A metric's scores against fine-tuned performance, one small picture per target, with the weighted Kendall tau.
 
     Args:
         scores, ground_truth: tables of these names. Of several selections of the ground truth the first is drawn.
         scenario: "source_dataset" or "architecture".
-        metric: which of the scores; "transferability" is combined from its components where the table lacks it.
+        metric: which of the scores; one that is formed from others over the pool may be missing in the table.
         variant: "default" or "published"; by default the first that the table has.
+        sources: a table of that name, for a metric that takes the networks' sizes into account.
 
     Raises:
         UsageError: no rows of such a scenario, metric and variant, or matplotlib is not installed.
     """
-    found = _pools_with(scores, ground_truth, scenario, metric, variant)
+    found = _pools_with(scores, ground_truth, scenario, metric, variant, sources)
     columns = min(len(found), 4)
     lines = math.ceil(len(found) / columns)
     figure = new_figure(max(2.9 * columns, 4.5), 2.5 * lines + 0.6)
     cells = figure.subplots(lines, columns, squeeze=False).ravel()
     points, sign = [], 1
     for axes, (pool, used) in zip(cells, found, strict=False):
-        values, aucs = pool.scored(metric, used)
-        sign = orientation(metric, used, scenario)
-        axes.plot(values, aucs, "o", color=BLUE, markersize=5, markeredgecolor="white", markeredgewidth=0.5)
+        values, performance = pool.scored(metric, used)
+        sign = pool.orientation(metric, used)
+        axes.plot(values, performance, "o", color=BLUE, markersize=5, markeredgecolor="white", markeredgewidth=0.5)
         axes.margins(0.2)
         tidy(axes, "both")
         axes.tick_params(labelsize=FONT - 2)
@@ -102,19 +111,19 @@ def score_against_auc(
         axes.xaxis.get_offset_text().set_size(FONT - 2)
         axes.set_title(plain(pool.target), fontsize=FONT, loc="left", color=INK)
         try:
-            tau = weighted_tau(sign * values, aucs)
+            tau = weighted_tau(sign * values, performance)
         except UndefinedAgreement:
             axes.set_title("τ undefined", fontsize=FONT, loc="right", color=VERMILLION)
         else:
             axes.set_title(f"τ = {_hundredths(tau)}", fontsize=FONT, loc="right", color=BLUE if tau > 0 else VERMILLION)
-        names = aucs.sort_values(ascending=False).index
+        names = performance.sort_values(ascending=False).index
         order = [names[0], names[-1], *names[1:-1]] if len(names) > 1 else names  # the best and the worst first
-        points.append((axes, [(values[name], aucs[name]) for name in order], [(str(name),) for name in order]))
+        points.append((axes, [(values[name], performance[name]) for name in order], [(str(name),) for name in order]))
     for axes in cells[len(found) :]:
         axes.set_visible(False)
     lower = " (lower counts as better, as in the paper)" if sign < 0 else ""
     figure.supxlabel(plain(f"{metric}{lower}; {SCENARIO_NAMES.get(scenario, scenario)}"), fontsize=FONT + 1)
-    figure.supylabel("fine-tuned performance (test AUC)", fontsize=FONT + 1)
+    figure.supylabel(f"fine-tuned performance (test {unit(pool.measure for pool, _ in found)})", fontsize=FONT + 1)
     settle(figure)
     for axes, places, texts in points:
         place_labels(axes, places, texts, reaches=(5,))
@@ -175,12 +184,17 @@ def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "
 
 
 def _pools_with(
-    scores: "pd.DataFrame", ground_truth: "pd.DataFrame", scenario: str, metric: str, variant: str | None
+    scores: "pd.DataFrame",
+    ground_truth: "pd.DataFrame",
+    scenario: str,
+    metric: str,
+    variant: str | None,
+    sources: "pd.DataFrame | None",
 ) -> list[tuple[Pool, str]]:
     """The pools of a scenario that have such scores, each with the variant that is drawn."""
     truth = ground_truth[ground_truth["scenario"] == scenario]
     truth = truth[truth["selection"] == truth["selection"].iloc[0]] if len(truth) else truth
-    own = pools(truth, scores[scores["scenario"] == scenario])
+    own = pools(truth, scores[scores["scenario"] == scenario], sources)
     used = variant or next((each for name, each in methods(own) if name == metric), None)
     found = [
         (pool, used) for pool in own if used and (metric, used) in pool.scores and pool.scores[metric, used].notna().sum() > 0
@@ -195,7 +209,7 @@ def _stacked(figure: "Figure", heights: list[float]) -> list["Axes"]:
 
 
 def _draw_map(axes: "Axes", grid: "pd.DataFrame") -> None:
-    """AUCs in cells, coloured within each column; a missing one is left blank."""
+    """Performances in cells, coloured within each column; a missing one is left blank."""
     values = grid.to_numpy(dtype=float)
     low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
     shares = (values - low) / np.where(high > low, high - low, 1)

@@ -31,7 +31,7 @@ def test_the_map_holds_every_fine_tuned_performance(truth):
     assert len(figure.axes) == 2
     for axes, (_, part) in zip(figure.axes, truth.groupby("scenario", sort=False), strict=True):
         found = cells(axes)
-        expected = {(row.source, row.target): f"{100 * row.test_auc:.1f}" for row in part.itertuples()}
+        expected = {(row.source, row.target): f"{100 * row.performance:.1f}" for row in part.itertuples()}
         assert found == expected
         shades = axes.images[0].get_array()
         assert np.ma.allclose(shades.min(axis=0), 0)  # each target has its own worst
@@ -40,7 +40,7 @@ def test_the_map_holds_every_fine_tuned_performance(truth):
 
 def test_benchmarks_are_not_mixed(truth):
     """Each has its maps, its name in their titles, and its own figures, none of them averaged."""
-    other = truth.assign(benchmark="other", test_auc=truth.test_auc / 2)
+    other = truth.assign(benchmark="other", performance=truth.performance / 2)
     figure = ground_truth_heatmap(pd.concat([truth, other]))
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert [title.split(",")[0].rpartition(" ")[2] for title in titles] == ["paper", "paper", "other", "other"]
@@ -48,15 +48,15 @@ def test_benchmarks_are_not_mixed(truth):
         found = cells(axes)
         scenario = "architecture" if "architecture" in axes.get_title(loc="left") else "source_dataset"
         own = frame[frame.scenario == scenario]
-        assert found == {(row.source, row.target): f"{100 * row.test_auc:.1f}" for row in own.itertuples()}
+        assert found == {(row.source, row.target): f"{100 * row.performance:.1f}" for row in own.itertuples()}
 
 
 def test_of_several_figures_of_one_pair_the_papers_selection_and_the_newest_are_drawn(truth):
     own = truth[truth.scenario == "architecture"]
-    mean = own.assign(selection="mean_of_best_5", test_auc=0.1)
-    older, newer = own.assign(test_auc=0.2, date="2024"), own.assign(date="2025", checkpoint_revision="sha256:1")
+    mean = own.assign(selection="mean_of_best_5", performance=0.1)
+    older, newer = own.assign(performance=0.2, date="2024"), own.assign(date="2025", checkpoint_revision="sha256:1")
     (axes,) = ground_truth_heatmap(pd.concat([mean, newer, older])).axes
-    assert cells(axes) == {(row.source, row.target): f"{100 * row.test_auc:.1f}" for row in own.itertuples()}
+    assert cells(axes) == {(row.source, row.target): f"{100 * row.performance:.1f}" for row in own.itertuples()}
 
 
 @pytest.mark.parametrize(
