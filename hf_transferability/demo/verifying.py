@@ -70,7 +70,8 @@ def agreement(rows: Sequence[Row], aucs: Mapping[str, float], *, with_untrained:
     """Weighted Kendall tau between a ranking's scores and fine-tuned performance; 1 for the same order, 0 for chance.
 
     Args:
-        rows: of the ranking, whose checkpoints have the names in `aucs`. Those without a score are left out.
+        rows: of the ranking, whose checkpoints have the names in `aucs`. Those without a score are left out, except
+            a network that was found untrained, which is listed last.
         aucs: what `verify` returns.
         with_untrained: whether the untrained checkpoint counts. It is easier to tell from the others than they are.
 
@@ -78,6 +79,8 @@ def agreement(rows: Sequence[Row], aucs: Mapping[str, float], *, with_untrained:
         The agreement, or why it is undefined.
     """
     scores = {row["checkpoint"]: row["score"] for row in rows if row["score"] is not None}
+    last = min(scores.values(), default=0.0) - 1  # a network that was never trained is listed last, without score
+    scores |= {row["checkpoint"]: last for row in rows if row.get("untrained")}
     names = [name for name in scores if with_untrained or name != UNTRAINED]
     try:
         return weighted_tau([scores[name] for name in names], [aucs[name] for name in names])

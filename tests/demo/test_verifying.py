@@ -20,6 +20,8 @@ def test_agreement_without_failed_candidates_and_without_the_untrained_one():
     ranking = rows(a=0.9, b=0.5, c=None, untrained=1.0)
     assert verifying.agreement(ranking, AUCS) < 0
     assert verifying.agreement(ranking, AUCS, with_untrained=False) == 1
+    ranking[-1] |= {"checkpoint": "untrained", "untrained": True}  # listed last, and so counted
+    assert verifying.agreement([row for row in ranking if row["score"] != 1.0], AUCS) == 1
     assert "got 1" in verifying.agreement(rows(c=None, untrained=1.0), AUCS)
 
 

@@ -5,7 +5,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.cli.benchmark.leaderboard import ALL, compare_all
-from hf_transferability.cli.benchmark.options import FORMATS, add_tables, read_tables
+from hf_transferability.cli.benchmark.options import FORMATS, add_tables
+from hf_transferability.cli.options import taken
+from hf_transferability.names import ORIENTATIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,10 +26,10 @@ def add(commands: Any) -> None:
     )
     compare.set_defaults(run=_compare)
     add_tables(compare)
-    compare.add_argument("--target", action="append", metavar="NAME", help="only this target; repeatable")
-    compare.add_argument("--metric", action="append", metavar="NAME", help="only this metric; repeatable")
+    compare.add_argument("--target", action="append", default=[], metavar="NAME", help="only this target; repeatable")
+    compare.add_argument("--metric", action="append", default=[], metavar="NAME", help="only this metric; repeatable")
     compare.add_argument(
-        "--orientation", choices=("published", "natural"),
+        "--orientation", choices=ORIENTATIONS,
         help="across architectures the paper counts lower as better for some published variants; 'natural' never does "
         "(default: published, and natural over all benchmarks)",
     )  # fmt: skip
@@ -44,38 +46,24 @@ def _compare(options: argparse.Namespace) -> int:
         files.check_output(options.output)
     if options.benchmark == ALL:
         return compare_all(options)
-    from hf_transferability.benchmark import bundled
     from hf_transferability.benchmark.compare import compare
-    from hf_transferability.benchmark.given_scores import read_scores
-    from hf_transferability.benchmark.ground_truth import choose
+    from hf_transferability.benchmark.figures import FigureFiles, read_figures
 
-    truth, runs, sources = read_tables(options)
-    notes: list[str] = []
-    orientation = options.orientation or "published"
-    if options.scores:
-        chosen, _ = choose(truth, runs, options.selection, options.measure)
-        only = [each[0] if each and len(each) == 1 else None for each in (options.scenario, options.target)]
-        scores, notes, sizes = read_scores(options.scores, chosen, *only)
-        if sizes is not None:
-            orientation = "natural"  # a ranking is judged in its own order
-            if (options.ground_truth or options.runs) and not options.sources:
-                sources = sizes
-    else:
-        scores = bundled.load("scores", options.benchmark)
+    figures = read_figures(taken(FigureFiles, options), options.scenario, options.target)
     comparison = compare(
-        truth,
-        scores,
-        sources=sources,
-        runs=runs,
+        figures.ground_truth,
+        figures.scores,
+        sources=figures.known_sources,
+        runs=figures.runs,
         selection=options.selection,
         measure=options.measure,
-        scenarios=options.scenario or (),
-        targets=options.target or (),
-        metrics=options.metric or (),
-        orientation=orientation,
+        scenarios=options.scenario,
+        targets=options.target,
+        metrics=options.metric,
+        orientation=figures.orientation(options.orientation or ORIENTATIONS[0]),
         seed=options.seed,
     )
-    comparison.notes[1:1] = notes
+    comparison.notes[1:1] = figures.score_notes
     if options.format == "json":
         print(files.to_json(comparison.to_dict()))
     elif options.format == "csv":
