@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
         "factors",
         help="what goes with good transfer: size, classes, modality, width, diversity",
         description="Correlate facts and features of the sources with fine-tuned performance, per scenario and with intervals "
-        "over the sources, and check two claims of the paper on these figures. Without options: the paper's own.",
+        "over the sources, and check two claims of the paper on these figures (default: the paper's own).",
         allow_abbrev=False,
     )
     factors.set_defaults(run=_factors)
@@ -99,9 +99,9 @@ def _print_markdown(found: "Factors") -> None:
 
 
 _READING = (
-    "intervals: resampled sources. Of so many factors one or two may seem to matter by chance, and correlation is no cause: "
-    "large sources, for example, are also diverse ones.",
-    "sources: candidates of one target, at most; its own model is none of them.",
+    "intervals come from resampled sources; among so many factors one or two may seem to matter by chance.",
+    "a correlation is not a cause: large sources, for example, are also diverse.",
+    "sources: the largest number of candidates of one target, without the target's own model.",
     "same_modality: the two descriptions share a word, such as CT; same_colour: both grey or both in colour.",
 )
 
