@@ -17,13 +17,13 @@ _FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # of an absolute pat
 
 
 def plain_name(given: str | Path) -> str:
-    """A Hub id as it is; of a local folder its own name, as its path is nobody's business."""
+    """A Hub id as it is; for a local folder its own name, since its path is private."""
     path = Path(given).expanduser()
     return path.resolve().name if path.is_dir() or path.is_absolute() else str(given)
 
 
 def without_folders(text: str, given: str | Path) -> str:
-    """A text for a table: what was given by its plain name in place of its path, other absolute paths by their last part."""
+    """A text for a table: with the plain name instead of the given path, and only the last part of other absolute paths."""
     path = Path(given).expanduser()
     for form in (path.resolve(), path.absolute()):
         text = text.replace(str(form), plain_name(given))

@@ -1,4 +1,4 @@
-"""The list of metrics, as data and as a Markdown table (the README's is this output)."""
+"""The list of metrics, as data and as a Markdown table, which the documentation shows."""
 
 import math
 from typing import Any

@@ -118,7 +118,7 @@ def test_a_dataset_of_the_hub_is_read_and_looked_at_again_later(own, ask_for, at
     [
         ("alice/nowhere", "alice/nowhere"),
         ("alice/data", "alice/data must have the tables ground_truth, scores"),
-        (__file__, "is no parquet that"),
+        (__file__, "is not a parquet file made by"),
     ],
 )
 def test_what_cannot_be_read_is_said_and_the_bundled_shown(ask_for, at_hub, origin, text):

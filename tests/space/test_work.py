@@ -55,7 +55,7 @@ def test_pickles_are_refused_and_removed(tmp_path, traces):
 
 def test_work_is_stopped_when_its_time_is_up(files, traces):
     began = time.monotonic()
-    with pytest.raises(TransferabilityError, match="stops work after 0 seconds"):
+    with pytest.raises(TransferabilityError, match="the work is stopped after 0 seconds"):
         list(worker.run(["score"], [], files, seconds=0.3))
     assert time.monotonic() - began < 10
 
