@@ -132,7 +132,7 @@ def test_two_uploads_of_one_name_are_two_candidates(tmp_path):
     [
         (2, b"", ["noise", "hf-transferability: `split` is wrong."], UsageError, "`split` is wrong."),
         (1, b"", ["hf-transferability: no network"], TransferabilityError, "no network"),
-        (-9, b"", [], TransferabilityError, "perhaps for want of memory"),
+        (-9, b"", [], TransferabilityError, "perhaps for lack of memory"),
     ],
 )
 def test_failures_keep_their_reason(status, output, said, kind, text):
