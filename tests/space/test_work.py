@@ -143,7 +143,7 @@ def test_failures_keep_their_reason(status, output, said, kind, text):
 def test_the_example_is_a_ranking_that_was_really_made():
     document = work.example()
     assert len(document["rows"]) == 7
-    assert document["dataset"]["id"] == "demo/target"
+    assert document["dataset"]["id"] == "target"
     assert document["versions"]["torch"]
     assert str(Path.home()) not in json.dumps(document)
     frame = work.table(document)
