@@ -78,7 +78,7 @@ _NOT_FOR_IMAGES = {"dataset", "config", "split", "revision", "image_column", "la
 class Transferability(evaluate.Metric):
     """Transferability scores from arrays, or a ranking of checkpoints for images; `config_name` is the metric's name.
 
-    "default" means every metric that the given arrays allow, or the transferability score for images.
+    "default" means every metric that the given arrays allow, or the default ranking of images.
     """
 
     def __init__(self, *arguments: Any, **options: Any):
@@ -213,9 +213,9 @@ class Transferability(evaluate.Metric):
         possible = set(inspect.signature(rank).parameters) - _NOT_FOR_IMAGES
         if unknown := ", ".join(sorted(set(options) - possible)):
             raise TypeError(f"compute() got unexpected arguments: {unknown}. Possible: {', '.join(sorted(possible))}.")
-        metric = "transferability" if self.config_name == "default" else self.config_name
+        metrics = () if self.config_name == "default" else (self.config_name,)
         dataset = _dataset(inputs.get("features"), inputs.get("labels"))
-        return rank(dataset, checkpoints, **{"metrics": (metric,), "sample_size": "all", **options}).to_dict()
+        return rank(dataset, checkpoints, **{"metrics": metrics, "sample_size": "all", **options}).to_dict()
 
 
 def _given(predictions: Any, references: Any, source_probabilities: Any, gradient_norms: Any) -> dict[str, Any]:
@@ -271,8 +271,7 @@ def _all_scores(inputs: dict[str, Any], variant: str, seed: int | None) -> dict[
     scores: dict[str, float] = {}
     failure: Exception | None = None
     for metric in all_metrics().values():
-        # The raw components of the transferability score are metrics themselves.
-        if metric.name == "transferability" or not set(metric.inputs) <= set(inputs):
+        if metric.is_composite or not set(metric.inputs) <= set(inputs):  # the parts of a composite are metrics themselves
             continue
         if "labels" in metric.inputs and task not in metric.tasks:
             continue

@@ -20,6 +20,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATIO
 
 from hf_transferability import hub
 from hf_transferability.checkpoints.tracing import GradientLayer, find_head, gradient_layers, pooled, trace
+from hf_transferability.checkpoints.untrained import untrained
 from hf_transferability.errors import CheckpointError
 
 _CONFIGURATION = ("config.json", "preprocessor_config.json", "processor_config.json", "README.md")
@@ -73,7 +74,8 @@ class Checkpoint:
 
     Attributes:
         layers: first and second layer of the feature update ratio; fewer if the network has no two such layers.
-        facts: what a row of results says about it: architecture, signature, n_features, parameters, licence ...
+        facts: what a row of results says about it: architecture, signature, n_features, parameters (without source head),
+            whether it is untrained, licence ...
         flags: flag -> detail.
     """
 
@@ -304,12 +306,19 @@ def _facts(source: Source, folder: Path, config: Any, checkpoint: Checkpoint, n_
         "architecture": str(architecture),
         "signature": architecture_signature(config, checkpoint.network),
         "n_features": n_features,
-        "parameters": sum(parameter.numel() for parameter in checkpoint.network.parameters()),
+        "parameters": _count_parameters(checkpoint),
+        "untrained": untrained(checkpoint.network) is not None,
         **card_facts(folder),
         "layers": [layer.name + (f"[:{layer.rows}]" if layer.rows else "") for layer in checkpoint.layers],
         "preprocessing": f"{type(processor).__name__} ({getattr(processor, 'backend', None) or 'default'})",
         "transformers": transformers.__version__,
     }
+
+
+def _count_parameters(checkpoint: Checkpoint) -> int:
+    """Of the network without its source head, which fine-tuning replaces: the same for any number of source classes."""
+    head = set(checkpoint.head.parameters()) if checkpoint.head is not None else set()
+    return sum(parameter.numel() for parameter in checkpoint.network.parameters() if parameter not in head)
 
 
 def architecture_signature(config: Any, network: nn.Module | None = None) -> str:
@@ -337,6 +346,8 @@ def architecture_signature(config: Any, network: nn.Module | None = None) -> str
 
 def _flags(source: Source, checkpoint: Checkpoint, feature_source: str, extension: bool) -> dict[str, str]:
     flags = {}
+    if why := untrained(checkpoint.network):
+        flags["untrained"] = why
     if extension:
         flags["vit_extension"] = checkpoint.facts["layers"][1]
     if len(checkpoint.layers) < 2:

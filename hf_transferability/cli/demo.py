@@ -11,8 +11,8 @@ from hf_transferability.cli.options import OutputOptions, add_output, seed, take
 from hf_transferability.cli.output import check_files, print_ranking, reported
 from hf_transferability.errors import UsageError
 
-# The same for all, or of no use here; without them the table fits 100 columns.
-_LEFT_OUT = ("features", "parameters", "commit", "seconds")
+# Without these the table fits 100 columns; --format json has them.
+_LEFT_OUT = ("feature quality", "update ratio", "features", "parameters", "licence", "commit", "seconds")
 
 
 def add(commands: Any) -> None:

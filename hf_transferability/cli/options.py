@@ -78,7 +78,7 @@ def add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
     )  # fmt: skip
     command.add_argument(
         "--scenario", choices=("auto", *SCENARIOS), default="auto",
-        help="do the candidates differ in their source dataset or in their architecture (default: auto, which looks)",
+        help="for transferability: do candidates differ in source dataset or architecture (default: auto, which looks)",
     )  # fmt: skip
     command.add_argument(
         "--variant", choices=VARIANTS, default=VARIANTS[0],
@@ -170,6 +170,24 @@ def add_loading(group: argparse._ActionsContainer) -> None:
         "--allow-pickle", action="store_true", help="read pickle weights (weights_only) where there are no safetensors"
     )
     group.add_argument("--trust-remote-code", action="store_true", help="run code from the checkpoints' repositories")
+
+
+def parameters(text: str) -> list[tuple[str | None, int]]:
+    """FILE=NUMBER, or numbers with commas between them; each as (file or None, number), which may end in k, M or B."""
+    name, sign, number = text.rpartition("=")
+    pieces = [number] if sign else text.split(",")
+    return [(name if sign else None, _count(piece)) for piece in pieces]
+
+
+def _count(text: str) -> int:
+    factor = {"k": 1e3, "M": 1e6, "B": 1e9}.get(text[-1:], 1)
+    try:
+        number = float(text if factor == 1 else text[:-1]) * factor
+    except ValueError:
+        number = 0.0
+    if not 1 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be FILE=NUMBER or NUMBER,NUMBER,... such as 11.2M; got {text!r}")
+    return round(number)
 
 
 def sample_size(text: str) -> int | str:

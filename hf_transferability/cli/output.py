@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hf_transferability.cli.options import OutputOptions
     from hf_transferability.progress import Silent
     from hf_transferability.publishing.publish import Published
-    from hf_transferability.ranking.run import Ranking
+    from hf_transferability.ranking.result import Ranking
 
 
 def check_files(output: "OutputOptions") -> None:

@@ -34,9 +34,15 @@ def add(commands: Any) -> None:
     rank.add_argument(
         "checkpoints", metavar="CHECKPOINT", nargs="+", help="Hub id (owner/name or owner/name@revision) or local folder"
     )
-    add_metric_options(rank, "transferability")
+    add_metric_options(rank, "consensus, beside it transferability and logme")
     add_sample(rank.add_argument_group("target dataset"))
-    add_extraction(rank.add_argument_group("checkpoints and work"))
+    work = rank.add_argument_group("checkpoints and work")
+    add_extraction(work)
+    work.add_argument(
+        "--known", metavar="FILE|OWNER/NAME", action="append", default=[],
+        help="fine-tuned results of your own for the column known_elsewhere: a table of ground truth, a folder of `finetune`, "
+        "or a Hub dataset of results; repeatable",
+    )  # fmt: skip
     add_output(rank).add_argument(
         "--push-to", metavar="OWNER/NAME",
         help="also publish the scores in this Hub dataset; where you may not write, as a pull request",
@@ -56,9 +62,10 @@ def _rank(options: argparse.Namespace) -> int:
         ranking = rank(
             options.dataset,
             options.checkpoints,
-            metrics=options.metrics or ("transferability",),
+            metrics=options.metrics or (),
             batches=options.batches,
             micro_batch=options.micro_batch,
+            known=options.known,
             use_cache=options.use_cache,
             progress=progress,
             **asdict(taken(MetricOptions, options)),

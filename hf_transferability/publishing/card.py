@@ -25,11 +25,6 @@ _ABOUT = {
 }
 
 
-def data_files(table: str) -> str:
-    """Where a table's rows lie in the dataset; more than one file is there after a merged pull request."""
-    return f"data/{table}/*.parquet"
-
-
 def parse(text: str, repo_id: str) -> DatasetCard:
     """A card as it is on the Hub.
 
@@ -78,7 +73,7 @@ def render(repo_id: str, present: Collection[str], plot: bool, old: str | None =
     data["configs"] = [
         {
             "config_name": name,
-            "data_files": [{"split": "train", "path": data_files(name)}],
+            "data_files": [{"split": "train", "path": tables.data_files(name)}],
             **({"default": True} if name == first and not taken else {}),
         }
         for name in present

@@ -124,7 +124,7 @@ def _of_metric(row: Mapping[str, Any], name: str, version: int, ranking: Mapping
         "interval_low": low,
         "interval_high": high,
         "metric_version": version,
-        "pool": _pool(ranking, name) if metric.combine is not None else None,
+        "pool": _pool(ranking, name) if metric.is_pool_relative else None,
     }
 
 

@@ -10,6 +10,7 @@ from hf_transferability.errors import UsageError, nearest
 from hf_transferability.metrics import FLAGS, Metric, all_metrics
 from hf_transferability.reporting import explanations
 from hf_transferability.reporting.metric_table import as_text, metric_row
+from hf_transferability.results import COLUMNS
 
 WIDTH = 100  # columns of the text
 _SECTION = re.compile(r"^(Args|Returns|Raises|Example|Cost):", re.MULTILINE)
@@ -17,10 +18,11 @@ _SECTION = re.compile(r"^(Args|Returns|Raises|Example|Cost):", re.MULTILINE)
 
 def known_names() -> dict[str, list[str]]:
     """Kind -> everything that `explain` knows of that kind."""
+    metrics = all_metrics()
     return {
-        "metric": list(all_metrics()),
+        "metric": list(metrics),
         "scenario": list(explanations.SCENARIOS),
-        "column": list(explanations.COLUMNS),
+        "column": [name for name in COLUMNS | explanations.COLUMNS if name not in {*metrics, *FLAGS, *explanations.SCENARIOS}],
         "flag": list(FLAGS),
         "benchmark term": list(explanations.TERMS),
     }
@@ -52,7 +54,7 @@ def _metric(name: str) -> str:
     metric = all_metrics()[name]
     parts = [_introduction(metric.function), *(_introduction(form) for form in _pool_forms(metric)), _background(metric)]
     row = metric_row(metric)
-    facts = [f"{title}: {text}" for title, text in zip(row, as_text(row), strict=True) if title not in ("name", "paper")]
+    facts = [f"{title}: {text}" for title, text in zip(row, as_text(row), strict=True) if title != "name"]
     facts.append(f"variants: {', '.join(metric.variants)}{'' if metric.variants_differ else ' (the same)'}")
     facts += _costs(metric)
     return "\n\n".join([*filter(None, parts), "\n".join(textwrap.fill(fact, WIDTH) for fact in facts)])
@@ -91,7 +93,12 @@ def _scenario(name: str) -> str:
 
 
 def _column(name: str) -> str:
-    return _paragraphs(explanations.COLUMNS[name])
+    more = explanations.COLUMNS.get(name, "")
+    if name not in COLUMNS:
+        return _paragraphs(more)
+    column = COLUMNS[name]
+    unit = "" if column.unit == "none" else f" Unit: {column.unit}."
+    return _paragraphs(f"{column.meaning[0].upper()}{column.meaning[1:]}.{unit}\n\n{more}")
 
 
 def _term(name: str) -> str:

@@ -20,7 +20,9 @@ FLAGS = {
     "comparable by itself (see `hf-transferability metrics`).",
     "pool_of_two": "Scaled between two candidates, a part can only be 0 or 1. Add candidates if you need to know by how much "
     "one is ahead.",
-    "size_unknown": "The score would weigh the size of the network, and one candidate's is not known.",
+    "size_unknown": "The score uses the size of the network where candidates differ in it, and one candidate's is not known.",
+    "several_frames": "Choose the frame or page that shows the finding, such as --frame middle for a stack of slices.",
+    "extra_channels": "Networks expect one or three channels. Convert the images yourself if another channel matters.",
     "untrained": "A network whose normalisation layers hold their initial values has never been trained. Check whether the "
     "right weights were loaded.",
     "at_majority": "A rule that always answers with the largest class would do as well, so the features help this classifier "
@@ -83,27 +85,19 @@ Compare the configurations of the candidates: `source_dataset` if all of them ha
 Name the scenario with --scenario if you know better, for example where one architecture comes in two libraries.""",
 }
 
+# What there is to say beside the meaning in `results.COLUMNS`, and columns that stand for several.
 COLUMNS = {
-    "rank": "1 is the candidate to try first. Equal scores share a rank; a candidate alone has none.",
-    "checkpoint": "The candidate as you named it: a Hub id, a folder, or a file of arrays.",
-    "score": "The value of the metric by which the rows are sorted; higher is better. It predicts how candidates compare "
-    "after fine-tuning, not how accurate they will be.",
-    "interval": "The 90 % interval of the score: the metric is computed on ten random half-samples of the images (of the "
-    "gradient batches for the feature update ratio), and their spread gives the interval. It does not cover another choice "
-    "of dataset.",
+    "rank": "Try the candidate with rank 1 first. A candidate alone has no rank.",
+    "score": "It predicts how candidates compare after fine-tuning, not how accurate they will be.",
+    "interval": "The metric is computed on ten random half-samples of the images (of the gradient batches for the feature "
+    "update ratio), and their spread gives the interval. It does not cover another choice of dataset.",
     "tie_group": "Candidates of one group change places in more than one of ten half-samples, each with the next or with one "
-    "further down, so this sample cannot order them. Fine-tune each of them, or take more images. Two equally good "
-    "candidates still get different groups in about one case of three: read a border between groups as a hint.",
-    "n_features": "Width of the features: the input of the network's last layer.",
-    "parameters": "Number of weights of the network.",
-    "licence": "The licence that the model card names.",
-    "revision": "The commit of the Hub repository, or the sha256 of a local checkpoint's files. It identifies what was scored.",
-    "seconds": "Time to load the checkpoint and to extract its arrays; it does not count metrics.",
-    "flags": "Reasons to trust a row less. `hf-transferability explain FLAG` says what to do about one.",
-    "flag_details": "The numbers behind each flag.",
-    "error": "Why a candidate failed. The other candidates are ranked all the same.",
-    "undefined": "Why a further metric has no value for this candidate.",
-    "variant": "The form of the metrics: `default` is the correct or robust one, `published` reproduces the paper's tables.",
+    "further down. Fine-tune each of them, or take more images. Two equally good candidates still get different groups in "
+    "about one case of three: read a border between groups as a hint.",
+    "revision": "It identifies what was scored.",
+    "seconds": "It does not count the metrics.",
+    "error": "The other candidates are ranked all the same.",
+    "variant": "`default` is the correct or robust form, `published` reproduces the paper's tables.",
     "floor": "The highest value of a metric in five shuffles of the labels. A candidate that does not exceed it may have "
     "learned nothing that helps this target.",
 }
@@ -128,5 +122,6 @@ TERMS = {
 ALIASES = {
     "90%_interval": "interval", "update_ratio": "feature_update_ratio", "features": "n_features", "commit": "revision",
     "weighted_tau": "tau_w", "weighted_kendall_tau": "tau_w", "noise_ceiling": "split_half", "regret@1": "regret",
-    "regret@3": "regret", "regret@5": "regret", "failed": "error", "tie": "tie_group", "license": "licence",
+    "regret@3": "regret", "regret@5": "regret", "failed": "error",
+    "known_elsewhere_(targets)": "known_elsewhere", "tie": "tie_group", "license": "licence",
 }  # fmt: skip

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError
 from hf_transferability.files import check_output, write_file
+from hf_transferability.metrics import all_metrics
+from hf_transferability.reporting.terminal import scenario_in_words
 from hf_transferability.results import Row, ranked_rows
 
 if TYPE_CHECKING:
@@ -52,15 +54,12 @@ _READING = {
     "score": "higher is better. It predicts how candidates compare after fine-tuning, not how accurate they will be.",
     "interval": "the 90 % interval of the score, from ten random half-samples of the images.",
     "tie group": "this sample cannot order candidates of one group: fine-tune each of them, or take more images.",
-    "feature quality": "mean share of an image's own class among its nearest neighbours, after a projection that is learned on "
-    "the same images; so only differences count.",
-    "update ratio": "norm of the loss gradient at the second layer, divided by that at the first; comparable within one "
-    "architecture only.",
 }
-_POOL = (
-    "The transferability score is 0 to 1 within this pool: feature quality times feature update ratio, each scaled so that the "
-    "pool's lowest is 0 and its highest 1. Adding or removing a candidate changes it."
+_KNOWN = (
+    "Mean percentile of a checkpoint among what was fine-tuned beside it in the studies below: 0 always worst, 1 always "
+    "best; in brackets the number of targets. It uses no image of this target and takes no part in the order."
 )
+_POOL = "{names} exist only within this pool of candidates: adding or removing one changes the others' scores."
 _CITATION = (
     "Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina: On dataset transferability in medical image classification. "
     "2024, arXiv 2412.20172."
@@ -117,8 +116,9 @@ def page(document: Mapping[str, Any]) -> str:
         *_pictures(document),
         _flags(rows),
         "<h2>How to read it</h2>",
-        f"<p>{escape(_POOL)}</p>" if "transferability" in rows[0] else "",
-        _list(_READING.items()),
+        *_pool_relative(rows),
+        _list([*_READING.items(), *_metrics_in_words(rows)]),
+        _known(document.get("known") or {}),
         "<h2>What was run</h2>",
         _list(_target_facts(document)),
         _provenance(rows),
@@ -139,10 +139,22 @@ def _summary(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
     failed = sum(row["score"] is None for row in rows)
     ranked = bool(ranked_rows(rows))
     outcome = f"{len(rows) - failed} of {len(rows)} candidates {'ranked' if ranked else 'scored'} by {document['metric']}"
-    if document["metric"] == "transferability" and ranked:
-        outcome += f", scenario {document['scenario']}"
+    if ranked:
+        outcome += scenario_in_words(document)
     images = document["dataset"].get("images")
     return outcome + (f", on {images} images." if images else ".")
+
+
+def _pool_relative(rows: Sequence[Row]) -> Iterable[str]:
+    names = [name for name, metric in all_metrics().items() if name in rows[0] and metric.is_pool_relative]
+    if names:
+        yield f"<p>{escape(_POOL.format(names=' and '.join(names)).capitalize())}</p>"
+
+
+def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """What each metric of the table measures: the first sentence of its description."""
+    metrics = all_metrics()
+    return [(metrics[name].label, metrics[name].summary) for name in rows[0] if name in metrics]
 
 
 def _table(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
@@ -187,7 +199,7 @@ def _pictures(document: Mapping[str, Any]) -> Iterable[str]:
     yield '<h2>Pictures</h2>\n<div class="pictures">'
     yield _image(plots.scores(document), "Score of every candidate with its 90 % interval; the table above has the numbers.")
     for draw, text in (
-        (plots.components, "Feature quality against feature update ratio of every candidate."),
+        (plots.components, "The two parts of the score of every candidate, one against the other."),
         (plots.cost, "Score against number of parameters of every candidate."),
     ):
         try:
@@ -211,6 +223,17 @@ def _flags(rows: Sequence[Row]) -> str:
 
     meanings = flag_meanings(rows)
     return f"<h2>Flags</h2>\n{_list(meanings)}" if meanings else ""
+
+
+def _known(known: Mapping[str, Any]) -> str:
+    """The studies behind what is known elsewhere, and those that hold the target."""
+    studies: Mapping[str, str] = known.get("studies") or {}
+    if not studies:
+        return ""
+    cited = [(study, citation or "results of your own") for study, citation in studies.items()]
+    left_out = known.get("left_out") or []
+    text = f"<p>Left out, as they hold this target: {escape(', '.join(left_out))}.</p>" if left_out else ""
+    return f"<h2>Known elsewhere</h2>\n<p>{escape(_KNOWN)}</p>\n{_list(cited)}{text}"
 
 
 def _target_facts(document: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -53,8 +53,7 @@ def print_table(
     console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
     rows = ranking["rows"]
     if ranked_rows(rows):
-        scenario = f", scenario {ranking['scenario']}" if "transferability" in rows[0] else ""
-        console.print(f"ranked by {ranking['metric']}{scenario}\n")
+        console.print(f"ranked by {ranking['metric']}{scenario_in_words(ranking)}\n")
     rank, name, *others = (column for column in columns(rows, ranking["metric"]) if column.title not in leave_out)
     for block in _blocks(rank, name, others, console.width) if terminal else [[rank, name, *others]]:
         console.print(_table(block, console.width if terminal else None))
@@ -72,6 +71,15 @@ def print_table(
         for flag, meaning in meanings:
             console.print(f"  {flag}: {meaning}")
         console.print("Run `hf-transferability explain FLAG` to see what to do about a flag.")
+
+
+def scenario_in_words(ranking: Mapping[str, Any]) -> str:
+    """The scenario, for whatever of a ranking depends on it, as the end of a sentence; nothing where nothing does."""
+    metrics = all_metrics()
+    names = [name for name in ranking["rows"][0] if name in metrics and metrics[name].uses_scenario]
+    if ranking["metric"] in names:
+        return f", scenario {ranking['scenario']}"
+    return f" ({', '.join(names)}: scenario {ranking['scenario']})" if names else ""
 
 
 def flag_meanings(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -128,21 +136,20 @@ def print_notes(notes: Sequence[str], stream: TextIO) -> None:
 
 def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:
     """The columns that people see of a ranking sorted by `metric`; empty columns are left out."""
-    shown = {metric, "feature_quality", "feature_update_ratio"}
-    extra = [name for name in rows[0] if name in all_metrics() and name not in shown]
+    metrics = all_metrics()
+    beside = [name for name in rows[0] if name in metrics and name != metric]
     floors = list(dict.fromkeys(name for row in rows for name in row if name.endswith("_floor")))
     flags = [", ".join(row["flags"]) for row in rows]
     always = [
         Column("rank", [_text(row["rank"]) for row in rows]),
         Column("checkpoint", [row["checkpoint"] for row in rows], right=False),
-        Column("score", ["failed" if row["error"] else _text(row["score"]) for row in rows]),
+        Column("score", [_score(row) for row in rows]),
     ]
     others = [
         *_uncertainty(rows),
-        Column("feature quality", [_text(row["feature_quality"]) for row in rows]),
-        Column("update ratio", [_text(row["feature_update_ratio"]) for row in rows]),
-        *(Column(name, [_text(row.get(name)) for row in rows]) for name in extra),
+        *(Column(metrics[name].label, [_text(row.get(name)) for row in rows]) for name in beside),
         *(Column(name.replace("_", " "), [_text(row.get(name)) for row in rows]) for name in floors),
+        Column("known elsewhere (targets)", [_known(row) for row in rows]),
         Column("flags", flags, right=False),
         Column("features", [_text(row["n_features"]) for row in rows]),
         Column("parameters", [_count(row["parameters"]) for row in rows]),
@@ -151,6 +158,18 @@ def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:
         Column("seconds", [_NOTHING if row["seconds"] is None else f"{row['seconds']:.1f}" for row in rows]),
     ]
     return [*always, *(column for column in others if set(column.cells) - {_NOTHING, ""})]
+
+
+def _known(row: dict[str, Any]) -> str:
+    """The mean percentile where others have fine-tuned the checkpoint, and on how many targets."""
+    value = row.get("known_elsewhere")
+    return _NOTHING if value is None else f"{value:.2f} ({row['known_targets']})"
+
+
+def _score(row: dict[str, Any]) -> str:
+    if row["error"]:
+        return "failed"
+    return "untrained" if row.get("untrained") else _text(row["score"])
 
 
 def _uncertainty(rows: Sequence[dict[str, Any]]) -> list[Column]:

@@ -143,7 +143,7 @@ def _of_file(path: str) -> dict[str, Benchmark]:
 
 
 def _of_folder(path: str) -> dict[str, Benchmark]:
-    from hf_transferability.publishing.card import data_files
+    from hf_transferability.benchmark.tables import data_files
 
     return _of_tables(
         {name: sorted([*Path(path).glob(f"{name}.parquet"), *Path(path).glob(data_files(name))]) for name in _SOURCE}, path
@@ -164,7 +164,7 @@ def _of_hub(repo_id: str) -> dict[str, Benchmark]:
 @lru_cache(maxsize=1)
 def _of_commit(head: "Snapshot") -> dict[str, Benchmark]:
     from hf_transferability import hub
-    from hf_transferability.publishing.card import data_files
+    from hf_transferability.benchmark.tables import data_files
 
     files = {
         name: [hub.fetch(head, file) for file in head.files if PurePosixPath(file).match(data_files(name))] for name in _SOURCE

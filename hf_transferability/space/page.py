@@ -10,6 +10,7 @@ import gradio as gr
 from hf_transferability.benchmark.ground_truth import PUBLISHED
 from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.metrics import all_metrics
+from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.reporting import plots
 from hf_transferability.space import limits, texts, work, worker
 from hf_transferability.space.benchmarks import FIRST
@@ -67,7 +68,7 @@ def rank_checkpoints(
     checkpoints: list[str],
     sample_size: int = 200,
     scenario: Scenario = "auto",
-    metric: str = "transferability",
+    metric: str = DEFAULT_METRICS[0],
     request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """Rank pretrained checkpoints by how well they should do on an image dataset after fine-tuning, without fine-tuning them.
@@ -77,8 +78,9 @@ def rank_checkpoints(
         checkpoints: Hub ids (OWNER/NAME or OWNER/NAME@REVISION) of at most 6 public checkpoints of at most 100 million
             parameters each.
         sample_size: images to draw, 12 to 500.
-        scenario: whether the checkpoints differ in their source dataset or in their architecture; auto looks.
-        metric: name of the metric that the rows are sorted by, such as transferability, logme or knn.
+        scenario: for transferability, whether the checkpoints differ in their source dataset or in their architecture; auto
+            looks.
+        metric: name of the metric that the rows are sorted by, such as consensus, transferability, logme or knn.
         request: filled in by Gradio.
 
     Returns:
@@ -125,7 +127,7 @@ def _rank_tab() -> None:
                         label="Files of features", file_count="multiple", file_types=[".npz", ".safetensors"], type="filepath"
                     )
             scenario = gr.Radio(_SCENARIOS, value="auto", label="What the candidates differ in")
-            metric = gr.Dropdown(list(all_metrics()), value="transferability", label="Sort by")
+            metric = gr.Dropdown(list(all_metrics()), value=DEFAULT_METRICS[0], label="Sort by")
             button = gr.Button("Rank", variant="primary")
         with gr.Column(scale=1, min_width=260):
             gr.Markdown(texts.EXAMPLES)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from hf_transferability import files
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
+from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.registration import hub_folder
 from hf_transferability.reporting import html, plots
-from hf_transferability.reporting.terminal import flag_meanings
+from hf_transferability.reporting.terminal import flag_meanings, scenario_in_words
 from hf_transferability.space import benchmarks, limits, worker
 from hf_transferability.space.benchmarks import Benchmark
 
@@ -23,11 +24,12 @@ Document = dict[str, Any]
 Tell = Callable[[str, float], None]  # called with what is being done, and the share that is done
 
 _PLACE = re.compile(r"\[(\d+)/(\d+)\] |checkpoint (\d+) of (\d+)")
-_COLUMNS = {
+# Columns of the table for people, before and after those of the metrics: key of a row -> title.
+_BEFORE = {
     "rank": "rank", "checkpoint": "checkpoint", "score": "score", "low": "90 % low", "high": "90 % high",
-    "tie_group": "tie group", "feature_quality": "feature quality", "feature_update_ratio": "update ratio",
-    "parameters": "parameters", "licence": "licence", "flags": "flags", "error": "failed",
+    "tie_group": "tie group",
 }  # fmt: skip
+_AFTER = {"parameters": "parameters", "licence": "licence", "flags": "flags", "error": "failed"}
 
 
 def rank_checkpoints(
@@ -35,7 +37,7 @@ def rank_checkpoints(
     checkpoints: Sequence[str],
     sample_size: int = 200,
     scenario: str = "auto",
-    metric: str = "transferability",
+    metric: str = DEFAULT_METRICS[0],
     tell: Tell = lambda text, share: None,
     visitor: str = "",
 ) -> Document:
@@ -48,7 +50,8 @@ def rank_checkpoints(
     names = [name.strip() for name in checkpoints if name.strip()]
     tell("looking at the repositories", 0.0)
     limits.check_request(dataset.strip(), names, sample_size)
-    words = ["rank", "--metric", metric, "--scenario", scenario, "--sample-size", str(sample_size)]
+    words = ["rank", "--scenario", scenario, "--sample-size", str(sample_size)]
+    words += [] if metric == DEFAULT_METRICS[0] else ["--metric", metric]  # without it the table has more columns
     return _done(worker.run(words, [dataset.strip(), *names], visitor=visitor), tell)
 
 
@@ -67,7 +70,9 @@ def rank_files(
     """
     try:
         limits.check_files(paths)
-        return _done(worker.run(["score", "--metric", metric, "--scenario", scenario], [], paths, visitor=visitor), tell)
+        words = ["score", "--scenario", scenario]
+        words += [] if metric in ("all", DEFAULT_METRICS[0]) else ["--metric", metric]
+        return _done(worker.run(words, [], paths, visitor=visitor), tell)
     finally:
         for path in paths:
             Path(path).unlink(missing_ok=True)
@@ -92,7 +97,7 @@ def summary(document: Document) -> str:
     """The sample, the notes and the flags of a ranking, as Markdown."""
     where, rows = document["dataset"], document["rows"]
     ranked = sum(row["score"] is not None for row in rows)
-    lines = [f"**{ranked} of {len(rows)} candidates ranked by {document['metric']}**, scenario {document['scenario']}."]
+    lines = [f"**{ranked} of {len(rows)} candidates ranked by {document['metric']}**{scenario_in_words(document)}."]
     if where.get("images"):
         lines.append(f"Sample: {where['images']} images of {_code(where['id'])}, seed {where.get('seed', 0)}.")
     lines += document["notes"]
@@ -109,8 +114,9 @@ def table(document: Document) -> "pd.DataFrame":
     for row in document["rows"]:
         low, high = row.get("interval") or (None, None)
         shown = {**row, "low": low, "high": high, "flags": ", ".join(row["flags"])}
-        cells = {title: shown.get(name) for name, title in _COLUMNS.items()}
-        rows.append(cells | {name: row[name] for name in _other_metrics(document)})
+        cells = {title: shown.get(name) for name, title in _BEFORE.items()}
+        cells |= {title: row.get(name) for name, title in _metric_titles(document).items()}
+        rows.append(cells | {title: shown.get(name) for name, title in _AFTER.items()})
     frame = pd.DataFrame(rows)
     return frame.round(4).loc[:, [column for column in frame if frame[column].notna().any() and (frame[column] != "").any()]]
 
@@ -289,9 +295,10 @@ def _done(lines: Iterator[str | Document], tell: Tell) -> Document:
     raise AssertionError("the worker ends with a document or an error")
 
 
-def _other_metrics(document: Document) -> list[str]:
-    shown = {document["metric"], "feature_quality", "feature_update_ratio"}
-    return [name for name in all_metrics() if name in document["rows"][0] and name not in shown]
+def _metric_titles(document: Document) -> dict[str, str]:
+    """The metrics of a ranking beside the one that it is sorted by, with what tables call them."""
+    metrics = all_metrics()
+    return {name: metrics[name].label for name in document["rows"][0] if name in metrics and name != document["metric"]}
 
 
 def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:

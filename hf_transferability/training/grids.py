@@ -22,7 +22,7 @@ from hf_transferability.benchmark.ground_truth import PAIR, PUBLISHED, from_runs
 from hf_transferability.checkpoints.loading import Checkpoint, load, resolve
 from hf_transferability.errors import CheckpointError, TransferabilityError, UsageError
 from hf_transferability.extraction import passes
-from hf_transferability.metrics.transferability import SCENARIOS
+from hf_transferability.metrics import SCENARIOS
 from hf_transferability.names import file_name, plain_name, without_folders
 from hf_transferability.progress import Silent
 from hf_transferability.ranking.candidates import trained_on

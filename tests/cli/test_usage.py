@@ -42,6 +42,7 @@ from hf_transferability.cli import main
         (["rank", "./nowhere", "a"], "there is no folder ./nowhere. Check the path"),
         (["rank", "target", "a", "--split", "validation"], "`split` must be one of train; got 'validation'"),
         (["rank", "target", "a", "--config", "large"], "Available: ['default']"),
+        (["rank", "target", "a", "--known", "none.csv"], "`known` must be a file, a folder or a dataset OWNER/NAME"),
         (["rank", "target", "a", "--image-column", "img"], "must be one of image, label; got 'img'"),
         (["rank", "target", "a", "--label-column", "lab"], "must be one of image, label; got 'lab'"),
         (["demo", "--keep", "target"], "must be absent, empty or made by the demo"),

@@ -10,6 +10,7 @@ from helpers.score_rows import PROVENANCE, scores
 from helpers.tables import runs
 
 from hf_transferability.benchmark import bundled, tables
+from hf_transferability.publishing import card
 
 
 def test_the_bundled_benchmark_comes_back_whole(alice, hub, paper):
@@ -28,6 +29,20 @@ def test_the_bundled_benchmark_comes_back_whole(alice, hub, paper):
     assert (again.status, "all rows are there already" in again.err) == (0, True)
     assert "scores: 0 added, 0 replaced, 2090 unchanged" in again.out
     assert len(repository(hub, "lab/paper").commits) == 2
+
+
+@pytest.mark.parametrize("name", ["medmnistplus", "sfda_emms"])
+def test_a_published_study_comes_back_whole(alice, hub, name):
+    """With scores or without, of one measure or several."""
+    first = alice("benchmark", "publish", f"lab/{name}", "--benchmark", name)
+    assert first.status == 0, first.err
+    assert card.PLOT in head(hub, f"lab/{name}").files
+    for table, frame in bundled.with_provenance(name).items():
+        loaded = alice.load(f"lab/{name}", table)
+        key = tables.TABLES[table].names(frame)
+        whole = tables.check_provenance(frame, table).sort_values(key, ignore_index=True)
+        pd.testing.assert_frame_equal(tables.check_provenance(loaded, table), whole)
+    assert "all rows are there already" in alice("benchmark", "publish", f"lab/{name}", "--benchmark", name).err
 
 
 def test_rows_are_merged_by_key(alice, hub):

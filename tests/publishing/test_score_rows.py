@@ -43,7 +43,7 @@ def test_every_score_has_its_provenance():
 def test_a_pool_relative_score_names_its_pool():
     frame = score_rows.scores(RANKING, "mine")
     pools = frame.set_index("metric")["pool"].dropna()
-    assert set(pools.index) == {name for name in RANKING["metric_versions"] if get_metric(name).combine is not None}
+    assert set(pools.index) == {name for name in RANKING["metric_versions"] if get_metric(name).is_pool_relative}
     assert pools.nunique() == 1
     assert pools.iloc[0].startswith("2 candidates, ")
     other = changed(rows=[RANKING["rows"][0]])

@@ -5,9 +5,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from hf_transferability import UsageError, rank_features, score
-from hf_transferability.data.array_files import check_size
+from hf_transferability.data.array_files import check_size, read_arrays
 from hf_transferability.metrics.transferability import combine
-from hf_transferability.ranking.arrays import read_arrays
 
 
 def candidate(seed: int, n: int = 60) -> dict[str, np.ndarray]:

@@ -57,3 +57,14 @@ def test_a_pool_without_scores_is_not_called_ranked():
     for row in document["rows"]:
         row |= {"score": None, "rank": None}  # as of two equal checkpoints
     assert "ranked by" not in printed(document)
+
+
+def test_what_is_known_elsewhere_is_a_column_with_the_number_of_targets():
+    document = ranking_of(2)
+    assert "known elsewhere" not in printed(document)
+    document["rows"][0] |= {"known_elsewhere": 0.6623, "known_targets": 12}
+    document["rows"][1] |= {"known_elsewhere": None, "known_targets": None}
+    lines = printed(document).splitlines()
+    assert "known elsewhere (targets)" in lines[2]
+    assert "0.66 (12)" in lines[3]
+    assert "(" not in lines[4]
