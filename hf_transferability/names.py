@@ -1,8 +1,17 @@
-"""Names of datasets and checkpoints in tables, folders and cards."""
+"""Names: the values that options take, and what tables, folders and cards call a dataset or a checkpoint.
+
+Nothing heavy is imported here, so that the command line can show its choices at once.
+"""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
+
+SCENARIOS = ("source_dataset", "architecture")  # what differs between the candidates of a pool
+VARIANTS = ("default", "published")  # of a metric: its correct form, or the one of the paper's tables
+ORIENTATIONS = ("published", "natural")  # which way round a published variant counts as better
+DRAWS = ("random", "stratified")  # how a sample of images is drawn
+BATCHES = ("paper", "balanced")  # how a sample is divided into gradient batches
 
 _FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # the folders of an absolute path, but not of a URL
 

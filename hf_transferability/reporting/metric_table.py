@@ -10,7 +10,7 @@ COLUMNS = ("name", "needs", "range", "unit", "direction", "targets", "comparable
 
 def metric_rows() -> list[dict[str, Any]]:
     """One dict per metric with COLUMNS; "needs" and "targets" are lists, an infinite end of "range" is None."""
-    return [_row(metric) for metric in all_metrics().values()]
+    return [metric_row(metric) for metric in all_metrics().values()]
 
 
 def to_markdown() -> str:
@@ -25,7 +25,8 @@ def as_text(row: dict[str, Any]) -> list[str]:
     return [_text(row[column]) for column in COLUMNS]
 
 
-def _row(metric: Metric) -> dict[str, Any]:
+def metric_row(metric: Metric) -> dict[str, Any]:
+    """A metric as one dict with COLUMNS."""
     return {
         "name": metric.name,
         "needs": list(metric.inputs),

@@ -80,6 +80,12 @@ def test_an_unexpected_error_is_one_line(run, monkeypatch):
         main(["rank", "target", "a"])
 
 
+def test_the_program_alone_names_three_commands(run):
+    done = run()
+    assert done.status == 2
+    assert [line.split()[1] for line in done.err.splitlines() if line.startswith("  hf-")] == ["demo", "rank", "explain"]
+
+
 def test_version_and_leading_dashes(run):
     assert run("--version").out == f"hf-transferability {hf_transferability.__version__}\n"
     assert run("--", "--version").out == f"hf-transferability {hf_transferability.__version__}\n"

@@ -42,8 +42,8 @@ def test_a_failure_that_its_reader_has_seen_is_not_told_again():
     document = ranking_of(2, 2)
     document["rows"][2]["n_features"] = None  # it could not be read; the other gave features, and failed in its metric
     assert printed(document).count("is gated") == 2
-    assert printed(document, told=True).count("is gated") == 1
-    assert "failed: broken/<b>1: model" in printed(document, told=True)
+    assert printed(document, failures_shown=True).count("is gated") == 1
+    assert "failed: broken/<b>1: model" in printed(document, failures_shown=True)
 
 
 def test_one_candidate_is_not_called_ranked():
