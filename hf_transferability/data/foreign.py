@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import hf_hub_download
+from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from hf_transferability import hub
@@ -70,7 +70,7 @@ def check_hub_cards(repo_id: str, commit: str | None, token: str | None) -> None
         try:
             path = hub.call(hf_hub_download, repo_id, name, repo_type="dataset", revision=commit, token=token)
         except LocalEntryNotFoundError as error:
-            if hub.is_connection_error(error):
+            if hub.is_connection_error(error) and not constants.HF_HUB_OFFLINE:
                 raise
             continue  # offline: what is not cached cannot be followed either
         except EntryNotFoundError:

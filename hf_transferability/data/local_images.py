@@ -1,7 +1,7 @@
 """Image files in a local folder become a `datasets.DatasetDict`, with an account of every file that is left out."""
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +78,9 @@ def list_files(folder: Path, follow_links: bool, allowed: Collection[Path]) -> L
     endings = image_endings()
     found: dict[str, list[str]] = {"images": [], "tables": [], "metadata": [], "others": []}
     hidden, linked_out, entries = 0, [], 0
-    waiting, visited = [(folder, "")], {resolved}
+    waiting, visited = deque([(folder, "")]), {resolved}
     while waiting:
-        here, prefix = waiting.pop(0)
+        here, prefix = waiting.popleft()
         for entry in sorted(os.scandir(here), key=lambda entry: entry.name):
             entries += 1
             path = prefix + entry.name
@@ -155,10 +155,9 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
     arrangement = arrange([*listing.images, *suspects], options.class_level)
     _refuse_vanishing(arrangement, set(listing.images), suspects)
     left_out = _left_out(listing, suspects)
-    stray = [path for path in arrangement.shallow if path in set(listing.images)]
-    if stray:
-        left_out["images outside the class folders"] = len(stray)
     images = set(listing.images)
+    if stray := images.intersection(arrangement.shallow):
+        left_out["images outside the class folders"] = len(stray)
     splits = {
         split: kept for split, files in arrangement.splits.items() if (kept := [path for path in files if path in images])
     }
