@@ -3,15 +3,20 @@
 Nothing heavy is imported here, so that the command line can show its choices at once.
 """
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 SCENARIOS = ("source_dataset", "architecture")  # what differs between the candidates of a pool
 VARIANTS = ("default", "published")  # of a metric: its correct form, or the one of the paper's tables
 ORIENTATIONS = ("published", "natural")  # which way round a published variant counts as better
 DRAWS = ("random", "stratified")  # how a sample of images is drawn
 BATCHES = ("paper", "balanced")  # how a sample is divided into gradient batches
+TASKS = ("single_label", "multi_label", "regression")  # kinds of labels
+POOLINGS = ("native", "cls", "mean", "cls+mean")  # how tokens become one vector
 
 _FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # the folders of an absolute path, but not of a URL
 
@@ -60,3 +65,23 @@ def _fold(text: str, width: int, patterns: Sequence[str]) -> list[str]:
         else:
             lines[-1] += piece
     return lines
+
+
+def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tuple[Any, ...]:
+    """Keyword arguments divided among dataclasses by their fields; one instance of each.
+
+    Args:
+        function: name of the function that was called, for the error.
+        options: the keyword arguments.
+        *kinds: dataclasses without a field in common.
+
+    Raises:
+        TypeError: an argument that is a field of none of them.
+    """
+    known = {kind: [field.name for field in fields(kind)] for kind in kinds}
+    all_names = [name for names in known.values() for name in names]
+    if unknown := [name for name in options if name not in all_names]:
+        near = difflib.get_close_matches(unknown[0], all_names, n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}.{meant}")
+    return tuple(kind(**{name: options[name] for name in names if name in options}) for kind, names in known.items())

@@ -4,7 +4,16 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability.cli.options import add_dataset_options, add_image_size, add_loading, number, positive, seed
+from hf_transferability.cli.options import (
+    add_dataset_options,
+    add_image_size,
+    add_loading,
+    dataset_options,
+    load_options,
+    number,
+    positive,
+    seed,
+)
 from hf_transferability.cli.output import reported
 from hf_transferability.names import SCENARIOS
 
@@ -104,14 +113,9 @@ def _finetune(options: argparse.Namespace) -> int:
             ),
             labels=RowLabels(options.benchmark, options.scenario),
             split_names=SplitNames(options.train_split, options.validation_split, options.test_split),
-            allow_pickle=options.allow_pickle,
-            trust_remote_code=options.trust_remote_code,
+            **load_options(options),
+            **dataset_options(options),
             progress=progress,
-            config=options.config,
-            revision=options.revision,
-            image_column=options.image_column,
-            label_column=options.label_column,
-            window=options.window,
         )
         state = PartialState()
         if state.is_main_process:

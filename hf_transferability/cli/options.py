@@ -5,38 +5,13 @@ A group's options have the names of its dataclass's fields, so that `taken` fill
 
 import argparse
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hf_transferability.errors import UsageError
 from hf_transferability.files import FORMATS
-from hf_transferability.names import BATCHES, DRAWS, SCENARIOS, VARIANTS
+from hf_transferability.names import BATCHES, DRAWS, POOLINGS, SCENARIOS, TASKS, VARIANTS
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class SampleOptions:
-    """Which images and labels of a dataset are taken; the fields are those of `rank`."""
-
-    config: str | None
-    split: str | None
-    revision: str | None
-    image_column: str | None
-    label_column: str | None
-    sample_size: int | str | None
-    draw: str
-    seed: int
-    streaming: bool
-    window: tuple[float, float] | None
-    skip_corrupt: bool
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """What may be done to load a checkpoint; the fields are those of `rank`."""
-
-    allow_pickle: bool
-    trust_remote_code: bool
 
 
 @dataclass(frozen=True)
@@ -68,6 +43,21 @@ class OutputOptions:
 def taken(kind: type[T], options: argparse.Namespace) -> T:
     """The dataclass that belongs to a group of options, filled from the parsed command line."""
     return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def load_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of `checkpoints.options.LoadOptions` from the parsed command line."""
+    from hf_transferability.checkpoints.options import LoadOptions, parse_model_args
+
+    names = [field.name for field in fields(LoadOptions) if field.name != "token"]
+    values = {name: getattr(options, name) for name in names}
+    return values | {"model_args": parse_model_args(options.model_args)}
+
+
+def dataset_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of `data.options.SampleOptions` that `add_dataset_options` adds, from the parsed command line."""
+    names = ("config", "revision", "image_column", "label_column", "class_level", "label_separator", "task", "window", "frame")
+    return {name: getattr(options, name) for name in (*names, "max_pixels", "follow_links")}
 
 
 def add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
@@ -133,12 +123,20 @@ def add_dataset_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--image-column", metavar="NAME", help="default: the only column of type Image")
     group.add_argument("--label-column", metavar="NAME", help="default: the only ClassLabel column, or one called label")
     group.add_argument(
+        "--class-level", metavar="N", type=positive, help="folder level that names the classes; 1 is directly below the root"
+    )
+    group.add_argument("--label-separator", metavar="TEXT", help="what separates several labels in one text, such as '|'")
+    group.add_argument("--task", choices=TASKS, help="kind of labels, where the column's type does not tell")
+    group.add_argument(
         "--window", metavar="LOW,HIGH", type=window, help="values that become black and white in 16-bit or float images"
     )
+    group.add_argument("--frame", metavar="middle|N", type=frame, help="frame of files with several (default: the first)")
+    group.add_argument("--max-pixels", metavar="N", type=positive, help="pixels of the largest image that is decoded")
+    group.add_argument("--follow-links", action="store_true", help="read images through links that lead out of your folder")
 
 
 def add_sample(group: argparse._ArgumentGroup) -> None:
-    """Add the options of `SampleOptions`."""
+    """Add the options of `data.options.SampleOptions`."""
     add_dataset_options(group)
     group.add_argument("--split", metavar="NAME", help="split or split expression (default: train; test only if you name it)")
     group.add_argument("--sample-size", metavar="N|all", type=sample_size, help="images to draw (default: 100 x classes)")
@@ -165,11 +163,19 @@ def add_image_size(group: argparse._ActionsContainer) -> None:
 
 
 def add_loading(group: argparse._ActionsContainer) -> None:
-    """Add the options of `LoadOptions`: what is not done to load a checkpoint unless the user says so."""
+    """Add the options of `checkpoints.options.LoadOptions`, without the token, which is read from the login."""
     group.add_argument(
         "--allow-pickle", action="store_true", help="read pickle weights (weights_only) where there are no safetensors"
     )
     group.add_argument("--trust-remote-code", action="store_true", help="run code from the checkpoints' repositories")
+    group.add_argument("--processor", metavar="ID|FOLDER", help="checkpoint whose image processor is used instead")
+    group.add_argument(
+        "--pooling", choices=POOLINGS, default=POOLINGS[0], help="how tokens become one vector (default: native)"
+    )
+    group.add_argument(
+        "--model-args", metavar="KEY=VALUE", action="append", default=[], help="argument of a timm network; repeatable"
+    )
+    group.add_argument("--architecture", metavar="timm:NAME", help="network of a weights file without configuration")
 
 
 def parameters(text: str) -> list[tuple[str | None, int]]:
@@ -188,6 +194,13 @@ def _count(text: str) -> int:
     if not 1 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"must be FILE=NUMBER or NUMBER,NUMBER,... such as 11.2M; got {text!r}")
     return round(number)
+
+
+def frame(text: str) -> int | str:
+    """Read a frame: its number from 0, or "middle"."""
+    if text != "middle" and not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be middle or a number from 0; got {text!r}")
+    return text if text == "middle" else int(text)
 
 
 def sample_size(text: str) -> int | str:

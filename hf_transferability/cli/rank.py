@@ -7,14 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from hf_transferability.cli.options import (
-    LoadOptions,
     MetricOptions,
     OutputOptions,
-    SampleOptions,
     add_extraction,
     add_metric_options,
     add_output,
     add_sample,
+    load_options,
     taken,
 )
 from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
@@ -57,6 +56,7 @@ def _rank(options: argparse.Namespace) -> int:
 
         check_destination(options.push_to)
     with reported() as progress:
+        from hf_transferability.data.options import SampleOptions
         from hf_transferability.ranking.run import rank
 
         ranking = rank(
@@ -69,8 +69,9 @@ def _rank(options: argparse.Namespace) -> int:
             use_cache=options.use_cache,
             progress=progress,
             **asdict(taken(MetricOptions, options)),
-            **asdict(taken(SampleOptions, options)),
-            **asdict(taken(LoadOptions, options)),
+            skip_corrupt=options.skip_corrupt,
+            **{name: getattr(options, name) for name in SampleOptions.names()},
+            **load_options(options),
         )
     status = print_ranking(ranking, output)
     if options.push_to and os.environ.get("RANK", "0") == "0":

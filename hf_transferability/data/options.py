@@ -8,8 +8,7 @@ from typing import Any
 from hf_transferability.data.images import Decoding, Window
 from hf_transferability.data.sampling import DRAWS
 from hf_transferability.errors import UsageError, unknown_name
-
-TASKS = ("single_label", "multi_label", "regression")
+from hf_transferability.names import TASKS
 
 
 @dataclass(frozen=True)

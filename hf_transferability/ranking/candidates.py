@@ -40,9 +40,7 @@ class Work:
     use_cache: bool = True
     batches: str = "paper"
     micro_batch: int | None = None
-    allow_pickle: bool = False
-    trust_remote_code: bool = False
-    token: str | None = None
+    load: LoadOptions = field(default_factory=LoadOptions)
 
 
 @dataclass(frozen=True)
@@ -143,11 +141,11 @@ def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str
     """The resolved checkpoint and the key of its arrays, or the reason why there are none."""
     work.progress.stage("resolving")
     try:
-        source = resolve(name, LoadOptions(work.allow_pickle, work.trust_remote_code, work.token))
+        source = resolve(name, work.load)
     except Exception as error:
         return None, {}, reason(error)
     key: dict[str, Any] = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
-    key |= {"extraction": passes.VERSION, "code": work.trust_remote_code}
+    key |= {"extraction": passes.VERSION, "code": work.load.trust_remote_code}
     versions = package_versions()
     key["preprocessing"] = [f"{name} {versions.get(name)}" for name in _PREPROCESSING]
     return source, key, None

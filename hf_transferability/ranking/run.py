@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list, gather_object
 
 from hf_transferability.benchmark.advice import advise
-from hf_transferability.data.images import ImageReport, Window
+from hf_transferability.benchmark.known import KnownResults
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.data.images import ImageReport
+from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import Target, check_images, load_target
 from hf_transferability.errors import TargetError, UsageError, unknown_name
 from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.metrics import all_metrics, get_metric
+from hf_transferability.names import split_options
 from hf_transferability.progress import NullProgress, Progress
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import check_choices, check_metrics, choose_metrics, floors_needed, keys_to_compute
@@ -23,7 +27,6 @@ from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
 from hf_transferability.ranking.scoring import Request, Scores, add_floors, score_candidate
-from hf_transferability.results import Row
 
 if TYPE_CHECKING:
     import datasets
@@ -38,28 +41,16 @@ def rank(
     metrics: Sequence[str] = (),
     scenario: str = "auto",
     variant: str = "default",
-    config: str | None = None,
-    split: str | None = None,
-    revision: str | None = None,
-    image_column: str | None = None,
-    label_column: str | None = None,
-    sample_size: int | str | None = None,
-    draw: str = "random",
-    seed: int = 0,
-    streaming: bool = False,
-    window: Window | None = None,
-    skip_corrupt: bool = False,
-    batches: str = "paper",
-    micro_batch: int | None = None,
     intervals: bool = True,
     floor: bool = False,
     known: Sequence[str | Path] = (),
-    allow_pickle: bool = False,
-    trust_remote_code: bool = False,
-    token: str | None = None,
+    skip_corrupt: bool = False,
+    batches: str = "paper",
+    micro_batch: int | None = None,
     cache_dir: str | Path | None = None,
     use_cache: bool = True,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Ranking:
     """Rank pretrained checkpoints by how well they should do on a dataset after fine-tuning, without fine-tuning them.
 
@@ -71,25 +62,18 @@ def rank(
         scenario: for transferability: "source_dataset", "architecture", or "auto", which looks whether the candidates
             share one architecture.
         variant: "default" or "published", for the metrics that have both.
-        config, split, revision, image_column, label_column: where in the dataset; see `targets.load_target`.
-        sample_size: images to draw, "all", or None for 100 x classes.
-        draw: "random" or "stratified".
-        seed: of the draw, the order of the images, the half-samples and the shuffled labels.
-        streaming: sample a Hub dataset without downloading it whole.
-        window: (low, high) for images of more than 8 bits.
+        intervals: 90 % intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
+        floor: also the highest value of each metric in five shuffles of the labels.
+        known: your own ground truth, beside the bundled results, for the rows' known_elsewhere: tables, folders of
+            `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
         skip_corrupt: leave out images that cannot be decoded.
         batches: "paper" or "balanced" gradient batches.
         micro_batch: images at once; default by measurement.
-        intervals: 90 % intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
-        floor: also the highest value of each metric in five shuffles of the labels.
-        known: ground truth of one's own, beside the bundled results, for the rows' known_elsewhere: tables, folders of
-            `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
-        allow_pickle: read pickle weights (with `weights_only`) where there are no safetensors.
-        trust_remote_code: run the repositories' own code.
-        token: Hub token; default the one of `hf auth login`.
         cache_dir: folder of the arrays; default huggingface_hub's assets cache.
         use_cache: False computes everything again (and still stores it).
-        progress: what to say meanwhile; default nothing.
+        progress: shows what is done meanwhile; default nothing.
+        options: fields of `data.options.SampleOptions` (split, label_column, sample_size, seed, window, ...) and of
+            `checkpoints.options.LoadOptions` (token, allow_pickle, pooling, ...). The seed also decides half-samples.
 
     Returns:
         The ranking; a candidate that fails is a row with its reason.
@@ -97,64 +81,88 @@ def rank(
     Raises:
         UsageError: wrong arguments, or a dataset that does not fit them.
         TargetError: a dataset that cannot be read.
+        TypeError: an unknown option.
     """
-    names = _check_arguments(checkpoints, metrics, scenario, variant, batches, seed)
-    progress = progress or NullProgress()
+    sample, load = split_options("rank", options, SampleOptions, LoadOptions)
+    names = _check_arguments(checkpoints, metrics, scenario, variant, batches, sample.seed)
     state = passes.process_state()
-    if not state.is_main_process:
-        progress = NullProgress()
+    progress = (progress or NullProgress()) if state.is_main_process else NullProgress()
     if len(names) < len(checkpoints):
         progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
+    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known))
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
-    target, failure = None, None
+    target, elsewhere = _read(dataset, sample, load, run, cache, skip_corrupt, state, progress)
+    work = Work(target, cache, state, progress, use_cache=use_cache, batches=batches, micro_batch=micro_batch, load=load)
+    return _ranking(dataset, names, work, run, elsewhere, sample.seed)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What to compute and how to combine it; the fields are those of `rank`."""
+
+    metrics: Sequence[str]
+    scenario: str
+    variant: str
+    n_halves: int
+    floor: bool
+    known: tuple[str | Path, ...]
+
+
+def _read(
+    dataset: Any,
+    sample: SampleOptions,
+    load: LoadOptions,
+    run: _Run,
+    cache: Cache,
+    skip_corrupt: bool,
+    state: Any,
+    progress: Progress,
+) -> tuple[Target, KnownResults]:
+    """The checked target, the same in every process, and what is known of checkpoints elsewhere."""
+    target, elsewhere, failure = None, None, None
     with state.main_process_first():
         # Caught inside: an error that left this block would leave the other processes waiting at its end.
         try:
-            target = load_target(
-                dataset, config=config, split=split, revision=revision, image_column=image_column, label_column=label_column,
-                sample=sample_size, draw=draw, seed=seed, streaming=streaming, window=window, token=token,
-            )  # fmt: skip
-            target = _checked(target, cache, skip_corrupt, progress)
-            elsewhere = read_known(known, token)
+            target = _checked(load_target(dataset, sample, token=load.token), cache, skip_corrupt, progress)
+            elsewhere = read_known(run.known, load.token)
         except Exception as error:
             failure = error
-    target = _agreed(target, failure)
-    chosen = _choose_metrics(metrics, target)
-    where = target.provenance
-    progress.note(target.account)
-    kind = {"single_label": "classes", "multi_label": "labels an image"}.get(target.task)
+    agreed = _agreed(target, failure)
+    progress.note(agreed.account)
+    where = agreed.provenance
+    kind = {"single_label": "classes", "multi_label": "labels an image"}.get(agreed.task)
     progress.note(
-        f"target {where['id']}, split {where['split']}: {len(target)} of {where['images_available']} images, "
-        f"{f'{len(target.class_names)} {kind}' if kind else 'a number to predict'}, seed {seed}"
+        f"target {where['id']}, split {where['split']}: {len(agreed)} of {where['images_available']} images, "
+        f"{f'{len(agreed.class_names)} {kind}' if kind else 'a number to predict'}, seed {sample.seed}"
     )
+    return agreed, elsewhere  # type: ignore[return-value]
 
-    work = Work(
-        target, cache, state, progress, use_cache=use_cache, batches=batches, micro_batch=micro_batch,
-        allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token,
-    )  # fmt: skip
-    request = Request(keys_to_compute(chosen, target.task, variant), variant, HALVES if intervals else 0, seed)
+
+def _ranking(dataset: Any, names: Sequence[str], work: Work, run: _Run, elsewhere: KnownResults, seed: int) -> Ranking:
+    """The candidates' arrays and scores, and their order, which the main process forms and all get."""
+    target, cache = work.target, work.cache
+    chosen = _choose_metrics(run.metrics, target)
+    request = Request(keys_to_compute(chosen, target.task, run.variant), run.variant, run.n_halves, seed)
     candidates, readers = _candidates(names, work, request)
-    rows: list[Row] = []
-    notes: list[str] = []
-    advice: dict[str, Any] | None = None
-    cited: dict[str, Any] | None = None
-    if state.is_main_process:
-        scenario, notes = choose_scenario(scenario, candidates)
-        floors = request.keys if floor else floors_needed(chosen[0], scenario)
+    formed: list[Any] = [None]
+    if work.state.is_main_process:
+        scenario, notes = choose_scenario(run.scenario, candidates)
+        floors = request.keys if run.floor else floors_needed(chosen[0], scenario)
         for candidate, read in zip(candidates, readers, strict=True):
             if candidate.scores is not None:
                 add_floors(candidate.scores, floors, read, target, request, cache)
         candidates, cited = with_known(candidates, elsewhere, target.provenance)
-        rows, notes_of_pool = ranked(candidates, chosen, variant, scenario)
+        rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
-        if advice := advise(rows, chosen[0], variant, scenario, named, target.task):
+        if advice := advise(rows, chosen[0], run.variant, scenario, named, target.task):
             notes += advice["text"]
-    rows, scenario, notes, advice, cited = broadcast_object_list([rows, scenario, notes, advice, cited])
+        formed = [(rows, scenario, notes, advice, cited)]
+    rows, scenario, notes, advice, cited = broadcast_object_list(formed)[0]
     for note in notes:
-        progress.note(note)
+        work.progress.note(note)
     versions = metric_versions(request.keys, chosen)
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, versions, advice=advice, known=cited)
 

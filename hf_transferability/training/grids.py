@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_transferability import provenance
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import CheckpointError, UsageError
 from hf_transferability.extraction import passes
-from hf_transferability.names import file_name, plain_name
+from hf_transferability.names import file_name, plain_name, split_options
 from hf_transferability.progress import NullProgress, Progress
 from hf_transferability.training import run_files
 from hf_transferability.training.one_run import RunContext, load_checkpoint, run_row
@@ -94,11 +95,8 @@ def run_grid(
     protocol: Protocol | None = None,
     labels: RowLabels | None = None,
     split_names: SplitNames | None = None,
-    allow_pickle: bool = False,
-    trust_remote_code: bool = False,
-    token: str | None = None,
     progress: Progress | None = None,
-    **columns: Any,
+    **options: Any,
 ) -> "pd.DataFrame":
     """Fine-tune every checkpoint with every setting and seed, except for runs that are finished already.
 
@@ -111,9 +109,8 @@ def run_grid(
         protocol: how every run is made.
         labels: benchmark and scenario of the rows.
         split_names: names of the dataset's splits.
-        allow_pickle, trust_remote_code, token: see `checkpoints.options.LoadOptions`.
         progress: gets the progress; default none.
-        columns: `config`, `revision`, `image_column`, `label_column` and `window` of `data.targets.load_target`.
+        options: fields of `checkpoints.options.LoadOptions`, and of `data.options.SampleOptions` without split and sample.
 
     Returns:
         Rows of the table `runs` for this target, with the runs of other processes that have ended.
@@ -123,10 +120,11 @@ def run_grid(
         TargetError: a dataset that cannot be read.
     """
     protocol, labels, split_names = protocol or Protocol(), labels or RowLabels(), split_names or SplitNames()
-    load_options = LoadOptions(allow_pickle, trust_remote_code, token)
+    sample, load_options = split_options("run_grid", options, SampleOptions, LoadOptions)
+    columns = {name: getattr(sample, name) for name in options if name in SampleOptions.names()}
     progress, state = progress or NullProgress(), passes.process_state()
     progress.stage("reading images")
-    splits = Splits(dataset, protocol.image_size, split_names, token=token, **columns)
+    splits = Splits(dataset, protocol.image_size, split_names, token=load_options.token, **columns)
     for split in splits.pools.values():
         progress.note(split.target.account)
     hyperparameters = grid_settings(grid, len(splits.classes))
