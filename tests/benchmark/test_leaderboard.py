@@ -171,3 +171,13 @@ def test_what_does_not_go_with_all(option, capsys):
 def test_no_such_metric():
     with pytest.raises(UsageError, match="`metrics` must be among those that the benchmarks have; got logmee"):
         leaderboard(COLUMNS[2:3], metrics=["logmee"], resamples=5)
+
+
+def test_the_bundled_table_is_what_the_program_works_out():
+    """After a change of a metric, a baseline or a benchmark: python tools/refresh_leaderboard.py."""
+    found, bundled_table = leaderboard(resamples=20), bundled_leaderboard()
+    stored = {(row["metric"], row["column"]): row for row in bundled_table["rows"]}
+    assert set(stored) == {(row["metric"], row["column"]) for row in found.rows}
+    for row in found.rows:
+        for statistic in ("weighted_tau", "regret"):
+            assert row[statistic] == pytest.approx(stored[row["metric"], row["column"]][statistic], abs=0.005)
