@@ -16,7 +16,7 @@ from hf_transferability import agreement, provenance
 from hf_transferability.benchmark.composites import PAPER_PARTS
 from hf_transferability.benchmark.newest import newest
 from hf_transferability.benchmark.pools import Pool, latest, pools
-from hf_transferability.errors import UndefinedAgreement
+from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +107,23 @@ def effective_rank(features: Any) -> float:
         raise ValueError("`features` must differ between samples; all rows are equal. Check how they were extracted.")
     shares = singular[singular > 0] / singular.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def effective_rank_of_file(path: str) -> float:
+    """Effective rank of the features in a file of arrays, .npz or .safetensors.
+
+    Raises:
+        UsageError: a file that cannot be read, without features, or with features that have no effective rank.
+    """
+    from hf_transferability.data.array_files import read_arrays
+
+    arrays = read_arrays(path)
+    if "features" not in arrays:
+        raise UsageError(f"{path} must hold an array called features; got {', '.join(arrays)}. Add it.")
+    try:
+        return effective_rank(arrays["features"])
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def factors(

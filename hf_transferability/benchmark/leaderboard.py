@@ -38,6 +38,7 @@ class Column:
         about: what differs between the candidates, in words.
         selection: of the ground truth; default the recommended one of the benchmark.
         domain: only targets of this kind of images.
+        remark: what a reader of its figures must know.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Column:
     about: str
     selection: str | None = None
     domain: str | None = None
+    remark: str = ""
 
 
 COLUMNS = (
@@ -56,7 +58,13 @@ COLUMNS = (
     Column("open_both", ("open", "open_regnet"), "architecture", "both small networks with all their source datasets"),
     Column("chaves_med", ("chaves2024",), "architecture", "ImageNet networks, medical targets", domain="medical"),
     Column("chaves_nat", ("chaves2024",), "architecture", "ImageNet networks, natural targets", domain="natural"),
-    Column("medmnist+", ("medmnistplus",), "architecture", "CNNs and ViTs, some self-supervised"),
+    Column(
+        "medmnist+",
+        ("medmnistplus",),
+        "architecture",
+        "CNNs and ViTs, some self-supervised",
+        remark="linear_probe and knn saw the whole training split there, and not a sample.",
+    ),
     # Ground truth without scores, for the baselines.
     Column("transfergraph", ("transfergraph",), "architecture", "checkpoints of the Hub"),
     Column("sfda_cnn", ("sfda_emms",), "architecture", "CNNs from ImageNet", "best_validation_run"),
@@ -140,7 +148,7 @@ def leaderboard(
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for column in columns:
-        found, others, sources, selection, left_out = _pools(column)
+        found, others, sources, selection, left_out = pools_of(column)
         table = ScenarioRows(found, (TAU, REGRET), resamples, seed)
         scored = not found[0].scores.empty
         if scored:
@@ -151,7 +159,9 @@ def leaderboard(
         means = [row for row in table.rows if row["target"] == MEAN]
         rows += _cells(column.name, means)
         described.append(_description(column, found, selection, means[0]["measure"], scored))
-        notes += [f"{column.name}: {note}" for note in [*left_out, *_fewer_sources(table.rows, found)]]
+        notes += [
+            f"{column.name}: {note}" for note in filter(None, [column.remark, *left_out, *_fewer_sources(table.rows, found)])
+        ]
     known = list(dict.fromkeys(row["metric"] for row in rows if row["kind"] == "metric"))
     if unknown := [metric for metric in metrics if metric not in known]:
         raise UsageError(
@@ -162,7 +172,7 @@ def leaderboard(
     return Leaderboard(described, rows, worst, notes, seed, resamples, orientation)
 
 
-def _pools(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str, list[str]]":
+def pools_of(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str, list[str]]":
     """The pools to judge on, those of all targets of the study, the sources, the selection, and notes on what was left out."""
     import pandas as pd
 
@@ -191,6 +201,16 @@ def _pools(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str, 
         kept = set(facts[facts.domain == column.domain].target)
         found = [pool for pool in found if pool.target in kept]
     return found, others, sources, str(truth.selection.iloc[0]), left_out
+
+
+def pools_with_parameters(column: Column) -> "Iterator[tuple[Pool, pd.Series | None]]":
+    """The pools of a column that has scores, each with the number of parameters of its sources by name."""
+    if not any(name in bundled.with_table("scores") for name in column.benchmarks):
+        return
+    found, _, sources, _, _ = pools_of(column)
+    parameters = sources.drop_duplicates("source").set_index("source").parameters if "parameters" in sources else None
+    for pool in found:
+        yield pool, parameters
 
 
 def _as_one_pool(

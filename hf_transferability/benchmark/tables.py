@@ -212,6 +212,11 @@ TABLES = {
 }
 
 
+def data_files(name: str) -> str:
+    """Where a table's rows lie in a dataset of results; more than one file is there after a merged pull request."""
+    return f"data/{name}/*.parquet"
+
+
 def read(path: str | Path, name: str) -> "pd.DataFrame":
     """A table from a .parquet, .csv or .json file (a list of rows), checked.
 

@@ -117,22 +117,25 @@ def gradient_layers(network: nn.Module, used: list[UsedWeight], head: str | None
     """The first and second layer of the feature update ratio, and whether the second is the attention extension.
 
     The first two convolutions in execution order, depthwise ones included. With a single one (a plain vision transformer):
-    that and the query projection of the first linear layer's block, or the first third of a fused one. Fewer than two layers:
-    what there is.
+    that and the query projection of the first linear layer's block, or the first third of a fused one. Without any, the first
+    linear layer over tokens embeds the patches and takes the convolution's place. Fewer than two layers: what there is.
     """
     parameters = dict(network.named_parameters(remove_duplicate=False))
     body = [weight for weight in used if head is None or weight.name.rpartition(".")[0] != head]
     convolutions = [GradientLayer(weight.name, parameters[weight.name]) for weight in body if weight.convolution]
-    if len(convolutions) != 1:
+    if len(convolutions) > 1:
         return convolutions[:2], False
-    start = next(i for i, weight in enumerate(body) if weight.convolution)
-    first_linear = next((weight for weight in body[start:] if not weight.convolution and weight.tokens), None)
+    start = next((i for i, weight in enumerate(body) if weight.convolution or (weight.tokens and not convolutions)), None)
+    if start is None:
+        return [], False
+    first = [GradientLayer(body[start].name, parameters[body[start].name])]
+    first_linear = next((weight for weight in body[start + 1 :] if not weight.convolution and weight.tokens), None)
     if first_linear is None:
-        return convolutions, False
+        return first if convolutions else [], False
     block = first_linear.name.rpartition(".")[0].rpartition(".")[0]
     for query in _QUERY_NAMES:
         if (name := f"{block}.{query}.weight") in parameters:
-            return [*convolutions, GradientLayer(name, parameters[name])], True
+            return [*first, GradientLayer(name, parameters[name])], True
     weight = parameters[first_linear.name]
     rows = weight.shape[0] // 3 if weight.shape[0] % 3 == 0 and "qkv" in first_linear.name else None
-    return [*convolutions, GradientLayer(first_linear.name, weight, rows)], True
+    return [*first, GradientLayer(first_linear.name, weight, rows)], True

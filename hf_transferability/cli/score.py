@@ -3,9 +3,18 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from hf_transferability.cli.options import add_metric_options, add_output, parameters, seed
+from hf_transferability.cli.options import (
+    MetricOptions,
+    OutputOptions,
+    add_metric_options,
+    add_output,
+    parameters,
+    seed,
+    taken,
+)
 from hf_transferability.cli.output import check_files, print_ranking
 from hf_transferability.errors import UsageError
 
@@ -28,35 +37,32 @@ def add(commands: Any) -> None:
         help="parameters of a file's network without its head, repeatable, such as resnet.npz=11.2M; or 11.2M,25.6M in the "
         "order of the files (default: what the files say; without, consensus leaves size out)",
     )  # fmt: skip
-    score.add_argument("--seed", type=seed, default=0, help="of half-samples and shuffled labels (default: 0)")
+    score.add_argument("--seed", type=seed, default=0, help="decides half-samples and shuffled labels (default: 0)")
     add_output(score)
 
 
 def _score(options: argparse.Namespace) -> int:
-    check_files(options)
+    output = taken(OutputOptions, options)
+    check_files(output)
     from hf_transferability.ranking.arrays import rank_features
 
     ranking = rank_features(
         options.files,
         metrics=options.metrics or ("all",),
         parameters=_sizes(options.parameters),
-        scenario=options.scenario,
-        variant=options.variant,
-        intervals=not options.no_intervals,
-        floor=options.floor,
         seed=options.seed,
-        cache_dir=options.cache_dir,
+        **asdict(taken(MetricOptions, options)),
     )
     for note in ranking.notes:
         print(note, file=sys.stderr)
-    return print_ranking(ranking, options)
+    return print_ranking(ranking, output)
 
 
 def _sizes(given: Sequence[Sequence[tuple[str | None, int]]]) -> dict[str, int] | list[int]:
-    """What `--parameters` was given, by file or in the order of the files.
+    """The values of `--parameters`, by file or in the order of the files.
 
     Raises:
-        UsageError: some with a file and some without.
+        UsageError: some values name a file and some do not.
     """
     entries = [entry for group in given for entry in group]
     named = {name: size for name, size in entries if name is not None}

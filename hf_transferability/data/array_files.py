@@ -33,6 +33,8 @@ def read_candidate(path: str | Path) -> tuple[dict[str, np.ndarray], int | None]
         parameters (without source head) where the file has it: an entry `parameters` of a .npz file, or of the metadata of a
         .safetensors file.
 
+    An array called logits becomes source_probabilities.
+
     Raises:
         UsageError: no such file, another format, a pickled array, a damaged or encrypted archive, more than the memory holds,
             names that are not these, or a number of parameters that is not a positive whole number.
@@ -40,6 +42,8 @@ def read_candidate(path: str | Path) -> tuple[dict[str, np.ndarray], int | None]
     path = Path(path)
     arrays, size = _content(path)
     size = arrays.pop(_PARAMETERS, size)
+    if "logits" in arrays and "source_probabilities" not in arrays:
+        arrays["source_probabilities"] = _softmax(arrays.pop("logits"))
     if unknown := [name for name in arrays if name not in INPUTS]:
         raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")
     if "labels" not in arrays:
@@ -79,6 +83,13 @@ def _count(value: Any, path: Path) -> int:
     except (ValueError, TypeError, OverflowError):
         pass
     raise UsageError(f"`{_PARAMETERS}` of {path} must be one positive whole number; got {value}. Count the network's weights.")
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    """Source probabilities [n_samples, n_source_classes] of a source head's logits, computed in float64."""
+    values = np.asarray(logits, dtype=np.float64)
+    exponents = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
 
 
 def check_size(path: str | Path, largest: int) -> None:

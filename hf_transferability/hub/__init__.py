@@ -1,13 +1,21 @@
-"""Every call to the Hub goes through here: retries with backoff, and errors that say what to do.
+"""Calls to the Hub, with retries and with errors that say what to do.
 
-`calls` calls the clients, `reading` and `writing` ask and tell, `cached` knows what works without network, `verified` compares
-what arrives with its sha256, and `messages` makes sentences of errors.
+`calls` retries, `reading` and `writing` hold the requests, `cached` finds what works without network, `verified` compares
+downloads with their sha256, and `messages` turns errors into sentences for the user.
 """
 
 from hf_transferability.hub.cached import Snapshot
 from hf_transferability.hub.calls import call, is_connection_error
 from hf_transferability.hub.messages import explain
-from hf_transferability.hub.reading import dataset_head, download, fetch, reported_downloads, resolve_dataset, resolve_model
+from hf_transferability.hub.reading import (
+    dataset_head,
+    download,
+    fetch,
+    pull_request_with_safetensors,
+    reported_downloads,
+    resolve_dataset,
+    resolve_model,
+)
 from hf_transferability.hub.sizes import Size, size_of
 from hf_transferability.hub.verified import DamagedFileError
 
@@ -21,6 +29,7 @@ __all__ = [
     "explain",
     "fetch",
     "is_connection_error",
+    "pull_request_with_safetensors",
     "reported_downloads",
     "resolve_dataset",
     "resolve_model",

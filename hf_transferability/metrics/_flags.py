@@ -26,6 +26,8 @@ FLAGS: dict[str, str] = {
     "pooler_output": "no classifier head: the features are the network's own pooled output",
     "mean_hidden_state": "no classifier head and no loaded pooler: the features are the mean of the last hidden state",
     "windowed": "16-bit or float images were scaled to 8 bits",
+    "several_frames": "image files hold several frames or pages, of which one is used: choose by --frame",
+    "extra_channels": "image files hold channels beyond colour and alpha, which are dropped",
     "corrupt_skipped": "corrupt images were left out",
     "pickle_weights": "the weights come from a pickle file, read with weights_only",
     "not_converged": "an iteration stopped at its limit before it settled",

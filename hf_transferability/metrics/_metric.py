@@ -11,9 +11,9 @@ import numpy as np
 
 from hf_transferability.errors import unknown_name
 from hf_transferability.metrics._pool import checked_arrays, complete_candidates, warn_about_pool
+from hf_transferability.names import SCENARIOS
 
 INPUTS = ("features", "labels", "source_probabilities", "gradient_norms")
-SCENARIOS = ("source_dataset", "architecture")
 
 
 @dataclass(frozen=True)

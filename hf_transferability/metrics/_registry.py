@@ -15,7 +15,7 @@ import numpy as np
 from hf_transferability.errors import unknown_name
 from hf_transferability.metrics._metric import INPUTS, SCENARIOS, Metric
 from hf_transferability.metrics._pool import FACTS
-from hf_transferability.metrics._validation import TASKS, check_count, check_task
+from hf_transferability.metrics._validation import TASKS, check_count, check_task, one_column, refuse_unclear_numbers
 
 __all__ = ["INPUTS", "SCENARIOS", "TASKS", "Metric", "all_metrics", "get_metric", "register", "score"]
 
@@ -94,6 +94,7 @@ def score(
     variant: str = "default",
     seed: int | None = None,
     half_sample: bool = False,
+    task: str | None = None,
 ) -> float | dict[str, float]:
     """Score arrays at hand with one metric. Higher is better.
 
@@ -109,6 +110,8 @@ def score(
             one).
         half_sample: the arrays are one of the half-samples that an interval is made of: some metrics then take a
             cheaper form.
+        task: "regression" for few whole float labels that are numbers to predict; without it they are refused, because they
+            may be classes.
 
     Returns:
         A float; or, for a metric that exists only relative to a pool of candidates, a dict of its raw numbers, which
@@ -127,7 +130,7 @@ def score(
     metric = get_metric(name)
     given = {
         "features": features,
-        "labels": labels,
+        "labels": None if labels is None else one_column(labels),
         "source_probabilities": source_probabilities,
         "gradient_norms": gradient_norms,
     }
@@ -136,7 +139,9 @@ def score(
     if missing := [key for key in metric.inputs if given[key] is None]:
         raise ValueError(f"`{missing[0]}` must be given for {name}; got None. {name} needs {', '.join(metric.inputs)}.")
     if "labels" in metric.inputs:
-        check_task(name, metric.tasks, labels, {other.name: other.tasks for other in all_metrics().values()})
+        if task is None:
+            refuse_unclear_numbers(given["labels"])
+        check_task(name, metric.tasks, given["labels"], {other.name: other.tasks for other in all_metrics().values()})
     options: dict[str, Any] = {"seed": seed} if metric.seeded and seed is not None else {}
     metric.check_variant(variant)
     if "variant" in metric.options:

@@ -9,12 +9,12 @@ import numpy as np
 
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.data.array_files import read_candidate
-from hf_transferability.data.targets import Target, class_flags
+from hf_transferability.data.array_labels import labelled_arrays
 from hf_transferability.errors import UsageError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import all_metrics, can_score, get_metric
 from hf_transferability.metrics._validation import task_of
-from hf_transferability.ranking import pool
+from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.choices import (
     SHOWN_PARTS,
     check_choices,
@@ -23,9 +23,11 @@ from hf_transferability.ranking.choices import (
     floors_needed,
     keys_to_compute,
 )
-from hf_transferability.ranking.run import HALVES, Ranking, metric_versions, ranked, scored
-from hf_transferability.ranking.scoring import Request, Scores, add_floors, score_candidate
-from hf_transferability.results import Row
+from hf_transferability.ranking.result import Ranking
+from hf_transferability.ranking.rows import metric_versions, ranked
+from hf_transferability.ranking.run import HALVES
+from hf_transferability.ranking.scenario import scenario_notes
+from hf_transferability.ranking.scoring import Request, add_floors, score_candidate
 
 Sizes = Mapping[str, int] | Sequence[int]
 
@@ -75,39 +77,26 @@ def rank_features(
     named = scenario != "auto"
     chosen, left_out = _choose_metrics(metrics, contents, named or len(files) == 1)
     scenario = scenario if named else "source_dataset"
-    target = _target(labels)
+    target = labelled_arrays(labels, {"id": "(files)"})
     cache = Cache(cache_dir)
     shown = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
     request = Request(keys_to_compute(chosen, target.task, variant, shown), variant, HALVES * intervals, seed)
-    rows: list[Row] = []
-    scores: list[Scores | None] = []
+    ranked_files = []
     for path, content, size in zip(files, contents, sizes, strict=True):
         arrays = _arrays(content)
-        revision = "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        each = score_candidate(lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
+        scores = score_candidate(lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
         floors = request.keys if floor else floors_needed(chosen[0], scenario)
-        add_floors(each, floors, lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
+        add_floors(scores, floors, lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
+        revision = "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()
         facts = {"n_features": arrays.facts["n_features"], "parameters": size}
-        rows.append({"checkpoint": str(path), "revision": revision, **facts})
-        scores.append(each)
-    rows, notes = ranked(rows, scores, chosen, variant, scenario, pool.scenario_notes(scenario))
+        ranked_files.append(Candidate(str(path), revision, facts, scores))
+    rows, notes = ranked(ranked_files, chosen, variant, scenario)
+    if get_metric(chosen[0]).uses_scenario:
+        notes = [*scenario_notes(scenario), *notes]
     notes += [f"{name} is left out: it depends on what differs between the candidates. Name --scenario." for name in left_out]
-    # Files do not tell what differs between them; without that there is nothing to compare them with.
-    advice = advise(chosen[0], variant, scenario, scored(rows), target.task) if named else None
-    if advice:
-        notes.append(advice["text"])
+    if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
+        notes += advice["text"]
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
-
-
-def _target(labels: np.ndarray) -> Target:
-    """What the labels of the files tell of the target."""
-    task = task_of(labels)
-    codes, flags = labels, {}
-    if task == "single_label":
-        classes, codes = np.unique(labels, return_inverse=True)
-        flags = class_flags(codes, [str(name) for name in classes])
-    key = hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()
-    return Target([], codes, [], task, [], key, {"id": "(files)", "task": task, "images": len(codes)}, flags)  # type: ignore[arg-type]
 
 
 def _choose_metrics(

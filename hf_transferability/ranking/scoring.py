@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from hf_transferability.data.targets import Target
+from hf_transferability.data.targets import Labelled
 from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
+from hf_transferability.metrics._validation import task_of
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import form
 
@@ -57,7 +58,7 @@ class Request:
     seed: int
 
 
-def score_candidate(read: Callable[[], Arrays | None], target: Target, request: Request, cache: Cache) -> Scores:
+def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request: Request, cache: Cache) -> Scores:
     """Compute a candidate's scores, or read those that are stored for the same arrays, metric version and request.
 
     Args:
@@ -90,7 +91,7 @@ def add_floors(
     scores: Scores,
     names: Sequence[str],
     read: Callable[[], Arrays | None],
-    target: Target,
+    target: Labelled,
     request: Request,
     cache: Cache,
 ) -> None:
@@ -149,7 +150,7 @@ def half_samples(labels: np.ndarray, n_halves: int, seed: int, largest: int | No
     return halves
 
 
-def _score(name: str, variant: str, arrays: Arrays, target: Target, request: Request) -> Scores:
+def _score(name: str, variant: str, arrays: Arrays, target: Labelled, request: Request) -> Scores:
     metric, result = get_metric(name), Scores(values={name: None})
     if reason := _missing(metric, arrays):
         result.reasons[name] = reason
@@ -157,7 +158,7 @@ def _score(name: str, variant: str, arrays: Arrays, target: Target, request: Req
     inputs = _inputs(metric, arrays, target)
     with collect_flags() as flags:
         try:
-            result.values[name] = score(name, **inputs, variant=variant)
+            result.values[name] = score(name, **inputs, variant=variant, task=target.task)
         except _UNDEFINED as error:
             cause = arrays.facts.get("no_gradient") if "gradient_norms" in metric.inputs else None
             result.reasons[name] = f"{name} is undefined: {cause or error}"
@@ -182,7 +183,7 @@ def _present(read: Callable[[], Arrays | None]) -> Arrays:
     return arrays
 
 
-def _key(arrays: Arrays, target: Target) -> dict[str, Any]:
+def _key(arrays: Arrays, target: Labelled) -> dict[str, Any]:
     """What a score depends on beside metric and request: the values themselves, and the libraries that compute with them."""
     versions = package_versions()
     libraries = [f"{name} {versions.get(name)}" for name in ("numpy", "scipy", "scikit-learn")]
@@ -194,7 +195,7 @@ def _entry(kind: str, name: str, variant: str, request: Request, key: dict[str, 
     return entry | {"protocol": _PROTOCOL, "seed": request.seed}
 
 
-def _inputs(metric: Metric, arrays: Arrays, target: Target) -> dict[str, Any]:
+def _inputs(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
     inputs = {
         "features": arrays.features,
         "labels": target.labels,
@@ -225,6 +226,7 @@ def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> li
 
 def _value(metric: Metric, inputs: dict[str, Any], variant: str, half_sample: bool = False) -> Value:
     try:
-        return score(metric.name, **inputs, variant=variant, half_sample=half_sample)
+        task = task_of(inputs["labels"]) if "labels" in inputs else None  # settled with the target
+        return score(metric.name, **inputs, variant=variant, half_sample=half_sample, task=task)
     except _UNDEFINED:
         return None

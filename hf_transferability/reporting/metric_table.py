@@ -13,7 +13,7 @@ COLUMNS = ("name", "needs", "range", "unit", "direction", "targets", "comparable
 
 def metric_rows() -> list[dict[str, Any]]:
     """One dict per metric with COLUMNS; "needs" and "targets" are lists, an infinite end of "range" is None."""
-    return [_row(metric) for metric in all_metrics().values()]
+    return [metric_row(metric) for metric in all_metrics().values()]
 
 
 def to_markdown() -> str:
@@ -57,7 +57,8 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}", *lines])
 
 
-def _row(metric: Metric) -> dict[str, Any]:
+def metric_row(metric: Metric) -> dict[str, Any]:
+    """A metric as one dict with COLUMNS."""
     return {
         "name": metric.name,
         "needs": list(metric.inputs),

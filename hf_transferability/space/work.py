@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Document = dict[str, Any]
-Tell = Callable[[str, float], None]  # hears what is being done, and which share is done
+Tell = Callable[[str, float], None]  # called with what is being done, and the share that is done
 
 _PLACE = re.compile(r"\[(\d+)/(\d+)\] |checkpoint (\d+) of (\d+)")
 # Columns of the table for people, before and after those of the metrics: key of a row -> title.
@@ -41,10 +41,10 @@ def rank_checkpoints(
     tell: Tell = lambda text, share: None,
     visitor: str = "",
 ) -> Document:
-    """Rank checkpoints of the Hub for a dataset of the Hub; see `limits` for how many and how large.
+    """Rank checkpoints of the Hub for a dataset of the Hub; see `limits` for the bounds.
 
     Raises:
-        UsageError: a bound, a name or a dataset that does not fit.
+        UsageError: a bound is exceeded, or a name or the dataset is wrong.
         TransferabilityError: the work failed or took too long.
     """
     names = [name.strip() for name in checkpoints if name.strip()]
@@ -62,10 +62,10 @@ def rank_files(
     tell: Tell = lambda text, share: None,
     visitor: str = "",
 ) -> Document:
-    """Rank files of features. The files are removed, whatever happens.
+    """Rank files of features. The files are removed in any case.
 
     Raises:
-        UsageError: a bound, or files that cannot be read or do not go together.
+        UsageError: a bound is exceeded, or files cannot be read or do not fit together.
         TransferabilityError: the work failed or took too long.
     """
     try:
@@ -79,7 +79,7 @@ def rank_files(
 
 
 def run_demo(tell: Tell = lambda text, share: None, visitor: str = "") -> Document:
-    """Make the demo's target and checkpoints anew, and rank them: real work, without network.
+    """Make the demo's target and checkpoints, and rank them; needs no network.
 
     Raises:
         TransferabilityError: the work failed or took too long.
@@ -88,13 +88,13 @@ def run_demo(tell: Tell = lambda text, share: None, visitor: str = "") -> Docume
 
 
 def example() -> Document:
-    """The bundled ranking: what `hf-transferability demo` wrote."""
+    """The bundled ranking, written by `hf-transferability demo`."""
     document: Document = json.loads(Path(hub_folder("space"), "example.json").read_text("utf-8"))
     return document
 
 
 def summary(document: Document) -> str:
-    """What a ranking rests on, its notes and its flags, as Markdown."""
+    """The sample, the notes and the flags of a ranking, as Markdown."""
     where, rows = document["dataset"], document["rows"]
     ranked = sum(row["score"] is not None for row in rows)
     lines = [f"**{ranked} of {len(rows)} candidates ranked by {document['metric']}**{scenario_in_words(document)}."]
@@ -131,7 +131,7 @@ def write_files(document: Document, folder: str | Path) -> list[str]:
 
 
 def benchmark(name: str = "") -> Benchmark:
-    """A benchmark that the page shows; by default the first.
+    """One of the benchmarks that the page shows; by default the first.
 
     Raises:
         UsageError: no such benchmark.
@@ -146,10 +146,10 @@ def benchmark(name: str = "") -> Benchmark:
 def lookup_benchmark(
     scenario: str, metric: str = "transferability", target: str = "mean", name: str = "", selection: str = ""
 ) -> Document:
-    """What a benchmark says: agreement of all metrics, and one metric's scores beside fine-tuned performance.
+    """The agreement of all metrics in a benchmark, and one metric's scores beside fine-tuned performance.
 
     Raises:
-        UsageError: no such benchmark, selection, scenario, metric or target.
+        UsageError: an unknown benchmark, selection, scenario, metric or target.
     """
     own = benchmark(name)
     selection = selection or own.selections[0]
@@ -164,7 +164,7 @@ def lookup_benchmark(
 
 
 def benchmark_summary(own: Benchmark, selection: str, scenario: str, target: str = "mean") -> str:
-    """What a benchmark is, and how far its own noise lets anything agree with it, as Markdown."""
+    """What a benchmark is and its noise ceiling, as Markdown."""
     from hf_transferability.benchmark import bundled
     from hf_transferability.benchmark.comparison_notes import RELIABLE
     from hf_transferability.benchmark.comparison_rows import CEILING
@@ -179,12 +179,11 @@ def benchmark_summary(own: Benchmark, selection: str, scenario: str, target: str
     if len(ceiling):
         value, low, high = ceiling[["value", "low", "high"]].iloc[0]
         lines.append(
-            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): so far half of the fine-tuning runs foretells the rest. "
-            "A metric can hardly be expected to agree better."
-            + (" That is little: hardly anything can be said here." if value < RELIABLE else "")
+            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): how well half of the fine-tuning runs predicts the rest. "
+            "A metric can hardly agree better." + (" It is low, so no metric can be judged here." if value < RELIABLE else "")
         )
     else:
-        lines.append("It has no noise ceiling, for want of fine-tuning runs.")
+        lines.append("It has no noise ceiling, since it has no fine-tuning runs.")
     return "\n\n".join(filter(None, [benchmarks.shown()[1], *lines]))
 
 
@@ -233,7 +232,7 @@ def _truth(own: Benchmark, selection: str, scenario: str, target: str = "mean") 
 
 
 def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: str) -> list[dict[str, Any]]:
-    """A metric's scores beside fine-tuned performance; a target's own model is no candidate."""
+    """A metric's scores beside fine-tuned performance; a target's own model is not a candidate."""
     from hf_transferability.benchmark.pools import methods, pools
 
     found = []
@@ -256,11 +255,9 @@ def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: s
 
 
 def _agreement(own: Benchmark, selection: str, scenario: str, target: str | None = None) -> "pd.DataFrame":
-    """A benchmark's rows of weighted tau, without methods that have none anywhere, and forms that differ in their name only."""
+    """A benchmark's rows of weighted tau, without methods that have no value, and without variants that are the same."""
     if selection not in own.selections:
-        raise UsageError(
-            f"`selection` must be one of {', '.join(own.selections)}; got {selection!r}. Choose one of these, or none."
-        )
+        raise UsageError(f"`selection` must be one of {', '.join(own.selections)}; got {selection!r}. Choose one of these.")
     whole = own.agreement(selection)
     rows = whole[(whole["statistic"] == "weighted_tau") & (whole["scenario"] == scenario)]
     if rows.empty:
@@ -286,7 +283,7 @@ def _check_metric(own: Benchmark, selection: str, scenario: str, metric: str) ->
 
 
 def _done(lines: Iterator[str | Document], tell: Tell) -> Document:
-    """The document that stands at the end of the worker's lines."""
+    """The document that the worker yields after its lines of progress."""
     share = 0.0
     for line in lines:
         if isinstance(line, dict):

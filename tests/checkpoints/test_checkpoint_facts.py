@@ -8,7 +8,9 @@ import transformers as hf
 from helpers.checkpoint_folders import VIT, change_json, change_weights, opened
 from helpers.inputs import resnet_config
 
-from hf_transferability.checkpoints.loading import architecture_signature, load, resolve
+from hf_transferability.checkpoints.facts import architecture_signature
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.resolving import resolve
 
 
 def test_facts_of_a_checkpoint(originals):

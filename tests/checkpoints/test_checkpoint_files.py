@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
-from helpers.checkpoint_folders import change_json, change_weights, drop, opened, outputs, refused
+from helpers.checkpoint_folders import assert_same, change_json, change_weights, drop, opened, outputs, refused
 from safetensors.torch import load_file
 
-from hf_transferability.checkpoints.loading import load, resolve
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import CheckpointError
 
 
@@ -54,7 +56,7 @@ def test_pickle_only_is_refused_and_allowed_by_option(originals, copy):
     refused(folder, r"only pickle weights \(pytorch_model.bin\), which can run code.*--allow-pickle.*weights_only")
     checkpoint = opened(folder, allow_pickle=True)
     assert "pickle_weights" in checkpoint.flags
-    assert torch.equal(outputs(checkpoint)[0], outputs(opened(originals["resnet"]))[0])
+    assert_same(outputs(checkpoint)[0], outputs(opened(originals["resnet"]))[0])
 
 
 def test_malicious_pickle_does_not_run(copy, tmp_path):
@@ -72,7 +74,7 @@ def test_malicious_pickle_does_not_run(copy, tmp_path):
 def test_safetensors_are_preferred_to_pickle(copy):
     folder = copy()
     (folder / "pytorch_model.bin").write_bytes(b"not even a pickle")
-    source = resolve(str(folder), allow_pickle=True)
+    source = resolve(str(folder), LoadOptions(allow_pickle=True))
     assert not source.pickle
     assert "pytorch_model.bin" not in source.files
     assert "pickle_weights" not in load(source).flags
@@ -96,11 +98,11 @@ def test_custom_code_runs_only_with_the_option(copy, tmp_path):
     assert ran.exists()
     assert checkpoint.facts["architecture"] == "own"
     assert outputs(checkpoint)[1].shape == (3, 5)
-    trusted_key = resolve(str(folder), trust_remote_code=True).key
+    trusted_key = resolve(str(folder), LoadOptions(trust_remote_code=True)).key
     assert trusted_key != plain_key
     with (folder / "modeling_own.py").open("a") as file:
         file.write("# changed\n")
-    assert resolve(str(folder), trust_remote_code=True).key != trusted_key
+    assert resolve(str(folder), LoadOptions(trust_remote_code=True)).key != trusted_key
 
 
 @pytest.mark.parametrize("size", [0, 4, 200, -100])

@@ -6,10 +6,11 @@ import shutil
 import pytest
 import torch
 import transformers as hf
-from helpers.checkpoint_folders import IMAGES, VIT, change_json, change_weights, drop, opened, outputs, refused
+from helpers.checkpoint_folders import IMAGES, VIT, assert_same, change_json, change_weights, drop, opened, outputs, refused
 from helpers.inputs import resnet_config
 
-from hf_transferability.checkpoints.loading import load, resolve
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.resolving import resolve
 
 
 def test_missing_head_keeps_the_features(originals, copy):
@@ -21,7 +22,7 @@ def test_missing_head_keeps_the_features(originals, copy):
     assert logits is None
     assert not checkpoint.has_source_head
     assert checkpoint.flags == {"no_source_head": "input of classifier.1"}
-    assert torch.equal(features, outputs(whole)[0])
+    assert_same(features, outputs(whole)[0])
     assert whole.has_source_head
 
 
@@ -32,7 +33,7 @@ def test_head_of_another_size_keeps_the_features(originals, copy):
     features, logits = outputs(checkpoint)
     assert logits is None
     assert "no_source_head" in checkpoint.flags
-    assert torch.equal(features, outputs(opened(originals["resnet"]))[0])
+    assert_same(features, outputs(opened(originals["resnet"]))[0])
 
 
 def test_part_of_the_head_missing_is_a_missing_head(copy):
@@ -70,7 +71,7 @@ def test_missing_running_statistics_are_missing_weights(copy):
 def test_missing_batch_counts_do_not_matter(originals, copy):
     folder = copy()
     change_weights(folder, drop("num_batches_tracked"))
-    assert torch.equal(outputs(opened(folder))[0], outputs(opened(originals["resnet"]))[0])
+    assert_same(outputs(opened(folder))[0], outputs(opened(originals["resnet"]))[0])
 
 
 def test_mismatched_sizes_are_named(copy):
@@ -93,7 +94,7 @@ def test_weights_of_another_network_are_refused(originals, copy):
 def test_additional_weights_do_not_matter(originals, copy):
     folder = copy("vit")
     change_weights(folder, lambda weights: weights.update(decoder=torch.zeros(3)))
-    assert torch.equal(outputs(opened(folder))[0], outputs(opened(originals["vit"]))[0])
+    assert_same(outputs(opened(folder))[0], outputs(opened(originals["vit"]))[0])
 
 
 def test_headless_checkpoint_of_a_classifier_family(originals):
@@ -109,7 +110,7 @@ def test_pooler_with_its_weights_is_used(originals):
         assert logits is None
         with torch.no_grad():
             expected = checkpoint.network(pixel_values=checkpoint.preprocess(IMAGES)).pooler_output
-        assert torch.equal(features, expected)
+        assert_same(features, expected)
         assert {"pooler_output", "no_source_head"} <= set(checkpoint.flags)
 
 
@@ -163,11 +164,20 @@ def test_sharded_safetensors(originals, tmp_path):
     assert len(shards) > 1
     source = resolve(str(tmp_path))
     assert {*shards, "model.safetensors.index.json"} <= set(source.files)
-    assert torch.equal(outputs(load(source))[0], outputs(opened(originals["resnet"]))[0])
+    assert_same(outputs(load(source))[0], outputs(opened(originals["resnet"]))[0])
     (tmp_path / shards[1]).unlink()
     assert shards[1] in refused(tmp_path, "cannot be loaded")
 
 
-def test_features_that_change_are_refused(make_checkpoint):
-    folder = make_checkpoint(hf.ViTMAEConfig(**VIT), model_class=hf.ViTMAEModel)
-    refused(folder, r"gives other features each time .*random masking.* cannot be ranked")
+def test_features_that_change_are_refused(copy):
+    folder = copy()
+    (folder / "modeling_own.py").write_text(
+        "import torch\n"
+        "from transformers import ResNetConfig, ResNetForImageClassification\n"
+        "class OwnConfig(ResNetConfig):\n    model_type = 'changing'\n"
+        "class OwnNetwork(ResNetForImageClassification):\n    config_class = OwnConfig\n"
+        "    def forward(self, pixel_values):\n        return super().forward(pixel_values + torch.randn_like(pixel_values))\n"
+    )
+    code = {"AutoConfig": "modeling_own.OwnConfig", "AutoModelForImageClassification": "modeling_own.OwnNetwork"}
+    change_json(folder, model_type="changing", auto_map=code, architectures=["OwnNetwork"])
+    refused(folder, r"gives other features each time .*random masking.* cannot be ranked", trust_remote_code=True)

@@ -7,11 +7,14 @@ import pytest
 import timm
 import torch
 import transformers as hf
+from helpers.checkpoint_folders import assert_same
 from PIL import Image
 from timm.models import save_for_hf
 from torch import nn
 
-from hf_transferability.checkpoints.loading import Checkpoint, load, resolve
+from hf_transferability.checkpoints.checkpoint import Checkpoint
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.checkpoints.tracing import GradientLayer, find_head, gradient_layers, pooled, trace
 
 SIZE = 32
@@ -112,13 +115,13 @@ FAMILIES = {
     ),
     "dinov2 headless": (
         lambda: hf.Dinov2Config(**VIT, mlp_ratio=2),
-        "Dinov2Model", "input of classifier", 48,
-        "dinov2.embeddings.patch_embeddings.projection.weight", "dinov2.encoder.layer.0.attention.q_proj.weight", True,
+        "Dinov2Model", "pooler_output", 24,
+        "embeddings.patch_embeddings.projection.weight", "encoder.layer.0.attention.q_proj.weight", True,
     ),
     "dinov2 of no classes": (
         lambda: hf.Dinov2Config(**VIT, mlp_ratio=2, num_labels=0),
-        None, "logits", 48,
-        "dinov2.embeddings.patch_embeddings.projection.weight", "dinov2.encoder.layer.0.attention.q_proj.weight", True,
+        None, "pooler_output", 24,
+        "embeddings.patch_embeddings.projection.weight", "encoder.layer.0.attention.q_proj.weight", True,
     ),
     "dinov3 vit": (
         lambda: hf.DINOv3ViTConfig(**VIT),
@@ -137,8 +140,8 @@ FAMILIES = {
     ),
     "clip two towers": (
         clip,
-        "CLIPModel", "input of classifier", 24,
-        "vision_model.embeddings.patch_embedding.weight", "vision_model.encoder.layers.0.self_attn.q_proj.weight", True,
+        "CLIPModel", "pooler_output", 24,
+        "embeddings.patch_embedding.weight", "encoder.layers.0.self_attn.q_proj.weight", True,
     ),
     "siglip classifier": (
         lambda: siglip(**LABELS),
@@ -147,8 +150,8 @@ FAMILIES = {
     ),
     "siglip two towers": (
         siglip,
-        "SiglipModel", "input of classifier", 24,
-        "vision_model.embeddings.patch_embedding.weight", "vision_model.encoder.layers.0.self_attn.q_proj.weight", True,
+        "SiglipModel", "pooler_output", 24,
+        "embeddings.patch_embedding.weight", "encoder.layers.0.self_attn.q_proj.weight", True,
     ),
 }  # fmt: skip
 HEADLESS = {"dinov2 headless", "dinov2 of no classes", "dinov3 vit", "dinov3 convnext", "clip two towers", "siglip two towers"}
@@ -254,11 +257,11 @@ def test_head_of_the_features_is_the_logits(family, name):
     pixels = checkpoint.preprocess(images(2))
     with torch.no_grad():
         features, logits = checkpoint.forward(pixels)
-        assert torch.equal(logits, checkpoint.network(pixel_values=pixels).logits)
+        assert_same(logits, checkpoint.network(pixel_values=pixels).logits)
         if name == "deit with teacher":  # its logits are the mean of two heads; the first, on the class token, is the head
-            assert torch.equal(checkpoint.head(features), checkpoint.network(pixel_values=pixels).cls_logits)
+            assert_same(checkpoint.head(features), checkpoint.network(pixel_values=pixels).cls_logits)
         else:
-            assert torch.equal(checkpoint.head(features), logits)
+            assert_same(checkpoint.head(features), logits)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -271,7 +274,7 @@ def test_a_batch_equals_single_images(family, name):
         together, logits = checkpoint.forward(pixels)
         for i, image in enumerate(batch):
             single = checkpoint.preprocess([image])
-            assert torch.equal(single[0], pixels[i])
+            assert_same(single[0], pixels[i])
             alone, alone_logits = checkpoint.forward(single)
             torch.testing.assert_close(alone[0], together[i], rtol=0, atol=1e-4 * float(together.abs().max()))
             if logits is not None:
@@ -304,9 +307,9 @@ def test_timm_networks(tmp_path, name):
     pixels = checkpoint.preprocess(images(2))
     with torch.no_grad():
         features, logits = checkpoint.forward(pixels)
-        assert torch.equal(checkpoint.head(features), logits)
-        assert torch.equal(logits, network(pixels))
-        assert torch.equal(features, network.forward_head(network.forward_features(pixels), pre_logits=True))
+        assert_same(checkpoint.head(features), logits)
+        assert_same(logits, network(pixels))
+        assert_same(features, network.forward_head(network.forward_features(pixels), pre_logits=True))
         alone, _ = checkpoint.forward(pixels[1:])
     assert features.shape == (2, width)
     torch.testing.assert_close(alone, features[1:], rtol=1e-4, atol=1e-5)
@@ -323,7 +326,7 @@ def test_timm_networks_without_a_head(tmp_path, name):
     with torch.no_grad():
         features, logits = checkpoint.forward(pixels)
         assert logits is None
-        assert torch.equal(features, network(pixels))
+        assert_same(features, network(pixels))
     assert features.shape == (2, width)
     assert "no_source_head" in checkpoint.flags
 

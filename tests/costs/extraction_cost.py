@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
-from hf_transferability.checkpoints.loading import Checkpoint, load, resolve
+from hf_transferability.checkpoints.checkpoint import Checkpoint
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.data.targets import Target
 from hf_transferability.extraction.passes import extract, gradient_batches
 

@@ -18,7 +18,8 @@ from PIL import Image
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
 from hf_transferability import rank
-from hf_transferability.checkpoints.loading import load, resolve
+from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.data.targets import check_images, load_target
 from hf_transferability.extraction.passes import extract
 

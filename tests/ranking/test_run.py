@@ -151,10 +151,10 @@ def test_a_failing_candidate_is_a_row_and_the_rest_is_ranked(target, pool, cache
 def test_an_unexpected_failure_of_one_candidate_leaves_the_rest(target, pool, cache, monkeypatch):
     original = candidates.resolve
 
-    def resolve(name, **options):
+    def resolve(name, options):
         if name == pool[1]:
             raise ZeroDivisionError("something nobody thought of")
-        return original(name, **options)
+        return original(name, options)
 
     monkeypatch.setattr(candidates, "resolve", resolve)
     rows = rank(target, pool, cache_dir=cache).rows

@@ -104,6 +104,10 @@ def hub(tmp_path_factory, made):
         running.commit("model", "alice/private", made.c, private=True)
         running.commit("model", "alice/gated", made.c, gated=True)
         running.commit("model", "alice/pickle", {"config.json": (made.a / "config.json").read_bytes(), **unused})
+        running.commit("model", "alice/asked", {"config.json": (made.a / "config.json").read_bytes(), **unused})
+        for number, files in enumerate(({"note.txt": b"x"}, _files(made.a), {"other.txt": b"y"}), start=1):
+            sha = running.commit("model", "alice/asked", files, branch=f"request-{number}")
+            running.store.get("model", "alice/asked").pulls[f"refs/pr/{number}"] = sha
         running.commit("dataset", "alice/gated-data", made.target, gated=True)
         yield running
         assert not running.leaks()
@@ -189,6 +193,14 @@ def test_a_gated_dataset(shell):
     assert closed.status == 1
     assert "dataset alice/gated-data is gated: ask for access at" in closed.err
     assert shell("alice/gated-data", "alice/one", token="hf_reader_secret").status == 0
+
+
+def test_safetensors_in_a_pull_request(shell, faults):
+    done = shell("alice/data", "alice/asked", "alice/asked@refs/pr/2")
+    assert done.rows["alice/asked@refs/pr/2"]["error"] is None
+    error = done.rows["alice/asked"]["error"]
+    assert "only pickle weights" in error
+    assert error.endswith("Rank alice/asked@refs/pr/2.")
 
 
 def test_what_is_not_there(shell, hub):

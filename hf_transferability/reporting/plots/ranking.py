@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError, unknown_name
-from hf_transferability.names import fold_id
+from hf_transferability.names import fold_id, plain_name
 from hf_transferability.reporting.plots.style import (
     BLUE,
     FONT,
@@ -341,7 +341,7 @@ def _with_unit(metric: "Metric") -> str:
 
 
 def _title(document: Document, rows: Sequence[Row]) -> str:
-    dataset = str(document["dataset"].get("id", ""))
+    dataset = plain_name(document["dataset"].get("id") or "(files)")
     where = f" for {fold_id(dataset, 50).splitlines()[-1]}" if dataset and dataset != "(files)" else ""
     return f"{len(rows)} candidate{'s' * (len(rows) > 1)}{where}"
 

@@ -9,7 +9,7 @@ from helpers.rankings import ranking_of
 from matplotlib.text import Annotation
 
 from hf_transferability import UsageError
-from hf_transferability.ranking.run import Ranking
+from hf_transferability.ranking.result import Ranking
 from hf_transferability.reporting import plots
 from hf_transferability.reporting.plots.ranking import short_names
 

@@ -1,0 +1,92 @@
+"""A loaded network: images in, features and source logits out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from hf_transferability.checkpoints.pooling import Embedding
+from hf_transferability.checkpoints.tracing import GradientLayer, pooled
+from hf_transferability.errors import CheckpointError, first_line
+
+
+class Inputs(dict[str, torch.Tensor]):
+    """Several input tensors of one batch, for networks that take more than pixels; moves and counts like one tensor."""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(value.nbytes for value in self.values())
+
+    def to(self, device: torch.device | str) -> "Inputs":
+        return Inputs({name: value.to(device) for name, value in self.items()})
+
+
+@dataclass
+class Checkpoint:
+    """A loaded network, ready to give features, source logits and gradients.
+
+    Attributes:
+        head: the module that makes the source logits, whose input is the features; None without one.
+        layers: first and second layer of the feature update ratio; fewer if the network has no two such layers.
+        facts: what a row of results records about it: architecture, signature, n_features, parameters, licence, pooling ...
+        flags: flag -> detail.
+        embedding: where the features come from without a head.
+        input_names: the processor's outputs that the network takes.
+    """
+
+    name: str
+    network: nn.Module
+    processor: Any
+    head: nn.Module | None
+    has_source_head: bool
+    layers: list[GradientLayer]
+    facts: dict[str, Any]
+    flags: dict[str, str]
+    embedding: Embedding | None = None
+    input_names: tuple[str, ...] = ("pixel_values",)
+
+    def preprocess(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """Images as the network's input, on the CPU.
+
+        Args:
+            images: uint8 [height, width, 3], of any sizes.
+
+        Returns:
+            float32 [batch, 3, height, width]; `Inputs` of several tensors for a network that takes patches and their positions.
+
+        Raises:
+            CheckpointError: the processor does not bring them to one size.
+        """
+        try:
+            batch = self.processor([Image.fromarray(image) for image in images], return_tensors="pt")
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{type(self.processor).__name__} of {self.name} cannot preprocess the images: {first_line(error)}. "
+                "Check its preprocessor_config.json, or lend another's with --processor."
+            ) from error
+        if self.input_names == ("pixel_values",):
+            return batch["pixel_values"]
+        return Inputs({name: batch[name] for name in self.input_names})  # type: ignore[return-value]
+
+    def run(self, pixels: torch.Tensor) -> Any:
+        """The network's own output for preprocessed images."""
+        return self.network(**pixels) if isinstance(pixels, dict) else self.network(pixel_values=pixels)
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Features [batch, n_features] and source logits [batch, n_source_classes] (None without a source head)."""
+        if self.head is None:
+            assert self.embedding is not None
+            return self.embedding.read(self.network, self.run(pixels)), None
+        head_inputs: list[torch.Tensor] = []
+        convolution = isinstance(self.head, nn.Conv2d)
+        handle = self.head.register_forward_pre_hook(lambda module, inputs: head_inputs.append(inputs[0]))
+        try:
+            logits = self.run(pixels).logits
+        finally:
+            handle.remove()
+        features = pooled(head_inputs[-1], channels_first=convolution)
+        return features, logits.flatten(1) if self.has_source_head else None

@@ -1,0 +1,150 @@
+"""Repositories of open_clip: the image tower, built by timm.
+
+The features are the input of the projection into the space shared with texts, as for CLIP towers of transformers and timm.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TimmWrapperConfig
+
+from hf_transferability.checkpoints.formats.built import Built
+from hf_transferability.checkpoints.formats.files import Choice
+from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
+from hf_transferability.checkpoints.formats.timm_arguments import shown_by_weights
+from hf_transferability.checkpoints.formats.timm_layout import load_timm
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.checkpoints.source import Source
+from hf_transferability.checkpoints.weights import stored_weights
+from hf_transferability.errors import CheckpointError
+
+CONFIG = "open_clip_config.json"
+_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+_TRUNK = "visual.trunk."
+# open_clip's resize_mode -> timm's crop_mode.
+_CROP = {"shortest": "center", "longest": "border", "squash": "squash"}
+# Settings of open_clip's own transformer that timm's has no counterpart for, and their usual values.
+_USUAL = {
+    "attentional_pool": False, "pool_type": "tok", "pos_embed_type": "learnable", "final_ln_after_pool": False,
+    "qk_norm": False, "scaled_cosine_attn": False, "scale_heads": False, "scale_attn_inner": False, "scale_attn": False,
+    "scale_fc": False, "act_kwargs": None, "norm_kwargs": None, "ls_init_value": None, "block_type": None,
+}  # fmt: skip
+# Parts of weight names in open_clip's vision transformer -> timm's, applied in this order.
+_NAMES = (
+    ("conv1", "patch_embed.proj"),
+    ("positional_embedding", "pos_embed"),
+    ("class_embedding", "cls_token"),
+    ("transformer.resblocks.", "blocks."),
+    ("ln_pre", "norm_pre"),
+    ("ln_post", "norm"),
+    ("ln_", "norm"),
+    ("in_proj_", "qkv."),
+    ("out_proj", "proj"),
+    ("mlp.c_fc", "mlp.fc1"),
+    ("mlp.c_proj", "mlp.fc2"),
+)
+
+
+def choose(name: str, files: Sequence[str], options: LoadOptions) -> Choice:
+    """The files of a repository of open_clip.
+
+    Raises:
+        CheckpointError: no weights, or only pickle weights while those are not allowed.
+    """
+    weights = [file for file in _WEIGHTS if file in files]
+    return Choice.of_weights(name, "open_clip", files, weights, [CONFIG], options)
+
+
+def build(source: Source, folder: Path) -> Built:
+    """The image tower of a repository of open_clip.
+
+    Raises:
+        CheckpointError: a tower that timm cannot build.
+    """
+    content = json.loads((folder / CONFIG).read_text("utf-8"))
+    vision = content["model_cfg"]["vision_cfg"]
+    stored = stored_weights(folder, source.weights)
+    if vision.get("timm_model_name"):
+        architecture, arguments, weights = _trunk(source, vision, stored)
+    else:
+        architecture, arguments, weights = _transformer(source, content["model_cfg"], stored)
+    arguments |= dict(source.options.model_args)
+    data_config = _data_config(content.get("preprocess_cfg") or {}, vision)
+    shown = shown_by_weights(
+        architecture, arguments, {name: tuple(value.shape) for name, value in weights.items()}, data_config
+    )
+    config = TimmWrapperConfig.from_dict(
+        {"architecture": architecture, "num_classes": 0, "pretrained_cfg": data_config, "model_args": {**shown, **arguments}}
+    )
+    built = load_timm(config, pooling=source.options.pooling, n_stored=len(stored), weights=weights)
+    outside = {name for name in stored if not name.startswith("visual.") or name.startswith(("visual.head", "visual.proj"))}
+    built.use.unused.update(outside)
+    built.use = type(built.use)(built.use.n_used - len(outside), built.use.missing, built.use.unused)
+    built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
+    built.architecture = f"open_clip {architecture}"
+    return built
+
+
+def _trunk(
+    source: Source, vision: dict[str, Any], stored: dict[str, torch.Tensor]
+) -> tuple[str, dict[str, Any], dict[str, torch.Tensor]]:
+    """Name, arguments and weights of a tower that is a network of timm."""
+    pool = vision.get("timm_pool", "avg")
+    if pool in ("abs_attn", "rot_attn"):
+        raise CheckpointError(
+            f"{source.name} pools its image tower by {pool}, which timm does not build. "
+            "Extract its features with open_clip and rank them with `hf-transferability score`."
+        )
+    weights = {name.removeprefix(_TRUNK): value for name, value in stored.items() if name.startswith(_TRUNK)}
+    return vision["timm_model_name"], ({"global_pool": pool} if pool else {}), weights
+
+
+def _transformer(
+    source: Source, model: dict[str, Any], stored: dict[str, torch.Tensor]
+) -> tuple[str, dict[str, Any], dict[str, torch.Tensor]]:
+    """Name, arguments and weights of open_clip's own vision transformer as timm's."""
+    vision = model["vision_cfg"]
+    unusual = [name for name, usual in _USUAL.items() if vision.get(name, usual) != usual]
+    if unusual or not isinstance(vision.get("layers", 12), int):
+        what = f"the settings {', '.join(unusual)}" if unusual else "a ResNet"
+        raise CheckpointError(
+            f"{source.name} has an image tower with {what}, which cannot be built by timm. "
+            "Extract its features with open_clip and rank them with `hf-transferability score`."
+        )
+    width, head_width = vision.get("width", 768), vision.get("head_width", 64)
+    quick = bool(model.get("quick_gelu"))
+    arguments = {
+        "img_size": vision.get("image_size", 224),
+        "patch_size": vision.get("patch_size", 16),
+        "embed_dim": width,
+        "depth": vision.get("layers", 12),
+        "num_heads": width // head_width,
+        "mlp_ratio": vision.get("mlp_ratio", 4.0),
+        "pre_norm": not vision.get("no_ln_pre", False),
+    }
+    weights = {}
+    for name, value in stored.items():
+        if not name.startswith("visual.") or name in ("visual.proj", "visual.head"):
+            continue
+        short = name.removeprefix("visual.")
+        for theirs, ours in _NAMES:
+            short = short.replace(theirs, ours)
+        weights[short] = value[None, None] if short == "cls_token" else value[None] if short == "pos_embed" else value
+    return f"vit_base_patch16_clip_{'quickgelu_' if quick else ''}224", arguments, weights
+
+
+def _data_config(preprocess: dict[str, Any], vision: dict[str, Any]) -> dict[str, Any]:
+    """open_clip's preprocessing as timm's data configuration; open_clip's own defaults where nothing is said."""
+    size = preprocess.get("size") or vision.get("image_size", 224)
+    height, width = (size, size) if isinstance(size, int) else size
+    return {
+        "input_size": (3, height, width),
+        "mean": preprocess.get("mean", (0.48145466, 0.4578275, 0.40821073)),
+        "std": preprocess.get("std", (0.26862954, 0.26130258, 0.27577711)),
+        "interpolation": preprocess.get("interpolation", "bicubic"),
+        "crop_pct": 1.0,
+        "crop_mode": _CROP[preprocess.get("resize_mode", "shortest")],
+    }

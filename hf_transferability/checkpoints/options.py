@@ -1,0 +1,71 @@
+"""The options that decide how a checkpoint is read."""
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hf_transferability.errors import UsageError, unknown_name
+from hf_transferability.names import POOLINGS
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How checkpoints are resolved and loaded; the defaults run no foreign code and read no pickle.
+
+    Attributes:
+        allow_pickle: take pickle weights (read with `weights_only`) where there are no safetensors.
+        trust_remote_code: run the repository's own code.
+        token: Hub token; default the one of `hf auth login`.
+        processor: Hub id or folder of a checkpoint whose image processor is used instead of the checkpoint's own.
+        pooling: how tokens become one vector: "native" (as the checkpoint's authors do), "cls", "mean" or "cls+mean".
+        model_args: arguments of the timm network beside those in config.json, as (name, value) pairs.
+        architecture: "timm:NAME", the network of a weights file that has no configuration.
+
+    Raises:
+        UsageError: an unknown pooling, or an architecture that is not of the form timm:NAME.
+    """
+
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    token: str | None = field(default=None, repr=False)
+    processor: str | None = None
+    pooling: str = "native"
+    model_args: tuple[tuple[str, Any], ...] = ()
+    architecture: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pooling not in POOLINGS:
+            raise UsageError(unknown_name("pooling", self.pooling, POOLINGS))
+        if self.architecture is not None and not self.architecture.removeprefix("timm:").strip():
+            raise UsageError(
+                "`architecture` must name a network; got an empty name. Write timm:NAME, e.g. timm:vit_large_patch16_224."
+            )
+        if self.architecture is not None and not self.architecture.startswith("timm:"):
+            raise UsageError(
+                f"`architecture` must have the form timm:NAME; got {self.architecture!r}. Example: timm:vit_large_patch16_224."
+            )
+
+    def identity(self) -> str:
+        """The options that change the features, as text for the cache key; empty where all have their defaults."""
+        values = {"pooling": self.pooling, "model_args": self.model_args, "architecture": self.architecture}
+        return " ".join(f"{name}={value}" for name, value in values.items() if value not in ("native", (), None))
+
+
+def parse_model_args(words: Iterable[str]) -> tuple[tuple[str, Any], ...]:
+    """KEY=VALUE words as pairs for `LoadOptions.model_args`; a value is a Python literal, or text where it is not one.
+
+    Raises:
+        UsageError: a word without a key or an equals sign.
+    """
+    pairs = []
+    for word in words:
+        name, sign, text = word.partition("=")
+        if not sign or not name.isidentifier():
+            raise UsageError(f"`model_args` must be words of the form KEY=VALUE; got {word!r}. Example: init_values=1e-5.")
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text
+        pairs.append((name, value))
+    return tuple(sorted(pairs))

@@ -1,0 +1,88 @@
+"""A checkpoint's name becomes exact files: a commit of the Hub, or the hashed files of a local folder."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hf_transferability import hub
+from hf_transferability.checkpoints.formats import Choice, adapters, choose
+from hf_transferability.checkpoints.formats.files import CONFIGURATION, PickleOnlyError
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.checkpoints.source import Source
+from hf_transferability.errors import CheckpointError
+
+
+def resolve(name: str, options: LoadOptions | None = None, **changes: Any) -> Source:
+    """Resolve a checkpoint to exact files.
+
+    Args:
+        name: "owner/name", "owner/name@revision" (also "@refs/pr/4"), a local folder, or a file of weights.
+        options: what may be read and how.
+        changes: fields of `LoadOptions` that replace those of `options`.
+
+    Raises:
+        CheckpointError: not found, no access, no network, or no weights in a safe format.
+    """
+    options = replace(options or LoadOptions(), **changes)
+    source = _located(name, options)
+    if source.layout == "adapter":
+        folder = source.fetch()
+        base = resolve(adapters.base_name(name, folder), replace(options, processor=None))
+        source = replace(source, base=base, key=f"{source.key} on {base.key}")
+    if options.processor is not None:
+        lender = _located(options.processor, replace(options, processor=None), processor_only=True)
+        source = replace(source, lender=lender, key=f"{source.key} processor {lender.key}")
+    if identity := options.identity():
+        source = replace(source, key=f"{source.key} {identity}")
+    return source
+
+
+def _located(name: str, options: LoadOptions, processor_only: bool = False) -> Source:
+    path = Path(name).expanduser()
+    if path.is_dir() or (path.is_file() and options.architecture is not None):
+        folder = path if path.is_dir() else path.parent
+        files = tuple(sorted(file.name for file in folder.iterdir() if file.is_file())) if path.is_dir() else (path.name,)
+        choice = _chosen(name, files, options, processor_only)
+        revision = f"sha256:{_digest(folder, choice.files)}"
+        return Source(name, revision, revision, choice.pickle, choice.files, folder, None, choice.layout, options)
+    if path.is_file():
+        raise CheckpointError(
+            f"{name} is a file, so its architecture is unknown. Name its folder, or pass --architecture timm:NAME."
+        )
+    if path.is_absolute() or name.startswith((".", "~")):
+        raise CheckpointError(f"there is no folder {name}. Check the path.")
+    repo_id, _, revision = name.partition("@")
+    try:
+        model = hub.resolve_model(repo_id, revision or None, options.token)
+    except Exception as error:
+        raise CheckpointError(hub.explain(error, "model", name)) from error
+    try:
+        choice = _chosen(name, model.files, options, processor_only)
+    except PickleOnlyError as error:
+        if (reference := hub.pull_request_with_safetensors(repo_id, options.token)) is None:
+            raise
+        raise PickleOnlyError(
+            f"{name} has only pickle weights, but its pull request {reference} has safetensors. Rank {repo_id}@{reference}."
+        ) from error
+    key = f"{repo_id}@{model.commit}"
+    return Source(name, model.commit, key, choice.pickle, choice.files, None, model, choice.layout, options)
+
+
+def _chosen(name: str, files: tuple[str, ...], options: LoadOptions, processor_only: bool) -> Choice:
+    """The files to load: those of a layout, or only those that describe an image processor."""
+    if not processor_only:
+        return choose(name, files, options)
+    kept = tuple(file for file in files if file in CONFIGURATION and file != "README.md")
+    if not kept:
+        raise CheckpointError(f"{name} has no image processor to lend. Name a checkpoint with a preprocessor_config.json.")
+    return Choice("processor", kept, False)
+
+
+def _digest(folder: Path, files: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        if file != "README.md":
+            with (folder / file).open("rb") as opened:
+                digest.update(f"{file}\0".encode() + hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
