@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import chain
 
+from hf_transferability.benchmark.composites import PAPER_PARTS
 from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.metrics import SCENARIOS, all_metrics, get_metric
 from hf_transferability.names import VARIANTS
@@ -10,7 +11,7 @@ from hf_transferability.names import VARIANTS
 # The one place that says what a ranking shows unless its user names metrics: it is sorted by the first.
 DEFAULT_METRICS = ("consensus", "transferability", "logme")
 # The two parts of the paper's score are columns of every ranking of checkpoints, whatever it is sorted by.
-SHOWN_PARTS = ("feature_quality", "feature_update_ratio")
+SHOWN_PARTS = PAPER_PARTS
 
 
 def choose_metrics(metrics: Sequence[str], possible: Sequence[str], refusal: Callable[[str], str]) -> list[str]:

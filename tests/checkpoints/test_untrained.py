@@ -9,7 +9,7 @@ from torch import nn
 
 from hf_transferability import rank
 from hf_transferability.checkpoints.untrained import untrained
-from hf_transferability.metrics import all_metrics
+from hf_transferability.metrics import SCENARIOS, all_metrics
 
 CONVOLUTIONAL = {"hidden_sizes": [8, 8, 8, 8], "depths": [1, 1, 1, 1]}
 
@@ -117,15 +117,16 @@ def test_every_trained_candidate_precedes_every_untrained_one(make_target, make_
     trained = [str(step), *(str(make_checkpoint(resnet_config(width=width), seed=width)) for width in (6, 12))]
     bare = [str(save(resnet_config(), tmp_path / "small")), str(save(resnet_config(width=32), tmp_path / "large", seed=1))]
     target = make_target(n=48)
-    for scenario in ("source_dataset", "architecture"):
-        for metric in [[], *([name] for name in all_metrics())]:
-            result = rank(
-                target, [bare[0], *trained, bare[1]], metrics=metric, scenario=scenario, intervals=not metric,
-                cache_dir=tmp_path / "cache",
-            )  # fmt: skip
-            assert {row["checkpoint"] for row in result.rows[:3]} == set(trained), (scenario, metric)
-            assert [(row["untrained"], row["score"], row["rank"], row["tie_group"]) for row in result.rows[3:]] == [
-                (True, None, None, None)
-            ] * 2
-            assert all("untrained" in row["flags"] and row["error"] is None for row in result.rows[3:])
-            assert all(row["score"] is not None for row in result.rows[:3])
+    metrics = all_metrics()
+    both = [(scenario, [name]) for scenario in SCENARIOS for name in metrics if metrics[name].uses_scenario]
+    for scenario, metric in [("auto", []), *both, *(("auto", [name]) for name in metrics if not metrics[name].uses_scenario)]:
+        result = rank(
+            target, [bare[0], *trained, bare[1]], metrics=metric, scenario=scenario, intervals=not metric,
+            cache_dir=tmp_path / "cache",
+        )  # fmt: skip
+        assert {row["checkpoint"] for row in result.rows[:3]} == set(trained), (scenario, metric)
+        assert [(row["untrained"], row["score"], row["rank"], row["tie_group"]) for row in result.rows[3:]] == [
+            (True, None, None, None)
+        ] * 2
+        assert all("untrained" in row["flags"] and row["error"] is None for row in result.rows[3:])
+        assert all(row["score"] is not None for row in result.rows[:3])

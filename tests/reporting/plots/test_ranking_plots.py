@@ -79,7 +79,7 @@ def test_the_whole_picture_leaves_out_what_is_not_there():
     for row in document["rows"]:
         row["feature_update_ratio"] = None
     assert len(plots.ranking(document).axes) == 1
-    with pytest.raises(UsageError, match="Give gradient norms"):
+    with pytest.raises(UsageError, match="no candidate has two parts of a score to draw"):
         plots.components(document)
 
 
