@@ -45,7 +45,11 @@ def leaderboard(document: Mapping[str, Any]) -> "Figure":
             continue
         dark = value < (_LOWEST + _HIGHEST) / 2
         worst = place == len(columns) or value == np.nanmin(values[line])
-        style = {"color": "white" if dark else INK, "fontweight": "bold" if worst else "normal", "fontsize": FONT}
+        style: dict[str, Any] = {
+            "color": "white" if dark else INK,
+            "fontweight": "bold" if worst else "normal",
+            "fontsize": FONT,
+        }
         axes.text(place, line, f"{100 * value:.0f}", ha="center", va="center", **style)
     axes.set_xticks(range(len(columns) + 1), [*(name.replace("_", "\n") for name in columns), "worst"], fontsize=FONT)
     labels = [f"{name} ({kinds[name]})" if kinds[name] == "baseline" else name for name in names]
