@@ -12,7 +12,7 @@ from hf_transferability.cli.output import check_files, print_ranking, reported
 from hf_transferability.errors import UsageError
 
 # Without these the table fits 100 columns; --format json has them.
-_LEFT_OUT = ("feature quality", "update ratio", "features", "parameters", "licence", "commit", "seconds")
+_LEFT_OUT = ("90% interval", "tie group", "features", "parameters", "licence", "commit", "seconds")
 
 
 def add(commands: Any) -> None:

@@ -12,6 +12,7 @@ from safetensors.numpy import load as load_safetensors
 
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics._registry import INPUTS
+from hf_transferability.metrics._validation import one_column
 
 # KeyError: a type that numpy lacks; RuntimeError: an encrypted archive, or (NotImplementedError) an unknown compression.
 _UNREADABLE = (ValueError, OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, SafetensorError)
@@ -48,6 +49,7 @@ def read_candidate(path: str | Path) -> tuple[dict[str, np.ndarray], int | None]
         raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")
     if "labels" not in arrays:
         raise UsageError(f"{path} must hold an array called labels; got {', '.join(arrays) or 'none'}. Add it.")
+    arrays["labels"] = one_column(arrays["labels"])
     return arrays, None if size is None else _count(size, path)
 
 

@@ -188,6 +188,7 @@ def _rank_tab() -> None:
 def _benchmark_tab() -> dict[str, Any]:
     """Build the tab; returns the arguments of `select` that fill it when it is opened."""
     gr.Markdown(texts.BENCHMARK)
+    overview = _plot("Agreement in all benchmarks")
     with gr.Row():
         name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark")
         metric = gr.Dropdown(["transferability"], value="transferability", label="Metric")
@@ -225,10 +226,11 @@ def _benchmark_tab() -> dict[str, Any]:
             work.benchmark_summary(own, selection, scenario, target),
             work.agreement_table(own, selection, scenario, target),
             *work.benchmark_pictures(own, selection, scenario, metric, target),
+            work.leaderboard_picture(),
         ]
 
     options: dict[str, Any] = {
-        "inputs": asked, "outputs": [*asked, summary, table, chart, scatter, heat],
+        "inputs": asked, "outputs": [*asked, summary, table, chart, scatter, heat, overview],
         "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "look",
     }  # fmt: skip
     gr.on([each.input for each in asked], _show_errors(look), **options)

@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability import files
+from hf_transferability.benchmark.leaderboard import bundled_leaderboard
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
 from hf_transferability.ranking.choices import DEFAULT_METRICS
@@ -196,6 +198,12 @@ def agreement_table(own: Benchmark, selection: str, scenario: str, target: str =
     titles = {"metric": "metric", "value": "weighted tau", "low": "90 % low", "high": "90 % high", "variant": "kind"}
     rows = _agreement(own, selection, scenario, target)[list(titles)].rename(columns=titles)
     return rows.sort_values("weighted tau", ascending=False, na_position="last").round(3)
+
+
+@lru_cache
+def leaderboard_picture() -> "Figure":
+    """Agreement of every metric and baseline in every bundled benchmark."""
+    return plots.leaderboard(bundled_leaderboard())
 
 
 def benchmark_pictures(

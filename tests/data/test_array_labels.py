@@ -67,3 +67,8 @@ def test_probabilities_in_half_precision(kind):
 def test_a_list_of_tensors_with_gradients():
     tensor = torch.tensor(FEATURES, requires_grad=True)
     assert score("logme", features=list(tensor), labels=LABELS) == score("logme", features=tensor, labels=LABELS)
+
+
+def test_one_column_of_labels_in_a_file(tmp_path):
+    np.savez(tmp_path / "a.npz", features=FEATURES, labels=LABELS[:, None])
+    assert read_arrays(tmp_path / "a.npz")["labels"].tolist() == LABELS.tolist()
