@@ -145,13 +145,13 @@ def _sizes(files: Sequence[str | Path], found: Sequence[int | None], given: Size
     if not isinstance(given, Mapping):
         if given and len(given) != len(files):
             raise UsageError(f"`parameters` must be one number per file; got {len(given)} for {len(files)}. Name the files.")
-        return list(given) or sizes
+        return [int(size) for size in given] or sizes
     for name, size in given.items():
         meant = [i for i, path in enumerate(files) if str(name) in (str(path), Path(path).name, Path(path).stem)]
         if len(meant) != 1:
             known = ", ".join(map(str, files))
             raise UsageError(f"`parameters` must name one of the files {known}; got {name!r}. Write FILE=NUMBER.")
-        sizes[meant[0]] = size
+        sizes[meant[0]] = int(size)
     return sizes
 
 
