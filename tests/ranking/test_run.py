@@ -452,3 +452,11 @@ def test_the_benchmark_says_how_far_to_trust_the_order(first, target, pool, cach
     published = rank(target, pool, metrics=["logme"], variant="published", cache_dir=cache, intervals=False)
     assert published.advice["evidence"]["n_sources"] == 14
     assert rank(target, pool[:1], metrics=["logme"], cache_dir=cache, intervals=False).advice is None
+
+
+def test_every_column_of_a_real_ranking_is_defined(first):
+    from hf_transferability.metrics import all_metrics
+    from hf_transferability.results import COLUMNS
+
+    known = {*COLUMNS, *all_metrics()}
+    assert not {name for row in first.rows for name in row} - known
