@@ -59,7 +59,7 @@ def print_table(
         console.print(_table(block, console.width if terminal else None))
         if terminal:
             console.print()
-    if _tied(rows):
+    if "tie group" not in leave_out and _tied(rows):
         console.print(TIE_NOTE)
     for reason, names in _undefined(rows).items():
         console.print(f"{reason}: {', '.join(names)}")
@@ -180,7 +180,7 @@ def _uncertainty(rows: Sequence[dict[str, Any]]) -> list[Column]:
     if any(intervals):
         cells = [f"{interval[0]:.3g}..{interval[1]:.3g}" if interval else _NOTHING for interval in intervals]
         uncertainty.append(Column("90% interval", cells))
-    if _tied(rows):
+    if "tie group" not in leave_out and _tied(rows):
         uncertainty.append(Column("tie group", [_text(group) for group in groups]))
     return uncertainty
 
