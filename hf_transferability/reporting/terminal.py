@@ -180,7 +180,7 @@ def _uncertainty(rows: Sequence[dict[str, Any]]) -> list[Column]:
     if any(intervals):
         cells = [f"{interval[0]:.3g}..{interval[1]:.3g}" if interval else _NOTHING for interval in intervals]
         uncertainty.append(Column("90% interval", cells))
-    if "tie group" not in leave_out and _tied(rows):
+    if _tied(rows):
         uncertainty.append(Column("tie group", [_text(group) for group in groups]))
     return uncertainty
 
