@@ -62,7 +62,7 @@ def test_a_terminal_shows_bars_and_the_whole_table(commands, run, made):
     assert "━" in raw
     assert "5/5" in text
 
-    shown = text[text.index("ranked by transferability") :]
+    shown = text[text.index("ranked by consensus") :]
     assert "…" not in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
     for line in ("checkpoints on radiology", "[v2]/", "pretrained-with-a-rather-", "long-name/final"):

@@ -85,7 +85,7 @@ def test_wrong_usage(alice, place):
             ["lab/x", "--benchmark", "none"],
             "There are: chaves2024, medmnistplus, open, open_regnet, paper, sfda_emms, transfergraph",
         ),
-        (["lab/x", "mine.csv"], "must be a ranking saved as .json, or a table whose file's name begins with"),
+        (["lab/x", "mine.csv"], "must be a ranking saved as .json, or a table whose file name begins with"),
         (["lab/x", "mine.json"], "must be a ranking that this version saved as JSON"),
         (["lab/x", "nowhere.json"], "nowhere.json cannot be read"),
         (["lab/x", "scores.parquet"], "there is no file scores.parquet"),

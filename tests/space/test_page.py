@@ -160,8 +160,8 @@ def test_the_app_unpacks_the_wheel_that_lies_beside_it(tmp_path):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["space", "--wheel", "x.whl"], "got no --publish"),
-        (["register", "--private"], "got no --publish"),
+        (["space", "--wheel", "x.whl"], "need --publish"),
+        (["register", "--private"], "need --publish"),
         (["space", "--port", "70000"], "from 1 to 65535"),
         (["space", "--publish", "name"], "must be a Space's OWNER/NAME"),
     ],

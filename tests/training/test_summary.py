@@ -3,7 +3,7 @@
 import pandas as pd
 
 from hf_transferability.benchmark.ground_truth import PUBLISHED
-from hf_transferability.training.grids import BEST_FEW
+from hf_transferability.training.run_tables import BEST_FEW
 from hf_transferability.training.summary import TITLES, summarise
 
 RUNS = pd.DataFrame(
