@@ -100,7 +100,7 @@ def test_additional_weights_do_not_matter(originals, copy):
 def test_headless_checkpoint_of_a_classifier_family(originals):
     checkpoint = opened(originals["vit base"])
     assert checkpoint.facts["feature_source"] == "input of classifier"
-    assert set(checkpoint.flags) == {"no_source_head", "vit_extension", "untrained"}
+    assert set(checkpoint.flags) == {"no_source_head", "vit_extension"}
 
 
 def test_pooler_with_its_weights_is_used(originals):
