@@ -144,6 +144,7 @@ def _pools_of_size(pool: Pool, parameters: Any, metric: str, variant: str, size:
     pool stay as they were scaled over all sources, since the benchmarks do not hold what they are made of.
     """
     declared = get_metric(metric)
+    variant = variant if variant in declared.variants else "default"
     names = declared.parts or (metric,)
     # Where a benchmark holds a part in its published form alone, that is the best evidence on the composite that there is.
     forms = {name: _form_of(pool, name, variant, alternatives=declared.is_composite) for name in names}
