@@ -10,7 +10,7 @@ from helpers.inputs import resnet_config
 
 import hf_transferability
 from hf_transferability import UsageError, rank
-from hf_transferability.metrics import get_metric
+from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics.transferability import combine
 from hf_transferability.ranking import candidates
 
