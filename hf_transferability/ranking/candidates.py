@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,7 @@ class Work:
     use_cache: bool = True
     batches: str = "paper"
     micro_batch: int | None = None
-    allow_pickle: bool = False
-    trust_remote_code: bool = False
-    token: str | None = None
+    loading: LoadOptions = field(default_factory=LoadOptions)
 
 
 def candidate_arrays(name: str, row: Row, work: Work) -> Callable[[], Arrays | None]:
@@ -101,11 +99,11 @@ def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str
     """The resolved checkpoint and the key of its arrays, or the reason why there are none."""
     work.progress.stage("resolving")
     try:
-        source = resolve(name, LoadOptions(work.allow_pickle, work.trust_remote_code, work.token))
+        source = resolve(name, work.loading)
     except Exception as error:
         return None, {}, reason(error)
     key: dict[str, Any] = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
-    key |= {"extraction": passes.VERSION, "code": work.trust_remote_code}
+    key |= {"extraction": passes.VERSION, "code": work.loading.trust_remote_code}
     versions = package_versions()
     key["preprocessing"] = [f"{name} {versions.get(name)}" for name in _PREPROCESSING]
     return source, key, None

@@ -11,6 +11,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from hf_transferability import files, provenance
 from hf_transferability.benchmark.advice import advise
+from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.images import ImageReport, Window
 from hf_transferability.data.targets import Target, check_images, load_target
 from hf_transferability.errors import TargetError, UsageError, unknown_name
@@ -120,6 +121,10 @@ def rank(
     floor: bool = False,
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
+    processor: str | None = None,
+    pooling: str = "native",
+    model_args: Sequence[tuple[str, Any]] = (),
+    architecture: str | None = None,
     token: str | None = None,
     cache_dir: str | Path | None = None,
     use_cache: bool = True,
@@ -146,6 +151,10 @@ def rank(
         floor: also the highest value of each metric in five shuffles of the labels.
         allow_pickle: read pickle weights (with `weights_only`) where there are no safetensors.
         trust_remote_code: run the repositories' own code.
+        processor: Hub id or folder whose image processor all candidates use.
+        pooling: "native", "cls", "mean" or "cls+mean" of the tokens.
+        model_args: more arguments of timm networks, as (name, value) pairs.
+        architecture: "timm:NAME", the network of weights files without a configuration.
         token: Hub token; default the one of `hf auth login`.
         cache_dir: folder of the arrays; default huggingface_hub's assets cache.
         use_cache: False computes everything again (and still stores it).
@@ -158,6 +167,7 @@ def rank(
         UsageError: wrong arguments, or a dataset that does not fit them.
         TargetError: a dataset that cannot be read.
     """
+    loading = LoadOptions(allow_pickle, trust_remote_code, token, processor, pooling, tuple(sorted(model_args)), architecture)
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, seed)
     progress = progress or Silent()
     state = passes.process_state()
@@ -189,7 +199,7 @@ def rank(
 
     work = Work(
         target, cache, state, progress, use_cache=use_cache, batches=batches, micro_batch=micro_batch,
-        allow_pickle=allow_pickle, trust_remote_code=trust_remote_code, token=token,
+        loading=loading,
     )  # fmt: skip
     request = Request(parts_of(chosen, target.task), variant, HALVES if intervals else 0, seed)
     rows, scores, readers = _candidates(names, work, request)
