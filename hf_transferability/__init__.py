@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from hf_transferability.metrics import ScoreWarning, all_metrics, score
     from hf_transferability.metrics.transferability import combine
     from hf_transferability.ranking.arrays import rank_features
-    from hf_transferability.ranking.run import Ranking, rank
+    from hf_transferability.ranking.result import Ranking
+    from hf_transferability.ranking.run import rank
     from hf_transferability.registration import METRIC_PATH, register
 
 _HOMES = {
     "METRIC_PATH": "registration",
     "CheckpointError": "errors",
     "PublishError": "errors",
-    "Ranking": "ranking.run",
+    "Ranking": "ranking.result",
     "ScoreWarning": "metrics",
     "TargetError": "errors",
     "TransferabilityError": "errors",

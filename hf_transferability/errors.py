@@ -13,31 +13,37 @@ class UsageError(TransferabilityError, ValueError):
 
 
 class TargetError(TransferabilityError):
-    """The target dataset cannot be read: corrupt images, no access, no network. Mend the data or the connection."""
+    """The target dataset cannot be read: corrupt images, no access, no network. Fix the data or the connection."""
 
 
 class CheckpointError(TransferabilityError):
-    """A checkpoint cannot be scored. The rest of the pool still is; the text says why and what to change."""
+    """A checkpoint cannot be scored, while the rest of the pool still is; the text says why and what to change."""
 
 
 class PublishError(TransferabilityError):
-    """Results cannot be published: not logged in, no access, a name that is taken, no network. Nothing was changed."""
+    """Results cannot be published: not logged in, no access, a name in use, no network. Nothing was changed."""
 
 
 class UndefinedAgreement(TransferabilityError, ValueError):
-    """Two orders cannot be compared: one of them is constant, or there are too few candidates. The text says which."""
+    """Two orders cannot be compared: one is constant, or there are too few candidates. The text says which."""
 
 
-def nearest(given: str, known: Iterable[str]) -> str | None:
-    """Which of the known names was probably meant; None where none is near."""
-    by_form = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(given.lower(), by_form, n=1)
-    return by_form[found[0]] if found else None
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without its full stop; the name of its type if the text is empty."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip().rstrip(".")
 
 
-def unknown_name(argument: str, given: object, known: Iterable[str]) -> str:
-    """The text of an error about a name that is none of the known ones."""
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant; None if no known name is similar."""
+    by_lower_case = {known_name.lower(): known_name for known_name in known}
+    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    return by_lower_case[matches[0]] if matches else None
+
+
+def unknown_name(argument: str, name: object, known: Iterable[str]) -> str:
+    """The text of an error about a name that is not one of the known names."""
     known = list(known)
-    meant = nearest(str(given), known)
-    remedy = f"Did you mean {meant}?" if meant else "Choose one of these."
-    return f"`{argument}` must be one of {', '.join(known)}; got {given!r}. {remedy}"
+    suggestion = nearest(str(name), known)
+    remedy = f"Did you mean {suggestion}?" if suggestion else "Choose one of these."
+    return f"`{argument}` must be one of {', '.join(known)}; got {name!r}. {remedy}"

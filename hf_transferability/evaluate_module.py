@@ -1,8 +1,8 @@
 """The class behind `evaluate.load("transferability")`: arrays go to `score`, images to `rank`. No maths here.
 
-evaluate's own road through an Arrow file is not taken: at 20,000 x 768 it costs more than the metric, and it rounds or
-casts silently what does not fit its declared types. Importing evaluate takes many seconds, so no other module of the
-package may import this one on import.
+The arrays do not pass through evaluate's Arrow file: at 20,000 x 768 that costs more than the metric, and silently rounds or
+casts values that do not fit its declared types. Importing evaluate takes many seconds, so no other module of the package
+imports this one at the top.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from hf_transferability.metrics._validation import (
     encode_targets,
     task_of,
 )
+from hf_transferability.names import VARIANTS
 
 _DESCRIPTION = """\
 How well will pretrained checkpoints do on a labelled (medical) image dataset after fine-tuning? Scores from features,
@@ -53,17 +54,17 @@ Args:
     gradient_norms: [n_batches, 2], L2 norms of the loss gradient at the first and the second layer.
     checkpoints: Hub ids or local folders to rank for these images.
     variant: "default" or "published".
-    seed: of the metric's random choices; None is the metric's own.
+    seed: seed of the metric's random choices; None for the metric's own.
     **options: with `checkpoints`, the options of `hf_transferability.rank`; all images are used unless `sample_size` is
         given.
 
 Returns:
     Floats by name; a metric that exists only relative to a pool of candidates gives its raw components. With
-    `checkpoints` what `hf_transferability.rank(...).to_dict()` gives: "rows", best first, and their provenance.
+    `checkpoints`, the same as `hf_transferability.rank(...).to_dict()`: "rows", best first, and their provenance.
 """
 
-# What a caller of evaluate knows them as; the package's errors use its own names.
-_CALLED = {"features": "predictions", "labels": "references"}
+# The package's name of an input -> the name that a caller of evaluate knows.
+_EVALUATE_NAMES = {"features": "predictions", "labels": "references"}
 _CHECKS = {
     "features": check_features,
     "source_probabilities": check_source_probabilities,
@@ -77,7 +78,7 @@ _NOT_FOR_IMAGES = {"dataset", "config", "split", "revision", "image_column", "la
 class Transferability(evaluate.Metric):
     """Transferability scores from arrays, or a ranking of checkpoints for images; `config_name` is the metric's name.
 
-    "default" stands for every metric that the given arrays allow, or for the transferability score of images.
+    "default" means every metric that the given arrays allow, or the default ranking of images.
     """
 
     def __init__(self, *arguments: Any, **options: Any):
@@ -97,7 +98,7 @@ class Transferability(evaluate.Metric):
             description=_DESCRIPTION,
             citation=_CITATION,
             inputs_description=_INPUTS,
-            # For the reader (and `evaluate.combine`, which takes the names from here); nothing is cast to these types.
+            # For readers and for `evaluate.combine`, which reads the names; nothing is cast to these types.
             features=datasets.Features(
                 {"predictions": datasets.List(datasets.Value("float64")), "references": datasets.Value("int64")}
             ),
@@ -124,17 +125,17 @@ class Transferability(evaluate.Metric):
         """
         given = _given(predictions, references, source_probabilities, gradient_norms)
         batch = {name: _checked_batch(name, value) for name, value in given.items()}
-        lengths = {_CALLED.get(name, name): len(value) for name, value in batch.items() if name != "gradient_norms"}
+        lengths = {_EVALUATE_NAMES.get(name, name): len(value) for name, value in batch.items() if name != "gradient_norms"}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"the inputs of a batch must have one row per image each; got {lengths}. Pass the same images.")
         if self._batches and set(batch) != set(self._batches):
             raise ValueError(
                 f"each batch must give the same inputs; got {_listed(batch)} after {_listed(self._batches)}. "
-                "Pass what belongs to the whole sample to compute."
+                "Pass inputs of the whole sample to compute."
             )
         for name, value in batch.items():
             first = self._batches.get(name, [value])[0]
-            # Together they would become one type, silently: 1 and "a" both text, 1 and 0.5 both a regression target.
+            # Concatenated they would silently become one type: 1 and "a" text, 1 and 0.5 a regression target.
             if name == "labels" and value.dtype.kind != first.dtype.kind:
                 raise TypeError(
                     f"`references` must be of one type in all batches; got {value.dtype} after {first.dtype}. "
@@ -142,8 +143,8 @@ class Transferability(evaluate.Metric):
                 )
             if value.shape[1:] != first.shape[1:]:
                 raise ValueError(
-                    f"`{_CALLED.get(name, name)}` must have the same width in all batches; got shape {value.shape} after "
-                    f"{first.shape}."
+                    f"`{_EVALUATE_NAMES.get(name, name)}` must have the same width in all batches; got shape {value.shape} "
+                    f"after {first.shape}."
                 )
         for name, value in batch.items():
             self._batches.setdefault(name, []).append(value)
@@ -174,9 +175,9 @@ class Transferability(evaluate.Metric):
         if self._batches:
             if checkpoints is not None:
                 raise ValueError(
-                    "`checkpoints` must go with images given to compute; got batches of features before. Compute these first."
+                    "`checkpoints` needs images passed to compute; got batches of features before. Compute these first."
                 )
-            if more := {_CALLED.get(name, name): inputs[name] for name in self._batches if name in inputs}:
+            if more := {_EVALUATE_NAMES.get(name, name): inputs[name] for name in self._batches if name in inputs}:
                 self.add_batch(**more)
             inputs |= {name: np.concatenate(batches) for name, batches in self._batches.items()}
             self._batches = {}
@@ -190,7 +191,7 @@ class Transferability(evaluate.Metric):
         seed: int | None,
         options: dict[str, Any],
     ) -> dict[str, Any]:
-        with _called_as_in_evaluate():
+        with _names_of_evaluate():
             if checkpoints is not None:
                 options |= {"variant": variant} | ({} if seed is None else {"seed": seed})
                 return self._ranked(inputs, checkpoints, options)
@@ -206,17 +207,19 @@ class Transferability(evaluate.Metric):
         from hf_transferability.ranking.run import rank  # imports torch
 
         if extra := set(inputs) - {"features", "labels"}:
-            raise ValueError(f"`{min(extra)}` must be left out with `checkpoints`, which give their own; got both. Choose one.")
+            raise ValueError(
+                f"`{min(extra)}` must be left out with `checkpoints`, from which it is extracted; got both. Choose one."
+            )
         possible = set(inspect.signature(rank).parameters) - _NOT_FOR_IMAGES
         if unknown := ", ".join(sorted(set(options) - possible)):
             raise TypeError(f"compute() got unexpected arguments: {unknown}. Possible: {', '.join(sorted(possible))}.")
-        metric = "transferability" if self.config_name == "default" else self.config_name
+        metrics = () if self.config_name == "default" else (self.config_name,)
         dataset = _dataset(inputs.get("features"), inputs.get("labels"))
-        return rank(dataset, checkpoints, **{"metrics": (metric,), "sample_size": "all", **options}).to_dict()
+        return rank(dataset, checkpoints, **{"metrics": metrics, "sample_size": "all", **options}).to_dict()
 
 
 def _given(predictions: Any, references: Any, source_probabilities: Any, gradient_norms: Any) -> dict[str, Any]:
-    """The inputs that are not None, by the package's names."""
+    """The inputs that are not None, under the package's names."""
     inputs = {
         "features": predictions,
         "labels": references,
@@ -227,47 +230,48 @@ def _given(predictions: Any, references: Any, source_probabilities: Any, gradien
 
 
 def _listed(names: Mapping[str, Any]) -> str:
-    return ", ".join(_CALLED.get(name, name) for name in names) or "nothing"
+    return ", ".join(_EVALUATE_NAMES.get(name, name) for name in names) or "nothing"
 
 
 def _checked_batch(name: str, value: Any) -> np.ndarray:
-    """Some rows of an input as an array that no other batch can change the type of."""
+    """Some rows of an input as an array whose type does not depend on other batches."""
     if name != "labels":
-        return _as_numbers(_CALLED.get(name, name), value, ndim=2, shape="with one row per image or gradient batch").copy()
+        return _as_numbers(
+            _EVALUATE_NAMES.get(name, name), value, ndim=2, shape="with one row per image or gradient batch"
+        ).copy()
     kinds = {type(item) for item in value} if isinstance(value, list | tuple) else set()
     if str in kinds and len(kinds) > 1:
         raise TypeError(f"`references` must be of one type; got {', '.join(sorted(kind.__name__ for kind in kinds))}.")
     array = _as_array(value)
     if array.ndim not in (1, 2):
         raise ValueError(f"`references` must be [n_samples] or [n_samples, n_labels]; got shape {array.shape}.")
-    return array.copy()  # the caller may fill one buffer again and again
+    return array.copy()  # the caller may reuse one buffer for all batches
 
 
 @contextlib.contextmanager
-def _called_as_in_evaluate() -> Iterator[None]:
-    """Let the texts of errors name the inputs as the caller of evaluate does."""
+def _names_of_evaluate() -> Iterator[None]:
+    """Inside, error texts use the names of the inputs that a caller of evaluate knows."""
     try:
         yield
     except (ValueError, TypeError) as error:
         if error.args and isinstance(error.args[0], str):
             text = error.args[0]
-            for own, called in _CALLED.items():
-                text = text.replace(f"`{own}`", f"`{called}`")
+            for name, evaluate_name in _EVALUATE_NAMES.items():
+                text = text.replace(f"`{name}`", f"`{evaluate_name}`")
             error.args = (text, *error.args[1:])
         raise
 
 
 def _all_scores(inputs: dict[str, Any], variant: str, seed: int | None) -> dict[str, float]:
-    """Every metric that the inputs allow. One that is undefined for them is left out, with a warning that says why."""
+    """Every metric that the inputs allow. One that is undefined for them is left out with a warning that says why."""
     _check_inputs(inputs)
-    if variant not in ("default", "published"):
-        raise ValueError(f"`variant` must be default or published; got {variant!r}. Choose one of these.")
+    if variant not in VARIANTS:
+        raise ValueError(f"`variant` must be {' or '.join(VARIANTS)}; got {variant!r}. Choose one of these.")
     task = task_of(inputs["labels"]) if "labels" in inputs else None
     scores: dict[str, float] = {}
     failure: Exception | None = None
     for metric in all_metrics().values():
-        # The raw components of the transferability score are metrics of their own.
-        if metric.name == "transferability" or not set(metric.inputs) <= set(inputs):
+        if metric.is_composite or not set(metric.inputs) <= set(inputs):  # the parts of a composite are metrics themselves
             continue
         if "labels" in metric.inputs and task not in metric.tasks:
             continue
@@ -283,7 +287,7 @@ def _all_scores(inputs: dict[str, Any], variant: str, seed: int | None) -> dict[
 
 
 def _check_inputs(inputs: dict[str, Any]) -> None:
-    """Refuse wrong input before any metric does, since the default configuration goes on where one metric is undefined."""
+    """Refuse wrong input at once, since the default configuration continues when a single metric is undefined."""
     if not set(inputs) & set(_CHECKS):
         raise ValueError("`features`, `source_probabilities` or `gradient_norms` must be given; got none. Pass one of these.")
     rows = {name: len(check(inputs[name])) for name, check in _CHECKS.items() if name in inputs}
@@ -298,13 +302,13 @@ def _check_inputs(inputs: dict[str, Any]) -> None:
             f"`labels` must be classes in the default configuration; got {_as_array(labels).dtype}. "
             "Encode classes as integers; for a regression target load the configuration logme."
         )
-    with collect_flags():  # not warned of here: the metrics do
+    with collect_flags():  # no warnings here: the metrics give them
         for n_samples in rows.values():
             encode_targets(labels, n_samples)
 
 
 def _floats(name: str, value: float | Mapping[str, float]) -> dict[str, float]:
-    """A metric's value under its name; raw components under the names that a ranking's columns have."""
+    """A metric's value under its name; raw components under the names of a ranking's columns."""
     if not isinstance(value, Mapping):
         return {name: float(value)}
     metrics = all_metrics()

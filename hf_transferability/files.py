@@ -1,9 +1,11 @@
-"""Files of results: the forms in which rows are written, whole or not at all."""
+"""Result files: rows as JSON, CSV or parquet, and atomic writing of any file."""
 
+import contextlib
 import csv
 import io
 import json
 import os
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,11 @@ ENDINGS = (".json", ".csv", ".parquet")
 
 
 def to_json(document: Mapping[str, Any]) -> str:
-    """The ranking as JSON text; a number that is not finite is an error, never `NaN`."""
+    """The ranking as JSON text.
+
+    Raises:
+        ValueError: a number is not finite; JSON has no form for it.
+    """
     return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
 
 
@@ -31,16 +37,24 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def check_output(path: str | Path, option: str = "output", endings: Sequence[str] = ENDINGS) -> Path:
-    """The path, if it has one of the endings, by default those that `save` knows, and can be written.
+    """Check, before a long computation, that a file can be written.
+
+    Args:
+        path: file to write later.
+        option: name of the option, for the error.
+        endings: allowed endings; default those of `save`.
+
+    Returns:
+        The path.
 
     Raises:
-        UsageError: otherwise; names the option that the path came from.
+        UsageError: another ending, a missing folder, or a place without write access.
     """
     path = Path(path)
     if path.suffix.lower() not in endings:
         *others, last = endings
-        known = f"{', '.join(others)} or {last}" if others else last
-        raise UsageError(f"`{option}` must end in {known}; got {str(path)!r}. Choose one of these.")
+        allowed = f"{', '.join(others)} or {last}" if others else last
+        raise UsageError(f"`{option}` must end in {allowed}; got {str(path)!r}. Choose one of these.")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise UsageError(f"`{option}` must lie in an existing folder; there is no {path.parent}. Make it first.")
@@ -50,10 +64,10 @@ def check_output(path: str | Path, option: str = "output", endings: Sequence[str
 
 
 def save(document: Mapping[str, Any], path: str | Path) -> None:
-    """Write a ranking to .json (all of it), .csv or .parquet (its rows), atomically.
+    """Write a ranking atomically: the whole document to .json, its rows to .csv or .parquet.
 
     Raises:
-        UsageError: another ending, or not a place to write to.
+        UsageError: another ending, or a place without write access.
         TransferabilityError: the file cannot be written.
     """
     path = check_output(path)
@@ -69,19 +83,39 @@ def save(document: Mapping[str, Any], path: str | Path) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically, with an error for the user.
 
     Raises:
         TransferabilityError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(content)
-        os.replace(part, path)
+        replace_file(path, content)
     except OSError as error:
         raise TransferabilityError(f"{path} cannot be written: {error.strerror}. Choose another place for it.") from error
+
+
+def replace_file(path: Path, content: bytes, durable: bool = False) -> None:
+    """Write a file atomically: readers see the old content or the new, and a killed process leaves the old.
+
+    Args:
+        path: the file; its folder must exist.
+        content: all of its bytes.
+        durable: wait until the bytes are on the disk, so that the file is also complete after a power failure.
+
+    Raises:
+        OSError: it cannot be written; the old file is as it was.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _flat(value: Any) -> Any:

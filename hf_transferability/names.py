@@ -1,23 +1,42 @@
-"""What tables, folders and cards call a dataset or a checkpoint."""
+"""Names: the values that options take, and what tables, folders and cards call a dataset or a checkpoint.
 
+Nothing heavy is imported here, so that the command line can show its choices at once.
+"""
+
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-_FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # of an absolute path; not of a URL
+SCENARIOS = ("source_dataset", "architecture")  # what differs between the candidates of a pool
+VARIANTS = ("default", "published")  # of a metric: its correct form, or the one of the paper's tables
+ORIENTATIONS = ("published", "natural")  # which way round a published variant counts as better
+DRAWS = ("random", "stratified")  # how a sample of images is drawn
+BATCHES = ("paper", "balanced")  # how a sample is divided into gradient batches
+TASKS = ("single_label", "multi_label", "regression")  # kinds of labels
+POOLINGS = ("native", "cls", "mean", "cls+mean")  # how tokens become one vector
+
+_FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # the folders of an absolute path, but not of a URL
 
 
-def plain_name(given: str | Path) -> str:
-    """A Hub id as it is; of a local folder its own name, as its path is nobody's business."""
-    path = Path(given).expanduser()
-    return path.resolve().name if path.is_dir() or path.is_absolute() else str(given)
+def plain_name(name: str | Path) -> str:
+    """A Hub id unchanged; for a local folder its last part, as the path is private."""
+    path = Path(name).expanduser()
+    return path.resolve().name if path.is_dir() or path.is_absolute() else str(name)
 
 
-def without_folders(text: str, given: str | Path) -> str:
-    """A text for a table: what was given by its plain name in place of its path, other absolute paths by their last part."""
-    path = Path(given).expanduser()
+def without_folders(text: str, name: str | Path) -> str:
+    """A text without private paths: every absolute path is reduced to its last part.
+
+    Args:
+        text: for example an error message.
+        name: Hub id or folder; its path becomes its plain name.
+    """
+    path = Path(name).expanduser()
     for form in (path.resolve(), path.absolute()):
-        text = text.replace(str(form), plain_name(given))
+        text = text.replace(str(form), plain_name(name))
     return _FOLDERS.sub("", text)
 
 
@@ -27,13 +46,16 @@ def file_name(name: str) -> str:
 
 
 def fold_id(name: str, width: int) -> str:
-    """An id or path in lines of at most `width`, broken at slashes and before @ if possible; a commit is cut to 8 digits."""
+    """An id or path in lines of at most `width` characters, broken at slashes and before @ if possible.
+
+    A full commit is shortened to 8 digits.
+    """
     name = re.sub(r"@([0-9a-f]{8})[0-9a-f]{32}$", r"@\1", name)
     return "\n".join(_fold(name, width, (r"[^/@]*/|@?[^/@]+|@", r"[^ _-]*[ _-]|[^ _-]+", ".")))
 
 
 def _fold(text: str, width: int, patterns: Sequence[str]) -> list[str]:
-    """Lines of the pieces that the first pattern finds; a piece that is too long is folded by the further ones."""
+    """Lines from the pieces that the first pattern finds; pieces that are too long are folded by the further patterns."""
     lines = [""]
     for piece in re.findall(patterns[0], text):
         if lines[-1] and len(lines[-1]) + len(piece) > width:
@@ -43,3 +65,23 @@ def _fold(text: str, width: int, patterns: Sequence[str]) -> list[str]:
         else:
             lines[-1] += piece
     return lines
+
+
+def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tuple[Any, ...]:
+    """Keyword arguments divided among dataclasses by their fields; one instance of each.
+
+    Args:
+        function: name of the function that was called, for the error.
+        options: the keyword arguments.
+        *kinds: dataclasses without a field in common.
+
+    Raises:
+        TypeError: an argument that is a field of none of them.
+    """
+    known = {kind: [field.name for field in fields(kind)] for kind in kinds}
+    all_names = [name for names in known.values() for name in names]
+    if unknown := [name for name in options if name not in all_names]:
+        near = difflib.get_close_matches(unknown[0], all_names, n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}.{meant}")
+    return tuple(kind(**{name: options[name] for name in names if name in options}) for kind, names in known.items())

@@ -1,38 +1,42 @@
-"""What a long run says while it works, on stderr: bars on a terminal, plain lines elsewhere; by default nothing from Python."""
+"""Progress reports of long runs on stderr: bars on a terminal, plain lines elsewhere; by default none from Python."""
 
 import os
 import time
 from typing import Any, TextIO
 
-_LARGE = 10**7  # bytes of a file whose download is worth a line
+_LARGE = 10**7  # bytes; smaller downloads get no line of their own
 
 
-class Silent:
-    """Says nothing; the base of the others."""
+class Progress:
+    """The events that a long run reports; this base class ignores them, and subclasses show those they want."""
 
     def note(self, text: str) -> None:
-        """A remark that the reader of the result should know."""
+        """Show a remark that matters for reading the result."""
 
     def start(self, number: int, total: int, checkpoint: str) -> None:
-        """Work on one checkpoint of the pool begins."""
+        """Begin work on checkpoint `number` of `total`, counted from 1."""
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """The next stage of the present work; `total` steps if they can be counted."""
+        """Begin the next stage of the current work, with `total` steps if they can be counted."""
 
     def advance(self, done: int) -> None:
-        """So many steps of the stage are done."""
+        """Set the number of finished steps of the current stage."""
 
     def download(self, file: str, done: int, total: int | None) -> None:
-        """So many bytes of a file have arrived."""
+        """Set the number of bytes of a file that have arrived."""
 
     def finish(self, outcome: str) -> None:
-        """The present checkpoint is done."""
+        """End work on the current checkpoint."""
 
     def close(self) -> None:
-        """Nothing more follows."""
+        """End all reports."""
 
 
-class Lines(Silent):
+class NullProgress(Progress):
+    """Reports nothing."""
+
+
+class Lines(Progress):
     """One plain line per checkpoint and stage, for logs and pipes."""
 
     def __init__(self, stream: TextIO):
@@ -42,44 +46,45 @@ class Lines(Silent):
         self._began = time.monotonic()
 
     def note(self, text: str) -> None:
-        self._say(text)
+        self._print(text)
 
     def start(self, number: int, total: int, checkpoint: str) -> None:
         self._place = f"[{number}/{total}] {checkpoint}: "
         self._began = time.monotonic()
 
     def stage(self, name: str, total: int | None = None) -> None:
-        self._say(f"{self._place}{name}" + (f" ({total})" if total else ""))
+        self._print(f"{self._place}{name}" + (f" ({total})" if total else ""))
 
     def download(self, file: str, done: int, total: int | None) -> None:
         if (self._place, file) != self._download and (total or 0) >= _LARGE:
             self._download = self._place, file
-            self._say(f"{self._place}downloading {file} ({_megabytes(total)})")
+            self._print(f"{self._place}downloading {file} ({_megabytes(total)})")
 
     def finish(self, outcome: str) -> None:
-        self._say(f"{self._place}{outcome} ({time.monotonic() - self._began:.1f} s)")
+        self._print(f"{self._place}{outcome} ({time.monotonic() - self._began:.1f} s)")
         self._place = ""
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self._stream is None:
             return
         try:
             print(text, file=self._stream, flush=True)
-        except BrokenPipeError:  # nobody reads any more, which is no reason to stop the work
+        except BrokenPipeError:  # the reader has closed the pipe; the work goes on
             self._stream = None
 
 
-class Bars(Silent):
-    """A bar over the pool and one for the present stage, with finished checkpoints above them.
+class Bars(Progress):
+    """A bar for the pool and one for the current stage, below the finished checkpoints.
 
-    Nothing is drawn before there is something to count, so that `datasets` can show its own bars while it downloads.
+    No bar appears before there is something to count, so that `datasets` can show its own bars while it downloads.
     """
 
     def __init__(self, stream: TextIO):
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
 
-        self._progress = Progress(
+        self._bars = RichProgress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[count]}"),
@@ -96,50 +101,48 @@ class Bars(Silent):
         self._began = time.monotonic()
 
     def note(self, text: str) -> None:
-        self._progress.console.print(text)
+        self._bars.console.print(text)
 
     def start(self, number: int, total: int, checkpoint: str) -> None:
         self._name, self._began = checkpoint, time.monotonic()
         self._number, self._size = number - 1, total
         self._end_stage()
-        self._progress.start()
+        self._bars.start()
         if self._pool is None:
-            self._pool = self._progress.add_task("", total=total, count=f"0/{total}")
-        self._progress.update(self._pool, description=shorten(checkpoint))
+            self._pool = self._bars.add_task("", total=total, count=f"0/{total}")
+        self._bars.update(self._pool, description=shorten(checkpoint))
 
     def stage(self, name: str, total: int | None = None) -> None:
         if total is None and self._pool is None:
             self.note(f"{name} ...")
             return
-        self._progress.start()
+        self._bars.start()
         self._end_stage()
         self._total = total
-        self._stage = self._progress.add_task(name, total=total, count=f"0/{total}" if total else "")
+        self._stage = self._bars.add_task(name, total=total, count=f"0/{total}" if total else "")
 
     def advance(self, done: int) -> None:
         if self._stage is not None:
-            self._progress.update(self._stage, completed=done, count=f"{done}/{self._total}" if self._total else "")
+            self._bars.update(self._stage, completed=done, count=f"{done}/{self._total}" if self._total else "")
 
     def download(self, file: str, done: int, total: int | None) -> None:
         if self._file != file or self._stage is None:
             self.stage(f"downloading {file}")
             self._file = file
-        self._progress.update(self._stage, completed=done, total=total, count=f"{_megabytes(done)[:-3]}/{_megabytes(total)}")
+        self._bars.update(self._stage, completed=done, total=total, count=f"{_megabytes(done)[:-3]}/{_megabytes(total)}")
 
     def finish(self, outcome: str) -> None:
         self.note(f"{self._name}: {outcome} ({time.monotonic() - self._began:.1f} s)")
         self._end_stage()
         self._number += 1
-        self._progress.update(
-            self._pool, description="checkpoints", completed=self._number, count=f"{self._number}/{self._size}"
-        )
+        self._bars.update(self._pool, description="checkpoints", completed=self._number, count=f"{self._number}/{self._size}")
 
     def close(self) -> None:
-        self._progress.stop()
+        self._bars.stop()
 
     def _end_stage(self) -> None:
         if self._stage is not None:
-            self._progress.remove_task(self._stage)
+            self._bars.remove_task(self._stage)
         self._stage, self._file = None, ""
 
 
@@ -148,12 +151,12 @@ def _megabytes(size: int | None) -> str:
 
 
 def shorten(name: str, width: int = 32) -> str:
-    """The end of a long id or path, which tells it from others."""
+    """The end of a long id or path, which differs from others more often than its beginning."""
     return name if len(name) <= width else f"…{name[1 - width :]}"
 
 
-def reporter(stream: TextIO) -> Silent:
-    """Bars where the stream is a terminal, lines elsewhere; silent in all but the first of several processes."""
+def reporter(stream: TextIO) -> Progress:
+    """Bars if the stream is a terminal, lines otherwise; nothing except in the first of several processes."""
     if os.environ.get("RANK", "0") != "0":
-        return Silent()
+        return NullProgress()
     return Bars(stream) if stream.isatty() else Lines(stream)

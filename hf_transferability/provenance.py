@@ -1,4 +1,4 @@
-"""What made a number: versions of packages, hardware and date."""
+"""Provenance of a number: versions of packages, hardware and date."""
 
 import contextlib
 import platform
@@ -14,18 +14,18 @@ _PACKAGES = (
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of everything that can change a number."""
-    found = {}
+    """Installed versions of the packages that can change a number."""
+    versions = {}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def hardware(device: str = "cpu", processes: int = 1) -> str:
-    """What networks run on, in words: the model of the GPU or CPU, and how many of them share the work."""
+    """The hardware in words: the model of the GPU or CPU, and the number of processes if there are several."""
     name = ""
     if device == "cuda":
         import torch
@@ -33,12 +33,12 @@ def hardware(device: str = "cpu", processes: int = 1) -> str:
         name = torch.cuda.get_device_name()
     elif device == "cpu":
         with contextlib.suppress(OSError):
-            found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-            name = found[1].strip() if found else ""
+            match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+            name = match[1].strip() if match else ""
         name = name or platform.processor() or platform.machine()
     return f"{f'{processes} x ' if processes > 1 else ''}{f'{name} ({device})' if name else device}"
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601 to the second."""
+    """The current time in UTC, as ISO 8601 with seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -54,7 +54,8 @@ def make_target(tmp_path_factory):
 def make_checkpoint(tmp_path_factory):
     """make_checkpoint(config=None, seed=0, size=24, model_class=None) -> folder of a random checkpoint in Hub layout.
 
-    Batch normalisation gets the statistics of random images, so that evaluation mode is as lively as a trained network's.
+    Batch normalisation gets the statistics of random images, so that evaluation mode is as lively as a trained network's, and
+    layer normalisation a small bias, so that no network counts as untrained.
     """
     import torch
     from transformers import AutoModelForImageClassification, ViTImageProcessor
@@ -68,6 +69,8 @@ def make_checkpoint(tmp_path_factory):
             for module in network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.momentum = None
+                if isinstance(module, torch.nn.LayerNorm) and module.bias is not None:
+                    module.bias.data.fill_(1e-3)
             network.train()
             with torch.no_grad():
                 for _ in range(3):

@@ -1,13 +1,14 @@
-"""Rows as JSON, CSV and parquet."""
+"""Rows as JSON, CSV and parquet, and atomic writing."""
 
 import csv
 import io
 import json
+import os
 
 import pandas as pd
 import pytest
 
-from hf_transferability import UsageError, files, provenance
+from hf_transferability import TransferabilityError, UsageError, files
 
 ROWS = [
     {"rank": 1, "checkpoint": "a, b", "score": 0.1 + 0.2, "flags": ["x", "y"], "details": {"x": "1 of 2"}, "error": None},
@@ -31,7 +32,7 @@ def test_csv_has_every_column_and_survives_a_reader():
     assert parsed[1]["error"] == 'said "no"'
 
 
-def test_files_are_replaced_whole(tmp_path):
+def test_files_are_replaced_completely(tmp_path):
     for name in ("out.json", "out.csv", "out.parquet"):
         (tmp_path / name).write_text("old")
         files.save({"rows": ROWS}, tmp_path / name)
@@ -51,7 +52,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_places_that_cannot_be_written_are_refused_beforehand(tmp_path):
+def test_places_without_write_access_are_refused(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     for name, text in [
         ("out.txt", "must end in .json, .csv or .parquet"),
@@ -64,6 +65,18 @@ def test_places_that_cannot_be_written_are_refused_beforehand(tmp_path):
     assert files.check_output(tmp_path / "out.CSV") == tmp_path / "out.CSV"
 
 
-def test_versions_name_what_can_change_a_number():
-    versions = provenance.package_versions()
-    assert {"hf-transferability", "torch", "transformers", "numpy", "pillow"} <= set(versions)
+@pytest.mark.parametrize("durable", [False, True])
+def test_replacing_a_file_is_atomic(tmp_path, monkeypatch, durable):
+    path = tmp_path / "file"
+    files.replace_file(path, b"old", durable=durable)
+
+    def fails(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(OSError, match="No space left"):
+        files.replace_file(path, b"new", durable=durable)
+    with pytest.raises(TransferabilityError, match=r"file cannot be written: No space left on device\. Choose another"):
+        files.write_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,11 +1,18 @@
-"""What tables call a checkpoint, and what they do not tell of this machine."""
+"""Names of checkpoints in tables, without private paths."""
 
 import pytest
 
-from hf_transferability.names import plain_name, without_folders
+from hf_transferability.data import sampling
+from hf_transferability.extraction import passes
+from hf_transferability.names import BATCHES, DRAWS, plain_name, without_folders
 
 
-def test_a_folder_is_called_by_its_own_name_also_when_it_is_gone(tmp_path):
+def test_the_choices_of_the_command_line_are_those_of_the_package():
+    assert sampling.DRAWS == DRAWS
+    assert passes.BATCHES == BATCHES
+
+
+def test_a_folder_has_its_own_name_even_if_it_was_removed(tmp_path):
     (tmp_path / "net").mkdir()
     assert plain_name(tmp_path / "net") == "net"
     assert plain_name(tmp_path / "gone") == "gone"
@@ -13,7 +20,7 @@ def test_a_folder_is_called_by_its_own_name_also_when_it_is_gone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("{folder} has no model.safetensors", "my net has no model.safetensors"),
         ("OSError: '/home/me/.cache/hub/a.json' is cut", "OSError: 'a.json' is cut"),
@@ -22,7 +29,7 @@ def test_a_folder_is_called_by_its_own_name_also_when_it_is_gone(tmp_path):
         ("look into ~/data/x.png", "look into x.png"),
     ],
 )
-def test_notes_hold_no_folders_of_this_machine(tmp_path, text, told):
+def test_notes_contain_no_private_paths(tmp_path, text, expected):
     folder = tmp_path / "my net"
     folder.mkdir()
-    assert without_folders(text.format(folder=folder), folder) == told
+    assert without_folders(text.format(folder=folder), folder) == expected

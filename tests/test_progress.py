@@ -1,17 +1,17 @@
-"""What a long run says while it works."""
+"""Progress reports."""
 
 import io
 
-from hf_transferability.progress import Lines, Silent, reporter
+from hf_transferability.progress import Lines, NullProgress, reporter
 
 
-def test_ranks_other_than_the_first_are_silent(monkeypatch):
+def test_only_the_first_process_reports(monkeypatch):
     assert type(reporter(io.StringIO())) is Lines
     monkeypatch.setenv("RANK", "1")
-    assert type(reporter(io.StringIO())) is Silent
+    assert type(reporter(io.StringIO())) is NullProgress
 
 
-def test_lines_go_on_when_nobody_reads():
+def test_a_closed_pipe_does_not_stop_the_work():
     class Closed(io.StringIO):
         def write(self, text):
             raise BrokenPipeError
@@ -22,11 +22,11 @@ def test_lines_go_on_when_nobody_reads():
     lines.finish("done")
 
 
-def test_downloads_are_told_in_megabytes():
-    told = io.StringIO()
-    lines = Lines(told)
+def test_downloads_are_reported_in_megabytes():
+    output = io.StringIO()
+    lines = Lines(output)
     lines.start(1, 2, "owner/name")
     for done in (10_000_000, 125_900_000):
         lines.download("model.safetensors", done, 125_900_000)
     lines.download("config.json", 100, 100)
-    assert told.getvalue() == "[1/2] owner/name: downloading model.safetensors (125.9 MB)\n"
+    assert output.getvalue() == "[1/2] owner/name: downloading model.safetensors (125.9 MB)\n"

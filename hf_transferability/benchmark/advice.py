@@ -1,8 +1,12 @@
-"""How far a ranking can be trusted: what following the same metric would have cost where fine-tuned performance is known.
+"""What to do with a ranking: which candidates to consider, how likely the best is among them, what to type next.
 
-The benchmark is small, so the advice says how small. Its unit is the target: the next one is yours.
+How likely: in every bundled benchmark that holds the metric, pools as large as the user's are taken from each target's sources,
+the metric orders them, and the place of the source with the best fine-tuned performance is looked up.
 """
 
+import math
+import shlex
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
@@ -10,139 +14,160 @@ from typing import Any
 import numpy as np
 
 from hf_transferability import agreement
-from hf_transferability.benchmark import bundled
-from hf_transferability.benchmark.ground_truth import PUBLISHED
-from hf_transferability.benchmark.pools import COMPONENTS, Pool, pools
+from hf_transferability.benchmark.leaderboard import COLUMNS, pools_with_parameters
+from hf_transferability.benchmark.pools import Pool
 from hf_transferability.metrics import get_metric
+from hf_transferability.results import Row
 
-BENCHMARK = "paper"
-CHANCE = 0.9  # of having the best among those that are fine-tuned
-_RESAMPLES = 1000
+CHANCE = 0.8  # of having the best candidate among those that are fine-tuned
+_MOST_POOLS = 300  # of one target; a seeded draw where more can be made
+_SEED = 0
 
 
-def advise(metric: str, variant: str, scenario: str, n_candidates: int, task: str = "single_label") -> dict[str, Any] | None:
-    """What the bundled benchmark says about trusting a ranking.
+def advise(
+    ordered: Sequence[Row], metric: str, variant: str, scenario: str, dataset: str | None = None, task: str = "single_label"
+) -> dict[str, Any] | None:
+    """What to do with a ranking.
 
     Args:
-        metric: that the ranking is sorted by.
+        ordered: rows in rank order.
+        metric: the metric that sorts them.
         variant: of the metric.
-        scenario: of the ranking.
-        n_candidates: in its pool.
-        task: of its target; the benchmark has single-label targets only.
+        scenario: of the ranking; it matters for metrics whose formula depends on it.
+        dataset: the target as the user named it, for the command; None where there is none to name.
+        task: of the target; the benchmarks have single-label targets only.
 
     Returns:
-        None for a pool of one. Else a dict: "text" for people, and "evidence", None where the benchmark does not have this
-        metric in this form and scenario, else a dict: the benchmark, its selection of ground truth, n_targets, n_sources,
-        pool_size (n_candidates, if the benchmark has so many sources), rescaled (whether a score that exists only over a pool
-        was formed anew in every pool), random_regret (AUC that a random choice loses), and as [value, low, high], with 90 %
-        intervals over the targets, expected_regret (AUC that is lost on average by fine-tuning only the first) and fine_tune
-        (how many of the first to fine-tune for a 90 % chance of having the best: of fewer candidates a larger share). All are
-        means over the pools of that size that can be made of a target's sources.
+        None for fewer than two ranked candidates. Else a dict: "text" (lines for people), "first" and "not_told_apart" (names
+        of candidates), "fine_tune" (how many of the first to fine-tune, None where there is no evidence), "command" (None
+        without dataset or evidence) and "evidence" (see `chances`; None where no benchmark holds the metric in this form).
     """
-    if n_candidates < 2:
+    ranked = [row for row in ordered if row["score"] is not None and row["rank"] is not None]
+    if len(ranked) < 2:
         return None
-    form = f"{metric} in its {variant} form" if get_metric(metric).variants_differ else metric
-    evidence = _evidence(metric, variant, scenario, n_candidates) if task == "single_label" else None
-    if evidence is None:
-        kind = "" if task == "single_label" else f" for {task} targets"
-        text = (
-            f"how far to trust this order: unknown. The {BENCHMARK} benchmark has no evidence for {form} in scenario "
-            f"{scenario}{kind}."
-        )
-        return {"text": text, "evidence": None}
-    regret, low, high = evidence["expected_regret"]
-    targets, sources, size, random = (evidence[key] for key in ("n_targets", "n_sources", "pool_size", "random_regret"))
-    if size < sources:
-        drawn = f", going by all pools of {size} of its {sources} sources"
-        if not evidence["rescaled"]:
-            drawn += f" (scores as scaled over all {sources}: their components are not published)"
-    else:
-        drawn = f", {sources} sources each" + (f" (your pool has {n_candidates})" if n_candidates > sources else "")
-    text = (
-        f"how far to trust this order: on {targets} targets of the {BENCHMARK} benchmark, scenario {scenario}{drawn}, "
-        f"fine-tuning only the first by {form} lost {regret:.3f} AUC on average ({low:.3f} to {high:.3f}; a random choice "
-        f"{random:.3f}). For a {CHANCE * 100:.0f} % chance of having the best, {_count_in_words(evidence, n_candidates)}."
-    )
-    return {"text": text, "evidence": evidence}
-
-
-def _count_in_words(evidence: dict[str, Any], n_candidates: int) -> str:
-    """How many of the first to fine-tune, for the user's own number of candidates."""
-    count, fewest, most = evidence["fine_tune"]
-    size = evidence["pool_size"]
-    if n_candidates > size:
-        share = -(-count * n_candidates // size)  # rounded up
-        return (
-            f"fine-tune the first {count} of {size} ({fewest} to {most}) there; carried over to your {n_candidates} as a "
-            f"proportion, which is an extrapolation, the first {share}"
-        )
-    first = f"all {size}" if count == size else f"the first {count} of {size}"
-    return f"fine-tune {first}" + (f" ({fewest} to {most})" if fewest < most else "")
+    first = ranked[0]["checkpoint"]
+    tied = [
+        row["checkpoint"] for row in ranked[1:] if row["tie_group"] is not None and row["tie_group"] == ranked[0]["tie_group"]
+    ]
+    evidence = chances(metric, variant, scenario, len(ranked)) if task == "single_label" else None
+    count = None if evidence is None else _enough(evidence["chance_of_best"])
+    command = None
+    if dataset is not None and count is not None:
+        chosen = " ".join(f"--checkpoint {shlex.quote(row['checkpoint'])}" for row in ranked[:count])
+        command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen} --output runs"
+    lines = [_first_line(first, tied), _chance_line(evidence, count, metric)]
+    if command:
+        lines.append(f"next: {command}")
+    return {
+        "text": lines, "first": first, "not_told_apart": tied, "fine_tune": count, "command": command, "evidence": evidence,
+    }  # fmt: skip
 
 
 @lru_cache
-def _evidence(metric: str, variant: str, scenario: str, n_candidates: int) -> dict[str, Any] | None:
-    """From the bundled tables, in the order in which `rank` would have put the sources: higher is better."""
-    truth = bundled.load("ground_truth", BENCHMARK)
-    scores = bundled.load("scores", BENCHMARK)
-    parts = COMPONENTS if metric == "transferability" else (metric,)
-    truth = truth[(truth.scenario == scenario) & (truth.selection == PUBLISHED)]
-    scores = scores[(scores.scenario == scenario) & scores.metric.isin(parts)]
-    # Of a metric without forms there is one in the benchmark, whatever its name.
-    forms = (variant,) if get_metric(metric).variants_differ else ("default", "published")
-    regrets, chances, randoms, sizes = [], [], [], []
-    for pool in pools(truth, scores):
-        own = next(((metric, form) for form in forms if (metric, form) in pool.scores), None)
-        if own is None or len(pool.scored(*own)[0]) < 2:
+def chances(metric: str, variant: str, scenario: str, n_candidates: int) -> dict[str, Any] | None:
+    """How often the best of a pool is among the first by a metric, over all bundled benchmarks that hold it.
+
+    Args:
+        metric, variant, scenario: as for `advise`.
+        n_candidates: size of the pools; of targets with fewer sources all are taken.
+
+    Returns:
+        None where no benchmark has the metric, or the raw numbers it is made of, in this form. Else a dict: "benchmarks",
+        "n_targets", "pool_size", "chance_of_best" (for the first 1, 2, ... candidates, mean over targets) and "regret" (what
+        the first loses against the best, mean over targets, in the benchmarks' measures of 0 to 1) beside "random_regret".
+    """
+    declared = get_metric(metric)
+    tables, regrets, randoms, names, sizes = [], [], [], [], []
+    for column in COLUMNS:
+        if declared.uses_scenario and column.scenario != scenario:
             continue
-        values, performance = _smaller_pools(pool, *own, n_candidates)
-        regrets.append(agreement.regret_of_first(values, performance).mean())
-        randoms.append(agreement.regret_of_first(np.zeros(values.shape), performance).mean())
-        chances.append(agreement.chance_of_best(values, performance).mean(axis=0))
-        sizes.append(len(pool.scored(*own)[0]))
-    if len(regrets) < 2:
+        for pool, parameters in _pools(column):
+            scores, performance = _pools_of_size(pool, parameters, metric, variant, n_candidates)
+            if not len(scores) or scores.shape[1] < 2:
+                continue
+            row = agreement.chance_of_best(scores, performance).mean(axis=0)
+            tables.append(np.pad(row, (0, n_candidates - len(row)), constant_values=1.0))
+            regrets.append(agreement.regret_of_first(scores, performance).mean())
+            randoms.append(agreement.regret_of_first(np.zeros(scores.shape), performance).mean())
+            names += [name for name in column.benchmarks if name not in names]
+            sizes.append(scores.shape[1])
+    if not tables:
         return None
-    width = max(len(row) for row in chances)
-    table = np.array([np.pad(row, (0, width - len(row)), constant_values=1) for row in chances])
-    drawn = np.random.default_rng(0).integers(len(regrets), size=(_RESAMPLES, len(regrets)))
-    spread = agreement.interval(np.array(regrets)[drawn].mean(axis=1)) or (np.nan, np.nan)
-    counts = _enough(table[drawn].mean(axis=1))
-    fewest, most = np.quantile(counts, [(1 - agreement.LEVEL) / 2, (1 + agreement.LEVEL) / 2], method="inverted_cdf")
     return {
-        "benchmark": BENCHMARK,
-        "selection": PUBLISHED,
-        "n_targets": len(regrets),
-        "n_sources": max(sizes),
-        "pool_size": width,
-        "rescaled": metric == "transferability" or get_metric(metric).combine is None,
-        "expected_regret": [float(np.mean(regrets)), *spread],
-        "random_regret": float(np.mean(randoms)),
-        "fine_tune": [int(_enough(table.mean(axis=0)[None])[0]), int(fewest), int(most)],
+        "benchmarks": names,
+        "n_targets": len(tables),
+        "pool_size": max(sizes),
+        "chance_of_best": [round(float(value), 4) for value in np.mean(tables, axis=0)],
+        "regret": round(float(np.mean(regrets)), 4),
+        "random_regret": round(float(np.mean(randoms)), 4),
     }
 
 
-def _smaller_pools(pool: Pool, metric: str, variant: str, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and AUC in all pools of so many of a target's sources (at most 3,432), [n_pools, size]; of fewer sources, in the
-    pool of all.
+def _first_line(first: str, tied: Sequence[str]) -> str:
+    if not tied:
+        return f"first: {first}."
+    shown = ", ".join(tied[:4]) + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
+    return f"first: {first}; these images cannot tell it from {shown}."
 
-    The transferability score is scaled over each of these pools, as `rank` would scale it: that changes the order.
+
+def _chance_line(evidence: Mapping[str, Any] | None, count: int | None, metric: str) -> str:
+    if evidence is None or count is None:
+        return f"how far to trust this order is unknown: no bundled benchmark holds {metric} for such a target."
+    chance = evidence["chance_of_best"][count - 1]
+    return (
+        f"chance that the best is among the first {count}: {chance:.0%} "
+        f"({evidence['n_targets']} targets of {len(evidence['benchmarks'])} benchmarks, each target counted once)."
+    )
+
+
+def _enough(chance_of_best: Sequence[float]) -> int:
+    """The fewest first candidates with the wanted chance."""
+    return next(count for count, chance in enumerate(chance_of_best, 1) if chance >= CHANCE - 1e-9)
+
+
+@lru_cache
+def _pools(column: Any) -> tuple[tuple[Pool, Any], ...]:
+    return tuple(pools_with_parameters(column))
+
+
+def _form_of(pool: Pool, name: str, variant: str, alternatives: bool) -> str | None:
+    """The form in which a pool holds a metric's values; another one than asked for where both are the same, or if allowed."""
+    same = not get_metric(name).variants_differ
+    forms = (variant, "default", "published") if same or alternatives else (variant,)
+    return next((form for form in forms if (name, form) in pool.scores and pool.scores[name, form].notna().any()), None)
+
+
+def _pools_of_size(pool: Pool, parameters: Any, metric: str, variant: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and fine-tuned performance in pools of so many of a target's sources, [n_pools, size] each.
+
+    A composite score is formed in each of them, as `rank` would: that changes the order. Other scores that exist only over a
+    pool stay as they were scaled over all sources, since the benchmarks do not hold what they are made of.
     """
-    values, performance = pool.scored(metric, variant)
-    chosen = np.array(list(combinations(range(len(values)), min(size, len(values)))))
-    performance = performance.to_numpy(dtype=float)[chosen]
-    if metric != "transferability":
-        return values.to_numpy(dtype=float)[chosen], performance
-    scores = np.ones(chosen.shape)
-    for part in COMPONENTS:
-        raw = pool.scores.loc[values.index, (part, variant)].to_numpy(dtype=float)[chosen]
-        low, span = raw.min(axis=1, keepdims=True), np.ptp(raw, axis=1, keepdims=True)
-        with np.errstate(invalid="ignore"):
-            scaled = (raw - low) / span  # NaN where a component is the same for all: `rank` does not order such a pool
-        scores *= 1 - scaled if pool.scenario == "architecture" else scaled
+    declared = get_metric(metric)
+    names = declared.parts or (metric,)
+    # Where a benchmark holds a part in its published form alone, that is the best evidence on the composite that there is.
+    forms = {name: _form_of(pool, name, variant, alternatives=declared.is_composite) for name in names}
+    if not any(forms.values()) or (declared.needs_all_parts and not all(forms.values())):
+        return np.empty((0, 0)), np.empty((0, 0))
+    raw = {name: pool.scores[name, form] for name, form in forms.items() if form is not None}
+    present = np.array([values.notna() for values in raw.values()])
+    complete = np.flatnonzero(present.all(axis=0) if declared.needs_all_parts else present.any(axis=0))
+    chosen = _subsets(len(complete), size)
+    performance = pool.performance.to_numpy(dtype=float)[complete][chosen]
+    parts = {name: values.to_numpy(dtype=float)[complete][chosen] for name, values in raw.items()}
+    if not declared.is_composite:
+        return parts[metric], performance
+    if "parameters" in declared.facts and parameters is not None:
+        parts["parameters"] = parameters.reindex(pool.performance.index[complete]).to_numpy(dtype=float)[chosen]
+    scores = declared.combine_pools(parts, variant=variant, scenario=pool.scenario)
     ordered = np.isfinite(scores).all(axis=1)
     return scores[ordered], performance[ordered]
 
 
-def _enough(chances: np.ndarray) -> np.ndarray:
-    """The fewest first candidates with the wanted chance, in each row of chances for 1, 2, ... of them."""
-    return (chances < CHANCE - 1e-9).sum(axis=1) + 1
+def _subsets(n: int, size: int) -> np.ndarray:
+    """Positions [n_pools, size] of all subsets of that size of n, or a seeded draw of them where there are many."""
+    size = min(size, n)
+    if math.comb(n, size) <= _MOST_POOLS:
+        return np.array(list(combinations(range(n), size)), dtype=int).reshape(-1, size)
+    rng = np.random.default_rng(_SEED)
+    return np.array([rng.permutation(n)[:size] for _ in range(_MOST_POOLS)])

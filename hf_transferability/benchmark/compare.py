@@ -20,9 +20,10 @@ from hf_transferability.benchmark import pools as pooling
 from hf_transferability.benchmark.baselines import add_baselines, all_targets
 from hf_transferability.benchmark.comparison_notes import left_out, remarks, uninformative
 from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN, RANDOM, SPLIT_HALF, ScenarioRows
-from hf_transferability.benchmark.composites import COMPONENTS, CONSENSUS
+from hf_transferability.benchmark.composites import PAPER_PARTS
 from hf_transferability.benchmark.pools import Pool, methods
 from hf_transferability.errors import UndefinedAgreement, UsageError
+from hf_transferability.metrics import all_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,11 +182,17 @@ def _of_metric(pool: Pool, metric: str, variant: str, sign: int) -> "tuple[pd.Se
     return sign * values, performance
 
 
+def _is_method(metric: str) -> bool:
+    """Whether a metric is a method of its own: neither half of the paper's score, nor a mixture of methods beside it."""
+    known = all_metrics().get(metric)
+    return metric not in PAPER_PARTS and not (known is not None and known.is_composite and not known.published)
+
+
 def _friedman(table: ScenarioRows, scenario: str) -> list[dict[str, Any]]:
-    """Friedman's test over the methods of each variant: neither the components of one of them, nor a mixture of several."""
+    """Friedman's test over the methods of each variant."""
     taken: dict[str, dict[str, list[float]]] = {}
     for row in table.rows:
-        if row["statistic"] == "weighted_tau" and row["target"] != MEAN and row["metric"] not in (*COMPONENTS, CONSENSUS):
+        if row["statistic"] == "weighted_tau" and row["target"] != MEAN and _is_method(row["metric"]):
             value = np.nan if row["value"] is None else row["value"]
             taken.setdefault(row["variant"], {}).setdefault(row["metric"], []).append(value)
     found = []

@@ -4,62 +4,60 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_transferability.metrics import collect_flags
-from hf_transferability.metrics.transferability import combine
+from hf_transferability.metrics import Metric, all_metrics, collect_flags
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COMPONENTS = ("feature_quality", "feature_update_ratio")
-CONSENSUS = "consensus"
-_MEMBERS = ("feature_quality", "logme")
-_DIGITS = 12  # what differs by less differs by rounding, and ties
-_SAME_SIZE = 1.05  # ratio of parameters up to which networks count as equally large
+# The two parts of the paper's score, which its tables and claims name.
+PAPER_PARTS = ("feature_quality", "feature_update_ratio")
 
 
 def with_composites(
-    scores: "pd.DataFrame", candidates: "pd.Index", scenario: str, parameters: "pd.Series | None"
+    scores: "pd.DataFrame", candidates: "pd.Index", scenario: str, facts: "pd.DataFrame | None" = None
 ) -> "pd.DataFrame":
-    """The candidates' scores, and those that can be formed from them.
+    """The candidates' scores, and those of every composite metric whose parts are there and that is not there itself.
 
-    The transferability score is scaled over all sources that have its parts, as in the paper: the target's own model counts,
-    though it is no candidate. Consensus is formed over the candidates alone.
+    A composite that the paper's tables have is scaled over all sources that have its parts, as there: the target's own model
+    counts, though it is no candidate. Any other is formed over the candidates alone.
 
     Args:
         scores: one column per (metric, variant), one row per source.
         candidates: the sources to keep.
-        scenario: of the transferability score.
-        parameters: by source, without head; None where unknown.
+        scenario: what differs between them.
+        facts: one row per source, with the columns that formulas may use (parameters, without source head); None where
+            unknown.
     """
+    formed = scores.copy()
+    for name, metric in all_metrics().items():
+        for variant in scores.columns.unique("variant"):
+            if (name, variant) not in formed and known_parts(metric, scores, variant):
+                rows = scores if metric.published else scores.reindex(candidates)
+                formed[name, variant] = _formed(metric, rows, variant, scenario, facts).reindex(formed.index)
+    return formed.reindex(candidates)
+
+
+def known_parts(metric: Metric, scores: "pd.DataFrame", variant: str) -> list[str]:
+    """The parts of a composite metric that a table has in a variant; none where that is not enough to form it."""
+    known = [part for part in metric.parts if (part, variant) in scores]
+    return known if known and (len(known) == len(metric.parts) or not metric.needs_all_parts) else []
+
+
+def part_arrays(metric: Metric, rows: "pd.DataFrame", variant: str, facts: "pd.DataFrame | None") -> dict[str, np.ndarray]:
+    """What a composite's formula takes [n_sources]: the parts that the rows have in a variant, and the facts that are known."""
+    arrays = {part: rows[part, variant].to_numpy(dtype=float) for part in known_parts(metric, rows, variant)}
+    for fact in metric.facts:
+        if facts is not None and fact in facts:
+            arrays[fact] = facts[fact].reindex(rows.index).to_numpy(dtype=float, na_value=np.nan)
+    return arrays
+
+
+def _formed(metric: Metric, rows: "pd.DataFrame", variant: str, scenario: str, facts: "pd.DataFrame | None") -> "pd.Series":
     import pandas as pd
 
-    whole = scores.copy()
-    for variant in scores.columns.unique("variant"):
-        parts = [(name, variant) for name in COMPONENTS]
-        if all(part in whole for part in parts) and ("transferability", variant) not in whole:
-            quality, ratio = ([None if np.isnan(value) else value for value in whole[part]] for part in parts)
-            with collect_flags():  # a pool without a combination has no score, which the comparison says
-                combined = combine(quality, ratio, scenario)
-            whole["transferability", variant] = [np.nan if value is None else value for value in combined]
-    kept = whole.reindex(candidates)
-    for variant in scores.columns.unique("variant"):
-        members = [kept[name, variant] for name in _MEMBERS if (name, variant) in kept]
-        if members and (CONSENSUS, variant) not in kept:
-            kept[CONSENSUS, variant] = _consensus(pd.concat(members, axis=1), parameters)
-    return kept
-
-
-def _consensus(members: "pd.DataFrame", parameters: "pd.Series | None") -> "pd.Series":
-    """Mean of the members' ranks in the pool, and where networks differ in size, of that and the rank of the size."""
-    evidence = members.apply(_shares).mean(axis=1).round(_DIGITS)
-    if parameters is None:
-        return evidence
-    sizes = parameters.reindex(evidence.index[evidence.notna()]).astype(float)
-    if not sizes.max() > _SAME_SIZE * sizes.min():
-        return evidence
-    return (evidence / 2 + _shares(sizes).reindex(evidence.index) / 2).round(_DIGITS)
-
-
-def _shares(values: "pd.Series") -> "pd.Series":
-    """Average ranks from 0 to 1, over those that have a value."""
-    return (values.rank() - 0.5) / values.notna().sum()
+    arrays = part_arrays(metric, rows, variant, facts)
+    lists = {name: [None if np.isnan(value) else float(value) for value in values] for name, values in arrays.items()}
+    own = variant if variant in metric.variants else "default"
+    with collect_flags():  # a pool without a combination has no score, which the comparison says
+        values = metric.combine(lists, variant=own, scenario=scenario)
+    return pd.Series([np.nan if value is None else value for value in values], index=rows.index, dtype=float)

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_transferability import agreement, provenance
+from hf_transferability.benchmark.composites import PAPER_PARTS
 from hf_transferability.benchmark.newest import newest
-from hf_transferability.benchmark.pools import COMPONENTS, Pool, latest, pools
-from hf_transferability.errors import UndefinedAgreement
+from hf_transferability.benchmark.pools import Pool, latest, pools
+from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SIZE, CLASSES, RANK = "train_images", "classes", "effective_rank"
 FACTORS = (
-    SIZE, CLASSES, "same_modality", "same_colour", "feature_width", "parameters", *COMPONENTS, RANK,
+    SIZE, CLASSES, "same_modality", "same_colour", "feature_width", "parameters", *PAPER_PARTS, RANK,
 )  # fmt: skip
 RESAMPLES = 2000
 _FILLERS = {"and", "of", "the"}
@@ -108,6 +109,23 @@ def effective_rank(features: Any) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
+def effective_rank_of_file(path: str) -> float:
+    """Effective rank of the features in a file of arrays, .npz or .safetensors.
+
+    Raises:
+        UsageError: a file that cannot be read, without features, or with features that have no effective rank.
+    """
+    from hf_transferability.data.array_files import read_arrays
+
+    arrays = read_arrays(path)
+    if "features" not in arrays:
+        raise UsageError(f"{path} must hold an array called features; got {', '.join(arrays)}. Add it.")
+    try:
+        return effective_rank(arrays["features"])
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
 def factors(
     ground_truth: "pd.DataFrame",
     scores: "pd.DataFrame",
@@ -174,7 +192,7 @@ def _values(factor: str, pool: Pool, facts: "pd.DataFrame", ranks: "pd.Series") 
     import pandas as pd
 
     known = facts.reindex(pool.performance.index)
-    if factor in COMPONENTS:
+    if factor in PAPER_PARTS:
         variant = next((each for each in ("published", "default") if (factor, each) in pool.scores), None)
         values = pool.scores[factor, variant] if variant else pd.Series(dtype=float)
     elif factor == RANK:
@@ -294,10 +312,10 @@ def _turned_round(found: Mapping[str, Mapping[str, _Finding]]) -> dict[str, Any]
     claim = "the order turns round between the scenarios"
     both = []
     for scenario in ("source_dataset", "architecture"):
-        findings = [found.get(scenario, {}).get(part) for part in COMPONENTS]
+        findings = [found.get(scenario, {}).get(part) for part in PAPER_PARTS]
         values = [each.value for each in findings if each and each.value is not None]
         spreads = [each.spread for each in findings if each and each.spread is not None]
-        if len(values) < len(COMPONENTS):
+        if len(values) < len(PAPER_PARTS):
             return _claim(claim, None, None, "needs feature quality and update ratio in both scenarios")
         both.append((float(np.mean(values)), np.mean(spreads, axis=0)))
     first, second = both

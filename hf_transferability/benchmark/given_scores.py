@@ -140,11 +140,16 @@ def _ranking(path: Path) -> dict[str, Any] | None:
 def _scores(row: dict[str, Any], metric: str | None) -> list[dict[str, Any]]:
     """One dict per metric of a ranking's row."""
     variant = row.get("variant") or "default"
-    values = {name: row.get(name) for name in all_metrics()}
+    metrics = all_metrics()
+    values = {name: row.get(name) for name in metrics}
     if metric and values.get(metric) is None:
         values[metric] = row.get("score")
     return [
-        {"metric": name, "variant": variant, "score": value}
+        {
+            "metric": name,
+            "variant": variant if name not in metrics or variant in metrics[name].variants else "default",
+            "score": value,
+        }
         for name, value in values.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]

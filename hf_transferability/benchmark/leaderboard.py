@@ -5,8 +5,10 @@ or ways of fine-tuning must not be mixed, or two benchmarks of equal targets tak
 column, because nobody knows beforehand which of them their own pool resembles.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability import agreement, provenance
@@ -38,6 +40,7 @@ class Column:
         about: what differs between the candidates, in words.
         selection: of the ground truth; default the recommended one of the benchmark.
         domain: only targets of this kind of images.
+        remark: what a reader of its figures must know.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Column:
     about: str
     selection: str | None = None
     domain: str | None = None
+    remark: str = ""
 
 
 COLUMNS = (
@@ -56,7 +60,13 @@ COLUMNS = (
     Column("open_both", ("open", "open_regnet"), "architecture", "both small networks with all their source datasets"),
     Column("chaves_med", ("chaves2024",), "architecture", "ImageNet networks, medical targets", domain="medical"),
     Column("chaves_nat", ("chaves2024",), "architecture", "ImageNet networks, natural targets", domain="natural"),
-    Column("medmnist+", ("medmnistplus",), "architecture", "CNNs and ViTs, some self-supervised"),
+    Column(
+        "medmnist+",
+        ("medmnistplus",),
+        "architecture",
+        "CNNs and ViTs, some self-supervised",
+        remark="linear_probe and knn saw the whole training split there, and not a sample.",
+    ),
     # Ground truth without scores, for the baselines.
     Column("transfergraph", ("transfergraph",), "architecture", "checkpoints of the Hub"),
     Column("sfda_cnn", ("sfda_emms",), "architecture", "CNNs from ImageNet", "best_validation_run"),
@@ -114,6 +124,14 @@ class Leaderboard:
         }
 
 
+def bundled_leaderboard() -> dict[str, Any]:
+    """The table over all bundled benchmarks as it comes with the package, so that nobody waits for it.
+
+    `python tools/refresh_leaderboard.py` makes it anew, and a test compares it with what the program works out.
+    """
+    return json.loads((Path(__file__).parent / "leaderboard.json").read_text("utf-8"))
+
+
 def leaderboard(
     columns: Sequence[Column] = COLUMNS,
     *,
@@ -140,7 +158,7 @@ def leaderboard(
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for column in columns:
-        found, others, sources, selection, left_out = _pools(column)
+        found, others, sources, selection, left_out = pools_of(column)
         table = ScenarioRows(found, (TAU, REGRET), resamples, seed)
         scored = not found[0].scores.empty
         if scored:
@@ -151,7 +169,9 @@ def leaderboard(
         means = [row for row in table.rows if row["target"] == MEAN]
         rows += _cells(column.name, means)
         described.append(_description(column, found, selection, means[0]["measure"], scored))
-        notes += [f"{column.name}: {note}" for note in [*left_out, *_fewer_sources(table.rows, found)]]
+        notes += [
+            f"{column.name}: {note}" for note in filter(None, [column.remark, *left_out, *_fewer_sources(table.rows, found)])
+        ]
     known = list(dict.fromkeys(row["metric"] for row in rows if row["kind"] == "metric"))
     if unknown := [metric for metric in metrics if metric not in known]:
         raise UsageError(
@@ -162,7 +182,7 @@ def leaderboard(
     return Leaderboard(described, rows, worst, notes, seed, resamples, orientation)
 
 
-def _pools(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str, list[str]]":
+def pools_of(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str, list[str]]":
     """The pools to judge on, those of all targets of the study, the sources, the selection, and notes on what was left out."""
     import pandas as pd
 
@@ -193,13 +213,23 @@ def _pools(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str, 
     return found, others, sources, str(truth.selection.iloc[0]), left_out
 
 
+def pools_with_parameters(column: Column) -> "Iterator[tuple[Pool, pd.Series | None]]":
+    """The pools of a column that has scores, each with the number of parameters of its sources by name."""
+    if not any(name in bundled.with_table("scores") for name in column.benchmarks):
+        return
+    found, _, sources, _, _ = pools_of(column)
+    parameters = sources.drop_duplicates("source").set_index("source").parameters if "parameters" in sources else None
+    for pool in found:
+        yield pool, parameters
+
+
 def _as_one_pool(
     column: Column, parts: "Sequence[tuple[pd.DataFrame, pd.DataFrame | None, pd.DataFrame]]"
 ) -> "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]":
     """Tables of several benchmarks as those of one; scores that exist only over a smaller pool are left out."""
     import pandas as pd
 
-    relative = [name for name, metric in all_metrics().items() if metric.combine is not None]
+    relative = [name for name, metric in all_metrics().items() if metric.is_pool_relative]
     together = "+".join(column.benchmarks)
     merged: list[pd.DataFrame] = []
     for frames in zip(*parts, strict=True):

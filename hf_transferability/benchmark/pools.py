@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.benchmark import tables
-from hf_transferability.benchmark.composites import COMPONENTS, with_composites
+from hf_transferability.benchmark.composites import PAPER_PARTS, with_composites
 from hf_transferability.benchmark.newest import newest
 from hf_transferability.errors import UsageError, unknown_name
-from hf_transferability.metrics import all_metrics
+from hf_transferability.metrics import all_metrics, get_metric
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # The metrics whose published variant the paper turns round where architectures differ: lower counts as better there.
 # LogME and SFDA are not, and the transferability score is made for the scenario.
-TURNED_ROUND = frozenset({"leep", "nleep", "parc", "ncti", *COMPONENTS})
+TURNED_ROUND = frozenset({"leep", "nleep", "parc", "ncti", *PAPER_PARTS})
 PAPER = "arXiv 2412.20172"  # in its citation
 _PAIR = ["benchmark", "scenario", "source", "target"]
 ORIENTATIONS = ("published", "natural")
@@ -74,9 +74,7 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame", sources: "pd.Dat
         scores = own
     scores, _ = latest(scores)
     ground_truth = newest(ground_truth, _PAIR)
-    parameters = None
-    if sources is not None:
-        parameters = sources.drop_duplicates("source").set_index("source").parameters
+    facts = None if sources is None else sources.drop_duplicates("source").set_index("source")
     found = []
     groups = dict(iter(scores.groupby(["scenario", "target"], sort=False)))
     for key, truth in ground_truth.groupby(["scenario", "target"], sort=False):
@@ -84,7 +82,7 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame", sources: "pd.Dat
         if key in groups:
             performance = truth[truth.source != target].set_index("source").performance
             wide = groups[key].pivot(index="source", columns=["metric", "variant"], values="score")
-            scored = with_composites(wide, performance.index, scenario, parameters)
+            scored = with_composites(wide, performance.index, scenario, facts)
             measure = str(truth.measure.iloc[0])
             found.append(Pool(scenario, target, performance, scored, measure, _in_paper_forms(groups[key])))
     return found
@@ -94,8 +92,8 @@ def latest(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
     """Of several rows of one source, target, metric and variant the newest, and what was passed over, in words.
 
     A score that exists only over a pool of candidates cannot stand beside one of another pool or sample. Where the newest rows
-    are of several, transferability scores give way to their two components, from which `pools` forms them anew; of another
-    metric, or without the components, the pool of the newest row stays.
+    are of several, scores of a composite metric give way to its parts, from which `pools` forms them anew; of another metric,
+    or without the parts, the pool of the newest row stays.
     """
     kept = newest(scores.reset_index(drop=True), [*_PAIR, "metric", "variant"])
     passed = len(scores) - len(kept)
@@ -110,32 +108,33 @@ def latest(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
 
 
 def _of_one_pool(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
-    relative = scores.metric.isin([name for name, metric in all_metrics().items() if metric.combine is not None])
+    relative = scores.metric.isin([name for name, metric in all_metrics().items() if metric.is_pool_relative])
     origin = [name for name in tables.TABLES["scores"].identity if name in scores and name != "checkpoint_revision"]
     if not (origin and relative.any()):
         return scores, []
     place = scores.groupby(origin, dropna=False, sort=False).ngroup()
     left_out: list[Any] = []
-    formed = dropped = 0
+    formed: dict[str, int] = {}
+    dropped = 0
     by = ["benchmark", "scenario", "target", "variant"]
     for key, rows in scores[relative].groupby([*by, "metric"], sort=False):
         if place[rows.index].nunique() < 2:
             continue
         beside = scores[(scores[by] == list(key[:-1])).all(axis=1) & scores.score.notna()]
-        parts = [set(beside.source[beside.metric == part]) for part in COMPONENTS]
-        if key[-1] == "transferability" and set(rows.source[rows.score.notna()]) <= parts[0] & parts[1]:
+        name = str(key[-1])
+        metric = get_metric(name)
+        parts = [set(beside.source[beside.metric == part]) for part in metric.parts]
+        complete = set.intersection(*parts) if parts else set()
+        if metric.is_composite and set(rows.source[rows.score.notna()]) <= complete:
             left_out += list(rows.index)
-            formed += len(rows)
+            formed[name] = formed.get(name, 0) + len(rows)
         else:
             others = rows.index[place[rows.index] != place[newest(rows, by).index[0]]]
             left_out += list(others)
             dropped += len(others)
     notes = []
-    if formed:
-        notes.append(
-            f"transferability: {formed} scores are of several pools or samples, and were formed anew from their two components "
-            "over all sources."
-        )
+    for name, count in formed.items():
+        notes.append(f"{name}: {count} scores are of several pools or samples, and were formed anew from their parts.")
     if dropped:
         notes.append(f"{dropped} scores of other pools or samples than the newest of their metric were passed over.")
     return scores.drop(index=left_out), notes

@@ -16,7 +16,8 @@ from hf_transferability.benchmark import bundled
 from hf_transferability.benchmark import ground_truth as truths
 from hf_transferability.benchmark.compare import compare
 from hf_transferability.benchmark.comparison_rows import MEAN
-from hf_transferability.benchmark.pools import COMPONENTS, methods, pools
+from hf_transferability.benchmark.composites import PAPER_PARTS
+from hf_transferability.benchmark.pools import methods, pools
 from hf_transferability.errors import UndefinedAgreement, UsageError
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _means(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
 
 def _friedman(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
     for scenario, expected in FRIEDMAN.items():
-        table = [_of(taus, scenario, metric) for metric in MEANS if metric not in COMPONENTS]
+        table = [_of(taus, scenario, metric) for metric in MEANS if metric not in PAPER_PARTS]
         found: tuple[float | None, float | None] = (None, None)
         remark = ""
         try:

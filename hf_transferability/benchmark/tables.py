@@ -212,6 +212,11 @@ TABLES = {
 }
 
 
+def data_files(name: str) -> str:
+    """Where a table's rows lie in a dataset of results; more than one file is there after a merged pull request."""
+    return f"data/{name}/*.parquet"
+
+
 def read(path: str | Path, name: str) -> "pd.DataFrame":
     """A table from a .parquet, .csv or .json file (a list of rows), checked.
 
@@ -250,7 +255,7 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
         UsageError: a needed column or value is missing, a value is of another kind or not among those that are known, or two
             rows have one key.
     """
-    from hf_transferability.metrics.transferability import SCENARIOS
+    from hf_transferability.metrics import SCENARIOS
 
     table = TABLES[name]
     if "measure" in table.columns:
@@ -429,4 +434,4 @@ def _pool_relative() -> list[str]:
     """Metrics whose score exists only over a pool."""
     from hf_transferability.metrics import all_metrics
 
-    return [name for name, metric in all_metrics().items() if metric.combine is not None]
+    return [name for name, metric in all_metrics().items() if metric.is_pool_relative]

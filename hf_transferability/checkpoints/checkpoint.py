@@ -11,8 +11,7 @@ from torch import nn
 
 from hf_transferability.checkpoints.pooling import Embedding
 from hf_transferability.checkpoints.tracing import GradientLayer, pooled
-from hf_transferability.errors import CheckpointError
-from hf_transferability.hub.calls import first_line
+from hf_transferability.errors import CheckpointError, first_line
 
 
 class Inputs(dict[str, torch.Tensor]):

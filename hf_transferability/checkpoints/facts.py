@@ -14,6 +14,7 @@ from torch import nn
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.source import Source
+from hf_transferability.checkpoints.untrained import untrained
 
 # What may differ between two configurations of one architecture: the head, training settings, names and versions.
 _NOT_ARCHITECTURE = re.compile(
@@ -43,7 +44,8 @@ def loaded_facts(
         "architecture": built.architecture,
         "signature": architecture_signature(built.config, checkpoint.network),
         "n_features": n_features,
-        "parameters": sum(parameter.numel() for parameter in checkpoint.network.parameters()),
+        "parameters": _count_parameters(checkpoint),
+        "untrained": untrained(checkpoint.network) is not None,
         **card_facts(folder),
         "weights_used": built.use.n_used,
         "weights_left_out": ", ".join(f"{part}: {count}" for part, count in left_out.items()),
@@ -59,6 +61,8 @@ def loaded_facts(
 def loaded_flags(source: Source, built: Built, checkpoint: Checkpoint, extension: bool) -> dict[str, str]:
     """The flags of a loaded network, flag -> detail; `extension`: the second layer is an attention projection."""
     flags = {}
+    if why := untrained(checkpoint.network):
+        flags["untrained"] = why
     feature_source = str(checkpoint.facts["feature_source"])
     if extension:
         flags["vit_extension"] = checkpoint.facts["layers"][1]
@@ -73,6 +77,12 @@ def loaded_flags(source: Source, built: Built, checkpoint: Checkpoint, extension
     if source.pickle or (source.base is not None and source.base.pickle):
         flags["pickle_weights"] = ""
     return flags
+
+
+def _count_parameters(checkpoint: Checkpoint) -> int:
+    """Weights of the network without its source head, which fine-tuning replaces: the same for any number of classes."""
+    head = set(checkpoint.head.parameters()) if checkpoint.head is not None else set()
+    return sum(parameter.numel() for parameter in checkpoint.network.parameters() if parameter not in head)
 
 
 def architecture_signature(config: Any, network: nn.Module | None = None) -> str:

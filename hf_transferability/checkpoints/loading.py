@@ -17,8 +17,7 @@ from hf_transferability.checkpoints.pooling import Embedding, checked, name_pool
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.tracing import Trace, find_head, gradient_layers, trace
 from hf_transferability.checkpoints.weights import check_missing, check_unused
-from hf_transferability.errors import CheckpointError
-from hf_transferability.hub.calls import first_line
+from hf_transferability.errors import CheckpointError, first_line
 
 
 def load(source: Source) -> Checkpoint:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_transferability.errors import UsageError, unknown_name
-
-POOLINGS = ("native", "cls", "mean", "cls+mean")
+from hf_transferability.names import POOLINGS
 
 
 @dataclass(frozen=True)

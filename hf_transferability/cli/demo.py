@@ -3,15 +3,16 @@
 import argparse
 import contextlib
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
-from hf_transferability.cli.options import add_output, seed
+from hf_transferability.cli.options import OutputOptions, add_output, seed, taken
 from hf_transferability.cli.output import check_files, print_ranking, reported
-from hf_transferability.errors import UndefinedAgreement, UsageError
+from hf_transferability.errors import UsageError
 
-if TYPE_CHECKING:
-    from hf_transferability.ranking.run import Ranking
+# Without these the table fits 100 columns; --format json has them.
+_LEFT_OUT = ("90% interval", "tie group", "features", "parameters", "licence", "commit", "seconds")
 
 
 def add(commands: Any) -> None:
@@ -27,54 +28,48 @@ def add(commands: Any) -> None:
     run.add_argument(
         "--keep", metavar="DIR", help="make the demo in this folder and keep it, with ranking.json (default: a temporary one)"
     )
-    run.add_argument("--seed", type=seed, default=0, help="of everything random (default: 0)")
+    run.add_argument("--seed", type=seed, default=0, help="decides everything random (default: 0)")
     add_output(run)
 
 
 def _demo(options: argparse.Namespace) -> int:
-    check_files(options)
+    output = taken(OutputOptions, options)
+    check_files(output)
     aucs: dict[str, float] = {}
     with reported() as progress:
         from hf_transferability.demo import run as demo
-        from hf_transferability.ranking.run import rank
+        from hf_transferability.demo import verifying
 
         with contextlib.ExitStack() as stack:
             try:
                 made = stack.enter_context(demo.run(options.keep, options.seed, progress.note))
-            except ValueError as error:  # a folder with something else in it, or a negative seed
+            except ValueError as error:  # a folder with something else in it
                 raise UsageError(str(error)) from error
             if options.keep:
-                progress.note(f"now what this command would do: {made.command}")
-            ranking = rank(made.target, made.checkpoints, seed=options.seed, progress=progress)
+                progress.note(f"this command does what follows: {made.command}")
+            ranking = made.rank(options.seed, progress)
             if options.keep:
                 saved = Path(options.keep) / "ranking.json"
                 ranking.save(saved)
                 progress.note(f"written: {saved}")
             if options.verify:
                 progress.stage("fine-tuning every checkpoint")
-                aucs = demo.verify(made.target, made.checkpoints, options.seed, progress.note)
-    status = print_ranking(ranking, options)
+                aucs = verifying.verify(made.target, made.checkpoints, options.seed, progress.note)
+    status = print_ranking(ranking, output, leave_out=_LEFT_OUT)
+    stream = sys.stdout if output.format == "table" else sys.stderr
     if aucs:
-        _print_agreement(ranking, aucs, sys.stdout if options.format == "table" else sys.stderr)
+        _print_aucs(ranking.rows, aucs, stream)
+    print(f"\n{verifying.conclusion(ranking.rows, aucs)}", file=stream)
     return status
 
 
-def _print_agreement(ranking: "Ranking", aucs: dict[str, float], stream: TextIO) -> None:
-    from hf_transferability.agreement import weighted_tau
-    from hf_transferability.demo.run import REPEATS, UNTRAINED
+def _print_aucs(rows: Sequence[dict[str, Any]], aucs: Mapping[str, float], stream: TextIO) -> None:
+    from hf_transferability.demo.verifying import REPEATS, agreement
 
     print(f"\nfine-tuned performance (test AUC, mean of {REPEATS} runs, 0.5 for guessing), best first:", file=stream)
     for checkpoint, auc in sorted(aucs.items(), key=lambda item: -item[1]):
         print(f"  {auc:.3f}  {checkpoint}", file=stream)
-    scores = {row["checkpoint"]: row["score"] for row in ranking.rows if row["score"] is not None}
-    # The untrained one is easier to tell from the others than they are, so the agreement is also given without it.
-    trained = [checkpoint for checkpoint in scores if Path(checkpoint).name != UNTRAINED]
-    for chosen, text in ((list(scores), "with"), (trained, "without")):
-        try:
-            tau = f"{weighted_tau([scores[each] for each in chosen], [aucs[each] for each in chosen]):.2f}"
-        except UndefinedAgreement as error:
-            tau = f"undefined: {error}"
-        print(
-            f"agreement of ranking and fine-tuning, {text} the untrained one (weighted Kendall tau, -1 to 1): {tau}",
-            file=stream,
-        )
+    print("agreement of ranking and fine-tuning (weighted Kendall tau, 1 for the same order, 0 for chance):", file=stream)
+    for with_untrained, text in ((True, "all checkpoints"), (False, "without the untrained one")):
+        tau = agreement(rows, aucs, with_untrained=with_untrained)
+        print(f"  {tau if isinstance(tau, str) else f'{tau:.2f}'}  {text}", file=stream)

@@ -4,8 +4,18 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability.cli.options import add_dataset_options, add_image_size, add_trust, number, positive, seed
+from hf_transferability.cli.options import (
+    add_dataset_options,
+    add_image_size,
+    add_loading,
+    dataset_options,
+    load_options,
+    number,
+    positive,
+    seed,
+)
 from hf_transferability.cli.output import reported
+from hf_transferability.names import SCENARIOS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,10 +26,10 @@ def add(commands: Any) -> None:
     finetune = commands.add_parser(
         "finetune",
         help="fine-tune checkpoints on a dataset by the paper's protocol: ground truth of your own",
-        description="Fine-tune each checkpoint with every setting of a grid and several seeds, choose by validation, test "
-        "once. Each run is a file when it ends. Start the same command again to go on after a stop, and at once in several "
-        "processes (by hand, or with accelerate, one per GPU) to divide the runs.",
-        epilog="exit status: 0 all runs ended (diverged ones, too), 1 a run failed or the data cannot be read, 2 wrong usage",
+        description="Fine-tune each checkpoint with every setting of a grid and several seeds, choose by validation, and test "
+        "once. Each run is saved when it ends: start the same command again to continue after a stop, or several times at "
+        "once (by hand, or with accelerate, one per GPU) to divide the runs.",
+        epilog="exit status: 0 all runs ended (some may diverge), 1 a run failed or the data cannot be read, 2 wrong usage",
         allow_abbrev=False,
     )
     finetune.set_defaults(run=_finetune)
@@ -30,7 +40,7 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     finetune.add_argument(
         "--output", metavar="DIR", required=True,
-        help="folder for TARGET/SOURCE/run-*.json, and runs.parquet and ground_truth.parquet of all that is there",
+        help="folder for TARGET/SOURCE/run-*.json, and runs.parquet and ground_truth.parquet of all its runs",
     )  # fmt: skip
     finetune.add_argument(
         "--grid",
@@ -41,97 +51,91 @@ def add(commands: Any) -> None:
     )
     finetune.add_argument("--seeds", metavar="N", type=positive, default=2, help="runs of each setting (default: 2)")
     finetune.add_argument(
-        "--sample-seed", metavar="N", type=seed, default=0, help="of the images, the same in all runs (default: 0)"
+        "--sample-seed", metavar="N", type=seed, default=0, help="decides the images, the same in all runs (default: 0)"
     )
     protocol = finetune.add_argument_group("protocol")
     add_image_size(protocol)
-    protocol.add_argument("--epochs", metavar="N", type=positive, default=200, help="at most (default: 200)")
+    protocol.add_argument("--epochs", metavar="N", type=positive, default=200, help="at most so many (default: 200)")
     protocol.add_argument(
         "--patience", metavar="N", type=positive, default=50, help="epochs without a better validation AUC (default: 50)"
     )
     protocol.add_argument(
         "--train-per-class", metavar="N", type=positive, default=100, help="training images per class on average (default: 100)"
     )
-    protocol.add_argument("--validation-per-class", metavar="N", type=positive, default=25, help="likewise (default: 25)")
+    protocol.add_argument(
+        "--validation-per-class",
+        metavar="N",
+        type=positive,
+        default=25,
+        help="validation images per class on average (default: 25)",
+    )
     protocol.add_argument("--dropout", metavar="P", type=number, default=0.5, help="before the head (default: 0.5)")
     protocol.add_argument("--no-augmentation", action="store_true", help="train on the images as they are")
     where = finetune.add_argument_group("target dataset")
     add_dataset_options(where)
     where.add_argument("--train-split", metavar="NAME", default="train", help="default: train")
     where.add_argument(
-        "--validation-split", metavar="NAME", help="default: validation; where there is none, it is drawn from training"
+        "--validation-split", metavar="NAME", help="default: validation; if it is missing, it is drawn from training"
     )
     where.add_argument("--test-split", metavar="NAME", default="test", help="default: test")
     rows = finetune.add_argument_group("rows")
-    rows.add_argument("--benchmark", metavar="NAME", default="own", help="set of results that they belong to (default: own)")
+    rows.add_argument("--benchmark", metavar="NAME", default="own", help="name of the set of results (default: own)")
     rows.add_argument(
-        "--scenario", choices=("source_dataset", "architecture"), default="source_dataset",
+        "--scenario", choices=SCENARIOS, default=SCENARIOS[0],
         help="what differs between the checkpoints (default: source_dataset)",
     )  # fmt: skip
-    add_trust(finetune.add_argument_group("checkpoints"))
+    add_loading(finetune.add_argument_group("checkpoints"))
 
 
 def _finetune(options: argparse.Namespace) -> int:
     with reported() as progress:
         from accelerate import PartialState
 
-        from hf_transferability.training import grids
+        from hf_transferability.training.grids import run_grid
+        from hf_transferability.training.run_tables import ground_truth
+        from hf_transferability.training.settings import Protocol, RowLabels, SplitNames
 
-        runs = grids.run_grid(
+        runs = run_grid(
             options.dataset,
             options.checkpoints,
             options.output,
             grid=options.grid,
             seeds=options.seeds,
-            sample_seed=options.sample_seed,
-            image_size=options.image_size,
-            epochs=options.epochs,
-            patience=options.patience,
-            train_per_class=options.train_per_class,
-            validation_per_class=options.validation_per_class,
-            dropout=options.dropout,
-            augment=not options.no_augmentation,
-            benchmark=options.benchmark,
-            scenario=options.scenario,
-            train_split=options.train_split,
-            validation_split=options.validation_split,
-            test_split=options.test_split,
-            allow_pickle=options.allow_pickle,
-            trust_remote_code=options.trust_remote_code,
+            protocol=Protocol(
+                image_size=options.image_size,
+                epochs=options.epochs,
+                patience=options.patience,
+                train_per_class=options.train_per_class,
+                validation_per_class=options.validation_per_class,
+                dropout=options.dropout,
+                augment=not options.no_augmentation,
+                sample_seed=options.sample_seed,
+            ),
+            labels=RowLabels(options.benchmark, options.scenario),
+            split_names=SplitNames(options.train_split, options.validation_split, options.test_split),
+            **load_options(options),
+            **dataset_options(options),
             progress=progress,
-            config=options.config,
-            revision=options.revision,
-            image_column=options.image_column,
-            label_column=options.label_column,
-            window=options.window,
         )
         state = PartialState()
         if state.is_main_process:
-            _print(grids.ground_truth(runs), runs)
+            _print(ground_truth(runs), runs)
             print(f"written: {options.output}/runs.parquet, {options.output}/ground_truth.parquet", file=sys.stderr)
         state.destroy_process_group()
     return 1 if (runs["status"] == "failed").any() else 0
 
 
 def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
-    """The figures of each source and what they are to stdout; what is to be known of the images, and failures, to stderr."""
-    from hf_transferability.benchmark.ground_truth import PUBLISHED, in_words
+    """Print the summary to stdout, notes on the images and failures to stderr."""
     from hf_transferability.reporting import terminal
-    from hf_transferability.training.grids import BEST_FEW
+    from hf_transferability.training.summary import TITLES, summarise
 
-    failed = runs["status"] == "failed"
-    for note in sorted(set(runs["note"][~failed].dropna())):
+    summary = summarise(truth, runs)
+    for note in summary.sample_notes:
         print(f"note: {note}", file=sys.stderr)
-    for (source, reason), own in runs[failed].groupby(["source", "note"]):
-        print(f"failed: {source}, {len(own)} of {(runs['source'] == source).sum()} runs: {reason}", file=sys.stderr)
-    figures = truth.pivot_table(index="source", columns="selection", values="performance")
-    lines = []
-    for source, own in runs.groupby("source", sort=False):
-        aucs = [f"{figures[each][source]:.4f}" if source in figures.index else "-" for each in (PUBLISHED, BEST_FEW)]
-        lines.append([str(source), *aucs, *(str((own["status"] == each).sum()) for each in ("ok", "diverged", "failed"))])
-    print(f"test AUC on {runs['target'].iloc[0]}: mean over the classes, one versus rest; 0.5 for guessing\n")
-    terminal.print_figures(["source", "lowest loss", "mean of best", "finished", "diverged", "failed"], lines, sys.stdout)
+    for failure in summary.failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    print(f"test AUC on {summary.target}: mean over the classes, one versus rest; 0.5 for guessing\n")
+    terminal.print_figures(TITLES, summary.lines, sys.stdout)
     print()
-    finished = truth["n_runs"].tolist()
-    notes = [f"lowest loss: {in_words(PUBLISHED)}.", f"mean of best: {in_words(BEST_FEW, finished)}."]
-    terminal.print_notes(notes if finished else ["no run finished, so there is no ground truth."], sys.stdout)
+    terminal.print_notes(summary.notes, sys.stdout)

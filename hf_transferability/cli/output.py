@@ -1,41 +1,41 @@
 """What commands print: progress on stderr, the ranking on stdout."""
 
-import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from hf_transferability.progress import Silent
+    from hf_transferability.cli.options import OutputOptions
+    from hf_transferability.progress import Progress
     from hf_transferability.publishing.publish import Published
-    from hf_transferability.ranking.run import Ranking
+    from hf_transferability.ranking.result import Ranking
 
 
-def check_files(options: argparse.Namespace) -> None:
-    """Refuse files that cannot be written before the work begins.
+def check_files(output: "OutputOptions") -> None:
+    """Refuse files that cannot be written, before the work begins.
 
     Raises:
-        UsageError: another ending, not a place to write to, or no matplotlib for a picture.
+        UsageError: another ending, a missing folder, no write access, or no matplotlib for a picture.
     """
     from hf_transferability import files
 
-    if options.output:
-        files.check_output(options.output)
-    if options.plot:
+    if output.output:
+        files.check_output(output.output)
+    if output.plot:
         from hf_transferability.reporting import plots
 
-        plots.check_picture(options.plot)
-    if options.report:
+        plots.check_picture(output.plot)
+    if output.report:
         from hf_transferability.reporting import html
 
-        html.check_page(options.report)
+        html.check_page(output.report)
 
 
 @contextlib.contextmanager
-def reported() -> Iterator["Silent"]:
-    """What the work says, on stderr, until its end."""
+def reported() -> Iterator["Progress"]:
+    """Inside, the work's progress is shown on stderr."""
     from hf_transferability.progress import reporter
 
     progress = reporter(sys.stderr)
@@ -48,60 +48,72 @@ def reported() -> Iterator["Silent"]:
         yield progress
 
 
-def print_ranking(ranking: "Ranking", options: argparse.Namespace) -> int:
-    """Print and save in the main process; the exit status is the same in all."""
-    from accelerate import PartialState
+def print_ranking(ranking: "Ranking", output: "OutputOptions", leave_out: Sequence[str] = ()) -> int:
+    """Print a ranking and write its files, in the main process only.
 
-    from hf_transferability import files
-    from hf_transferability.reporting.terminal import print_table
+    Args:
+        ranking: the ranking.
+        output: where it goes.
+        leave_out: titles of columns that the printed table does not show.
+
+    Returns:
+        The exit status, the same in all processes: 1 if a candidate failed.
+    """
+    from accelerate import PartialState
 
     state = PartialState()
     if state.is_main_process:
-        if options.format == "json":
-            print(files.to_json(ranking.to_dict()))
-        elif options.format == "csv":
-            print(files.to_csv(ranking.rows), end="")
-        else:
-            print_table(ranking.to_dict(), sys.stdout, told=_read_together())
-        sys.stdout.flush()
-        _write_files(ranking, options)
+        print_document(ranking.to_dict(), output, leave_out)
     state.destroy_process_group()
     return 1 if any(row["error"] for row in ranking.rows) else 0
 
 
-def _read_together() -> bool:
-    """Whether stdout and stderr go to one place, such as a terminal, so that nothing need be said in both."""
+def print_document(document: dict[str, Any], output: "OutputOptions", leave_out: Sequence[str] = ()) -> None:
+    """Print a ranking's document and write its files; the arguments are those of `print_ranking`."""
+    from hf_transferability import files
+
+    if output.format == "json":
+        print(files.to_json(document))
+    elif output.format == "csv":
+        print(files.to_csv(document["rows"]), end="")
+    else:
+        from hf_transferability.reporting.terminal import print_table
+
+        print_table(document, sys.stdout, failures_shown=_streams_are_one(), leave_out=leave_out)
+    sys.stdout.flush()
+    if output.output:
+        files.save(document, output.output)
+    if output.plot:
+        from hf_transferability.reporting import plots
+
+        plots.save(plots.ranking(document), output.plot)
+    if output.report:
+        from hf_transferability.reporting import html
+
+        html.save(document, output.report)
+    for path in output.paths:
+        print(f"written: {path}", file=sys.stderr)
+
+
+def _streams_are_one() -> bool:
+    """Whether stdout and stderr go to one place, such as a terminal, so that nothing has to be printed on both."""
     try:
         return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
     except (OSError, ValueError):  # not a file
         return False
 
 
-def _write_files(ranking: "Ranking", options: argparse.Namespace) -> None:
-    if options.output:
-        ranking.save(options.output)
-    if options.plot:
-        from hf_transferability.reporting import plots
-
-        plots.save(ranking.plot(), options.plot)
-    if options.report:
-        from hf_transferability.reporting import html
-
-        html.save(ranking.to_dict(), options.report)
-    for path in filter(None, (options.output, options.plot, options.report)):
-        print(f"written: {path}", file=sys.stderr)
-
-
 def print_published(published: "Published", stream: TextIO) -> None:
-    """What a publication changed goes to the stream, where it is and what else is to know to stderr."""
+    """Print what a publication changed to the stream; its address and further notes go to stderr."""
     for note in published.notes:
         print(note, file=sys.stderr)
     for line in published.lines():
         print(line, file=stream)
-    said = {
+    outcome = {
         "commit": "published",
         "pull request": "proposed",
         "nothing": "all rows are there already",
         "dry run": "nothing was changed",
     }[published.how]
-    print(f"{said}: {published.address}", file=sys.stderr)
+    if published.address:
+        print(f"{outcome}: {published.address}", file=sys.stderr)

@@ -4,7 +4,6 @@ import argparse
 from typing import Any
 
 from hf_transferability.cli.options import add_publishing, check_publishing
-from hf_transferability.errors import UsageError
 
 
 def add(commands: Any) -> None:
@@ -13,7 +12,7 @@ def add(commands: Any) -> None:
         "register",
         help='let evaluate.load("transferability") find the metric',
         description='Write a script into your Hugging Face cache, so that evaluate.load("transferability") finds the metric by '
-        "its bare name, with and without a network. Safe to repeat. Or put the metric on the Hub as a Space.",
+        "its bare name, online and offline. Safe to repeat. Or put the metric on the Hub as a Space.",
         allow_abbrev=False,
     )
     register.set_defaults(run=_register)
@@ -25,10 +24,6 @@ def _register(options: argparse.Namespace) -> int:
     if options.publish:
         from hf_transferability.space.publishing import publish
 
-        if options.publish.split("/")[-1] != "transferability":
-            raise UsageError(
-                f"`publish` must be OWNER/transferability, as evaluate takes the name from it; got {options.publish!r}."
-            )
         print(publish("metrics/transferability", options.publish, wheel=options.wheel, private=options.private))
         return 0
     from hf_transferability.registration import register

@@ -12,12 +12,12 @@ def add(commands: Any) -> None:
     """Add the command."""
     space = commands.add_parser(
         "space",
-        help="start the page on which anyone can rank, on this machine, or publish it as a Space",
+        help="start the page for ranking on this machine, or publish it as a Space",
         description="Start the page on this machine: rank checkpoints, look at the benchmark. Or put it on the Hub as a Space.",
         allow_abbrev=False,
     )
     space.set_defaults(run=_space)
-    space.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine only)")
+    space.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
     space.add_argument("--port", type=port, metavar="N", help="default: the first free one from 7860")
     add_publishing(space, "OWNER/NAME")
 

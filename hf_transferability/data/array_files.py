@@ -4,34 +4,66 @@ import io
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_safetensors
 
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics._registry import INPUTS
+from hf_transferability.metrics._validation import one_column
 
 # KeyError: a type that numpy lacks; RuntimeError: an encrypted archive, or (NotImplementedError) an unknown compression.
 _UNREADABLE = (ValueError, OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, SafetensorError)
 
 
+_PARAMETERS = "parameters"  # the number of a network's parameters, beside its arrays
+
+
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz or .safetensors file, by name: features, labels, source_probabilities, gradient_norms.
+    """The arrays of a file by name; see `read_candidate`."""
+    return read_candidate(path)[0]
+
+
+def read_candidate(path: str | Path) -> tuple[dict[str, np.ndarray], int | None]:
+    """What a .npz or .safetensors file holds of one candidate.
+
+    Returns:
+        Its arrays by name: features, labels, source_probabilities, gradient_norms; and the number of the network's
+        parameters (without source head) where the file has it: an entry `parameters` of a .npz file, or of the metadata of a
+        .safetensors file.
+
+    An array called logits becomes source_probabilities.
 
     Raises:
         UsageError: no such file, another format, a pickled array, a damaged or encrypted archive, more than the memory holds,
-            or names that are not these.
+            names that are not these, or a number of parameters that is not a positive whole number.
     """
     path = Path(path)
+    arrays, size = _content(path)
+    size = arrays.pop(_PARAMETERS, size)
+    if "logits" in arrays and "source_probabilities" not in arrays:
+        arrays["source_probabilities"] = _softmax(arrays.pop("logits"))
+    if unknown := [name for name in arrays if name not in INPUTS]:
+        raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")
+    if "labels" not in arrays:
+        raise UsageError(f"{path} must hold an array called labels; got {', '.join(arrays) or 'none'}. Add it.")
+    arrays["labels"] = one_column(arrays["labels"])
+    return arrays, None if size is None else _count(size, path)
+
+
+def _content(path: Path) -> tuple[dict[str, np.ndarray], Any]:
+    """All arrays of a file, and the number of parameters in its metadata."""
     try:
         if path.suffix == ".npz":
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                arrays = dict(file)
-        elif path.suffix == ".safetensors":
+                return dict(file), None
+        if path.suffix == ".safetensors":
             arrays = load_safetensors(path.read_bytes())
-        else:
-            raise UsageError(f"`file` must end in .npz or .safetensors; got {path}. Save the arrays with numpy.savez.")
+            with safe_open(path, framework="numpy") as file:
+                return arrays, (file.metadata() or {}).get(_PARAMETERS)
+        raise UsageError(f"`file` must end in .npz or .safetensors; got {path}. Save the arrays with numpy.savez.")
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}. Check the path.") from None
     except UsageError:
@@ -43,11 +75,23 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         raise UsageError(
             f"{path} cannot be read: {cause}. Save whole arrays of plain numbers, no bfloat16, no objects (a pickle)."
         ) from error
-    if unknown := [name for name in arrays if name not in INPUTS]:
-        raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")
-    if "labels" not in arrays:
-        raise UsageError(f"{path} must hold an array called labels; got {', '.join(arrays) or 'none'}. Add it.")
-    return arrays
+
+
+def _count(value: Any, path: Path) -> int:
+    try:
+        number = float(np.asarray(value).item())
+        if number > 0 and number == int(number):
+            return int(number)
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise UsageError(f"`{_PARAMETERS}` of {path} must be one positive whole number; got {value}. Count the network's weights.")
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    """Source probabilities [n_samples, n_source_classes] of a source head's logits, computed in float64."""
+    values = np.asarray(logits, dtype=np.float64)
+    exponents = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
 
 
 def check_size(path: str | Path, largest: int) -> None:

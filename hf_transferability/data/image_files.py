@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hf_transferability import hub
 from hf_transferability.errors import TargetError
 
 LARGEST = 256 * 2**20  # bytes of one encoded image
+_LONGEST_PATH = 4096  # characters; longer texts hold something else, such as the image itself
 _UNPACKED = re.compile(r"(zip|gzip|bz2|lz4|xz|zstd)://")  # how `datasets` names a member of an archive, before "::"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -26,27 +27,29 @@ class Place:
     """Where a dataset's images may lie.
 
     Attributes:
-        folders: on the disk; symbolic links must stay inside.
-        prefix: of URLs, "" for none.
+        folders: folders on the disk; symbolic links must stay inside.
+        prefix: how the URLs of its files begin; "" if it has none. Relative paths start there or in the first folder.
+        follow_links: let links inside the first folder lead anywhere.
     """
 
     folders: tuple[Path, ...]
     prefix: str = ""
+    follow_links: bool = False
 
 
-def place_of(name: str, commit: str | None) -> Place:
+def place_of(name: str, commit: str | None, *, follow_links: bool = False) -> Place:
     """The place of a local folder (`commit` is None), or of a Hub dataset at its commit.
 
-    Both have what `datasets` unpacked of archives; a Hub dataset also its own files in the Hub's cache.
+    Both include what `datasets` unpacked of archives; a Hub dataset also includes its own files in the Hub's cache.
     """
     unpacked = (datasets.config.EXTRACTED_DATASETS_PATH, datasets.config.DOWNLOADED_DATASETS_PATH / "extracted")
     if commit is not None:
         cached = Path(constants.HF_HUB_CACHE, "datasets--" + name.replace("/", "--"))
         return Place((cached, *map(Path, unpacked)), f"hf://datasets/{name}@{commit}/")
-    folder = Path(name).expanduser().absolute()
+    folder = Path(name).expanduser().resolve()
     # A snapshot in the Hub's cache links to the blobs beside it.
-    own = folder.parents[1] if folder.parent.name == "snapshots" else folder
-    return Place((own, *map(Path, unpacked)))
+    blobs = (folder.parents[1],) if folder.parent.name == "snapshots" else ()
+    return Place((folder, *blobs, *map(Path, unpacked)), follow_links=follow_links)
 
 
 def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str | None = None) -> bytes:
@@ -55,7 +58,7 @@ def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str |
     Args:
         record: the cell of an undecoded Image column: bytes and path.
         place: where a path may lead; None for anywhere, as in a dataset that the user has built.
-        token: of the Hub.
+        token: Hub token.
 
     Raises:
         TargetError: a path that leads elsewhere, something that is no file, or more than LARGEST bytes.
@@ -64,14 +67,21 @@ def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str |
         return b""
     if record.get("bytes") is not None:
         return _bounded(record["bytes"], record.get("path") or "an embedded image")
-    path = record["path"]
+    path = given = record["path"]
     if path is None:
         return b""
-    if place is not None and not _is_inside(path, place):
+    if len(path) > _LONGEST_PATH:
         raise TargetError(
-            f"the dataset names an image outside itself: {path!r} is neither in its repository or folder nor unpacked from it. "
-            "Embed the images in the dataset (`push_to_hub` does so), or load it with `datasets` and pass the loaded dataset."
+            f"the image column holds texts of {len(path)} characters, which are no paths. "
+            "Decode base64 texts to bytes in the dataset first."
         )
+    if place is not None:
+        path = _absolute(path, place)
+        if not _is_inside(path, place):
+            raise TargetError(
+                f"the dataset names an image outside itself: {given!r} is neither in its folder nor unpacked from it. "
+                "Embed the images (`push_to_hub`), pass the loaded dataset, or --follow-links for links of your own folder."
+            )
     try:
         content: bytes = hub.call(_read, path, token)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
@@ -79,6 +89,16 @@ def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str |
             raise
         return b""
     return _bounded(content, path)
+
+
+def _absolute(path: str, place: Place) -> str:
+    """A relative path as one in the dataset's folder or repository; others as they are."""
+    if "::" in path or _URL.match(path) or os.path.isabs(path):
+        return path
+    if place.prefix:
+        inside = os.path.normpath(path).replace(os.sep, "/")
+        return path if inside.startswith("../") or is_below(path, place.folders) else place.prefix + inside
+    return str(place.folders[0] / path)
 
 
 def _is_inside(path: str, place: Place) -> bool:
@@ -89,10 +109,13 @@ def _is_inside(path: str, place: Place) -> bool:
         return ".." not in last.split("/")
     if _URL.match(last):
         return False
-    return _is_below(last, place.folders)
+    if place.follow_links and Path(os.path.normpath(last)).is_relative_to(place.folders[0]):
+        return True
+    return is_below(last, place.folders)
 
 
-def _is_below(path: str, folders: Sequence[Path]) -> bool:
+def is_below(path: str, folders: Collection[Path]) -> bool:
+    """Whether a path lies in one of these folders once all links are followed."""
     real = Path(path).resolve()
     return any(real.is_relative_to(folder.resolve()) for folder in folders)
 

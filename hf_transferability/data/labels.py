@@ -7,25 +7,27 @@ from typing import Any
 import datasets
 import numpy as np
 
+from hf_transferability.data import label_forms
 from hf_transferability.errors import UsageError, unknown_name
+from hf_transferability.metrics._validation import FEW_VALUES, are_few_whole_numbers
 
-_LABEL_NAMES = ("label", "labels", "target", "class")
+LABEL_NAMES = ("label", "labels", "target", "class")
 _NUMBERS_AS_CLASSES = 10  # a regression target gets the sample size of so many classes
-_FEW = 20  # floats with no more distinct values, all whole, may be classes that a table has turned into floats
+_IMAGES_OF_A_CLASS = 20  # with fewer on average, many whole numbers may be a quantity
 
 
-def find_label_column(features: datasets.Features, asked: str | None, image_column: str) -> str:
-    """The label column: as asked, or the only one of type ClassLabel, or the only one with a usual name.
+def find_label_column(features: datasets.Features, requested: str | None, image_column: str) -> str:
+    """The label column: the requested one, or the only one of type ClassLabel, or the only one with a usual name.
 
     Raises:
         UsageError: it does not exist, or cannot be told; the text names the columns.
     """
-    if asked is not None:
-        if asked not in features:
-            raise UsageError(unknown_name("label_column", asked, features))
-        return asked
+    if requested is not None:
+        if requested not in features:
+            raise UsageError(unknown_name("label_column", requested, features))
+        return requested
     typed = [name for name, feature in features.items() if isinstance(_item(feature), datasets.ClassLabel)]
-    named = [name for name in _LABEL_NAMES if name in features]
+    named = [name for name in LABEL_NAMES if name in features]
     for candidates in ([name for name in named if name in typed], typed, named):
         if len(candidates) == 1:
             return candidates[0]
@@ -46,33 +48,63 @@ def _item(feature: Any) -> Any:
 
 
 class LabelReader:
-    """Understands one label column: its type, missing values, and the codes of a list of its values."""
+    """Understands one label column: its type, missing values, and the codes of a list of its values.
 
-    def __init__(self, column: str, feature: Any):
+    `settle` must see the column before `group_codes` and `encode` do, and may change the attributes.
+
+    Attributes:
+        multi: each value is a list: several labels an image.
+        numbers: each value is a number to predict.
+        names: class names that the column declares, or None.
+        notes: how the values were read where that is not obvious, one sentence each.
+    """
+
+    def __init__(self, column: str, feature: Any, *, task: str | None = None, separator: str | None = None):
         self.column = column
         self.item = _item(feature)
         self.multi = self.item is not feature
         self.names = list(self.item.names) if isinstance(self.item, datasets.ClassLabel) else None
+        self.notes: list[str] = []
+        self._task = task
+        self._separator = separator
+        self._vectors = False
         kind = "lists of " * self.multi + getattr(self.item, "dtype", type(self.item).__name__)
+        self._text = bool(re.fullmatch("(large_)?string", kind))
+        self._integers = self.names is None and bool(re.fullmatch(r"u?int\d*", kind))
         self.numbers = bool(re.fullmatch(r"(float|double)\d*", kind))
         if self.names is None and not self.numbers and not re.match(r"(lists of )?(u?int|bool|string|large_string)", kind):
             raise UsageError(
                 f"`label_column` must hold classes (ClassLabel, integers, strings or booleans) or numbers to predict; "
                 f"{column} holds {kind}. Choose another column, or cast it."
             )
+        if separator and not self._text:
+            raise UsageError(f"`label_separator` must be left out: {column} holds {kind}, not texts.")
+        if task == "regression" and not (self.numbers or self._integers):
+            raise UsageError(f"`task` must not be regression: {column} holds {kind}, not numbers. Choose another column.")
+        if task == "multi_label" and not (self.multi or separator):
+            raise UsageError(
+                f"`task` must not be multi_label: {column} holds one label an image. Pass --label-separator, or drop it."
+            )
 
     def refuse_missing(self, values: Sequence, rows: Sequence[int]) -> None:
-        """Raise for images without a label: None, or the -1 that Hub datasets use for hidden labels; and for unknown codes."""
+        """Raise for images without a label, and for codes beyond the class names.
+
+        Missing are None, NaN, empty texts, and the -1 that Hub datasets use for hidden labels.
+
+        Raises:
+            UsageError: names the first such row.
+        """
         missing, unknown = [], []
         for i, value in zip(rows, values, strict=True):
             for item in value if self.multi and value is not None else (value,):
-                if item is None or item != item or ((self.names or self.multi) and item == -1):
+                empty = isinstance(item, str) and not item.strip()
+                if item is None or item != item or empty or ((self.names or self.multi) and item == -1):
                     missing.append(i)
                 elif self.names and not 0 <= item < len(self.names):
                     unknown.append((i, item))
         if missing:
             raise UsageError(
-                f"`{self.column}` must have a label for every image; got none (null or -1) for {len(set(missing))} of "
+                f"`{self.column}` must have a label for every image; got none (null, -1 or empty) for {len(set(missing))} of "
                 f"{len(values)} (first: row {missing[0]}). Remove those rows or choose another split."
             )
         if unknown:
@@ -81,50 +113,128 @@ class LabelReader:
                 f"{unknown[0][0]}. Correct the dataset's features."
             )
 
+    def settle(self, values: Sequence) -> list:
+        """Decide what the values mean, and return them in that form: one class each, one number each, or one list each.
+
+        Args:
+            values: the whole column, or of a stream what was drawn.
+
+        Raises:
+            UsageError: values that may mean two things; the text names the option that decides.
+        """
+        values = list(values)
+        if self._text:
+            values = self._texts(values)
+        elif self.multi:
+            values = self._lists(values)
+        elif self.numbers:
+            values = self._floats(values)
+        elif self._integers:
+            values = self._whole_numbers(values)
+        return values
+
+    def _texts(self, values: list[str]) -> list:
+        if self._separator:
+            self.multi = True
+            return label_forms.parted(values, self._separator)
+        if self._separator is None and self._task is None and (separator := label_forms.common_separator(values)):
+            example = next(value for value in values if separator in value)
+            raise UsageError(
+                f"`label_separator` must be given, because texts such as {example[:60]!r} may hold several labels. "
+                f"Pass --label-separator '{separator}', or '' if each text is one class."
+            )
+        if alike := label_forms.alike(values):
+            self.notes.append(f"Classes {alike} differ only in case or white space; correct the labels if they are one class.")
+        return values
+
+    def _lists(self, values: list[Sequence]) -> list:
+        if self._task != "multi_label" and values and all(len(value) == 1 for value in values):
+            self.multi = False
+            self.notes.append("Every image has a list of one label, read as its class.")
+            return [value[0] for value in values]
+        width = label_forms.vector_width(values, self.names, self.column)
+        if width is None:
+            return values
+        self._vectors = True
+        if self.names is not None and (len(self.names) != width or width == 2):
+            self.names = None  # they name the values 0 and 1, not the columns
+        one_hot = width > 1 and all(sum(map(int, value)) == 1 for value in values)
+        if self._task == "multi_label" or not one_hot:
+            return values
+        self.multi = self._vectors = False
+        self.notes.append(
+            "Every image has exactly one label in its 0/1 vector, read as its class; else pass --task multi_label."
+        )
+        return [[int(item) for item in value].index(1) for value in values]
+
+    def _floats(self, values: list[float]) -> list:
+        distinct = np.unique(np.asarray(values, dtype=np.float64))
+        if self._task == "single_label":
+            if not (distinct == np.round(distinct)).all():
+                raise UsageError(f"`task` must not be single_label: {self.column} holds fractions. Choose another column.")
+            self.numbers = False
+            self.notes.append("Whole floats are read as classes.")
+            return [int(value) for value in values]
+        if self._task is None and are_few_whole_numbers(distinct):
+            raise UsageError(
+                f"`task` must be given, because {self.column} may hold classes or numbers to predict; got only whole floats "
+                f"{', '.join(f'{value:g}' for value in distinct)}. Cast classes to integers, or pass --task."
+            )
+        return values
+
+    def _whole_numbers(self, values: list[int]) -> list:
+        n_distinct = len(set(values))
+        if self._task == "regression":
+            self.numbers = True
+            return [float(value) for value in values]
+        if self._task is None and n_distinct > FEW_VALUES and len(values) < _IMAGES_OF_A_CLASS * n_distinct:
+            raise UsageError(
+                f"`task` must be given, because {self.column} holds {n_distinct} whole numbers for {len(values)} images. "
+                "Pass --task regression for a quantity such as an age, or --task single_label for classes."
+            )
+        return values
+
     def group_codes(self, values: Sequence) -> np.ndarray:
-        """Codes [n_samples], as many distinct ones as there are classes; of a single-label target, the classes themselves."""
+        """Codes [n_samples] with as many distinct values as there are classes; for a single-label target the classes."""
         if self.numbers:
             return np.arange(len(values)) % _NUMBERS_AS_CLASSES
         if not self.multi:
             return np.unique(np.asarray(values), return_inverse=True)[1]
-        return np.arange(len(values)) % max(len(self._label_list(values)[0]), 1)
+        return np.arange(len(values)) % max(len(self._label_list(values)), 1)
+
+    def counts(self, values: Sequence) -> dict[str, int]:
+        """Class or label -> number of images that have it; empty for numbers to predict."""
+        if self.numbers or not values:
+            return {}
+        _, codes, names = self.encode(values)
+        numbers = codes.sum(axis=0) if self.multi else np.bincount(codes, minlength=len(names))
+        return dict(zip(names, numbers.tolist(), strict=True))
 
     def encode(self, values: Sequence) -> tuple[str, np.ndarray, list[str]]:
-        """Task, codes and class names of these values."""
+        """Task, codes and class names of settled values."""
         if self.multi:
             return ("multi_label", *self._multi_hot(values))
         if self.numbers:
-            return "regression", self._numbers(values), []
+            return "regression", np.asarray(values, dtype=np.float64), []
         present, codes = np.unique(np.asarray(values), return_inverse=True)
         names = [self.names[int(i)] if self.names else str(i) for i in present]
         return "single_label", codes.astype(np.int64), names
 
-    def _numbers(self, values: Sequence[float]) -> np.ndarray:
-        numbers = np.asarray(values, dtype=np.float64)
-        distinct = np.unique(numbers)
-        if len(distinct) <= _FEW and (distinct == np.round(distinct)).all():
-            raise UsageError(
-                f"`{self.column}` must tell whether it holds classes or numbers to predict; got floats with the values "
-                f"{', '.join(f'{value:g}' for value in distinct[:_FEW])}. Cast classes to integers."
-            )
-        return numbers
-
     def _multi_hot(self, values: Sequence[Sequence]) -> tuple[np.ndarray, list[str]]:
-        classes, vectors = self._label_list(values)
-        if vectors:
-            return np.asarray(values, dtype=np.int64), [str(i) for i in classes]
+        classes = self._label_list(values)
+        names = self.names or [str(value) for value in classes]
+        if self._vectors:
+            return np.asarray(values, dtype=np.int64).reshape(len(values), len(classes)), names
         place = {value: i for i, value in enumerate(classes)}
         matrix = np.zeros((len(values), len(classes)), dtype=np.int64)
         for row, value in enumerate(values):
             matrix[row, [place[item] for item in value]] = 1
-        return matrix, self.names or [str(value) for value in classes]
+        return matrix, names
 
-    def _label_list(self, values: Sequence[Sequence]) -> tuple[list, bool]:
-        """The labels that may occur in a multi-label column, and whether its values already are one 0/1 entry per label."""
+    def _label_list(self, values: Sequence[Sequence]) -> list:
+        """The labels that may occur in a column of several labels an image."""
         if self.names:
-            return list(range(len(self.names))), False
-        lengths = {len(value) for value in values}
-        flat = {item for value in values for item in value}
-        if len(lengths) == 1 and flat <= {0, 1} and lengths != {1}:
-            return list(range(lengths.pop())), True
-        return sorted(flat), False
+            return list(range(len(self.names)))
+        if self._vectors:
+            return list(range(len(values[0]) if len(values) else 0))
+        return sorted({item for value in values for item in value})

@@ -8,6 +8,7 @@ import numpy as np
 from hf_transferability.errors import UsageError, unknown_name
 
 IMAGES_PER_CLASS = 100  # the paper's sample: 100 times the number of classes, not 100 of each
+LARGEST_DEFAULT = 10_000  # images; a column of thousands of classes would otherwise draw the whole dataset
 DRAWS = ("random", "stratified")
 
 
@@ -16,9 +17,9 @@ def draw_sample(codes: np.ndarray, size: int | str | None, draw: str, seed: int)
 
     Args:
         codes: [n_images] class codes; only their number of distinct values and a stratified draw depend on them.
-        size: number of images; None for 100 x classes; "all". More than there are means all.
+        size: number of images; None for 100 x classes, at most 10,000; "all". More than there are means all.
         draw: "random" over images, or "stratified", which keeps each class's share (and at least one image of each).
-        seed: of the draw and the order.
+        seed: seed of the draw and the order.
 
     Raises:
         UsageError: an unknown draw or size.
@@ -40,13 +41,13 @@ def draw_sample(codes: np.ndarray, size: int | str | None, draw: str, seed: int)
 
 
 def sample_size(size: int | str | None, n_classes: int) -> int | None:
-    """The number of images to draw; None for all.
+    """The number of images to draw; None means all.
 
     Raises:
         UsageError: neither a positive integer, "all" nor None.
     """
     if size is None:
-        return IMAGES_PER_CLASS * n_classes
+        return min(IMAGES_PER_CLASS * n_classes, LARGEST_DEFAULT)
     if size == "all":
         return None
     if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:

@@ -1,24 +1,66 @@
 """The target dataset: a Hub id, a local folder or a `datasets.Dataset` becomes a sample of encoded images with class codes."""
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import datasets
 import numpy as np
 
-from hf_transferability import hub
-from hf_transferability.data.image_files import image_bytes, place_of
-from hf_transferability.data.images import ImageReport, Images, Window
+from hf_transferability.data.columns import find_image_column, undecoded
+from hf_transferability.data.image_files import image_bytes
+from hf_transferability.data.images import DECODING_VERSION, Decoding, ImageReport, Images
 from hf_transferability.data.labels import LabelReader, find_label_column
-from hf_transferability.data.sampling import Reservoir, draw_sample, sample_size
+from hf_transferability.data.opening import Opened, dataset_error, open_dataset, split_names
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, unknown_name
 
+__all__ = [
+    "SMALLEST_SAMPLE", "Labelled", "LabelledArrays", "SampleOptions", "Target", "check_images", "class_flags", "load_target",
+    "split_names",
+]  # fmt: skip
+
 SMALLEST_SAMPLE = 12  # below this no gradient batch of floor(n / 6) images can hold two of one class
+_FROM_LOADING = ("class_not_drawn", "several_frames", "extra_channels", "windowed")  # flags that decoding does not change
 _DARK = 128  # 15-bit images and less: scans of 12 bits reach 16 of 255 when 65535 is white
+
+
+class Labelled(Protocol):
+    """What a metric needs to know of a sample: `Target` and `LabelledArrays` have it."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class codes, 0/1 columns, or numbers; see `Target`."""
+        ...
+
+    @property
+    def task(self) -> str:
+        """The kind of labels."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """A digest of the sample."""
+        ...
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """Flags that hold for every candidate."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelledArrays:
+    """The labels of arrays whose images are elsewhere; attributes as in `Target`."""
+
+    labels: np.ndarray
+    task: str
+    key: str
+    provenance: dict[str, Any]
+    flags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -33,7 +75,7 @@ class Target:
         task: "single_label", "multi_label" or "regression".
         positions: each image's row in the split, to name a corrupt one.
         key: sha256 of the encoded images and labels in order: two samples of one key give equal arrays.
-        provenance: what was drawn from where, for the row of results.
+        provenance: what was drawn from where, for the row of results; "account" says what the dataset holds.
         flags: flags that hold for every candidate on this target, with their details.
         files: each image's file and folder, "" where the dataset does not say, to name a corrupt one.
     """
@@ -51,96 +93,169 @@ class Target:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def account(self) -> str:
+        """What the dataset holds, what is used and what is left out, in one line; "" for a target made by hand."""
+        return str(self.provenance.get("account", {}).get("line", ""))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What was drawn of a split: image records, settled labels, row numbers, and the settled labels of the whole split."""
+
+    records: list
+    labels: list
+    positions: list[int]
+    available: int
+    all_labels: list | None
+
 
 def load_target(
     dataset: "str | Path | datasets.Dataset | datasets.DatasetDict | datasets.IterableDataset | datasets.IterableDatasetDict",
+    options: SampleOptions | None = None,
     *,
-    config: str | None = None,
-    split: str | None = None,
-    revision: str | None = None,
-    image_column: str | None = None,
-    label_column: str | None = None,
-    sample: int | str | None = None,
-    draw: str = "random",
-    seed: int = 0,
-    streaming: bool = False,
-    window: Window | None = None,
     token: str | None = None,
+    **by_name: Any,
 ) -> Target:
     """Draw a sample of a labelled image dataset. Images are read, not yet decoded: see `check_images`.
 
     Args:
-        dataset: a Hub id, a local folder (Hub layout, imagefolder or `save_to_disk`), or a dataset loaded by `datasets`.
-        config: the dataset's configuration, where it has several.
-        split: any split expression of `datasets`; default "train", or the only split unless that is the test split.
-        revision: branch, tag or commit of a Hub dataset; resolved to a commit first.
-        image_column: default the only column of type Image.
-        label_column: default the only ClassLabel column, else a column called label, labels, target or class.
-        sample: number of images, "all", or None for 100 x classes (1,000 for a regression target).
-        draw: "random" or "stratified".
-        seed: of the draw and the order.
-        streaming: sample a dataset larger than the disk by a seeded reservoir.
-        window: (low, high) for images of more than 8 bits.
+        dataset: a Hub id, a local folder (Hub layout, class folders or `save_to_disk`), or a dataset loaded by `datasets`.
+        options: which images and labels, and how; see `SampleOptions`.
         token: Hub token; default the one of `hf auth login`.
+        **by_name: options of `SampleOptions` by name in place of `options`; `sample` is short for `sample_size`.
 
     Raises:
-        UsageError: an unknown dataset, split or column; labels that are missing, continuous or of one class; too few images.
-        TargetError: no network or no access, or an image outside the dataset; see `image_bytes`.
+        UsageError: an unknown dataset, split or column; labels that are missing or may mean two things; a class that would
+            vanish; a window that cannot act; one class or too few images.
+        TargetError: no network or no access, a damaged dataset, or an image outside it; see `image_bytes`.
     """
-    if window is not None and not window[0] < window[1]:
-        raise UsageError(f"`window` must be (low, high) with low below high; got {window!r}. Exchange or part them.")
-    if isinstance(dataset, str | Path):
-        table, where = _open(str(dataset), config, split, revision, streaming, token)
-        place = place_of(where["id"], where["revision"])
-    else:
-        table, chosen_split = _loaded(dataset, split)
-        where = {"id": "(in memory)", "revision": None, "config": None, "split": chosen_split}
-        place = None
-    streaming = isinstance(table, datasets.IterableDataset)
-    features = table.features
+    options = _options(options, by_name)
+    opened = open_dataset(dataset, options, token)
+    features = opened.table.features
     if features is None:
-        raise UsageError(f"`streaming` must be off for {where['id']}: the stream does not declare its columns. Load it whole.")
-    image_column = _image_column(features, image_column)
-    label_column = find_label_column(features, label_column, image_column)
-    reader = LabelReader(label_column, features[label_column])
-    if image_column not in _image_columns(features) or features[image_column].decode:
-        table = table.cast_column(image_column, datasets.Image(decode=False))
-    table = table.select_columns([image_column, label_column]).with_format(None)
-    if draw == "stratified" and (reader.multi or reader.numbers):
-        kind = "a multi-label target; {} holds lists" if reader.multi else "a regression target; {} holds numbers"
-        raise UsageError(f"`draw` must be random for {kind.format(label_column)}. Leave it out.")
-
+        raise UsageError(
+            f"`streaming` must be off for {opened.where['id']}: the stream does not declare its columns. Load it whole."
+        )
+    image_column = find_image_column(features, options.image_column)
+    label_column = find_label_column(features, options.label_column, image_column)
+    reader = LabelReader(label_column, features[label_column], task=options.task, separator=options.label_separator)
     try:
-        if streaming:
-            records, labels, positions, available = _draw_from_stream(table, image_column, reader, sample, draw, seed)
-        else:
-            raw = table[label_column][:]
-            reader.refuse_missing(raw, range(len(raw)))
-            chosen = draw_sample(reader.group_codes(raw), sample, draw, seed)
-            records = table.select(chosen)[image_column][:] if len(chosen) else []
-            labels, positions, available = [raw[i] for i in chosen], chosen.tolist(), len(raw)
-        encoded = [image_bytes(record, place, token) for record in records]
+        table = undecoded(opened.table, image_column).select_columns([image_column, label_column]).with_format(None)
+        draw = _draw_from_stream if isinstance(table, datasets.IterableDataset) else _draw_from_table
+        drawn = draw(table, image_column, reader, options)
+        encoded = [image_bytes(record, opened.place, token) for record in drawn.records]
     except TransferabilityError:
         raise
     except Exception as error:
-        raise _dataset_error(error, where["id"]) from error
-    task, codes, class_names = reader.encode(labels)
-    # Of a stream, nobody knows what else there is.
-    absent = set() if streaming or task != "single_label" else set(reader.encode(raw)[2]) - set(class_names)
+        raise dataset_error(error, opened.where["id"]) from error
+    task, codes, class_names = reader.encode(drawn.labels)
+    counts = reader.counts(drawn.all_labels or [])
+    absent = set(counts) - set(class_names) if task == "single_label" else set()
+    images = Images(encoded, options.window, frame=options.frame, max_pixels=options.max_pixels)
+    flags = _header_flags(images, options.decoding) | ({"class_not_drawn": ", ".join(sorted(absent))} if absent else {})
     provenance = {
-        **where,
+        **opened.where,
         "image_column": image_column,
         "label_column": label_column,
         "task": task,
-        "images_available": available,
-        "draw": draw,
-        "seed": seed,
-        "window": list(window) if window else None,
+        "images_available": drawn.available,
+        "draw": options.draw,
+        "seed": options.seed,
+        "window": list(options.window) if options.window else None,
+        "frame": options.frame,
+        "account": _account(opened, counts, drawn, reader, options),
     }
-    target = _target(Images(encoded, window), codes, class_names, task, positions, provenance)
-    flags = {"class_not_drawn": ", ".join(sorted(absent))} if absent else {}
-    files = ["/".join(Path((record or {}).get("path") or "").parts[-2:]) for record in records]
+    target = _target(images, codes, class_names, task, drawn.positions, provenance)
+    files = ["/".join(Path((record or {}).get("path") or "").parts[-2:]) for record in drawn.records]
     return replace(target, files=files, flags=target.flags | flags)
+
+
+def _options(options: SampleOptions | None, by_name: dict[str, Any]) -> SampleOptions:
+    """The options, given as such or by name."""
+    if "sample" in by_name:
+        by_name = {**{name: value for name, value in by_name.items() if name != "sample"}, "sample_size": by_name["sample"]}
+    for name in by_name:
+        if name not in SampleOptions.names():
+            raise TypeError(unknown_name("option", name, SampleOptions.names()))
+    return replace(options, **by_name) if options else SampleOptions(**by_name)
+
+
+def _account(
+    opened: Opened, counts: dict[str, int], drawn: _Drawn, reader: LabelReader, options: SampleOptions
+) -> dict[str, Any]:
+    """The account of the dataset with the classes of the used split."""
+    notes = list(reader.notes)
+    if options.sample_size is None and len(counts) * IMAGES_PER_CLASS > LARGEST_DEFAULT < drawn.available:
+        notes.append(f"The default sample is {LARGEST_DEFAULT:,} images at most; pass --sample-size for another.")
+    account = opened.account.used(str(opened.where["split"]), counts, *notes)
+    if len(account.rows) == 1 and -1 in account.rows.values():  # a stream that has been read to its end
+        account = replace(account, rows=dict.fromkeys(account.rows, drawn.available))
+    return account.to_dict()
+
+
+def _header_flags(images: Images, decoding: Decoding) -> dict[str, str]:
+    """Flags of images that are not used whole, from their headers.
+
+    Raises:
+        UsageError: a window that no image needs, or that cannot act.
+    """
+    headers = images.headers()
+    if decoding.window is not None and len(images):
+        if headers.undecodable_depth:
+            raise UsageError(
+                f"`window` cannot act on {headers.undecodable_depth} of {len(images)} images, which are read with 8 bits only. "
+                "Convert them to 16-bit PNG or TIFF, or leave it out."
+            )
+        if not headers.deep:
+            raise UsageError("`window` must be left out: no image of the sample has more than 8 bits a channel.")
+    flags = {}
+    if headers.undecodable_depth:
+        flags["windowed"] = f"{headers.undecodable_depth} of {len(images)} images, reduced to 8 bits by Pillow"
+    if headers.several_frames:
+        which = "the first" if decoding.frame is None else f"frame {decoding.frame}"
+        flags["several_frames"] = f"{headers.several_frames} of {len(images)} images, of which {which} is used"
+    if headers.extra_channels:
+        flags["extra_channels"] = f"{headers.extra_channels} of {len(images)} images"
+    return flags
+
+
+def _draw_from_table(table: datasets.Dataset, image_column: str, reader: LabelReader, options: SampleOptions) -> _Drawn:
+    raw = table[reader.column][:]
+    reader.refuse_missing(raw, range(len(raw)))
+    labels = reader.settle(raw)
+    _check_draw(reader, options)
+    chosen = draw_sample(reader.group_codes(labels), options.sample_size, options.draw, options.seed)
+    records = table.select(chosen)[image_column][:] if len(chosen) else []
+    return _Drawn(records, [labels[i] for i in chosen], chosen.tolist(), len(labels), labels)
+
+
+def _draw_from_stream(
+    table: datasets.IterableDataset, image_column: str, reader: LabelReader, options: SampleOptions
+) -> _Drawn:
+    sample = options.sample_size
+    if options.draw != "random" or sample == "all":
+        raise UsageError("`streaming` must go with a random draw of a limited size: the whole is never in memory.")
+    if sample is None and reader.names is None:
+        raise UsageError("`sample_size` must be given with streaming when the labels do not declare their classes.")
+    size = sample_size(sample, len(reader.names or ()))
+    reservoir = Reservoir(int(size or 0), options.seed)
+    reservoir.extend((index, row[image_column], row[reader.column]) for index, row in enumerate(table))
+    drawn = reservoir.shuffled()
+    raw = [label for _, _, label in drawn]
+    reader.refuse_missing(raw, [row for row, _, _ in drawn])
+    labels = reader.settle(raw)
+    if sample is None and not reader.multi:
+        # Declared classes may not occur; the sample is 100 x those that do, as without streaming.
+        drawn = drawn[: sample_size(None, len(set(labels)))]
+    positions, records, _ = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
+    return _Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None)
+
+
+def _check_draw(reader: LabelReader, options: SampleOptions) -> None:
+    if options.draw == "stratified" and (reader.multi or reader.numbers):
+        kind = "a multi-label target; {} holds lists" if reader.multi else "a regression target; {} holds numbers"
+        raise UsageError(f"`draw` must be random for {kind.format(reader.column)}. Leave it out.")
 
 
 def check_images(
@@ -163,10 +278,10 @@ def check_images(
         more = f" and {len(report.corrupt) - 5} more" if len(report.corrupt) > 5 else ""
         raise TargetError(
             f"{len(report.corrupt)} of {len(target)} images cannot be decoded: {', '.join(rows)}{more}. "
-            "Mend or remove them, or pass --skip-corrupt to leave them out."
+            "Replace or remove them, or pass --skip-corrupt to leave them out."
         )
     flags = {}
-    if deep := {mode: n for mode, n in report.modes.items() if mode == "F" or mode.startswith("I")}:
+    if deep := {mode: n for mode, n in report.modes.items() if mode == "F" or mode.startswith("I") or mode.endswith(";16")}:
         low, high = target.images.window or (None, None)
         scale = f"{low:g}..{high:g}" if low is not None else "their own range" if set(deep) == {"F"} else "0..65535"
         flags["windowed"] = f"{sum(deep.values())} images of mode {', '.join(deep)} by {scale}"
@@ -182,8 +297,8 @@ def check_images(
     provenance = {**target.provenance, "modes": report.modes, "corrupt_skipped": len(report.corrupt)}
     positions = [target.positions[i] for i in kept]
     checked = _target(target.images.subset(kept), codes, class_names, target.task, positions, provenance)
-    flags |= {name: target.flags[name] for name in ("class_not_drawn",) if name in target.flags}
-    return replace(checked, flags={**checked.flags, **flags}, files=[target.files[i] for i in kept]), report
+    kept_flags = {name: target.flags[name] for name in _FROM_LOADING if name in target.flags}
+    return replace(checked, flags={**checked.flags, **kept_flags, **flags}, files=[target.files[i] for i in kept]), report
 
 
 def _target(
@@ -201,7 +316,7 @@ def _target(
     for encoded in images.encoded:
         digest.update(hashlib.sha256(encoded).digest())
     digest.update(np.ascontiguousarray(codes, dtype="<f8" if task == "regression" else "<i8").tobytes())
-    digest.update(repr((codes.shape, images.window)).encode())
+    digest.update(repr((codes.shape, images.window, images.frame, images.max_pixels, DECODING_VERSION)).encode())
     key = digest.hexdigest()
     provenance = {**provenance, "images": len(images), "classes": list(class_names), "fingerprint": key}
     flags = class_flags(codes, class_names) if task == "single_label" else {}
@@ -216,186 +331,3 @@ def class_flags(codes: np.ndarray, class_names: Sequence[str]) -> dict[str, str]
     if counts.min() < 10:
         return {"few_images_per_class": f"{class_names[int(counts.argmin())]}: {counts.min()}"}
     return {}
-
-
-def split_names(dataset: Any, *, config: str | None = None, revision: str | None = None, token: str | None = None) -> list[str]:
-    """Names of the splits of a dataset: a Hub id, a local folder or a loaded `datasets.DatasetDict`.
-
-    Raises:
-        UsageError: an unknown dataset, or a single split in memory.
-        TargetError: no network or no access.
-    """
-    if isinstance(dataset, dict):
-        return [str(name) for name in dataset]
-    if not isinstance(dataset, str | Path):
-        raise UsageError(f"`dataset` must have named splits; got {type(dataset).__name__}. Pass a DatasetDict.")
-    folder = Path(dataset).expanduser()
-    if (folder / "dataset_dict.json").exists():
-        return [str(name) for name in datasets.load_from_disk(str(folder))]
-    builder, _ = _builder(str(dataset), config, revision, token)
-    return _splits(builder)
-
-
-def _splits(builder: Any) -> list[str]:
-    return [str(name) for name in list(builder.info.splits or {}) or list(builder.config.data_files or {})]
-
-
-def _builder(name: str, config: str | None, revision: str | None, token: str | None) -> tuple[Any, str | None]:
-    """The builder of a Hub dataset or a local folder, and the Hub's commit."""
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        path, commit = str(folder), None
-    elif folder.is_absolute() or name.startswith((".", "~")):
-        raise UsageError(f"`dataset` must be an existing folder or a Hub id; there is no folder {name}. Check the path.")
-    else:
-        path = name
-        try:
-            commit = hub.resolve_dataset(name, revision, token)
-        except Exception as error:
-            raise _named(error)(hub.explain(error, "dataset", name)) from error
-    try:
-        builder = hub.call(datasets.load_dataset_builder, path, name=config, revision=commit, token=token)
-        if commit is not None and builder.hash != commit:  # what `datasets` does when the Hub fails, whatever was asked for
-            raise ConnectionError(f"only commit {builder.hash} of it is cached")
-    except Exception as error:
-        raise _dataset_error(error, name) from error
-    return builder, commit
-
-
-def _open(
-    name: str, config: str | None, split: str | None, revision: str | None, streaming: bool, token: str | None
-) -> tuple[Any, dict[str, Any]]:
-    folder = Path(name).expanduser()
-    if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
-        saved = datasets.load_from_disk(str(folder))
-        if isinstance(saved, datasets.Dataset):
-            saved = datasets.DatasetDict({str(saved.split or "train"): saved})
-        table, chosen = _loaded(saved, split)
-        return table, {"id": name, "revision": None, "config": None, "split": chosen}
-    builder, commit = _builder(name, config, revision, token)
-    try:
-        chosen = _choose_split(_splits(builder), split)
-        if streaming:
-            table = builder.as_streaming_dataset(split=chosen)
-        else:
-            hub.call(builder.download_and_prepare)
-            table = builder.as_dataset(split=chosen)
-    except UsageError:
-        raise
-    except Exception as error:
-        raise _dataset_error(error, name) from error
-    return table, {"id": name, "revision": commit, "config": builder.config.name, "split": chosen}
-
-
-def _loaded(dataset: Any, split: str | None) -> tuple[Any, str]:
-    """The chosen split of a loaded dataset, and its name."""
-    if not isinstance(dataset, datasets.Dataset | datasets.IterableDataset | dict):
-        raise UsageError(
-            f"`dataset` must be a Hub id, a folder or a dataset of `datasets`; got {type(dataset).__name__}. Convert it."
-        )
-    if not isinstance(dataset, dict):
-        if split is not None:
-            raise UsageError(
-                f"`split` must be left out for a single loaded dataset; got {split!r}. Pass the split's own dataset."
-            )
-        return dataset, str(dataset.split or "")
-    chosen = _choose_split([str(name) for name in dataset], split)
-    if chosen in dataset:
-        return dataset[chosen], chosen
-    try:
-        parts = datasets.ReadInstruction.from_spec(chosen).to_absolute({name: len(part) for name, part in dataset.items()})
-    except (ValueError, AssertionError, TypeError) as error:
-        raise UsageError(
-            f"`split` must be a split or an expression such as train[:50%] of {', '.join(dataset)}; got {chosen!r} ({error}). "
-            "Correct it."
-        ) from error
-    pieces = []
-    for part in parts:
-        rows = range(len(dataset[part.splitname]))[part.from_ : part.to]
-        pieces.append(dataset[part.splitname].select(rows))
-    return datasets.concatenate_datasets(pieces), chosen
-
-
-def _dataset_error(error: Exception, name: str) -> Exception:
-    damaged = isinstance(error, datasets.exceptions.DatasetGenerationError) or type(error).__module__.startswith("pyarrow")
-    if isinstance(error, datasets.exceptions.DatasetGenerationError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # the outer text says nothing
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    if hub.is_connection_error(error):
-        return TargetError(hub.explain(error, "dataset", name))
-    if "Dataset scripts are no longer supported" in text or "trust_remote_code" in text:
-        return UsageError(
-            f"dataset {name} needs a loading script, which `datasets` no longer runs. "
-            "Choose a copy in parquet or imagefolder layout."
-        )
-    if isinstance(error, ValueError | FileNotFoundError) and not damaged:
-        # datasets' own texts name the configurations and files that exist.
-        return UsageError(f"dataset {name}: {' '.join(str(error).split()).rstrip('.')}. Check --config, --split and the files.")
-    return TargetError(f"dataset {name} cannot be loaded: {type(error).__name__}: {text}. Check that its files are whole.")
-
-
-def _named(error: Exception) -> type[TargetError] | type[UsageError]:
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
-
-    wrong = isinstance(error, RepositoryNotFoundError | RevisionNotFoundError | HFValidationError)
-    return UsageError if wrong and not isinstance(error, GatedRepoError) else TargetError
-
-
-def _choose_split(splits: Sequence[str], asked: str | None) -> str:
-    if asked is not None:
-        wanted = [re.sub(r"\[.*\]$", "", part.strip()) for part in asked.split("+")]
-        if splits and (unknown := [part for part in wanted if part not in splits]):
-            raise UsageError(unknown_name("split", unknown[0], splits))
-        return asked
-    if "train" in splits:
-        return "train"
-    if len(splits) == 1 and "test" not in splits[0].lower():
-        return splits[0]
-    raise UsageError(
-        f"`split` must be named: there is no train split, only {', '.join(splits) or 'none'}. "
-        "Pass --split; the test split is never taken unasked, because scores on it would leak into the choice."
-    )
-
-
-def _image_columns(features: datasets.Features) -> list[str]:
-    return [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
-
-
-def _image_column(features: datasets.Features, asked: str | None) -> str:
-    found = _image_columns(features)
-    if asked is not None:
-        if asked not in features:
-            raise UsageError(unknown_name("image_column", asked, features))
-        feature = features[asked]
-        kind = getattr(feature, "dtype", type(feature).__name__)
-        stored = isinstance(feature, dict) and set(feature) == {"bytes", "path"}
-        if not (asked in found or stored or re.fullmatch(r"(large_)?(string|binary)", kind)):
-            raise UsageError(
-                f"`image_column` must hold one image, or the path of one, in each row; {asked} holds {kind}. "
-                "Choose another column."
-            )
-        return asked
-    if len(found) != 1:
-        what = f"several image columns ({', '.join(found)})" if found else f"no image column among {', '.join(features)}"
-        raise UsageError(f"`image_column` must be named: there is {what}. Pass --image-column.")
-    return found[0]
-
-
-def _draw_from_stream(
-    table: Any, image_column: str, reader: LabelReader, sample: int | str | None, draw: str, seed: int
-) -> tuple[list, list, list[int], int]:
-    if draw != "random" or sample == "all":
-        raise UsageError("`streaming` must go with a random draw of a limited size: the whole is never in memory.")
-    if sample is None and reader.names is None:
-        raise UsageError("`sample_size` must be given with streaming when the labels do not declare their classes.")
-    size = sample_size(sample, len(reader.names or ()))
-    reservoir = Reservoir(int(size or 0), seed)
-    reservoir.extend((index, row[image_column], row[reader.column]) for index, row in enumerate(table))
-    drawn = reservoir.shuffled()
-    labels = [label for _, _, label in drawn]
-    reader.refuse_missing(labels, [row for row, _, _ in drawn])
-    if sample is None and not reader.multi:
-        # Declared classes may not occur; the sample is 100 x those that do, as without streaming.
-        drawn = drawn[: sample_size(None, len(set(labels)))]
-    positions, records, labels = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
-    return records, labels, positions, reservoir.seen

@@ -1,1 +1,1 @@
-"""Features, source probabilities and gradient norms of a network on a sample, and the cache that keeps them."""
+"""Features, source probabilities and gradient norms of a network on a sample, and their cache."""

@@ -1,11 +1,9 @@
-"""Arrays on disk: one safetensors file per (checkpoint, sample, way of extraction), written atomically, found by content."""
+"""Arrays on disk: one safetensors file per checkpoint, sample and extraction method, found by a key of their contents."""
 
 import contextlib
 import hashlib
 import json
-import os
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,20 +14,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from hf_transferability.errors import UsageError
+from hf_transferability.files import replace_file
 
 _ARRAYS = ("features", "source_probabilities", "gradient_norms")
-_ABANDONED = 24 * 3600  # seconds after which nobody writes to a part any more
+_ABANDONED = 24 * 3600  # seconds; an unfinished file of this age was left by a killed process
 
 
 @dataclass
 class Arrays:
-    """What one pass of a network over a sample gives.
+    """The result of one pass of a network over a sample.
 
     Attributes:
         features: float32 [n_samples, n_features].
         source_probabilities: float32 [n_samples, n_source_classes], or None without a source head.
         gradient_norms: float64 [n_batches, 2], or None for a multi-label target or without two layers.
-        facts: about checkpoint and extraction, for the row of results.
+        facts: about the checkpoint and the extraction, for the row of results.
         flags: flag -> detail.
     """
 
@@ -55,10 +54,10 @@ class Cache:
         folder: default huggingface_hub's assets cache (moves with HF_HOME and HF_ASSETS_CACHE).
 
     Attributes:
-        failure: why something could not be stored; None as long as all went well.
+        failure: why something could not be stored; None if nothing failed.
 
     Raises:
-        UsageError: the folder cannot be made.
+        UsageError: the folder cannot be created.
     """
 
     def __init__(self, folder: str | Path | None = None):
@@ -66,8 +65,8 @@ class Cache:
             self.folder = Path(folder) if folder else cached_assets_path("hf-transferability", "arrays", "v1")
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            where = f"`cache_dir` must be a folder that can be written to; {folder}" if folder else "the Hub's assets cache"
-            raise UsageError(f"{where} cannot be made: {error.strerror or error}. Pass --cache-dir with another.") from error
+            place = f"`cache_dir` must be a folder that can be written to; {folder}" if folder else "the Hub's assets cache"
+            raise UsageError(f"{place} cannot be made: {error.strerror or error}. Pass --cache-dir with another.") from error
         self.failure: str | None = None
         for part in self.folder.glob("*.part"):  # left by a killed run
             with contextlib.suppress(OSError):  # another process has just finished it
@@ -75,7 +74,7 @@ class Cache:
                     part.unlink()
 
     def read(self, key: dict[str, Any]) -> Arrays | None:
-        """The arrays of that key; None if there are none or the file is damaged."""
+        """The arrays stored under a key; None if there are none or the file is damaged."""
         try:
             with safe_open(self._path(key, "safetensors"), framework="numpy") as file:
                 stored = json.loads(file.metadata()["entry"])
@@ -88,39 +87,31 @@ class Cache:
             return None
 
     def write(self, key: dict[str, Any], arrays: Arrays) -> bool:
-        """Store arrays; a reader or a killed run never sees half a file. False where that failed; see `failure`."""
+        """Store arrays atomically; returns whether that succeeded, else see `failure`."""
         tensors = {name: getattr(arrays, name) for name in _ARRAYS if getattr(arrays, name) is not None}
         entry = json.dumps({"key": key, "facts": arrays.facts, "flags": arrays.flags})
         contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        return self._replace(self._path(key, "safetensors"), save(contiguous, metadata={"entry": entry}))
+        return self._store(self._path(key, "safetensors"), save(contiguous, metadata={"entry": entry}))
 
     def read_json(self, key: dict[str, Any]) -> Any:
-        """A small entry; None if there is none or it is damaged."""
+        """The small entry stored under a key; None if there is none or it is damaged."""
         try:
             return json.loads(self._path(key, "json").read_text())
         except (OSError, ValueError):
             return None
 
     def write_json(self, key: dict[str, Any], value: Any) -> bool:
-        """Store a small entry atomically. False where that failed; see `failure`."""
-        return self._replace(self._path(key, "json"), json.dumps(value).encode())
+        """Store a small entry atomically; returns whether that succeeded, else see `failure`."""
+        return self._store(self._path(key, "json"), json.dumps(value).encode())
 
     def _path(self, key: dict[str, Any], suffix: str) -> Path:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return self.folder / f"{digest}.{suffix}"
 
-    def _replace(self, path: Path, content: bytes) -> bool:
-        part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    def _store(self, path: Path, content: bytes) -> bool:
         try:
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
+            replace_file(path, content, durable=True)
             return True
         except OSError as error:  # a full disk is no reason to lose what is in memory
             self.failure = f"results could not be stored in {self.folder}: {error.strerror or error}."
             return False
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)

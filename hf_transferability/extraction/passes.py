@@ -1,8 +1,9 @@
-"""One pass of a network over a sample: features, source probabilities and gradient norms, on whatever devices Accelerate finds.
+"""One pass of a network over a sample: features, source probabilities and gradient norms, on the devices of Accelerate.
 
-The sample is cut into gradient batches once, for any number of processes, and each process takes whole batches; so an image
-always meets the same companions. Within a batch memory is bounded by micro-batches, with exact gradients: first the features
-without a graph, then the loss and its gradient by the features, then a backward pass for each micro-batch with that gradient.
+The sample is divided into the same gradient batches for any number of processes, and each process takes complete batches, so
+the triplets do not depend on the number of processes. Micro-batches bound the memory without changing the gradients: first
+come the features without a graph, then the loss and its gradient with respect to the features, then one backward pass for each
+micro-batch with that gradient.
 """
 
 import contextlib
@@ -26,17 +27,24 @@ from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.extraction.cache import Arrays
 from hf_transferability.extraction.triplet_loss import MARGIN, triplet_loss
 
-VERSION = 3  # part of every cache key: raise it when the same input would give other arrays or facts
+VERSION = 4  # part of every cache key: raise it when the same input would give other arrays or facts
 BATCHES = ("paper", "balanced")
 _N_BATCHES = 6
 _LARGEST_MICRO_BATCH = 256
 _CPU_ACTIVATIONS = 1.5 * 2**30  # bytes of activations to hold at once on a CPU; on an accelerator a quarter of its memory
-_KEPT_PIXELS = 512 * 2**20  # bytes of preprocessed pixels kept between the two passes over a gradient batch
+_STORED_PIXELS = 512 * 2**20  # bytes of preprocessed pixels stored between the two passes over a gradient batch
 T = TypeVar("T")
 
 
 class BatchResult(NamedTuple):
-    """What one gradient batch gives; `n_triplets` and `loss` tell why its gradient may vanish."""
+    """The arrays of one gradient batch.
+
+    Attributes:
+        features: float32 [batch, n_features].
+        probabilities: float32 [batch, n_source_classes]; None without a source head.
+        norms: norms of the gradients of the first and second layer; None for a multi-label target or without two layers.
+        n_triplets, loss: reasons why a gradient may vanish.
+    """
 
     features: np.ndarray
     probabilities: np.ndarray | None
@@ -46,14 +54,15 @@ class BatchResult(NamedTuple):
 
 
 def process_state() -> PartialState:
-    """Accelerate's view of this process: its device, its rank, and how many processes share the work.
+    """Accelerate's state of this process: device, rank and number of processes.
 
     Raises:
-        TransferabilityError: several processes were started but do not see each other, so each would do all the work.
+        TransferabilityError: several processes were started but are not connected, so each would do all the work.
     """
     world = int(os.environ.get("WORLD_SIZE", 1))
-    patience = {"timeout": timedelta(hours=6)}  # for the others while one downloads or scores
-    state = PartialState(cpu=world > 1 and not torch.accelerator.is_available(), **patience)
+    # While one process downloads or scores, the others wait.
+    options = {"timeout": timedelta(hours=6)}
+    state = PartialState(cpu=world > 1 and not torch.accelerator.is_available(), **options)
     if state.num_processes != world:
         raise TransferabilityError(
             f"{world} processes were started, but Accelerate sees {state.num_processes}. Start with "
@@ -63,11 +72,12 @@ def process_state() -> PartialState:
 
 
 def gradient_batches(n_samples: int, rule: str = "paper") -> list[slice]:
-    """The gradient batches of a sample, in its order.
+    """Divide a sample into gradient batches, in its order.
 
     Args:
         n_samples: at least 6.
-        rule: "paper": batches of floor(n / 6) images and the remainder as one more; "balanced": 6 of equal size, or nearly so.
+        rule: "paper": batches of floor(n / 6) images, and one more with the remainder; "balanced": 6 batches whose sizes differ
+            by at most one image.
     """
     if rule == "balanced":
         edges = np.linspace(0, n_samples, _N_BATCHES + 1).round().astype(int).tolist()
@@ -92,8 +102,9 @@ def extract(
         checkpoint: a loaded network.
         target: a checked sample; gradient norms need single labels.
         batches: rule of `gradient_batches`.
-        micro_batch: images at once; default from a measurement of the network's activations. Halved when memory runs out.
-        state: of the process; the batches are shared between all.
+        micro_batch: images per forward pass, halved if memory is insufficient; default from the measured size of the
+            network's activations.
+        state: state of this process; the batches are divided among all processes.
         progress: called with the number of images that this process has finished.
 
     Returns:
@@ -103,25 +114,25 @@ def extract(
         CheckpointError: out of memory with a single image, features that are not finite, or a failure in another process.
     """
     state = state or process_state()
-    mine: list[tuple[int, BatchResult]] = []
+    results: list[tuple[int, BatchResult]] = []  # of this process
     failure: str | None = None
     size = micro_batch or 0
     try:
         checkpoint.network.to(state.device)
         size = size or _affordable_micro_batch(checkpoint, target, state.device)
         done = 0
-        everything = list(enumerate(gradient_batches(len(target), batches)))
-        for index, batch in everything[state.process_index :: state.num_processes]:
+        numbered_batches = list(enumerate(gradient_batches(len(target), batches)))
+        for index, batch in numbered_batches[state.process_index :: state.num_processes]:
             with _full_precision():
                 result, size = _with_less_memory(checkpoint, target, batch, size, state.device)
-            mine.append((index, result))
+            results.append((index, result))
             done += batch.stop - batch.start
             progress(done)
     except CheckpointError as error:
         failure = str(error)
     except Exception as error:
         failure = f"{checkpoint.name} failed on the images: {type(error).__name__}: {error}"
-    gathered: list[tuple[str | None, list[tuple[int, BatchResult]]]] = gather_object([(failure, mine)])
+    gathered: list[tuple[str | None, list[tuple[int, BatchResult]]]] = gather_object([(failure, results)])
     if failures := [text for text, _ in gathered if text]:
         raise CheckpointError(failures[0])
     ordered = [result for _, result in sorted((pair for _, pairs in gathered for pair in pairs), key=lambda pair: pair[0])]
@@ -146,18 +157,18 @@ def extract(
 
 @contextlib.contextmanager
 def _full_precision() -> Iterator[None]:
-    """Convolutions and products in float32 on every device; cuDNN's default of TF32 would move results by some 1e-3."""
-    products = torch.get_float32_matmul_precision()
+    """Compute in float32 on every device; cuDNN's default of TF32 would change results by about 1e-3."""
+    precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
         with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
             yield
     finally:
-        torch.set_float32_matmul_precision(products)
+        torch.set_float32_matmul_precision(precision)
 
 
 def _why_no_gradient(results: Sequence[BatchResult], norms: np.ndarray) -> str | None:
-    """Why there is no feature update ratio, as far as the batches tell; None where the first layer has a gradient."""
+    """Why there is no feature update ratio; None if the first layer has a gradient."""
     if norms[:, 0].any():
         return None
     if not any(result.n_triplets for result in results):
@@ -173,7 +184,7 @@ def _why_no_gradient(results: Sequence[BatchResult], norms: np.ndarray) -> str |
 def _with_less_memory(
     checkpoint: Checkpoint, target: Target, batch: slice, size: int, device: torch.device
 ) -> tuple[BatchResult, int]:
-    """A batch's arrays and the micro-batch that fitted, halved as often as memory runs out."""
+    """The arrays of a batch and the micro-batch that was used, which is halved as long as memory is insufficient."""
     while True:
         try:
             return _extract_batch(checkpoint, target, batch, size, device), size
@@ -190,14 +201,14 @@ def _with_less_memory(
 
 def _extract_batch(checkpoint: Checkpoint, target: Target, batch: slice, size: int, device: torch.device) -> BatchResult:
     parts = [range(start, min(start + size, batch.stop)) for start in range(batch.start, batch.stop, size)]
-    kept: list[torch.Tensor] = []
-    kept_bytes = 0
+    stored: list[torch.Tensor] = []  # pixels of the first parts, for the backward pass
+    stored_bytes = 0
     features, probabilities = [], []
     with torch.no_grad():
-        for pixels in _ahead(lambda part: checkpoint.preprocess([target.images[i] for i in part]), parts):
-            kept_bytes += pixels.nbytes
-            if kept_bytes <= _KEPT_PIXELS:
-                kept.append(pixels)
+        for pixels in _prefetched(lambda part: checkpoint.preprocess([target.images[i] for i in part]), parts):
+            stored_bytes += pixels.nbytes
+            if stored_bytes <= _STORED_PIXELS:
+                stored.append(pixels)
             values, logits = checkpoint.forward(pixels.to(device))
             features.append(values)
             if logits is not None:
@@ -207,7 +218,7 @@ def _extract_batch(checkpoint: Checkpoint, target: Target, batch: slice, size: i
     if target.task == "single_label" and len(checkpoint.layers) == 2:
         labels = torch.from_numpy(target.labels[batch])
         loss, gradient, n_triplets = triplet_loss(values, labels)
-        norms = _gradient_norms(checkpoint, target, parts, kept, gradient, device)
+        norms = _gradient_norms(checkpoint, target, parts, stored, gradient, device)
     joined = np.concatenate(probabilities) if probabilities else None
     return BatchResult(values.cpu().numpy(), joined, norms, n_triplets, loss)
 
@@ -216,26 +227,26 @@ def _gradient_norms(
     checkpoint: Checkpoint,
     target: Target,
     parts: Sequence[range],
-    kept: list[torch.Tensor],
+    stored: list[torch.Tensor],
     gradient: torch.Tensor,
     device: torch.device,
 ) -> tuple[float, float]:
-    """Norms at both layers of the batch's loss gradient, given its gradient by the features [batch, n_features]."""
+    """Norms of the gradients of both layers, from the gradient of the loss with respect to the features [batch, n_features]."""
     if not gradient.any():
         return 0.0, 0.0
     weights = [layer.weight for layer in checkpoint.layers]
     sums = [torch.zeros(weight.shape, dtype=torch.float64) for weight in weights]
-    later = _ahead(lambda part: checkpoint.preprocess([target.images[i] for i in part]), parts[len(kept) :])
+    remaining = _prefetched(lambda part: checkpoint.preprocess([target.images[i] for i in part]), parts[len(stored) :])
     start = parts[0].start
     for weight in weights:
         weight.requires_grad_(True)
     try:
         for part in parts:
-            pixels = kept.pop(0) if kept else next(later)
+            pixels = stored.pop(0) if stored else next(remaining)
             values, _ = checkpoint.forward(pixels.to(device))
-            outer = gradient[part.start - start : part.stop - start]
+            feature_gradient = gradient[part.start - start : part.stop - start]
             for total, weight_gradient in zip(
-                sums, torch.autograd.grad(values, weights, grad_outputs=outer, allow_unused=True), strict=True
+                sums, torch.autograd.grad(values, weights, grad_outputs=feature_gradient, allow_unused=True), strict=True
             ):
                 if weight_gradient is not None:
                     total += weight_gradient.cpu().double()
@@ -247,14 +258,14 @@ def _gradient_norms(
 
 
 def _affordable_micro_batch(checkpoint: Checkpoint, target: Target, device: torch.device) -> int:
-    """Images whose activations fit the budget, from the activations that one image leaves for the backward pass."""
+    """The number of images whose activations fit into the budget, measured with one image."""
     pixels = checkpoint.preprocess([target.images[0]]).to(device)
-    owned = {parameter.untyped_storage().data_ptr() for parameter in checkpoint.network.parameters()}
+    weights = {parameter.untyped_storage().data_ptr() for parameter in checkpoint.network.parameters()}
     saved: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in owned:
+        if storage.data_ptr() not in weights:
             saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
@@ -270,18 +281,18 @@ def _affordable_micro_batch(checkpoint: Checkpoint, target: Target, device: torc
     budget = _CPU_ACTIVATIONS
     if device.type == "cuda":
         budget = torch.cuda.get_device_properties(device).total_memory / 4
-    # The backward pass needs about as much again for the gradients of what was saved.
+    # The backward pass needs about as much memory again for the gradients of the saved activations.
     return int(np.clip(budget // (2 * max(sum(saved.values()), 1)), 1, _LARGEST_MICRO_BATCH))
 
 
-def _ahead(function: Callable[[Any], T], items: Iterable[Any]) -> Iterator[T]:
-    """`map`, with the next result computed in a thread while the caller works on the present one."""
+def _prefetched(function: Callable[[Any], T], items: Iterable[Any]) -> Iterator[T]:
+    """Like `map`, but a thread computes the next result while the caller uses the current one."""
     with ThreadPoolExecutor(1) as pool:
-        waiting = None
+        current = None
         for item in items:
             following = pool.submit(function, item)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = following
-        if waiting is not None:
-            yield waiting.result()
+            if current is not None:
+                yield current.result()
+            current = following
+        if current is not None:
+            yield current.result()

@@ -1,32 +1,32 @@
 """Triplet margin loss over all triplets of a batch, and its gradient, in O(b^2 log b) without a list of triplets.
 
-The loss is that of Juodelyte et al. 2024 (https://arxiv.org/abs/2412.20172): mean of max(0, d_ij - d_ik + margin) over the
-triplets where it is positive, i and j of one class, k of another, d the Euclidean distance of L2-normalised embeddings. For one
-anchor, how many negatives are active for a positive is its rank among the sorted negatives, and the sum of their distances a
-prefix sum.
+The loss follows Juodelyte et al. 2024 (https://arxiv.org/abs/2412.20172): the mean of max(0, d_ij - d_ik + margin) over the
+triplets where it is positive. Images i and j have one class, k another; d is the Euclidean distance of L2-normalised
+embeddings. For an anchor and a positive, the number of active negatives is a rank among the sorted distances of the negatives,
+and the sum of their distances is a prefix sum.
 """
 
 import torch
 
 MARGIN = 0.05
-_CHUNK_ENTRIES = 2**20  # distances held at once: 8 MB each, some ten such arrays
-_NO_DISTANCE = 1e-7  # closer than this is the same point up to rounding: the distance has no gradient there
+_CHUNK_ENTRIES = 2**20  # entries of a matrix of distances: 8 MB, and about ten such matrices at once
+_NO_DISTANCE = 1e-7  # below it two points are equal up to rounding, and their distance has no gradient
 
 
 def triplet_loss(embeddings: torch.Tensor, labels: torch.Tensor, margin: float = MARGIN) -> tuple[float, torch.Tensor, int]:
-    """Loss, its gradient by the embeddings, and the number of triplets that exist.
+    """Loss, its gradient with respect to the embeddings, and the number of triplets.
 
     Args:
-        embeddings: [batch, n_features], any float type and device; not yet normalised. Computed in float64.
+        embeddings: [batch, n_features], any float type and device, not normalised. The computation is in float64.
         labels: [batch], class codes.
-        margin: of the hinge.
+        margin: margin of the hinge.
 
     Returns:
-        loss: mean over the active triplets, 0 if there are none.
+        loss: mean over the active triplets; 0 if there are none.
         gradient: [batch, n_features], of the type and on the device of `embeddings`.
-        n_triplets: all (anchor, positive, negative) of the batch; 0 means that the loss says nothing about this batch.
+        n_triplets: number of all (anchor, positive, negative) of the batch; if it is 0, the loss has no meaning.
     """
-    device = embeddings.device if embeddings.device.type != "mps" else torch.device("cpu")  # no float64 there
+    device = embeddings.device if embeddings.device.type != "mps" else torch.device("cpu")  # MPS has no float64
     x = embeddings.detach().to(device, torch.float64)
     labels = labels.to(device)
     norms = x.norm(dim=1, keepdim=True).clamp_min(1e-12)
@@ -57,16 +57,16 @@ def _add_anchors(
     margin: float,
     gradient: torch.Tensor,
 ) -> tuple[torch.Tensor, int]:
-    """Sum of the active hinges of these anchors and their number; adds the sum's gradient to `gradient`."""
+    """Sum and number of the active hinges of some anchors; adds the gradient of the sum to `gradient`."""
     near, far = _distances(unit, anchors, positives), _distances(unit, anchors, negatives)
-    itself = anchors[:, None] == positives
+    is_anchor = anchors[:, None] == positives
     bound = near + margin
     sorted_far, _ = far.sort(dim=1)
     n_active = torch.searchsorted(sorted_far, bound)  # negatives strictly below the bound
-    n_active[itself] = 0
+    n_active[is_anchor] = 0
     sums = torch.nn.functional.pad(sorted_far.cumsum(dim=1), (1, 0))
     loss = (n_active * bound - sums.gather(1, n_active)).sum()
-    sorted_bound, _ = bound.masked_fill(itself, -torch.inf).sort(dim=1)
+    sorted_bound, _ = bound.masked_fill(is_anchor, -torch.inf).sort(dim=1)
     n_violations = len(positives) - torch.searchsorted(sorted_bound, far, right=True)  # positives with a bound above
     _add_distance_gradient(unit, anchors, positives, n_active / near, near, gradient)
     _add_distance_gradient(unit, anchors, negatives, -n_violations / far, far, gradient)
@@ -87,7 +87,7 @@ def _add_distance_gradient(
     distances: torch.Tensor,
     gradient: torch.Tensor,
 ) -> None:
-    """Add the gradient of sum(w * d), given `weights` = w / d, to both ends of each distance."""
+    """Add the gradient of sum(w * d) to both ends of each distance; `weights` = w / d."""
     weights = torch.where(distances > _NO_DISTANCE, weights, 0.0)
     a, b = unit[rows], unit[columns]
     gradient.index_add_(0, rows, weights.sum(dim=1, keepdim=True) * a - weights @ b)

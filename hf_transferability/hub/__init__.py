@@ -1,7 +1,7 @@
-"""Every call to the Hub goes through here: retries with backoff, and errors that say what to do.
+"""Calls to the Hub, with retries and with errors that say what to do.
 
-`calls` calls the clients, `reading` and `writing` ask and tell, `cached` knows what works without network, `verified` compares
-what arrives with its sha256, and `messages` makes sentences of errors.
+`calls` retries, `reading` and `writing` hold the requests, `cached` finds what works without network, `verified` compares
+downloads with their sha256, and `messages` turns errors into sentences for the user.
 """
 
 from hf_transferability.hub.cached import Snapshot

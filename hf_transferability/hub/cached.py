@@ -1,4 +1,4 @@
-"""What the local caches of the clients hold, for work without network."""
+"""The local caches of the Hub clients, for work without network."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,10 +18,12 @@ class Snapshot:
     """A repository at one commit.
 
     Attributes:
-        files: paths of its files; of a model those at its root.
-        sha256: path -> sha256, of the large files, as the Hub states it; empty where it was not asked.
-        kind: "model" or "dataset".
-        private: whether only some may read it.
+        repo_id: OWNER/NAME.
+        commit: 40 hexadecimal digits.
+        files: paths of its files; for a model only those at its root.
+        sha256: path -> sha256 as the Hub states it, for large files; empty if it was not requested.
+        kind: "model", "dataset" or "space".
+        private: whether reading needs a permission.
     """
 
     repo_id: str
@@ -33,12 +35,16 @@ class Snapshot:
 
 
 def cached_model(repo_id: str, revision: str | None) -> Snapshot | None:
-    """A model as the cache has it: at the revision, or without one at the last that "main" meant, or at the only one there."""
+    """A model in the cache: at the revision, or without one at the latest known commit of "main", or at the only cached commit.
+
+    Returns:
+        None if the cache does not hold its weights at that commit.
+    """
     revisions = [revision or "main"]
     if revision is None and len(commits := cached_commits("model", repo_id)) == 1:
         revisions.append(commits[0])
-    found = (try_to_load_from_cache(repo_id, name, revision=name_of) for name_of in revisions for name in _CONFIGURATIONS)
-    path = next((path for path in found if isinstance(path, str)), None)
+    paths = (try_to_load_from_cache(repo_id, file, revision=tried) for tried in revisions for file in _CONFIGURATIONS)
+    path = next((path for path in paths if isinstance(path, str)), None)
     if path is None:
         return None
     folder = Path(path).parent
@@ -47,7 +53,7 @@ def cached_model(repo_id: str, revision: str | None) -> Snapshot | None:
 
 
 def remember_commit(model: Snapshot, revision: str | None) -> None:
-    """Note in the Hub cache what a branch or tag means now, as the clients do unless they are asked for a commit."""
+    """Store in the Hub cache which commit a branch or tag means now, as the clients do for downloads by branch or tag."""
     if revision and COMMIT.fullmatch(revision):
         return
     reference = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=model.repo_id, repo_type="model") / "refs"
@@ -55,11 +61,11 @@ def remember_commit(model: Snapshot, revision: str | None) -> None:
         (reference / (revision or "main")).parent.mkdir(parents=True, exist_ok=True)
         (reference / (revision or "main")).write_text(model.commit)
     except OSError:
-        return  # only offline mode would have used it
+        return  # only offline mode needs it
 
 
 def cached_commits(kind: str, repo_id: str) -> list[str]:
-    """The commits of a repository that can be used without network, the last used one last."""
+    """The commits of a repository that can be used without network; the most recently used is last."""
     if kind == "dataset":
         import datasets
         from datasets.naming import camelcase_to_snakecase
@@ -72,10 +78,10 @@ def cached_commits(kind: str, repo_id: str) -> list[str]:
         repos = [repo for repo in scan_cache_dir().repos if repo.repo_id == repo_id and repo.repo_type == kind]
     except CacheNotFound:
         return []
-    revisions = sorted((each for repo in repos for each in repo.revisions), key=lambda each: each.last_modified)
-    return [each.commit_hash for each in revisions if holds_weights(file.file_name for file in each.files)]
+    revisions = sorted((revision for repo in repos for revision in repo.revisions), key=lambda revision: revision.last_modified)
+    return [revision.commit_hash for revision in revisions if holds_weights(file.file_name for file in revision.files)]
 
 
 def holds_weights(files: Iterable[str]) -> bool:
-    """Whether these are files of a checkpoint, and not its card only."""
+    """Whether there are weights among these files."""
     return any(name.endswith((".safetensors", ".bin")) for name in files)

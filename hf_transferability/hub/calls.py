@@ -1,6 +1,6 @@
-"""The one place where a Hub client's function is called: again when the failure is one that passes.
+"""Retries of Hub calls: every function of a Hub client is called through `call`.
 
-The clients retry some calls and not others; here all are, and a Retry-After is honoured.
+The clients retry some calls and not others. Here every call is retried after a temporary failure, and a Retry-After is obeyed.
 """
 
 import email.utils
@@ -24,7 +24,7 @@ from huggingface_hub.utils import parse_ratelimit_headers
 
 T = TypeVar("T")
 LONGEST_WAIT = 60.0  # seconds, over all attempts of one call
-TRANSIENT = {408, 429, 500, 502, 503, 504}
+TEMPORARY_STATUS = {408, 429, 500, 502, 503, 504}
 _ATTEMPTS = 5
 _FINAL = (
     GatedRepoError,
@@ -40,13 +40,13 @@ _last_unreachable: tuple[float, Exception] | None = None
 
 
 def call(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Call a Hub client's function, again when the failure is one that passes: busy or broken server, broken connection.
+    """Call a function of a Hub client, and repeat it after a temporary failure: a busy or broken server, a broken connection.
 
-    Waits 1, 2, 4, 8 seconds, or as long as the server says, but never more than a minute in all. A Hub that cannot be reached
-    at all gets one more try.
+    It waits 1, 2, 4, 8 seconds, or as long as the server asks, but at most a minute in total. If the Hub cannot be reached at
+    all, there is one repetition.
 
     Raises:
-        Exception: the last failure, or the first that does not pass.
+        Exception: the last failure, or the first that is not temporary.
     """
     waited = 0.0
     for attempt in itertools.count():
@@ -62,7 +62,7 @@ def call(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
 
 def ask(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """`call`, but for half a minute after the Hub could not be reached every further question fails at once."""
+    """Like `call`, but after the Hub could not be reached, further requests fail at once for half a minute."""
     global _last_unreachable
     if _last_unreachable and time.monotonic() - _last_unreachable[0] < 30:
         raise _last_unreachable[1]
@@ -75,12 +75,12 @@ def ask(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
 
 def is_connection_error(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, is a lost or refused connection."""
+    """Whether an error or one of its causes is a lost or refused connection."""
     return any(is_lost_connection(link) for link in chain(error))
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it came from."""
+    """An error and its causes, from the outermost to the innermost."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -88,55 +88,50 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def find(error: BaseException, *types: type[BaseException]) -> bool:
-    """Whether an error, or one that it came from, is of these types."""
+def caused_by(error: BaseException, *types: type[BaseException]) -> bool:
+    """Whether an error or one of its causes has one of these types."""
     return any(isinstance(link, types) for link in chain(error))
 
 
-def answer_of(error: BaseException) -> Any:
-    """The HTTP answer that an error came from, if there was one."""
-    answers = (getattr(link, "response", None) for link in chain(error) if isinstance(link, HfHubHTTPError))
-    return next((answer for answer in answers if answer is not None), None)
+def response_of(error: BaseException) -> Any:
+    """The HTTP response that caused an error; None if there was none."""
+    responses = (getattr(link, "response", None) for link in chain(error) if isinstance(link, HfHubHTTPError))
+    return next((response for response in responses if response is not None), None)
 
 
 def is_lost_connection(error: BaseException) -> bool:
-    """Whether an error itself is a lost or refused connection."""
+    """Whether this error, causes aside, is a lost or refused connection."""
     if isinstance(error, ConnectionError | TimeoutError):
         return True
     return type(error).__module__.split(".")[0] in _HTTP_LIBRARIES and getattr(error, "response", None) is None
 
 
 def cannot_connect(error: BaseException) -> bool:
-    """Whether the Hub was not reached at all, as against a connection that broke."""
+    """Whether no connection to the Hub was made, which differs from one that broke."""
     names = {"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "gaierror", "ProxyError"}
     return any(type(link).__name__ in names for link in chain(error))
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, without its full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
 def _wait_before_retry(error: Exception, attempt: int) -> float | None:
-    """Seconds to wait, or None if trying again cannot help or has been tried enough."""
-    if constants.HF_HUB_OFFLINE or find(error, *_FINAL):
+    """Seconds to wait before the next attempt; None if another attempt cannot help or there have been enough."""
+    if constants.HF_HUB_OFFLINE or caused_by(error, *_FINAL):
         return None
-    if answer := answer_of(error):
-        # Where the client reports a missing local file, it has itself tried for half a minute.
-        attempts = 2 if find(error, LocalEntryNotFoundError) else _ATTEMPTS
-        if answer.status_code not in TRANSIENT or attempt + 1 >= attempts:
+    if response := response_of(error):
+        # A client that reports a missing local file has already retried for half a minute.
+        attempts = 2 if caused_by(error, LocalEntryNotFoundError) else _ATTEMPTS
+        if response.status_code not in TEMPORARY_STATUS or attempt + 1 >= attempts:
             return None
-        return asked_to_wait(answer) or 2.0**attempt
-    if cannot_connect(error):  # a name that does not resolve or a port that refuses will not mend within seconds
+        return requested_wait(response) or 2.0**attempt
+    if cannot_connect(error):  # an unknown host or a closed port rarely changes within seconds
         timed_out = any(type(link).__name__ == "ConnectTimeout" for link in chain(error))
         return 1.0 if attempt == 0 and not timed_out else None
-    broken = is_connection_error(error) or find(error, LocalEntryNotFoundError)
+    broken = is_connection_error(error) or caused_by(error, LocalEntryNotFoundError)
     return 2.0**attempt if broken and attempt + 1 < 3 else None
 
 
-def asked_to_wait(answer: Any) -> float:
-    """Seconds that a busy server asks for, in one of three ways; 0 if it does not say."""
-    after = answer.headers.get("Retry-After", "").strip()
+def requested_wait(response: Any) -> float:
+    """Seconds that a busy server asks clients to wait, in one of three header forms; 0 if it does not."""
+    after = response.headers.get("Retry-After", "").strip()
     if after.isdigit():
         return float(after)
     if after:
@@ -144,5 +139,5 @@ def asked_to_wait(answer: Any) -> float:
             return max(email.utils.parsedate_to_datetime(after).timestamp() - time.time(), 0.0)
         except ValueError:
             pass
-    limit = parse_ratelimit_headers(answer.headers)
+    limit = parse_ratelimit_headers(response.headers)
     return float(limit.reset_in_seconds) if limit else 0.0

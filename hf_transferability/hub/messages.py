@@ -1,4 +1,4 @@
-"""Errors of the Hub's clients as one or two sentences that say what to do."""
+"""Errors of the Hub clients as one or two sentences that say what to do."""
 
 import errno
 from typing import Any
@@ -14,18 +14,18 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from hf_transferability.errors import first_line
 from hf_transferability.hub.cached import cached_commits
 from hf_transferability.hub.calls import (
     LONGEST_WAIT,
-    TRANSIENT,
-    answer_of,
-    asked_to_wait,
+    TEMPORARY_STATUS,
     cannot_connect,
+    caused_by,
     chain,
-    find,
-    first_line,
     is_connection_error,
     is_lost_connection,
+    requested_wait,
+    response_of,
 )
 from hf_transferability.hub.verified import DamagedFileError
 
@@ -33,30 +33,36 @@ _CANNOT_STORE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}
 
 
 def explain(error: Exception, kind: str, name: str) -> str:
-    """What happened and what to do, in one or two sentences; `kind` is "model" or "dataset", `name` may have an @revision."""
+    """What happened and what to do, in one or two sentences.
+
+    Args:
+        error: from a Hub client.
+        kind: "model" or "dataset".
+        name: OWNER/NAME, or OWNER/NAME@REVISION.
+    """
     repo_id = name.partition("@")[0]
     address = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repo_id}"
-    if find(error, GatedRepoError):
+    if caused_by(error, GatedRepoError):
         return (
             f"{kind} {name} is gated: ask for access at {address}, then log in with `hf auth login` "
             "(or set HF_TOKEN) and run again."
         )
-    if find(error, DisabledRepoError):
+    if caused_by(error, DisabledRepoError):
         return f"{kind} {name} has been disabled on the Hub. Choose another."
-    if find(error, RevisionNotFoundError):
+    if caused_by(error, RevisionNotFoundError):
         return f"{kind} {name} has no such revision. See {address}/commits/main for those that exist."
-    if find(error, RepositoryNotFoundError):
+    if caused_by(error, RepositoryNotFoundError):
         return (
             f"{kind} {name} is neither a local folder nor found on the Hub. Check the spelling; "
             "if it is private, log in with `hf auth login` (or set HF_TOKEN)."
         )
-    if find(error, HFValidationError):
+    if caused_by(error, HFValidationError):
         return f"{name!r} is neither an existing local folder nor a valid Hub id (owner/name). Check the spelling."
-    if find(error, DamagedFileError):
+    if caused_by(error, DamagedFileError):
         return f"{kind} {name}: {error}. Run again later, or over another connection; what is finished is kept."
-    if answer := answer_of(error):
-        return _explain_status(answer, kind, name)
-    if find(error, OfflineModeIsEnabled) or (constants.HF_HUB_OFFLINE and is_connection_error(error)):
+    if response := response_of(error):
+        return _explain_status(response, kind, name)
+    if caused_by(error, OfflineModeIsEnabled) or (constants.HF_HUB_OFFLINE and is_connection_error(error)):
         return f"offline mode is on (HF_HUB_OFFLINE) and {kind} {name} is not in the local cache.{_cached_note(kind, repo_id)}"
     if full := next((link for link in chain(error) if isinstance(link, OSError) and link.errno in _CANNOT_STORE), None):
         return (
@@ -68,7 +74,7 @@ def explain(error: Exception, kind: str, name: str) -> str:
             f"the connection to the Hub at {constants.ENDPOINT} broke while {kind} {name} was read ({_detail(error)}). "
             "Run again: what is finished is kept."
         )
-    if is_connection_error(error) or find(error, LocalEntryNotFoundError):
+    if is_connection_error(error) or caused_by(error, LocalEntryNotFoundError):
         return (
             f"no network: {kind} {name} is not a local folder, and the Hub at {constants.ENDPOINT} cannot be reached "
             f"({_detail(error)}).{_cached_note(kind, repo_id)} Check the connection and run again."
@@ -77,35 +83,40 @@ def explain(error: Exception, kind: str, name: str) -> str:
 
 
 def explain_publishing(error: Exception, repo_id: str, kind: str = "dataset", dry_run: bool = False) -> str:
-    """What happened when something was sent to a repository (or, without id, when the account was asked for); what to do.
+    """What happened during a publication and what to do, in one or two sentences.
 
-    A dry run sends nothing, and only asks what is there.
+    Args:
+        error: from a Hub client.
+        repo_id: OWNER/NAME; empty if the request was about the account.
+        kind: "dataset" or "Space".
+        dry_run: whether the publication only reads.
     """
     where = f"{kind} {repo_id}" if repo_id else "your account"
     again = f"Run again{{}}: {'a dry run sends nothing' if dry_run else 'rows that have arrived are not added twice'}."
     unknown = ", so a dry run cannot tell what would change" if dry_run else ""
-    if find(error, GatedRepoError, DisabledRepoError, HFValidationError, DamagedFileError):
+    if caused_by(error, GatedRepoError, DisabledRepoError, HFValidationError, DamagedFileError):
         return explain(error, "dataset", repo_id)
-    if find(error, RepositoryNotFoundError) and repo_id:
+    if caused_by(error, RepositoryNotFoundError) and repo_id:
         return f"there is no {where} that you may see. Check the spelling, or ask its owner for access."
-    if answer := answer_of(error):
-        said = f"{answer.status_code} {answer.reason_phrase}".strip()
-        if answer.status_code == 401:
+    if response := response_of(error):
+        status = f"{response.status_code} {response.reason_phrase}".strip()
+        if response.status_code == 401:
             return (
-                f"the Hub does not accept your token ({said}). Log in again with `hf auth login`, or correct or unset HF_TOKEN."
+                f"the Hub does not accept your token ({status}). "
+                "Log in again with `hf auth login`, or correct or unset HF_TOKEN."
             )
-        if answer.status_code == 403:
+        if response.status_code == 403:
             return (
-                f"your token may not write to {where} ({said}). Log in with `hf auth login` and a token that may, made at "
+                f"your token may not write to {where} ({status}). Log in with `hf auth login` and a token that may, made at "
                 f"{constants.ENDPOINT}/settings/tokens, or ask its owner for access."
             )
-        if answer.status_code in TRANSIENT:
-            wait = asked_to_wait(answer)
+        if response.status_code in TEMPORARY_STATUS:
+            wait = requested_wait(response)
             when = f" in {wait:.0f} seconds, as it asks" if wait > LONGEST_WAIT else " in a few minutes"
-            return f"the Hub is busy or broken ({said} for {where}). {again.format(when)}"
-        told = getattr(error, "server_message", None) or first_line(error)
-        return f"the Hub refused what was sent to {where} ({said}): {told}. Check the name and your access."
-    if find(error, OfflineModeIsEnabled):
+            return f"the Hub is busy or broken ({status} for {where}). {again.format(when)}"
+        reason = getattr(error, "server_message", None) or first_line(error)
+        return f"the Hub refused what was sent to {where} ({status}): {reason}. Check the name and your access."
+    if caused_by(error, OfflineModeIsEnabled):
         return f"offline mode is on (HF_HUB_OFFLINE){unknown or ', so nothing can be published'}. Unset it."
     if is_connection_error(error):
         how = "cannot be reached" if cannot_connect(error) else "broke off the connection"
@@ -113,18 +124,20 @@ def explain_publishing(error: Exception, repo_id: str, kind: str = "dataset", dr
     return f"the Hub failed for {where}: {first_line(error)}. {again.format(' later')}"
 
 
-def _explain_status(answer: Any, kind: str, name: str) -> str:
-    said = f"{answer.status_code} {answer.reason_phrase}".strip()
-    if answer.status_code in (401, 403):
+def _explain_status(response: Any, kind: str, name: str) -> str:
+    status = f"{response.status_code} {response.reason_phrase}".strip()
+    if response.status_code in (401, 403):
         return (
-            f"the Hub does not accept your token for {kind} {name} ({said}). Log in again with `hf auth login`, "
+            f"the Hub does not accept your token for {kind} {name} ({status}). Log in again with `hf auth login`, "
             "or correct or unset HF_TOKEN."
         )
-    if answer.status_code in TRANSIENT:
-        wait = asked_to_wait(answer)
+    if response.status_code in TEMPORARY_STATUS:
+        wait = requested_wait(response)
         when = f"in {wait:.0f} seconds, as it asks" if wait > LONGEST_WAIT else "in a few minutes"
-        return f"the Hub is busy or broken and did not give {kind} {name} ({said}). Run again {when}; what is finished is kept."
-    return f"the Hub refused {kind} {name} ({said}). Check the name and your access."
+        return (
+            f"the Hub is busy or broken and did not give {kind} {name} ({status}). Run again {when}; what is finished is kept."
+        )
+    return f"the Hub refused {kind} {name} ({status}). Check the name and your access."
 
 
 def _cached_note(kind: str, repo_id: str) -> str:
@@ -141,6 +154,6 @@ def _cached_note(kind: str, repo_id: str) -> str:
 
 
 def _detail(error: Exception) -> str:
-    """The innermost text of a connection error."""
+    """The text of the innermost connection error."""
     links = [link for link in chain(error) if is_lost_connection(link)] or [error]
     return first_line(links[-1])

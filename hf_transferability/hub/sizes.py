@@ -1,4 +1,4 @@
-"""How large a repository is, before anything of it is downloaded."""
+"""The size of a repository, before a download."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from hf_transferability.hub.reading import TIMEOUT
 
 @dataclass(frozen=True)
 class Size:
-    """A repository's files with their bytes, and a model's parameters where the Hub knows them."""
+    """Path -> bytes of all files of a repository, and the number of parameters of a model if the Hub knows it."""
 
     files: Mapping[str, int]
     parameters: int | None = None
@@ -25,13 +25,13 @@ def size_of(kind: str, repo_id: str, revision: str | None = None, token: str | b
         kind: "model" or "dataset".
         repo_id: OWNER/NAME.
         revision: branch, tag or commit; default main.
-        token: default that of `hf auth login`; False for none, so that only public repositories are seen.
+        token: default that of `hf auth login`; False for none, so that only public repositories are found.
 
     Raises:
         Exception: the client's error, for `explain`.
     """
     api = HfApi(token=token)
-    about: Callable[..., Any] = api.model_info if kind == "model" else api.dataset_info
-    info = ask(about, repo_id, revision=revision, timeout=TIMEOUT, files_metadata=True)
+    request: Callable[..., Any] = api.model_info if kind == "model" else api.dataset_info
+    info = ask(request, repo_id, revision=revision, timeout=TIMEOUT, files_metadata=True)
     weights = getattr(info, "safetensors", None)
     return Size({file.rfilename: file.size or 0 for file in info.siblings or ()}, weights.total if weights else None)

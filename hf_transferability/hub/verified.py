@@ -1,4 +1,4 @@
-"""Downloaded files are compared with the sha256 that the Hub states, once each; the clients look at no more than their size."""
+"""Compare downloaded files with the sha256 that the Hub states, once each; the clients compare only sizes."""
 
 import contextlib
 import hashlib
@@ -11,38 +11,38 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class DamagedFileError(OSError):
-    """A file that arrived with another content than the Hub states."""
+    """A downloaded file differs from what the Hub states."""
 
 
-def is_whole(path: Path, sha256: str | None) -> bool:
-    """Whether a downloaded file has its sha256; true where none is known, as for small files.
+def is_complete(path: Path, sha256: str | None) -> bool:
+    """Whether a downloaded file has its sha256; True if none is known, as for small files.
 
-    That it was compared is noted beside the extracted arrays, so that a large file is read again only when it has changed.
+    Successful comparisons are noted in the cache of this package, so that a large file is read again only after a change.
 
     Args:
-        path: in the Hub cache.
-        sha256: as the Hub states it; None for that by which the cache names the file, which the Hub stated then.
+        path: file in the Hub cache.
+        sha256: as the Hub states it; None to use the name of the file in the cache, which was the Hub's sha256 at download.
     """
     stored = path.resolve()
     expected = sha256 or (stored.name if _SHA256.fullmatch(stored.name) else None)
     if expected is None:
         return True
-    found = stored.stat()
-    state = f"{stored}\n{found.st_size} {found.st_mtime_ns}\n"
+    status = stored.stat()
+    state = f"{stored}\n{status.st_size} {status.st_mtime_ns}\n"
     note: Path | None = None
-    with contextlib.suppress(OSError):  # without a place for notes it is compared every time
+    with contextlib.suppress(OSError):  # without a cache folder it is compared every time
         note = cached_assets_path("hf-transferability", "verified") / expected
         if note.read_text() == state:
             return True
     with stored.open("rb") as file:
-        whole = hashlib.file_digest(file, "sha256").hexdigest() == expected
-    if whole and note is not None:
+        matches = hashlib.file_digest(file, "sha256").hexdigest() == expected
+    if matches and note is not None:
         with contextlib.suppress(OSError):
             note.write_text(state)
-    return whole
+    return matches
 
 
-def throw_away(path: Path) -> None:
-    """Remove a file from the Hub cache, so that it is downloaded again."""
+def remove(path: Path) -> None:
+    """Remove a file from the Hub cache, so that the next request downloads it again."""
     path.resolve().unlink(missing_ok=True)
     path.unlink(missing_ok=True)

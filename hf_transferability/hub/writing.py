@@ -1,6 +1,6 @@
-"""What is told to the Hub: who speaks and whether they may, a new dataset, and one atomic commit or pull request.
+"""Write to the Hub: check the account, create a repository, and make one atomic commit or pull request.
 
-A commit names its parent, so sending it again after a lost answer either makes it or finds that the head has moved.
+A commit names its parent. So after a lost response it can be sent again: either it is made now, or the head has moved.
 """
 
 import contextlib
@@ -19,30 +19,31 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import logging, validate_repo_id
 
-from hf_transferability.errors import PublishError, UsageError
+from hf_transferability.errors import PublishError, UsageError, first_line
 from hf_transferability.hub.cached import Snapshot
-from hf_transferability.hub.calls import answer_of, call, find
+from hf_transferability.hub.calls import call, caused_by, response_of
 from hf_transferability.hub.messages import explain_publishing
 from hf_transferability.hub.reading import TIMEOUT, dataset_head
 
-_MOVED = (409, 412)
+_HEAD_MOVED_STATUS = (409, 412)
 
 
 class HeadMovedError(Exception):
-    """Somebody else's commit came first (or one's own, whose answer was lost): read the head again."""
+    """Another commit came first, or an earlier attempt succeeded without a response: read the head again."""
 
 
 class NoWriteAccessError(Exception):
-    """The account may not commit; it may still propose."""
+    """The account may not commit; it may still open a pull request."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Whose token it is.
+    """The account of a token.
 
     Attributes:
-        namespaces: the account's own and those of its organizations.
-        role: of the token: "read", "write" or "fineGrained".
+        name: name of the user.
+        namespaces: the user's own and those of their organizations.
+        role: role of the token: "read", "write" or "fineGrained".
     """
 
     name: str
@@ -51,27 +52,31 @@ class Account:
 
 
 def check_id(repo_id: str, kind: str = "dataset") -> None:
-    """Refuse what cannot be the id of a dataset, or of another kind of repository.
+    """Check the form of a repository id.
 
     Raises:
-        UsageError: it is not OWNER/NAME, or has characters that the Hub does not allow.
+        UsageError: it is not OWNER/NAME, or it has characters that the Hub does not allow.
     """
-    why = ""
+    reason = ""
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        why = f" ({str(error).splitlines()[0].rstrip('.')})"
-    if why or repo_id.count("/") != 1:
-        raise UsageError(f"`repo_id` must be a {kind}'s OWNER/NAME on the Hub; got {repo_id!r}{why}. Correct it.")
+        reason = f" ({first_line(error)})"
+    if reason or repo_id.count("/") != 1:
+        raise UsageError(f"`repo_id` must be a {kind}'s OWNER/NAME on the Hub; got {repo_id!r}{reason}. Correct it.")
 
 
 def has_token(token: str | None = None) -> bool:
-    """Whether there is a token: this one, or that of `hf auth login` or HF_TOKEN."""
+    """Whether there is a token: the argument, or that of `hf auth login` or HF_TOKEN."""
     return token is not None or get_token() is not None
 
 
-def logged_in(token: str | None = None, dry_run: bool = False) -> Account:
-    """Whose token it is; without `token` that of `hf auth login` or HF_TOKEN. Errors say if nothing was to be sent.
+def read_account(token: str | None = None, dry_run: bool = False) -> Account:
+    """The account of a token.
+
+    Args:
+        token: default that of `hf auth login` or HF_TOKEN.
+        dry_run: whether nothing will be sent, for the error.
 
     Raises:
         PublishError: not logged in, a token that the Hub does not accept, or no network.
@@ -81,32 +86,39 @@ def logged_in(token: str | None = None, dry_run: bool = False) -> Account:
             "you are not logged in to the Hub. Log in with `hf auth login` and a token that may write, or set HF_TOKEN."
         )
     try:
-        who = call(HfApi(token=token).whoami)
+        identity = call(HfApi(token=token).whoami)
     except Exception as error:
         raise PublishError(explain_publishing(error, "", dry_run=dry_run)) from error
-    organizations = [each["name"] for each in who.get("orgs") or ()]
-    role = ((who.get("auth") or {}).get("accessToken") or {}).get("role") or ""
-    return Account(who["name"], (who["name"], *organizations), role)
+    organizations = [organization["name"] for organization in identity.get("orgs") or ()]
+    role = ((identity.get("auth") or {}).get("accessToken") or {}).get("role") or ""
+    return Account(identity["name"], (identity["name"], *organizations), role)
 
 
 def find_dataset(repo_id: str, token: str | None = None, dry_run: bool = False) -> Snapshot | None:
-    """A dataset at its newest commit; None if there is none that one may see, and the name is free. Errors say if nothing was
-    to be sent.
+    """A dataset at its newest commit.
+
+    Args:
+        repo_id: OWNER/NAME.
+        token: default that of `hf auth login` or HF_TOKEN.
+        dry_run: whether nothing will be sent, for the error.
+
+    Returns:
+        None if the account sees no such dataset and the name is free.
 
     Raises:
-        PublishError: it is gated or disabled, the name is that of a model or Space, or the Hub cannot be asked.
+        PublishError: it is gated or disabled, the name is that of a model or Space, or the Hub does not answer.
     """
     try:
         return dataset_head(repo_id, token)
     except Exception as error:
-        if not find(error, RepositoryNotFoundError) or find(error, GatedRepoError):
+        if not caused_by(error, RepositoryNotFoundError) or caused_by(error, GatedRepoError):
             raise PublishError(explain_publishing(error, repo_id, dry_run=dry_run)) from error
     api = HfApi(token=token)
-    for kind, ask in (("model", api.model_info), ("Space", api.space_info)):
+    for kind, request in (("model", api.model_info), ("Space", api.space_info)):
         try:
-            call(ask, repo_id, timeout=TIMEOUT)
+            call(request, repo_id, timeout=TIMEOUT)
         except Exception as error:
-            if find(error, RepositoryNotFoundError):
+            if caused_by(error, RepositoryNotFoundError):
                 continue
             raise PublishError(explain_publishing(error, repo_id, dry_run=dry_run)) from error
         raise PublishError(
@@ -117,10 +129,10 @@ def find_dataset(repo_id: str, token: str | None = None, dry_run: bool = False) 
 
 
 def check_may_create(repo_id: str, account: Account) -> None:
-    """Refuse to make a dataset where the Hub would.
+    """Check that the account may create a dataset.
 
     Raises:
-        PublishError: another's namespace, or a token that may only read.
+        PublishError: a namespace of somebody else, or a token that may only read.
     """
     owner = repo_id.split("/")[0]
     if owner not in account.namespaces:
@@ -135,12 +147,12 @@ def check_may_create(repo_id: str, account: Account) -> None:
 
 
 def create_dataset(repo_id: str, private: bool, token: str | None = None) -> Snapshot:
-    """Make a dataset, unless it has come into being meanwhile; returns its newest commit.
+    """Create a dataset unless it exists; returns its newest commit.
 
     Raises:
         PublishError: no write access, or the Hub cannot be reached.
     """
-    try:  # without `private` the owner's default holds, which an organization may have set to private
+    try:  # None leaves the choice to the owner's default, which an organization may have set to private
         call(HfApi(token=token).create_repo, repo_id, repo_type="dataset", private=private or None, exist_ok=True)
         return dataset_head(repo_id, token)
     except Exception as error:
@@ -148,7 +160,7 @@ def create_dataset(repo_id: str, private: bool, token: str | None = None) -> Sna
 
 
 def create_space(repo_id: str, private: bool, token: str | None = None) -> Snapshot:
-    """Make a Gradio Space, unless it is there; returns its newest commit.
+    """Create a Gradio Space unless it exists; returns its newest commit.
 
     Raises:
         PublishError: no write access, or the Hub cannot be reached.
@@ -164,45 +176,45 @@ def create_space(repo_id: str, private: bool, token: str | None = None) -> Snaps
 
 
 def commit(head: Snapshot, files: Mapping[str, bytes], delete: Collection[str], message: str, token: str | None = None) -> str:
-    """Make one commit on top of `head`; returns its address.
+    """Make one commit on top of `head`; returns its URL.
 
     Raises:
         HeadMovedError: `head` is no longer the newest.
         NoWriteAccessError: the account may not write.
-        PublishError: everything else.
+        PublishError: any other failure.
     """
-    return _sent(lambda: _create_commit(head, files, delete, message, token).commit_url, head.repo_id)
+    return _send(lambda: _create_commit(head, files, delete, message, token).commit_url, head.repo_id)
 
 
 def open_pull_request(
     head: Snapshot, files: Mapping[str, bytes], delete: Collection[str], message: str, author: str, token: str | None = None
 ) -> str:
-    """Propose one commit on top of `head`; returns the address of the pull request.
+    """Open a pull request with one commit on top of `head`; returns its URL.
 
-    One that is open already, with the same author and message, stands for a repeated call or a lost answer.
+    If one with the same author and message is open already, after a repeated call or a lost response, that one is returned.
 
     Raises:
         HeadMovedError: `head` is no longer the newest.
-        NoWriteAccessError: the account may not even propose.
-        PublishError: everything else.
+        NoWriteAccessError: the account may not open pull requests.
+        PublishError: any other failure.
     """
     api = HfApi(token=token)
 
     def open_once() -> str:
-        for each in api.get_repo_discussions(
+        for request in api.get_repo_discussions(
             head.repo_id, repo_type="dataset", author=author, discussion_type="pull_request", discussion_status="open"
         ):
-            if (each.title, each.author, each.status, each.is_pull_request) == (message, author, "open", True):
-                return each.url
+            if (request.title, request.author, request.status, request.is_pull_request) == (message, author, "open", True):
+                return request.url
         return str(_create_commit(head, files, delete, message, token, create_pr=True).pr_url)
 
-    return _sent(open_once, head.repo_id)
+    return _send(open_once, head.repo_id)
 
 
 def _create_commit(
     head: Snapshot, files: Mapping[str, bytes], delete: Collection[str], message: str, token: str | None, **options: Any
 ) -> Any:
-    # As streams: bytes would go by Xet where hf_xet is installed, and by plain LFS elsewhere. So there is one way only.
+    # Streams always use plain LFS; bytes would use Xet if hf_xet is installed.
     adding = [CommitOperationAdd(path, io.BytesIO(content)) for path, content in files.items()]
     removing = [CommitOperationDelete(path) for path in delete]
     with _quiet():
@@ -218,7 +230,7 @@ def _create_commit(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The client would advise against streams."""
+    """Hide the client's advice against streams."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -227,18 +239,18 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def _sent(send: Any, repo_id: str) -> str:
+def _send(request: Any, repo_id: str) -> str:
     try:
-        return call(send)
+        return call(request)
     except Exception as error:
-        answer = answer_of(error)
-        if find(error, RemoteEntryNotFoundError) or (answer is not None and answer.status_code in _MOVED):
+        response = response_of(error)
+        if caused_by(error, RemoteEntryNotFoundError) or (response is not None and response.status_code in _HEAD_MOVED_STATUS):
             raise HeadMovedError from error
-        if answer is not None and answer.status_code == 403 and not find(error, GatedRepoError):
-            raise NoWriteAccessError(_said(error)) from error
+        if response is not None and response.status_code == 403 and not caused_by(error, GatedRepoError):
+            raise NoWriteAccessError(_server_message(error)) from error
         raise PublishError(explain_publishing(error, repo_id)) from error
 
 
-def _said(error: Exception) -> str:
-    """What the server says beyond the status."""
+def _server_message(error: Exception) -> str:
+    """The server's text beyond the status; empty if there is none."""
     return str(getattr(error, "server_message", None) or "").strip().rstrip(".") if isinstance(error, HfHubHTTPError) else ""

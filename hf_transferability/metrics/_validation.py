@@ -15,6 +15,8 @@ _TARGETS = {
     "multi_label": "several labels per image",
     "regression": "a number per image",
 }
+_TIGHT_SUM, _LOOSE_SUM = 1e-3, 2e-2  # how far a row of probabilities may be from 1, in float32 and in half precision
+FEW_VALUES = 20  # numbers with more distinct values are not taken for classes
 _SMALLEST, _LARGEST = 1e-30, 1e30  # even squares of squares stay within float64
 
 
@@ -60,6 +62,33 @@ def task_of(labels: Any) -> str:
     if array.ndim == 2:
         return "multi_label"
     return "regression" if array.dtype.kind == "f" else "single_label"
+
+
+def one_column(labels: Any) -> Any:
+    """Labels [n_samples, 1] as [n_samples]; all others as they are."""
+    shape = tuple(getattr(labels, "shape", ()))
+    return _as_array(labels)[:, 0] if len(shape) == 2 and shape[-1] == 1 else labels
+
+
+def refuse_unclear_numbers(labels: Any) -> None:
+    """Refuse float labels that may be classes: few distinct values, all whole.
+
+    Raises:
+        TypeError: such labels.
+    """
+    array = _as_array(labels)
+    if array.dtype.kind == "f" and array.ndim == 1 and are_few_whole_numbers(array):
+        shown = ", ".join(f"{value:g}" for value in np.unique(array))
+        raise TypeError(
+            f"`labels` must be integers if they are classes; got floats with the whole values {shown}. "
+            "Cast classes to integers; for numbers to predict pass task='regression' or another unit."
+        )
+
+
+def are_few_whole_numbers(values: Any) -> bool:
+    """Whether numbers have so few distinct values, all whole, that they may be classes which a table turned into floats."""
+    distinct = np.unique(np.asarray(values, dtype=np.float64))
+    return len(distinct) <= FEW_VALUES and bool((distinct == np.round(distinct)).all())
 
 
 def check_task(name: str, tasks: tuple[str, ...], labels: Any, others: dict[str, tuple[str, ...]]) -> None:
@@ -201,6 +230,7 @@ def check_source_probabilities(source_probabilities: Any) -> np.ndarray:
         ValueError: not 2-d, NaN, negative, or rows that do not sum to one (logits, for example).
         TypeError: not numbers.
     """
+    tolerance = _LOOSE_SUM if _is_half(source_probabilities) else _TIGHT_SUM
     array = _as_numbers("source_probabilities", source_probabilities, ndim=2, shape="[n_samples, n_source_classes]").astype(
         np.float64
     )
@@ -210,7 +240,7 @@ def check_source_probabilities(source_probabilities: Any) -> np.ndarray:
             "A checkpoint without a source head has no source probabilities."
         )
     sums = array.sum(axis=1)
-    if array.min() < 0 or np.abs(sums - 1).max() > 1e-3:
+    if array.min() < 0 or np.abs(sums - 1).max() > tolerance:
         raise ValueError(
             "`source_probabilities` must be non-negative with rows that sum to 1; "
             f"got values from {array.min():.4g} to {array.max():.4g} and row sums from {sums.min():.4g} to {sums.max():.4g}. "
@@ -237,7 +267,15 @@ def check_gradient_norms(gradient_norms: Any) -> np.ndarray:
     return array
 
 
+def _is_half(value: Any) -> bool:
+    """Whether values come in half precision, whose rows sum to one only roughly."""
+    first = value[0] if isinstance(value, list | tuple) and len(value) else value
+    return str(getattr(first, "dtype", "")).removeprefix("torch.") in ("float16", "bfloat16")
+
+
 def _as_array(value: Any) -> np.ndarray:
+    if isinstance(value, list | tuple) and any(hasattr(item, "detach") for item in value):
+        value = [_as_array(item) for item in value]
     if hasattr(value, "detach"):  # a torch tensor, on any device, with or without a graph
         value = value.detach().cpu()
         if not hasattr(value, "numpy") or str(value.dtype) == "torch.bfloat16":

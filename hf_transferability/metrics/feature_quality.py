@@ -38,6 +38,7 @@ _LARGEST_SAMPLE = 4000  # above this a seeded subsample: time and memory grow wi
     inputs=("features", "labels"),
     range=(0.0, 1.0),
     unit="share",
+    title="feature quality",
     largest_sample=_LARGEST_SAMPLE,
     paper="Juodelyte et al. 2024, https://arxiv.org/abs/2412.20172",
     invariances={"sample_order": 0.03, "label_names": 0.03},

@@ -17,6 +17,7 @@ from hf_transferability.metrics._validation import check_gradient_norms
     inputs=("gradient_norms",),
     range=(0.0, np.inf),
     unit="none",
+    title="update ratio",
     paper="Juodelyte et al. 2024, https://arxiv.org/abs/2412.20172",
     comparable=False,
     invariances={"sample_order": 1e-12, "scale": 1e-12},

@@ -28,7 +28,8 @@ _EPSILON = 1e-5  # keeps alpha and beta finite at a perfect fit, as in the publi
     unit="nats per image",
     paper="You et al. 2021, https://arxiv.org/abs/2102.11005",
     tasks=("single_label", "multi_label", "regression"),
-    invariances={"sample_order": 1e-6, "label_names": 1e-9, "rotation": 1e-6},
+    version=2,
+    invariances={"sample_order": 1e-6, "label_names": 1e-9, "rotation": 1e-6, "scale": 1e-6},
 )
 def logme(*, features: Any, labels: Any, variant: str = "default") -> float:
     """Log evidence per image of a Bayesian linear regression from features to each one-versus-rest label, mean over
@@ -103,6 +104,7 @@ def _left_vectors_and_squared_singular_values(x: np.ndarray, variant: str) -> tu
 
 
 def _exact_evidence(sigma: np.ndarray, projected: np.ndarray, rest: float, n: int, d: int) -> float:
+    sigma = sigma / sigma.max()  # the evidence does not depend on the features' unit, and with this neither does _EPSILON
     alpha = beta = 1.0
     for _ in range(_ROUNDS):
         ratio = alpha / beta

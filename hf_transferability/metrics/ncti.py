@@ -7,7 +7,7 @@ the third, as the original method does. The default's PCA is exact and of at mos
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from hf_transferability.metrics._flags import warn
-from hf_transferability.metrics._pool import scaled
+from hf_transferability.metrics._pool import sum_of_scaled
 from hf_transferability.metrics._projection import principal_components
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
@@ -25,49 +25,24 @@ _SMALLEST_SHRINKAGE = 1e-10
 _SATURATED = 0.999
 
 
-def combine(components: Sequence[Mapping[str, float] | None], variant: str = "default") -> list[float | None]:
-    """NCTI of a pool: m(seli) + m(ncc) - m(vc), from -1 to 2; published: the sum of all three, from 0 to 3.
+def formula(parts: Mapping[str, np.ndarray], *, variant: str) -> np.ndarray:
+    """m(seli) + m(ncc) - m(vc), from -1 to 2; published: the sum of all three, from 0 to 3.
 
-    m(.) is the min-max scaling of a component over the candidates. A component that never varies adds nothing.
+    m(.) scales a component from 0 to 1 over the candidates. A component that is the same for all adds nothing; where
+    that holds for all three, the pool has no scores.
 
     Args:
-        components: what `ncti` returned for each candidate; None for a candidate without.
+        parts: seli, ncc and vc, [..., n_candidates] each.
         variant: "default" or "published", the one that the components were computed with.
 
     Returns:
-        One score per candidate; None where it has no components, and everywhere when the pool has a single candidate
-        with components or no component that varies. Flags: pool_of_one, pool_of_two, constant_over_pool.
-
-    Raises:
-        ValueError: an unknown variant, or a component that is missing or not finite.
+        Scores [..., n_candidates], NaN for none.
 
     Example:
-        >>> rows = [(1.0, 0.5, 3.0), (2.0, 0.6, 4.0), (3.0, 0.7, 3.0)]
-        >>> combine([{"seli": seli, "ncc": ncc, "vc": vc} for seli, ncc, vc in rows])
-        [0.0, 0.0, 2.0]
+        >>> formula({"seli": np.array([1, 2, 3]), "ncc": np.array([5, 6, 7]), "vc": np.array([3, 4, 3])}, variant="default")
+        array([0., 0., 2.])
     """
-    signs = {"seli": 1, "ncc": 1, "vc": 1 if variant == "published" else -1}
-    if variant not in ("default", "published"):
-        raise ValueError(f"`variant` must be one of default, published for ncti; got {variant!r}. Choose one of these.")
-    for own in components:
-        if own is not None and set(own) != set(signs):
-            raise ValueError(f"`components` must hold {', '.join(signs)}; got {sorted(own)}. Pass what ncti returned.")
-    known = [own is not None for own in components]
-    scales = {name: scaled(name, [None if own is None else own[name] for own in components]) for name in signs}
-    if sum(known) < 2:
-        warn("pool_of_one", f"{sum(known)} of {len(known)} candidates have components")
-        return [None] * len(known)
-    if sum(known) == 2:
-        warn("pool_of_two")
-    if constant := [name for name, values in scales.items() if values is None]:
-        warn("constant_over_pool", ", ".join(constant))
-        if len(constant) == len(signs):
-            return [None] * len(known)
-    total = np.zeros(len(known))
-    for name, values in scales.items():
-        if values is not None:
-            total += signs[name] * values
-    return [float(value) if own else None for value, own in zip(total, known, strict=True)]
+    return sum_of_scaled(parts, {"seli": 1, "ncc": 1, "vc": 1 if variant == "published" else -1})
 
 
 @register(
@@ -79,15 +54,16 @@ def combine(components: Sequence[Mapping[str, float] | None], variant: str = "de
     comparable=False,
     invariances={"sample_order": 1e-4, "label_names": 1e-4, "shift": 1e-4, "rotation": 1e-4},
     smallest_n=3,
-    combine=combine,
+    components=("seli", "ncc", "vc"),
+    formula=formula,
 )
 def ncti(*, features: Any, labels: Any, variant: str = "default") -> dict[str, float]:
-    """The raw components of NCTI: how close the features are to neural collapse on the target.
+    """How close the features are to neural collapse on the target, from three numbers scaled over the pool of candidates.
 
-    The score itself, comparable within one pool only, is `combine` over the pool's components. After a PCA to 64
-    dimensions and a linear discriminant with its shrinkage set by their variance: seli, the nuclear norm of the
-    discriminant projection; ncc, the mean posterior of the true class; vc, the log of the summed nuclear norms of each
-    class's posteriors.
+    Comparable within one pool only. One candidate has the raw components alone; `formula` forms the scores of a pool.
+    After a PCA to 64 dimensions and a linear discriminant with its shrinkage set by their variance: seli, the nuclear
+    norm of the discriminant projection; ncc, the mean posterior of the true class; vc, the log of the summed nuclear
+    norms of each class's posteriors.
 
     Args:
         features: [n_samples, n_features], float; computed in float64.

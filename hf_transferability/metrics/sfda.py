@@ -9,9 +9,9 @@ S^-1, so a linear solve does.
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from scipy.special import softmax
 
+from hf_transferability.metrics._discriminant import adaptive_shrinkage, log_posteriors, means_and_within_covariance
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
@@ -58,45 +58,15 @@ def sfda(*, features: Any, labels: Any) -> float:
     check_varying(x, codes)
     if len(x) <= x.shape[1]:
         warn("n<=d", f"{len(x)} images, {x.shape[1]} features")
-    means, within = _means_and_within_covariance(x, codes)
-    shrinkage = max(float(np.exp(-5 * _largest_eigenvalue(within))), 1e-10)
-    confidence = softmax(softmax(_discriminant(x, codes, means, within, shrinkage), axis=1), axis=1)
+    means, within = means_and_within_covariance(x, codes)
+    shrinkage = adaptive_shrinkage(within)
+    confidence = softmax(softmax(log_posteriors(x, codes, means, within, shrinkage), axis=1), axis=1)
     own = confidence[np.arange(len(x)), codes][:, None]
     others = (means.sum(axis=0) - means) / (len(means) - 1)
     x = own * x + (1 - own) * others[codes]
-    means, within = _means_and_within_covariance(x, codes)
-    posterior = softmax(_discriminant(x, codes, means, within, shrinkage), axis=1)
+    means, within = means_and_within_covariance(x, codes)
+    posterior = softmax(log_posteriors(x, codes, means, within, shrinkage), axis=1)
     value = float(posterior[np.arange(len(x)), codes].mean())
     if value > _SATURATED:
         warn("saturated", f"{value:.6g} of at most 1")
     return min(value, 1.0)
-
-
-def _means_and_within_covariance(x: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    means = np.stack([x[codes == k].mean(axis=0) for k in range(codes.max() + 1)])
-    deviations = x - means[codes]
-    return means, deviations.T @ deviations / len(x)
-
-
-def _largest_eigenvalue(within: np.ndarray) -> float:
-    """By three rounds of the power method, as published: close to the largest eigenvalue, not equal to it."""
-    right = within.sum(axis=1)
-    left = right
-    for _ in range(3):
-        left = within @ right
-        if not left.any():  # features that cancel out: the published start says nothing
-            return float(np.linalg.norm(within, 2))
-        left /= np.linalg.norm(left)
-        right = within @ left
-        right /= np.linalg.norm(right)
-    return float(right @ within @ left)
-
-
-def _discriminant(x: np.ndarray, codes: np.ndarray, means: np.ndarray, within: np.ndarray, shrinkage: float) -> np.ndarray:
-    """Log posteriors up to a constant per image [n_samples, n_classes]."""
-    d = len(within)
-    shrunk = (1 - shrinkage) * within + shrinkage * np.trace(within) / d * np.eye(d)
-    origin = means.mean(axis=0)  # the posterior does not depend on it, its rounding does
-    coefficients = scipy.linalg.cho_solve(scipy.linalg.cho_factor(shrunk), (means - origin).T)
-    intercept = np.log(np.bincount(codes) / len(x)) - ((means - origin) * coefficients.T).sum(axis=1) / 2
-    return (x - origin) @ coefficients + intercept

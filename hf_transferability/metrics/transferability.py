@@ -2,22 +2,38 @@
 medical image classification", 2024, https://arxiv.org/abs/2412.20172.
 
 Feature quality times feature update ratio, each scaled over the pool of candidates. It exists only relative to a pool,
-so arrays of one candidate give its two raw components, and `combine` turns a pool of those into scores.
+so arrays of one candidate give its two raw parts, and `combine` turns a pool of those into scores.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hf_transferability.errors import unknown_name
-from hf_transferability.metrics._flags import warn
+from hf_transferability.metrics._metric import SCENARIOS
 from hf_transferability.metrics._pool import scaled
-from hf_transferability.metrics._registry import register
+from hf_transferability.metrics._registry import get_metric, register
 from hf_transferability.metrics.feature_quality import feature_quality
 from hf_transferability.metrics.feature_update_ratio import feature_update_ratio
 
-SCENARIOS = ("source_dataset", "architecture")
+__all__ = ["SCENARIOS", "combine", "formula", "transferability"]
+
+
+def formula(parts: Mapping[str, np.ndarray], *, scenario: str) -> np.ndarray:
+    """m(FQ) m(FU) for `source_dataset`, (1 - m(FQ)) (1 - m(FU)) for `architecture`, where the published order turns round.
+
+    m(.) scales a part from 0 to 1 over the candidates that have it. A part that is the same for all orders nothing, so
+    such a pool has no scores.
+
+    Args:
+        parts: feature_quality and feature_update_ratio, [..., n_candidates] each.
+        scenario: one of SCENARIOS.
+
+    Returns:
+        Scores [..., n_candidates] from 0 to 1, NaN for none.
+    """
+    quality, ratio = scaled(parts["feature_quality"]), scaled(parts["feature_update_ratio"])
+    return quality * ratio if scenario == "source_dataset" else (1 - quality) * (1 - ratio)
 
 
 def combine(
@@ -25,10 +41,7 @@ def combine(
     feature_update_ratio: Sequence[float | None],
     scenario: str = "source_dataset",
 ) -> list[float | None]:
-    """Transferability scores of a pool, between 0 and 1.
-
-    With m(.) the min-max scaling of a component over the candidates that have it: m(FQ) * m(FU) for `source_dataset`,
-    and (1 - m(FQ)) * (1 - m(FU)) for `architecture`, where the published order turns round.
+    """Transferability scores of a pool, between 0 and 1: see `formula`.
 
     Args:
         feature_quality: raw values, None where a candidate has none.
@@ -36,37 +49,18 @@ def combine(
         scenario: one of SCENARIOS.
 
     Returns:
-        One score per candidate; None where it lacks a component, and everywhere when the pool has a single complete
-        candidate or a component that never varies. Flags: pool_of_one, pool_of_two, constant_over_pool.
+        One score per candidate; None where it lacks a part, and everywhere when the pool has a single complete
+        candidate or a part that never varies. Flags: pool_of_one, pool_of_two, constant_over_pool.
 
     Raises:
-        ValueError: an unknown scenario, lists of different length, or a component that is not finite.
+        ValueError: an unknown scenario, lists of different length, or a part that is not finite.
 
     Example:
         >>> combine([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])
         [0.0, 0.5, 0.5]
     """
-    if scenario not in SCENARIOS:
-        raise ValueError(unknown_name("scenario", scenario, SCENARIOS))
-    if len(feature_quality) != len(feature_update_ratio):
-        raise ValueError(
-            "`feature_quality` and `feature_update_ratio` must have one entry per candidate; "
-            f"got {len(feature_quality)} and {len(feature_update_ratio)}. Use None for a missing value."
-        )
-    quality, ratio = scaled("feature_quality", feature_quality), scaled("feature_update_ratio", feature_update_ratio)
-    complete = sum(q is not None and r is not None for q, r in zip(feature_quality, feature_update_ratio, strict=True))
-    if complete < 2:
-        warn("pool_of_one", f"{complete} of {len(feature_quality)} candidates have both components")
-        return [None] * len(feature_quality)
-    if complete == 2:
-        warn("pool_of_two")
-    if quality is None or ratio is None:
-        constant = "feature quality" if quality is None else "feature update ratio"
-        warn("constant_over_pool", constant)
-        return [None] * len(feature_quality)
-    if scenario == "architecture":
-        quality, ratio = 1 - quality, 1 - ratio
-    return [None if np.isnan(value) else float(value) for value in quality * ratio]
+    parts = {"feature_quality": feature_quality, "feature_update_ratio": feature_update_ratio}
+    return get_metric("transferability").combine(parts, scenario=scenario)
 
 
 @register(
@@ -77,18 +71,21 @@ def combine(
     comparable=False,
     invariances={"sample_order": 0.03, "label_names": 0.03},
     smallest_n=12,
-    combine=combine,
+    parts=("feature_quality", "feature_update_ratio"),
+    floors={"architecture": ("feature_quality",)},
+    formula=formula,
 )
 def transferability(*, features: Any, labels: Any, gradient_norms: Any, seed: int = 42) -> dict[str, float]:
-    """The raw components of the transferability score: feature quality and feature update ratio.
+    """Feature quality times feature update ratio, each scaled over the pool of candidates.
 
-    The score itself, from 0 to 1 and comparable within one pool only, is `combine` over the pool's components.
+    From 0 to 1, comparable within one pool only. One candidate has the raw parts alone; `combine` forms the scores of a
+    pool.
 
     Args:
         features: [n_samples, n_features], float.
         labels: [n_samples], classes of any kind.
         gradient_norms: [n_batches, 2], float.
-        seed: of the feature quality.
+        seed: for the feature quality.
 
     Returns:
         {"feature_quality": ..., "feature_update_ratio": ...}. Flags: those of the two.

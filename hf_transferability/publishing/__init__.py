@@ -1,1 +1,1 @@
-"""Rows of results become a dataset on the Hub."""
+"""Publication of result tables as a dataset on the Hub."""

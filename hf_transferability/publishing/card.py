@@ -1,4 +1,4 @@
-"""The card of a published benchmark: what is in it, how it was made, and how to load it, cite it and add to it."""
+"""The card of a published benchmark: its tables, how they were made, and how to load, cite and extend them."""
 
 from collections.abc import Collection
 from typing import Any
@@ -16,7 +16,7 @@ _END = "<!-- hf-transferability: end mark -->"
 _KINDS = {"text": "text", "number": "number", "share": "number", "count": "whole number"}
 _ABOUT = {
     "ground_truth": "Fine-tuned performance of every source checkpoint on every target dataset.",
-    "scores": "What transferability metrics say of a source checkpoint on a target dataset, without fine-tuning it. A score "
+    "scores": "Scores of transferability metrics for a source checkpoint on a target dataset, without fine-tuning. A score "
     "with a `pool` was scaled over those candidates: compare it within that pool only.",
     "runs": "The fine-tuning runs behind the ground truth.",
     "sources": "Facts of the source checkpoints, or of the data that they were pre-trained on.",
@@ -25,66 +25,61 @@ _ABOUT = {
 }
 
 
-def data_files(table: str) -> str:
-    """Where a table's rows lie in the dataset; more than one file is there after a merged pull request."""
-    return f"data/{table}/*.parquet"
-
-
 def parse(text: str, repo_id: str) -> DatasetCard:
-    """A card as it is on the Hub.
+    """Parse a card from the Hub.
 
     Raises:
-        PublishError: its front matter is broken.
+        PublishError: its front matter is invalid.
     """
     try:
         return DatasetCard(text, ignore_metadata_errors=False)
-    except Exception as error:  # of YAML, or of what the client expects in it
-        why = " ".join(str(error).split())
-        raise PublishError(f"README.md of {repo_id} has broken front matter ({why}). Mend it on the Hub.") from error
+    except Exception as error:  # from the YAML parser, or from the client's own checks
+        reason = " ".join(str(error).split())
+        raise PublishError(f"README.md of {repo_id} has broken front matter ({reason}). Correct it on the Hub.") from error
 
 
 def is_ours(text: str, repo_id: str) -> bool:
-    """Whether a card's tags say that its dataset is a benchmark in these tables."""
+    """Whether the tags of a card mark its dataset as a benchmark of this package."""
     return TAG in _tags(parse(text, repo_id))
 
 
 def _tags(card: DatasetCard) -> list[Any]:
-    found = card.data.to_dict().get("tags") or []
-    return found if isinstance(found, list) else [found]
+    tags = card.data.to_dict().get("tags") or []
+    return tags if isinstance(tags, list) else [tags]
 
 
 def render(repo_id: str, present: Collection[str], plot: bool, old: str | None = None) -> str:
-    """The card's text.
+    """The text of the card.
 
     Args:
-        repo_id: of the dataset.
-        present: names of the tables that it has.
-        plot: whether PLOT lies beside the card.
-        old: the present card: what others wrote into it stays, in its front matter and outside the marks.
+        repo_id: OWNER/NAME of the dataset.
+        present: names of the tables in it.
+        plot: whether the dataset has the picture PLOT.
+        old: the current card; its front matter and the text outside the marks are kept.
 
     Raises:
-        PublishError: the old card's front matter is broken.
+        PublishError: the front matter of the old card is invalid.
     """
-    before = parse(old or "", repo_id)
+    old_card = parse(old or "", repo_id)
     present = [name for name in tables.TABLES if name in present]
-    kept = before.data.to_dict()
+    old_data = old_card.data.to_dict()
     licence = {"license": "other", "license_name": "figures-with-citation"}
-    data: dict[str, Any] = (licence if "license" not in kept else {}) | kept
-    data["tags"] = list(dict.fromkeys([*_tags(before), *_OWN_TAGS]))
+    data: dict[str, Any] = (licence if "license" not in old_data else {}) | old_data
+    data["tags"] = list(dict.fromkeys([*_tags(old_card), *_OWN_TAGS]))
     data.setdefault("task_categories", ["image-classification"])
     first = "scores" if "scores" in present else present[0]
-    others = [each for each in kept.get("configs") or [] if each.get("config_name") not in tables.TABLES]
-    taken = any(each.get("default") for each in others)
+    other_configs = [config for config in old_data.get("configs") or [] if config.get("config_name") not in tables.TABLES]
+    has_default = any(config.get("default") for config in other_configs)
     data["configs"] = [
         {
             "config_name": name,
-            "data_files": [{"split": "train", "path": data_files(name)}],
-            **({"default": True} if name == first and not taken else {}),
+            "data_files": [{"split": "train", "path": tables.data_files(name)}],
+            **({"default": True} if name == first and not has_default else {}),
         }
         for name in present
-    ] + others
+    ] + other_configs
     generated = f"{_BEGIN}\n{_body(repo_id, present, plot)}\n{_END}"
-    text = before.text.strip("\n") if old else ""
+    text = old_card.text.strip("\n") if old else ""
     start, end = text.find(_BEGIN), text.find(_END)
     if 0 <= start < end:
         text = text[:start] + generated + text[end + len(_END) :]
@@ -106,31 +101,31 @@ def _body(repo_id: str, present: Collection[str], plot: bool) -> str:
         parts.append(f"![Fine-tuned performance by source checkpoint and target dataset]({PLOT})")
     elif "ground_truth" not in present:
         parts.append(
-            "There is no fine-tuned performance here yet, so nothing says how well these scores foresee it, and there is no "
-            "picture: it shows the table `ground_truth`, which `hf-transferability finetune` makes."
+            "There is no fine-tuned performance here yet, so the quality of these scores is unknown, and there is no picture. "
+            "`hf-transferability finetune` makes the table `ground_truth`."
         )
     parts.append(
-        "## How it was made\n\nRows with a `citation` are figures out of that publication. All others were computed by "
+        "## How it was made\n\nRows with a `citation` are figures from that publication. All others were computed by "
         "`hf-transferability`: a seeded sample of the target dataset went through the checkpoint at the commit that the row "
         "names, and the metric was computed from its features, source probabilities and gradients; ground truth comes from "
-        "fine-tuning. A row without `citation` says what it was computed from, with which versions, on what, and when; rows "
-        "that do not are refused at publication. Of two rows of one key the later one stays."
+        "fine-tuning. Rows without `citation` must state their input, versions, hardware and date to be published. "
+        "If two rows have one key, the later row is kept."
     )
     for table in present:
-        own = tables.TABLES[table]
-        key = ", ".join((*own.key, *own.identity))
-        parts.append(f"## {table}\n\n{_ABOUT[table]} One row per {key}.\n\n{_columns(own.columns)}")
-    parts.append(f"## Provenance\n\nColumns of every table.\n\n{_columns(tables.PROVENANCE)}")
+        definition = tables.TABLES[table]
+        key = ", ".join((*definition.key, *definition.identity))
+        parts.append(f"## {table}\n\n{_ABOUT[table]} One row per {key}.\n\n{_columns(definition.columns)}")
+    parts.append(f"## Provenance\n\nThese columns are in every table.\n\n{_columns(tables.PROVENANCE)}")
     parts.append(
         "## Adding to it\n\n"
         f"```sh\nhf-transferability rank DATASET CHECKPOINT ... --push-to {repo_id}\n"
         f"hf-transferability benchmark publish {repo_id} FILE ...\n```\n\n"
-        "Without write access this opens a pull request. No row is lost: the newest rows are read first, and yours are merged "
-        "into them by their keys."
+        "Without write access this opens a pull request. No row is lost: your rows are merged by their keys into the newest "
+        "rows."
     )
     parts.append(
         "## Licence\n\nOnly numbers, settings and names are here: no images, no weights. Figures with a `citation` belong to "
-        "that publication and are given with their source; rights in publications, datasets and checkpoints stay with their "
+        "that publication and are shown with their source; rights in publications, datasets and checkpoints stay with their "
         "owners. For research; not for clinical decisions."
     )
     parts.append(

@@ -1,7 +1,7 @@
-"""Publish tables as a Hub dataset that others can load, extend and trust.
+"""Publish tables as a Hub dataset, without losing or repeating rows when several people write at once.
 
-The newest rows are read, the new ones are merged into them by key, and both go back in one commit on top of the commit that was
-read. If somebody else was faster, or the answer was lost, the head is read again: no row is lost, and none is there twice.
+The newest rows are read, new rows are merged into them by key, and the result is sent as one commit on top of the commit that
+was read. If another commit came first, or the response was lost, the newest rows are read again.
 """
 
 import hashlib
@@ -21,18 +21,19 @@ from hf_transferability.publishing.merging import Merged, merge
 if TYPE_CHECKING:
     import pandas as pd
 
-_ATTEMPTS = 20  # of writers who publish at once one succeeds in each round
+_ATTEMPTS = 20  # if several people publish at once, one of them succeeds in each round
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a publication changed, or in a dry run would change.
+    """What a publication changed, or would change after a dry run.
 
     Attributes:
-        merged: table -> how its rows were merged.
-        address: of the commit, the pull request, or, if nothing changed, the dataset.
-        how: "commit", "pull request", "nothing" (all rows were there) or "dry run".
-        notes: what the user should know beside it.
+        repo_id: OWNER/NAME of the dataset.
+        merged: table -> its merged rows.
+        address: URL of the commit or pull request, or of the dataset if nothing changed.
+        how: "commit", "pull request", "nothing" (the dataset had all rows) or "dry run".
+        notes: further remarks for the user.
     """
 
     repo_id: str
@@ -42,19 +43,19 @@ class Published:
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """What changed, table by table."""
+        """One line on the changes for each table."""
         return [f"{name}: {_counts(merged)}" for name, merged in self.merged.items()]
 
 
 def check_destination(repo_id: str, token: str | None = None) -> None:
-    """Refuse before a long run what could not be published to afterwards. A dataset that is missing could be made.
+    """Check, before a long computation, that its results can be published. A dataset that does not exist can be created.
 
     Raises:
-        UsageError: not a dataset's id.
-        PublishError: not logged in, no access, or the name is taken by something else.
+        UsageError: an invalid id.
+        PublishError: not logged in, no access, or the name is in use for something else.
     """
     writing.check_id(repo_id)
-    account = writing.logged_in(token)
+    account = writing.read_account(token)
     head = writing.find_dataset(repo_id, token)
     if head is None:
         writing.check_may_create(repo_id, account)
@@ -71,21 +72,21 @@ def publish(
     token: str | None = None,
     dry_run: bool = False,
 ) -> Published:
-    """Merge tables into a Hub dataset, which is made if it is missing.
+    """Merge tables into a Hub dataset, which is created if it does not exist.
 
-    Runs of one's own that failed are left out, and `notes` says how many.
+    Failed runs are left out; `notes` states their number.
 
     Args:
         new: table -> frame with provenance in every row; see `tables.TABLES` and `tables.PROVENANCE`.
         repo_id: OWNER/NAME.
-        private: make a new dataset private.
-        create_pr: True opens a pull request, False never; default only where the account may not write.
-        token: default the one of `hf auth login`.
-        dry_run: change nothing, and need no login for a public dataset; who is logged in is told what could not be made.
+        private: create a new dataset as private.
+        create_pr: True always opens a pull request, False never; default only if the account may not write.
+        token: default that of `hf auth login`.
+        dry_run: change nothing. A public dataset needs no login then; with a login, missing permissions are reported.
 
     Raises:
-        UsageError: not an id, no rows, a frame that is not the table that it should be, or rows without provenance.
-        PublishError: not logged in, no access, a name that is taken, a Hub that cannot be reached.
+        UsageError: an invalid id, no rows, a frame with other columns than its table, or rows without provenance.
+        PublishError: not logged in, no access, a name in use, or a Hub that cannot be reached.
     """
     writing.check_id(repo_id)
     frames = {name: tables.check_provenance(frame, name, f"table {name}") for name, frame in new.items() if len(frame)}
@@ -103,9 +104,9 @@ def publish(
 def _merge_and_write(
     frames: Mapping[str, "pd.DataFrame"], repo_id: str, private: bool, create_pr: bool | None, token: str | None, dry_run: bool
 ) -> Published:
-    """Read, merge and commit, again if somebody else was faster."""
-    account = None if dry_run and not writing.has_token(token) else writing.logged_in(token, dry_run)
-    sent: Published | None = None
+    """Read, merge and commit; again if another commit came first."""
+    account = None if dry_run and not writing.has_token(token) else writing.read_account(token, dry_run)
+    attempted: Published | None = None
     for _ in range(_ATTEMPTS):
         head = writing.find_dataset(repo_id, token, dry_run)
         if head is None and account is not None:
@@ -117,23 +118,25 @@ def _merge_and_write(
                 raise PublishError(f"{repo_id} is public, and everybody could read the rows. Make it private in its settings.")
         merged = {name: merge(_read(head, name, token) if head else None, frame, name) for name, frame in frames.items()}
         if dry_run or head is None or account is None:
-            seen = "that can be seen without login" if account is None else "yet"
-            missing = [] if head else [f"There is no dataset {repo_id} {seen}; it would be made."]
-            return Published(repo_id, merged, _address(repo_id), "dry run", missing)
-        if not _changed(head, merged):  # also where the answer to a commit was lost
-            return sent or Published(repo_id, merged, _address(repo_id), "nothing")
-        sent = Published(repo_id, merged, _address(repo_id), "commit")
+            qualifier = "that can be seen without login" if account is None else "yet"
+            notes = [] if head else [f"There is no dataset {repo_id} {qualifier}; it would be made."]
+            return Published(repo_id, merged, _address(repo_id), "dry run", notes)
+        if not _changed(head, merged):  # also after a commit with a lost response
+            return attempted or Published(repo_id, merged, _address(repo_id), "nothing")
+        attempted = Published(repo_id, merged, _address(repo_id), "commit")
         try:
             return _write(head, merged, account, create_pr, token)
         except writing.HeadMovedError:
             continue
-    raise PublishError(f"others write to {repo_id} all the time. Run again later: rows that have arrived are not added twice.")
+    raise PublishError(
+        f"others keep writing to {repo_id} at the same time. Run again later: rows that have arrived are not added twice."
+    )
 
 
 def _write(
     head: Snapshot, merged: dict[str, Merged], account: writing.Account, create_pr: bool | None, token: str | None
 ) -> Published:
-    """Make the commit, or the pull request where one is asked for or nothing else allowed."""
+    """Make the commit, or the pull request if one is requested or only that is allowed."""
     changed, notes = _changed(head, merged), []
     if not create_pr:
         message = _message(changed)
@@ -147,9 +150,11 @@ def _write(
                     "or ask its owner for access."
                 ) from error
             notes = [f"{account.name} may not write to {head.repo_id}, so this is a pull request."]
-    proposed = {name: each for name, each in changed.items() if len(each.fresh)}
-    # Only a table that is written whole is rid of its duplicates.
-    merged = {name: each if name in proposed and each.replaced else replace(each, repeated=0) for name, each in merged.items()}
+    proposed = {name: table for name, table in changed.items() if len(table.fresh)}
+    # Duplicates disappear only from tables that are written completely.
+    merged = {
+        name: table if name in proposed and table.replaced else replace(table, repeated=0) for name, table in merged.items()
+    }
     if not proposed:
         return Published(head.repo_id, merged, _address(head.repo_id), "nothing", notes)
     try:
@@ -165,13 +170,13 @@ def _write(
 
 
 def _changed(head: Snapshot, merged: Mapping[str, Merged]) -> dict[str, Merged]:
-    """The tables that are to be written; ground truth in several files, too, as the picture does not show the others."""
+    """The tables to write. Ground truth in several files is one of them, as its picture shows only the rows of one file."""
     scattered = len(_table_files(head, "ground_truth")) > 1
-    return {name: each for name, each in merged.items() if each.differs or (name == "ground_truth" and scattered)}
+    return {name: table for name, table in merged.items() if table.differs or (name == "ground_truth" and scattered)}
 
 
 def _check_is_benchmark(head: Snapshot, token: str | None) -> None:
-    """Refuse a dataset that holds something else, whose card and files are not ours to change."""
+    """Check that a dataset is a benchmark of this package; the files of any other dataset are not changed."""
     text = _read_card(head, token)
     if text is not None and card.is_ours(text, head.repo_id):
         return
@@ -191,7 +196,7 @@ def _read_card(head: Snapshot, token: str | None) -> str | None:
 
 
 def _read(head: Snapshot, name: str, token: str | None) -> "pd.DataFrame | None":
-    """A table's rows at the head; a key may be there twice, after a pull request was merged."""
+    """The rows of a table at the head; keys may be repeated after a merged pull request."""
     import pandas as pd
 
     files = _table_files(head, name)
@@ -207,7 +212,7 @@ def _read(head: Snapshot, name: str, token: str | None) -> "pd.DataFrame | None"
             frames.append(tables.read(path, name))
         except UsageError as error:
             raise PublishError(
-                f"{file} of {head.repo_id} is no longer a table: {error} Mend or remove it on the Hub."
+                f"{file} of {head.repo_id} is no longer a table: {error} Correct or remove it on the Hub."
             ) from error
     return pd.concat(frames, ignore_index=True)
 
@@ -217,26 +222,27 @@ def _table_files(head: Snapshot, name: str) -> list[str]:
 
 
 def _files(head: Snapshot, changed: dict[str, Merged], token: str | None) -> tuple[dict[str, bytes], list[str]]:
-    """The files of a commit, and those that it removes: every changed table in one file, the picture, the card."""
+    """The files of a commit (every changed table in one file, the picture, the card), and the paths that it removes."""
     files = {f"data/{name}/rows.parquet": _parquet(merged.frame) for name, merged in changed.items()}
     delete = [file for name in changed for file in _table_files(head, name) if file not in files]
     plot = card.PLOT in head.files
     if "ground_truth" in changed:
-        drawn = _plot(changed["ground_truth"].frame)
-        if drawn is not None:
-            files[card.PLOT] = drawn
-        elif plot:  # it would show other rows than there are
+        picture = _plot(changed["ground_truth"].frame)
+        if picture is not None:
+            files[card.PLOT] = picture
+        elif plot:  # the old picture shows outdated rows
             delete.append(card.PLOT)
-        plot = drawn is not None
+        plot = picture is not None
     files["README.md"] = _card(head, changed, plot, token)
     return files, delete
 
 
 def _proposed_files(head: Snapshot, changed: dict[str, Merged], token: str | None) -> tuple[dict[str, bytes], list[str]]:
-    """The files of a pull request, and those that it removes: new rows in a file of their own, so that it cannot collide with
-    what others write meanwhile. The whole table is written where rows replace others, and where its files have other columns
-    than the new rows, as files of an older version of this package do: `datasets` loads files of the same columns
-    only. The card is changed for new tables only.
+    """The files of a pull request, and the paths that it removes.
+
+    New rows are in a new file, so that the pull request cannot conflict with later commits. A complete table is written if
+    rows replace others, or if the files of the table have other columns, as those of older versions of this package:
+    `datasets` needs equal columns in all files. The card is changed only for new tables.
     """
     files, delete = {}, []
     for name, merged in changed.items():
@@ -251,7 +257,7 @@ def _proposed_files(head: Snapshot, changed: dict[str, Merged], token: str | Non
 
 
 def _has_other_columns(head: Snapshot, name: str, rows: "pd.DataFrame", token: str | None) -> bool:
-    """Whether a file of the table lacks a column of these rows, or has others."""
+    """Whether the columns of a file of the table differ from those of these rows."""
     from pyarrow import parquet
 
     return any(set(parquet.read_schema(fetch(head, file, token)).names) != set(rows) for file in _table_files(head, name))
@@ -263,7 +269,7 @@ def _card(head: Snapshot, changed: dict[str, Merged], plot: bool, token: str | N
 
 
 def _plot(ground_truth: "pd.DataFrame") -> bytes | None:
-    """A picture of the ground truth as PNG; None where matplotlib is not installed."""
+    """A picture of the ground truth as PNG; None if matplotlib is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
         return None
     from hf_transferability.reporting import plots
@@ -277,8 +283,8 @@ def _parquet(frame: "pd.DataFrame") -> bytes:
     stream = io.BytesIO()
     try:
         frame.to_parquet(stream, index=False, compression="zstd")
-    except (ValueError, TypeError) as error:  # a column that the table does not know, of mixed kinds
-        raise UsageError(f"the rows cannot be written: {error}. Drop or mend that column.") from error
+    except (ValueError, TypeError) as error:  # an additional column with values of several types
+        raise UsageError(f"the rows cannot be written: {error}. Drop or correct that column.") from error
     return stream.getvalue()
 
 
@@ -287,7 +293,7 @@ def _digest(frame: "pd.DataFrame") -> str:
 
 
 def _message(changed: dict[str, Merged]) -> str:
-    """One line that is the same exactly when the same rows are published, so that a repeated proposal is recognised."""
+    """A commit message that is equal exactly if the published rows are equal, so that a repeated proposal is recognised."""
     parts = [f"{name} ({_counts(merged, only_changes=True)}, {_digest(merged.fresh)})" for name, merged in changed.items()]
     return f"Rows of {', '.join(parts)}"
 
@@ -298,7 +304,7 @@ def _counts(merged: Merged, only_changes: bool = False) -> str:
         counts["unchanged"] = merged.unchanged
     if merged.repeated and not only_changes:
         counts["duplicates removed"] = merged.repeated
-    text = ", ".join(f"{number} {what}" for what, number in counts.items())
+    text = ", ".join(f"{number} {change}" for change, number in counts.items())
     if merged.older and not only_changes:
         text += f", {merged.older} left out because those on the Hub are as new or newer"
     return text

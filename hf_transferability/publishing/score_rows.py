@@ -1,4 +1,4 @@
-"""A ranking as rows of the table `scores`, with where each comes from."""
+"""A ranking as rows of the table `scores`, with provenance."""
 
 import hashlib
 import json
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 def scores(ranking: Mapping[str, Any], benchmark: str, origin: str = "the ranking") -> "pd.DataFrame":
-    """One row per candidate and metric; a candidate that failed has one for each metric of which it has a value.
+    """One row per candidate and metric; a failed candidate has rows only for the metrics with a value.
 
-    A Hub id stands as it was given. Of a local folder only the name is kept, as its path is nobody's business, beside the
-    sha256 of its content: the first digits in the source's name, as everybody has a folder called `best`.
+    Hub ids are kept. A local folder is called by its name without its path, which is private, and the first digits of the
+    sha256 of its content, as many people have a folder called `best`.
 
     Args:
-        ranking: `Ranking.to_dict()`, or what `Ranking.save` wrote as JSON.
-        benchmark: the set of results that the rows shall belong to.
-        origin: for errors.
+        ranking: `Ranking.to_dict()`, or the JSON document of `Ranking.save`.
+        benchmark: the set of results to which the rows will belong.
+        origin: where the ranking comes from, for errors.
 
     Raises:
-        UsageError: not a ranking, one without provenance (of arrays in files, or of an older version of this package), or a
-            candidate that is there twice.
+        UsageError: not a ranking, a ranking without provenance (of arrays in files, or by an older version of this package),
+            or a repeated candidate.
     """
     import pandas as pd
 
     try:
-        shared = _of_dataset(ranking["dataset"]) | {"benchmark": benchmark, "scenario": ranking["scenario"]}
+        dataset = _dataset_columns(ranking["dataset"]) | {"benchmark": benchmark, "scenario": ranking["scenario"]}
         rows = [
-            shared | row
-            for each in ranking["rows"]
-            if has_scores(each, ranking["metric_versions"])
-            for row in _of_candidate(each, ranking, shared["dataset"])
+            dataset | row
+            for candidate in ranking["rows"]
+            if has_scores(candidate, ranking["metric_versions"])
+            for row in _candidate_rows(candidate, ranking)
         ]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(f"{origin} must be a ranking that this version saved as JSON ({error!r}). Rank again.") from error
@@ -47,10 +47,10 @@ def scores(ranking: Mapping[str, Any], benchmark: str, origin: str = "the rankin
 
 
 def read(path: str | Path, benchmark: str) -> "pd.DataFrame":
-    """The scores of a ranking that was saved as JSON; see `scores`.
+    """The rows of a ranking that was saved as JSON; see `scores`.
 
     Raises:
-        UsageError: no such file, or not such a ranking.
+        UsageError: a file that is missing or has other content.
     """
     try:
         document = json.loads(Path(path).read_text("utf-8"))
@@ -60,7 +60,7 @@ def read(path: str | Path, benchmark: str) -> "pd.DataFrame":
 
 
 def has_scores(row: Mapping[str, Any], metrics: Iterable[str]) -> bool:
-    """Whether a candidate of a ranking has anything to publish: one that failed for one metric may have others."""
+    """Whether a candidate of a ranking has a score to publish; one metric may have failed while others did not."""
     return row["error"] is None or any(row.get(name) is not None for name in metrics)
 
 
@@ -68,51 +68,51 @@ def _folder_name(path: str) -> str:
     return os.path.basename(os.path.abspath(os.path.expanduser(path)))
 
 
-def _of_dataset(where: Mapping[str, Any]) -> dict[str, Any]:
-    on_hub = where.get("revision") is not None
-    name = str(where["id"])
+def _dataset_columns(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    on_hub = dataset.get("revision") is not None
+    name = str(dataset["id"])
     if not on_hub:
-        # "(in memory)" and "(files)" are no names, so such rows are refused as lacking their dataset.
+        # "(in memory)" and "(files)" are not names; without a name, such rows are refused later.
         name = "" if name.startswith("(") else _folder_name(name)
     return {
         "target": name,
         "dataset": name or None,
-        "dataset_config": where.get("config"),
-        "dataset_revision": where.get("revision"),
-        "dataset_fingerprint": where.get("fingerprint"),
-        "split": where.get("split"),
-        "sample_size": where.get("images"),
-        "draw": where.get("draw"),
-        "sample_seed": where.get("seed"),
+        "dataset_config": dataset.get("config"),
+        "dataset_revision": dataset.get("revision"),
+        "dataset_fingerprint": dataset.get("fingerprint"),
+        "split": dataset.get("split"),
+        "sample_size": dataset.get("images"),
+        "draw": dataset.get("draw"),
+        "sample_seed": dataset.get("seed"),
     }
 
 
-def _of_candidate(row: Mapping[str, Any], ranking: Mapping[str, Any], dataset: str | None) -> list[dict[str, Any]]:
-    given, revision = str(row["checkpoint"]), str(row["revision"])
+def _candidate_rows(row: Mapping[str, Any], ranking: Mapping[str, Any]) -> list[dict[str, Any]]:
+    name, revision = str(row["checkpoint"]), str(row["revision"])
     on_hub = not revision.startswith("sha256:")
-    checkpoint = given.partition("@")[0] if on_hub else _folder_name(given)
+    checkpoint = name.partition("@")[0] if on_hub else _folder_name(name)
     window = ranking["dataset"].get("window")
     preprocessing = [row.get("preprocessing"), f"window {window[0]:g}..{window[1]:g}" if window else None]
     batches = f"gradient batches: {row['batches']}" if row.get("batches") else None
-    versions = ranking["versions"] | {name: row[name] for name in ("torch", "transformers") if row.get(name)}
+    versions = ranking["versions"] | {package: row[package] for package in ("torch", "transformers") if row.get(package)}
     shared = {
-        "source": given if on_hub else f"{checkpoint}@{revision.removeprefix('sha256:')[:8]}",
+        "source": name if on_hub else f"{checkpoint}@{revision.removeprefix('sha256:')[:8]}",
         "flags": ";".join(row["flags"]) or None,
         "checkpoint": checkpoint,
         "checkpoint_revision": revision,
         "preprocessing": "; ".join(filter(None, [*preprocessing, batches])) if preprocessing[0] else None,
-        "versions": "; ".join(f"{name} {number}" for name, number in sorted(versions.items())),
+        "versions": "; ".join(f"{package} {number}" for package, number in sorted(versions.items())),
         "hardware": row.get("hardware"),
         "date": row.get("date"),
     }
     return [
-        shared | _of_metric(row, name, version, ranking)
-        for name, version in ranking["metric_versions"].items()
-        if row["error"] is None or row.get(name) is not None  # where it failed, an empty score would say "undefined"
+        shared | _metric_columns(row, metric, version, ranking)
+        for metric, version in ranking["metric_versions"].items()
+        if row["error"] is None or row.get(metric) is not None  # an empty score would mean "undefined", not "failed"
     ]  # fmt: skip
 
 
-def _of_metric(row: Mapping[str, Any], name: str, version: int, ranking: Mapping[str, Any]) -> dict[str, Any]:
+def _metric_columns(row: Mapping[str, Any], name: str, version: int, ranking: Mapping[str, Any]) -> dict[str, Any]:
     from hf_transferability.metrics import get_metric
 
     metric = get_metric(name)
@@ -124,11 +124,11 @@ def _of_metric(row: Mapping[str, Any], name: str, version: int, ranking: Mapping
         "interval_low": low,
         "interval_high": high,
         "metric_version": version,
-        "pool": _pool(ranking, name) if metric.combine is not None else None,
+        "pool": _pool(ranking, name) if metric.is_pool_relative else None,
     }
 
 
 def _pool(ranking: Mapping[str, Any], name: str) -> str:
-    """A name for the candidates over which a metric was scaled: those that have a value of it."""
+    """A name for the set of candidates over which a metric was scaled, those with a value."""
     members = sorted(str(row["revision"]) for row in ranking["rows"] if row.get(name) is not None)
     return f"{len(members)} candidates, {hashlib.sha256(chr(10).join(members).encode()).hexdigest()[:12]}"

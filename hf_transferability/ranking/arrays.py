@@ -1,38 +1,42 @@
 """Rank arrays that the user already has, one file per candidate, so that images need not leave the building."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hf_transferability.benchmark.advice import advise
-from hf_transferability.data.array_files import read_arrays
-from hf_transferability.data.targets import Target, class_flags
+from hf_transferability.data.array_files import read_candidate
+from hf_transferability.data.array_labels import labelled_arrays
 from hf_transferability.errors import UsageError
 from hf_transferability.extraction.cache import Arrays, Cache
-from hf_transferability.metrics import all_metrics, get_metric
+from hf_transferability.metrics import all_metrics, can_score, get_metric
 from hf_transferability.metrics._validation import task_of
-from hf_transferability.ranking import pool
-from hf_transferability.ranking.run import (
-    HALVES,
-    Ranking,
+from hf_transferability.ranking.candidates import Candidate
+from hf_transferability.ranking.choices import (
+    SHOWN_PARTS,
     check_choices,
     check_metrics,
+    choose_metrics,
     floors_needed,
-    metric_versions,
-    ranked,
-    scored,
+    keys_to_compute,
 )
-from hf_transferability.ranking.scoring import COMPONENTS, Request, Scores, add_floors, parts_of, score_candidate
-from hf_transferability.results import Row
+from hf_transferability.ranking.result import Ranking
+from hf_transferability.ranking.rows import metric_versions, ranked
+from hf_transferability.ranking.run import HALVES
+from hf_transferability.ranking.scenario import scenario_notes
+from hf_transferability.ranking.scoring import Request, add_floors, score_candidate
+
+Sizes = Mapping[str, int] | Sequence[int]
 
 
 def rank_features(
     files: Sequence[str | Path],
     *,
     metrics: Sequence[str] = ("all",),
+    parameters: Sizes = (),
     scenario: str = "auto",
     variant: str = "default",
     intervals: bool = True,
@@ -44,7 +48,10 @@ def rank_features(
 
     Args:
         files: .npz or .safetensors, one per candidate; see `read_arrays`.
-        metrics: names; the rows are sorted by the first; "all" stands for those that the files' arrays and labels allow.
+        metrics: names; the rows are sorted by the first; "all" stands for those that the files' arrays and labels allow,
+            consensus first.
+        parameters: how many parameters each network has (without source head), which consensus looks at: one number per
+            file, or by file: its path, name, or name without ending. What is given here goes before what the files say.
         scenario: as in `rank`, but "auto" cannot look at architectures: for transferability of several files it must be named.
         variant, intervals, floor, seed, cache_dir: as in `rank`.
 
@@ -52,82 +59,100 @@ def rank_features(
         The ranking; a row's "checkpoint" is its file.
 
     Raises:
-        UsageError: files that cannot be read, labels that differ between them, or a metric that their arrays do not allow.
+        UsageError: files that cannot be read, labels that differ between them, a metric that their arrays do not allow, or
+            parameters that do not fit the files.
     """
     if not files:
         raise UsageError("`files` must name at least one file; got none.")
     check_choices(scenario, variant, seed)
-    contents = [read_arrays(path) for path in files]
+    candidates = [read_candidate(path) for path in files]
+    contents = [arrays for arrays, _ in candidates]
+    sizes = _sizes(files, [size for _, size in candidates], parameters)
     labels = contents[0]["labels"]
     for path, content in zip(files, contents, strict=True):
         if not np.array_equal(content["labels"], labels, equal_nan=labels.dtype.kind == "f"):
             raise UsageError(
                 f"{path} must have the same labels as {files[0]}; they differ. Extract all from one sample, in one order."
             )
-    chosen = _choose_metrics(metrics, contents)
-    if scenario == "auto" and len(files) > 1 and "transferability" in chosen:
-        if "all" in metrics:
-            chosen.remove("transferability")
-        else:
-            raise UsageError(
-                "`scenario` must be source_dataset or architecture for transferability of files; got auto. Name it."
-            )
     named = scenario != "auto"
+    chosen, left_out = _choose_metrics(metrics, contents, named or len(files) == 1)
     scenario = scenario if named else "source_dataset"
-    task = task_of(labels)
-    codes, flags = labels, {}
-    if task == "single_label":
-        classes, codes = np.unique(labels, return_inverse=True)
-        flags = class_flags(codes, [str(name) for name in classes])
-    key = hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest()
-    target = Target([], codes, [], task, [], key, {"id": "(files)", "task": task, "images": len(codes)}, flags)  # type: ignore[arg-type]
+    target = labelled_arrays(labels, {"id": "(files)"})
     cache = Cache(cache_dir)
-    wanted = {*chosen, *(COMPONENTS if "transferability" in chosen else ())}
-    request = Request(tuple(name for name in parts_of(chosen, task) if name in wanted), variant, HALVES * intervals, seed)
-    rows: list[Row] = []
-    scores: list[Scores | None] = []
-    for path, content in zip(files, contents, strict=True):
+    shown = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
+    request = Request(keys_to_compute(chosen, target.task, variant, shown), variant, HALVES * intervals, seed)
+    ranked_files = []
+    for path, content, size in zip(files, contents, sizes, strict=True):
         arrays = _arrays(content)
+        scores = score_candidate(lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
+        floors = request.keys if floor else floors_needed(chosen[0], scenario)
+        add_floors(scores, floors, lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
         revision = "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        each = score_candidate(lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
-        floors = request.metrics if floor else floors_needed(scenario, chosen[0])
-        add_floors(each, floors, lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
-        rows.append({"checkpoint": str(path), "revision": revision, "n_features": arrays.facts["n_features"]})
-        scores.append(each)
-    notes = pool.scenario_notes(scenario) if "transferability" in chosen else []
-    rows, notes = ranked(rows, scores, chosen, variant, scenario, notes)
-    # Files do not tell what differs between them; without that there is nothing to compare them with.
-    advice = advise(chosen[0], variant, scenario, scored(rows), task) if named else None
-    if advice:
-        notes.append(advice["text"])
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.metrics, chosen), advice=advice)
+        facts = {"n_features": arrays.facts["n_features"], "parameters": size}
+        ranked_files.append(Candidate(str(path), revision, facts, scores))
+    rows, notes = ranked(ranked_files, chosen, variant, scenario)
+    if get_metric(chosen[0]).uses_scenario:
+        notes = [*scenario_notes(scenario), *notes]
+    notes += [f"{name} is left out: it depends on what differs between the candidates. Name --scenario." for name in left_out]
+    if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
+        notes += advice["text"]
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
 
 
-def _choose_metrics(metrics: Sequence[str], contents: Sequence[dict[str, np.ndarray]]) -> list[str]:
+def _choose_metrics(
+    metrics: Sequence[str], contents: Sequence[dict[str, np.ndarray]], scenario_known: bool
+) -> tuple[list[str], list[str]]:
+    """The metrics to show, and those that must be left out of all that are possible, as the scenario is not known.
+
+    Raises:
+        UsageError: a metric that was named is not possible, or none is.
+    """
     check_metrics(metrics)
-    task = task_of(contents[0]["labels"])
-    possible = [name for name, metric in all_metrics().items() if task in metric.tasks and _allowed(name, contents)]
-    chosen: list[str] = []
-    for name in metrics:
-        if name == "all":
-            first = [each for each in ("transferability",) if each in possible]
-            chosen += first or [each for each in COMPONENTS if each in possible]
-            chosen += [each for each in possible if each not in COMPONENTS]
-        elif name in possible:
-            chosen.append(name)
-        else:
-            needs = ", ".join(get_metric(name).inputs)
-            raise UsageError(
-                f"{name} needs {needs}, for another kind of labels or of arrays than these files hold. "
-                f"Possible: {', '.join(possible)}."
-            )
+    possible = [name for name in all_metrics() if _possible(name, contents)]
+
+    def refusal(name: str) -> str:
+        needs = ", ".join(get_metric(name).inputs)
+        return (
+            f"{name} needs {needs}, for another kind of labels or of arrays than these files hold. "
+            f"Possible: {', '.join(possible)}."
+        )
+
+    chosen = choose_metrics(metrics, possible, refusal)
     if not chosen:
         raise UsageError(f"the files must hold arrays for a metric; got {', '.join(contents[0])}. Add features, for example.")
-    return list(dict.fromkeys(chosen))
+    left_out = [] if scenario_known else [name for name in chosen if get_metric(name).uses_scenario]
+    if named := [name for name in left_out if name in metrics]:
+        raise UsageError(f"`scenario` must be source_dataset or architecture for {named[0]} of files; got auto. Name it.")
+    return [name for name in chosen if name not in left_out], left_out
 
 
-def _allowed(name: str, contents: Sequence[dict[str, np.ndarray]]) -> bool:
-    return all(part in content for content in contents for part in get_metric(name).inputs)
+def _possible(name: str, contents: Sequence[dict[str, np.ndarray]]) -> bool:
+    task = task_of(contents[0]["labels"])
+    return all(can_score(name, task, content) for content in contents)
+
+
+def _sizes(files: Sequence[str | Path], found: Sequence[int | None], given: Sizes) -> list[int | None]:
+    """The number of parameters of every file's network: as given, else as found in the file.
+
+    Raises:
+        UsageError: a file that is not among these, or that two of them may be; another number of sizes than of files; a size
+            that is not a positive whole number.
+    """
+    sizes = list(found)
+    for size in given.values() if isinstance(given, Mapping) else given:
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise UsageError(f"`parameters` must be positive whole numbers; got {size!r}. Count the network's weights.")
+    if not isinstance(given, Mapping):
+        if given and len(given) != len(files):
+            raise UsageError(f"`parameters` must be one number per file; got {len(given)} for {len(files)}. Name the files.")
+        return [int(size) for size in given] or sizes
+    for name, size in given.items():
+        meant = [i for i, path in enumerate(files) if str(name) in (str(path), Path(path).name, Path(path).stem)]
+        if len(meant) != 1:
+            known = ", ".join(map(str, files))
+            raise UsageError(f"`parameters` must name one of the files {known}; got {name!r}. Write FILE=NUMBER.")
+        sizes[meant[0]] = int(size)
+    return sizes
 
 
 def _arrays(content: dict[str, np.ndarray]) -> Arrays:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from hf_transferability.data.targets import Target
 from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Arrays, Cache
-from hf_transferability.progress import Silent
+from hf_transferability.progress import Progress
 from hf_transferability.provenance import package_versions
-from hf_transferability.results import Row
+from hf_transferability.ranking.scoring import Scores
 
 log = logging.getLogger(__name__)
 
@@ -36,47 +36,89 @@ class Work:
     target: Target
     cache: Cache
     state: PartialState
-    progress: Silent
+    progress: Progress
     use_cache: bool = True
     batches: str = "paper"
     micro_batch: int | None = None
-    loading: LoadOptions = field(default_factory=LoadOptions)
+    load: LoadOptions = field(default_factory=LoadOptions)
 
 
-def candidate_arrays(name: str, row: Row, work: Work) -> Callable[[], Arrays | None]:
-    """What gives a candidate's arrays, in the main process; puts revision and facts into its row.
+@dataclass(frozen=True)
+class Candidate:
+    """What is known of one candidate before its pool is ranked.
+
+    Attributes:
+        name: as the user gave it.
+        revision: commit or sha256, None where it could not be resolved.
+        facts: columns of its row that the network, its card and the extraction tell.
+        scores: what the metrics say, None where it failed.
+        error: why it failed.
+        trained_on_target: the entry of its card's training datasets that is the target.
+    """
+
+    name: str
+    revision: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    scores: Scores | None = None
+    error: str | None = None
+    trained_on_target: str | None = None
+
+    @property
+    def untrained(self) -> bool | None:
+        """Whether its network was never trained; None where that is not known."""
+        return self.facts.get("untrained")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A candidate without scores, and what gives its arrays in the main process (None elsewhere, or where it failed)."""
+
+    candidate: Candidate
+    read: Callable[[], Arrays | None] = lambda: None
+    cached: bool = False
+
+
+def find_candidate(name: str, work: Work) -> Found:
+    """Resolve a candidate and get its arrays from the cache or by extraction; one that fails says why in its "error".
 
     The main process resolves the name and looks into the cache, and all act on what it finds. Extracted arrays are on disk
     before this returns, and are read again when they are needed, so that a large pool does not fill the memory.
-
-    Raises:
-        CheckpointError: why the candidate fails, in every process.
     """
-    began = time.monotonic()
-    arrays: Arrays | None = None
-    decision: list[Any] = [None]
-    if work.state.is_main_process:
-        source, key, failure = _resolved(name, work)
-        arrays = work.cache.read(key) if work.use_cache and failure is None else None
-        decision = [(source, key, failure, arrays is not None)]
-    source, key, failure, cached = broadcast_object_list(decision)[0]
-    if failure is not None:
-        raise CheckpointError(failure)
-    row["revision"], row["cached"] = source.revision, cached
-    if not cached:
-        arrays = _extracted(source, work)
-        arrays.facts["seconds"] = round(time.monotonic() - began, 2)
-    if arrays is None:
-        return lambda: None
-    row |= arrays.facts
+    revision = None
+    try:
+        began = time.monotonic()
+        arrays: Arrays | None = None
+        decision: list[Any] = [None]
+        if work.state.is_main_process:
+            source, key, failure = _resolved(name, work)
+            arrays = work.cache.read(key) if work.use_cache and failure is None else None
+            decision = [(source, key, failure, arrays is not None)]
+        source, key, failure, cached = broadcast_object_list(decision)[0]
+        if failure is not None:
+            raise CheckpointError(failure)
+        revision = source.revision
+        if not cached:
+            arrays = _extracted(source, work)
+            arrays.facts["seconds"] = round(time.monotonic() - began, 2)
+        if arrays is None:
+            return Found(Candidate(name, revision), cached=cached)
+        return Found(_described(name, source, arrays, work), _reader(key, arrays, cached, work), cached)
+    except Exception as error:  # whatever is wrong with one checkpoint, the others are still ranked
+        return Found(Candidate(name, revision, error=reason(error)))
+
+
+def _described(name: str, source: Source, arrays: Arrays, work: Work) -> Candidate:
+    facts = dict(arrays.facts)
     if source.folder is not None:
-        row |= card_facts(source.folder)  # not part of the key, so the stored ones may be older
-    if leak := trained_on(row["training_datasets"], work.target.provenance["id"]):
-        row["leak"] = leak
+        facts |= card_facts(source.folder)  # not part of the key, so the stored ones may be older
+    leak = trained_on(facts["training_datasets"], work.target.provenance["id"])
+    return Candidate(name, source.revision, facts, trained_on_target=leak)
+
+
+def _reader(key: dict[str, Any], arrays: Arrays, cached: bool, work: Work) -> Callable[[], Arrays | None]:
     if work.state.is_main_process and (cached or work.cache.write(key, arrays)):
         return lambda: work.cache.read(key)
-    kept = arrays
-    return lambda: kept
+    return lambda: arrays
 
 
 def trained_on(named: list[str], target: str) -> str | None:
@@ -99,11 +141,11 @@ def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str
     """The resolved checkpoint and the key of its arrays, or the reason why there are none."""
     work.progress.stage("resolving")
     try:
-        source = resolve(name, work.loading)
+        source = resolve(name, work.load)
     except Exception as error:
         return None, {}, reason(error)
     key: dict[str, Any] = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
-    key |= {"extraction": passes.VERSION, "code": work.loading.trust_remote_code}
+    key |= {"extraction": passes.VERSION, "code": work.load.trust_remote_code}
     versions = package_versions()
     key["preprocessing"] = [f"{name} {versions.get(name)}" for name in _PREPROCESSING]
     return source, key, None

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from hf_transferability.data.targets import Target
+from hf_transferability.data.targets import Labelled
 from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
+from hf_transferability.metrics._validation import task_of
 from hf_transferability.provenance import package_versions
+from hf_transferability.ranking.choices import form
 
-COMPONENTS = ("feature_quality", "feature_update_ratio")
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
 _PROTOCOL = 5  # of half-samples and floors; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
@@ -25,11 +26,12 @@ class Scores:
     """What the metrics say about one candidate.
 
     Attributes:
-        values: metric -> value; a dict of raw components where it exists only over a pool; None where undefined.
-        halves: metric -> its values on the half-samples, None where undefined there.
-        floors: metric -> the highest of its values with labels shuffled five times.
+        values: key (see `choices.keys_to_compute`) -> value; a dict of raw components where the metric exists only over a
+            pool; None where undefined.
+        halves: key -> its values on the half-samples, None where undefined there.
+        floors: key -> the highest of its values with labels shuffled five times.
         flags: flag -> detail.
-        reasons: metric -> why it is undefined.
+        reasons: key -> why it is undefined.
     """
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -44,19 +46,19 @@ class Request:
     """Which metrics to compute and how.
 
     Attributes:
-        metrics: names; those that are pool-relative and made of others (transferability) only stand for their parts.
+        keys: what to compute, of `choices.keys_to_compute`.
         variant: "default" or "published".
         halves: number of half-samples; 0 for none.
-        seed: of half-samples and shuffled labels.
+        seed: for half-samples and shuffled labels.
     """
 
-    metrics: tuple[str, ...]
+    keys: tuple[str, ...]
     variant: str
     halves: int
     seed: int
 
 
-def score_candidate(read: Callable[[], Arrays | None], target: Target, request: Request, cache: Cache) -> Scores:
+def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request: Request, cache: Cache) -> Scores:
     """Compute a candidate's scores, or read those that are stored for the same arrays, metric version and request.
 
     Args:
@@ -71,16 +73,17 @@ def score_candidate(read: Callable[[], Arrays | None], target: Target, request: 
     arrays = _present(read)
     key = _key(arrays, target)
     total = Scores(flags={**target.flags, **arrays.flags})
-    for name in request.metrics:
-        entry = _entry("score", name, request, key) | {"halves": request.halves}
+    for wanted in request.keys:
+        name, variant = form(wanted, request.variant)
+        entry = _entry("score", name, variant, request, key) | {"halves": request.halves}
         stored = cache.read_json(entry)
         with _few_threads():
-            part = Scores(**stored) if stored else _score(name, arrays, target, request)
+            part = Scores(**stored) if stored else _score(name, variant, arrays, target, request)
         if not stored:
             cache.write_json(entry, asdict(part))
-        for mine, new in zip(vars(total).values(), vars(part).values(), strict=True):
-            for label, value in new.items():
-                mine.setdefault(label, value)
+        for field_name, mine in vars(total).items():
+            for label, value in getattr(part, field_name).items():
+                mine.setdefault(wanted if label == name and field_name != "flags" else label, value)
     return total
 
 
@@ -88,7 +91,7 @@ def add_floors(
     scores: Scores,
     names: Sequence[str],
     read: Callable[[], Arrays | None],
-    target: Target,
+    target: Labelled,
     request: Request,
     cache: Cache,
 ) -> None:
@@ -96,7 +99,7 @@ def add_floors(
 
     Args:
         scores: of `score_candidate`; changed.
-        names: metrics to do it for; those that see no labels, or have no value, are passed over.
+        names: keys to do it for; those of metrics that see no labels, or that have no value, are passed over.
         read, target, request, cache: as for `score_candidate`, which see for errors.
     """
     if not names:
@@ -105,15 +108,16 @@ def add_floors(
     key = _key(arrays, target)
     rng = np.random.default_rng(request.seed)
     shuffles = [rng.permutation(target.labels) for _ in range(_SHUFFLES)]
-    for name in names:
-        metric, value = get_metric(name), scores.values.get(name)
+    for wanted in names:
+        name, variant = form(wanted, request.variant)
+        metric, value = get_metric(name), scores.values.get(wanted)
         if "labels" not in metric.inputs or value is None:
             continue
-        entry = _entry("floor", name, request, key)
+        entry = _entry("floor", name, variant, request, key)
         stored = cache.read_json(entry)
         if stored is None:
             with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
-                inputs, variant = _inputs(metric, arrays, target), _variant(metric, request)
+                inputs = _inputs(metric, arrays, target)
                 values = [_value(metric, inputs | {"labels": shuffled}, variant) for shuffled in shuffles]
             numbers = [each for each in values if isinstance(each, float)]
             stored = {"floor": max(numbers) if numbers else None}
@@ -121,7 +125,7 @@ def add_floors(
         floor = stored["floor"]
         if floor is None:  # raw components of a pool-relative metric have no order
             continue
-        scores.floors[name] = floor
+        scores.floors[wanted] = floor
         if isinstance(value, float) and value <= floor:
             flag = "at_floor" if name == "feature_quality" else "metric_at_floor"
             detail = f"{name} {value:.4g} against {floor:.4g}"
@@ -146,16 +150,15 @@ def half_samples(labels: np.ndarray, n_halves: int, seed: int, largest: int | No
     return halves
 
 
-def _score(name: str, arrays: Arrays, target: Target, request: Request) -> Scores:
+def _score(name: str, variant: str, arrays: Arrays, target: Labelled, request: Request) -> Scores:
     metric, result = get_metric(name), Scores(values={name: None})
-    variant = _variant(metric, request)
     if reason := _missing(metric, arrays):
         result.reasons[name] = reason
         return result
     inputs = _inputs(metric, arrays, target)
     with collect_flags() as flags:
         try:
-            result.values[name] = score(name, **inputs, variant=variant)
+            result.values[name] = score(name, **inputs, variant=variant, task=target.task)
         except _UNDEFINED as error:
             cause = arrays.facts.get("no_gradient") if "gradient_norms" in metric.inputs else None
             result.reasons[name] = f"{name} is undefined: {cause or error}"
@@ -180,24 +183,19 @@ def _present(read: Callable[[], Arrays | None]) -> Arrays:
     return arrays
 
 
-def _key(arrays: Arrays, target: Target) -> dict[str, Any]:
+def _key(arrays: Arrays, target: Labelled) -> dict[str, Any]:
     """What a score depends on beside metric and request: the values themselves, and the libraries that compute with them."""
     versions = package_versions()
     libraries = [f"{name} {versions.get(name)}" for name in ("numpy", "scipy", "scikit-learn")]
     return {"values": arrays.digest(), "target": target.key, "libraries": libraries}
 
 
-def _entry(kind: str, name: str, request: Request, key: dict[str, Any]) -> dict[str, Any]:
-    metric = get_metric(name)
-    entry = {"kind": kind, "arrays": key, "metric": name, "version": metric.version, "variant": _variant(metric, request)}
+def _entry(kind: str, name: str, variant: str, request: Request, key: dict[str, Any]) -> dict[str, Any]:
+    entry = {"kind": kind, "arrays": key, "metric": name, "version": get_metric(name).version, "variant": variant}
     return entry | {"protocol": _PROTOCOL, "seed": request.seed}
 
 
-def _variant(metric: Metric, request: Request) -> str:
-    return request.variant if request.variant in metric.variants else "default"
-
-
-def _inputs(metric: Metric, arrays: Arrays, target: Target) -> dict[str, Any]:
+def _inputs(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
     inputs = {
         "features": arrays.features,
         "labels": target.labels,
@@ -228,12 +226,7 @@ def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> li
 
 def _value(metric: Metric, inputs: dict[str, Any], variant: str, half_sample: bool = False) -> Value:
     try:
-        return score(metric.name, **inputs, variant=variant, half_sample=half_sample)
+        task = task_of(inputs["labels"]) if "labels" in inputs else None  # settled with the target
+        return score(metric.name, **inputs, variant=variant, half_sample=half_sample, task=task)
     except _UNDEFINED:
         return None
-
-
-def parts_of(metrics: Sequence[str], task: str) -> tuple[str, ...]:
-    """The metrics to compute for these names on a target of this task: the two components always, where the task allows."""
-    components = [name for name in COMPONENTS if task in get_metric(name).tasks]
-    return (*components, *(name for name in metrics if name not in COMPONENTS and name != "transferability"))

@@ -1,6 +1,6 @@
-"""A ranking as one page of HTML: table, pictures, flags, what was run and how to read it.
+"""A ranking as one page of HTML: table, pictures, flags, how to read it, and what was run.
 
-The page needs no network and no script. Every text of it that comes from elsewhere (names, error texts) is escaped.
+The page needs no network and no script. Every text that comes from elsewhere (names, error texts) is escaped.
 """
 
 import base64
@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError
 from hf_transferability.files import check_output, write_file
+from hf_transferability.metrics import all_metrics
+from hf_transferability.names import plain_name
+from hf_transferability.reporting.terminal import scenario_in_words
 from hf_transferability.results import Row, ranked_rows
 
 if TYPE_CHECKING:
@@ -49,19 +52,15 @@ footer { margin-top: 2.5rem; color: #6b6b6b; font-size: .87rem; }
 
 _READING = {
     "rank": "1 is the candidate to try first. Equal scores share a rank.",
-    "score": "higher is better. It is a forecast of how candidates compare after fine-tuning, not of their accuracy.",
+    "score": "higher is better. It predicts how candidates compare after fine-tuning, not how accurate they will be.",
     "interval": "the 90 % interval of the score, from ten random half-samples of the images.",
-    "tie group": "candidates of one group change places when half of the images are left out: this sample cannot order them. "
-    "Fine-tune any of them, or take a larger sample.",
-    "feature quality": "mean share of an image's own class among its nearest neighbours, after a learned projection. It is "
-    "measured on the images that the projection was learned on, so only differences count.",
-    "update ratio": "norm of the loss gradient at the second layer over that at the first. Comparable within one "
-    "architecture only.",
+    "tie group": "this sample cannot order candidates of one group: fine-tune each of them, or take more images.",
 }
-_POOL = (
-    "The transferability score is 0 to 1 within this pool: feature quality times feature update ratio, each scaled so that the "
-    "pool's lowest is 0 and its highest 1. Adding or removing a candidate changes it."
+_KNOWN = (
+    "Mean percentile of a checkpoint among what was fine-tuned beside it in the studies below: 0 always worst, 1 always "
+    "best; in brackets the number of targets. It uses no image of this target and takes no part in the order."
 )
+_POOL = "{names} exist only within this pool of candidates: adding or removing one changes the others' scores."
 _CITATION = (
     "Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina: On dataset transferability in medical image classification. "
     "2024, arXiv 2412.20172."
@@ -69,10 +68,10 @@ _CITATION = (
 
 
 def check_page(path: str | Path) -> Path:
-    """The path, if a page can be written there.
+    """Check that a page can be written to a path, and return it.
 
     Raises:
-        UsageError: an ending other than .html, not a place to write to, or no matplotlib for its pictures.
+        UsageError: an ending other than .html, no write access, or no matplotlib for the pictures.
     """
     from hf_transferability.reporting.plots.style import new_figure
 
@@ -85,7 +84,7 @@ def save(document: Mapping[str, Any], path: str | Path) -> None:
     """Write the page.
 
     Args:
-        document: what `Ranking.to_dict()` gives.
+        document: the result of `Ranking.to_dict()`.
         path: a file that ends in .html.
 
     Raises:
@@ -99,13 +98,13 @@ def page(document: Mapping[str, Any]) -> str:
     """The page as text.
 
     Args:
-        document: what `Ranking.to_dict()` gives.
+        document: the result of `Ranking.to_dict()`.
 
     Raises:
         UsageError: matplotlib is not installed.
     """
     rows: list[Row] = list(document["rows"])
-    dataset = str(document["dataset"].get("id") or "")
+    dataset = plain_name(document["dataset"].get("id") or "(files)")
     title = "Ranking of checkpoints" + (f" for {dataset}" if dataset and dataset != "(files)" else "")
     parts = [
         f"<h1>{escape(title)}</h1>",
@@ -118,8 +117,9 @@ def page(document: Mapping[str, Any]) -> str:
         *_pictures(document),
         _flags(rows),
         "<h2>How to read it</h2>",
-        f"<p>{escape(_POOL)}</p>" if "transferability" in rows[0] else "",
-        _list(_READING.items()),
+        *_pool_relative(rows),
+        _list([*_READING.items(), *_metrics_in_words(rows)]),
+        _known(document.get("known") or {}),
         "<h2>What was run</h2>",
         _list(_target_facts(document)),
         _provenance(rows),
@@ -140,10 +140,22 @@ def _summary(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
     failed = sum(row["score"] is None for row in rows)
     ranked = bool(ranked_rows(rows))
     outcome = f"{len(rows) - failed} of {len(rows)} candidates {'ranked' if ranked else 'scored'} by {document['metric']}"
-    if document["metric"] == "transferability" and ranked:
-        outcome += f", scenario {document['scenario']}"
+    if ranked:
+        outcome += scenario_in_words(document)
     images = document["dataset"].get("images")
     return outcome + (f", on {images} images." if images else ".")
+
+
+def _pool_relative(rows: Sequence[Row]) -> Iterable[str]:
+    names = [name for name, metric in all_metrics().items() if name in rows[0] and metric.is_pool_relative]
+    if names:
+        yield f"<p>{escape(_POOL.format(names=' and '.join(names)).capitalize())}</p>"
+
+
+def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """What each metric of the table measures: the first sentence of its description."""
+    metrics = all_metrics()
+    return [(metrics[name].label, metrics[name].summary) for name in rows[0] if name in metrics]
 
 
 def _table(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
@@ -167,7 +179,7 @@ def _rows_of(head: str, lines: Sequence[str], attributes: Sequence[str] | None =
 def _cell(tag: str, text: str, kind: str, more: str = "") -> str:
     attribute = f' class="{kind}"' if kind else ""
     shown = escape(text)
-    if "name" in kind:  # where a long id or path may go on in the next line
+    if "name" in kind:  # where a long id or path may continue on the next line
         shown = re.sub(r"([/_.-])(?=\w)", r"\1<wbr>", shown)
     return f"<{tag}{attribute}{more}>{shown}</{tag}>"
 
@@ -188,12 +200,12 @@ def _pictures(document: Mapping[str, Any]) -> Iterable[str]:
     yield '<h2>Pictures</h2>\n<div class="pictures">'
     yield _image(plots.scores(document), "Score of every candidate with its 90 % interval; the table above has the numbers.")
     for draw, text in (
-        (plots.components, "Feature quality against feature update ratio of every candidate."),
+        (plots.components, "The two parts of the score of every candidate, one against the other."),
         (plots.cost, "Score against number of parameters of every candidate."),
     ):
         try:
             figure = draw(document)
-        except UsageError:  # there is nothing to draw, as with arrays that come without gradient norms
+        except UsageError:  # nothing to draw, for example without gradient norms
             continue
         yield _image(figure, text)
     yield "</div>"
@@ -214,13 +226,25 @@ def _flags(rows: Sequence[Row]) -> str:
     return f"<h2>Flags</h2>\n{_list(meanings)}" if meanings else ""
 
 
+def _known(known: Mapping[str, Any]) -> str:
+    """The studies behind what is known elsewhere, and those that hold the target."""
+    studies: Mapping[str, str] = known.get("studies") or {}
+    if not studies:
+        return ""
+    cited = [(study, citation or "results of your own") for study, citation in studies.items()]
+    left_out = known.get("left_out") or []
+    text = f"<p>Left out, as they hold this target: {escape(', '.join(left_out))}.</p>" if left_out else ""
+    return f"<h2>Known elsewhere</h2>\n<p>{escape(_KNOWN)}</p>\n{_list(cited)}{text}"
+
+
 def _target_facts(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
     names = {"id": "target dataset", "images": "images in the sample", "draw": "drawn", "modes": "image modes"}
-    return [(names.get(key, key.replace("_", " ")), value) for key, value in document["dataset"].items() if value is not None]
+    facts = {**document["dataset"], "account": (document["dataset"].get("account") or {}).get("line")}
+    return [(names.get(key, key.replace("_", " ")), value) for key, value in facts.items() if value is not None]
 
 
 def _provenance(rows: Sequence[Row]) -> str:
-    """Per candidate what was loaded and on what it ran; only columns that say something."""
+    """What was loaded for each candidate and on which device it ran; empty columns are left out."""
     wanted = {
         "checkpoint": "checkpoint", "revision": "commit or sha256 of the files", "architecture": "architecture",
         "feature_source": "features", "layers": "layers of the update ratio", "preprocessing": "preprocessing",

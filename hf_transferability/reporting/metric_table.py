@@ -1,6 +1,9 @@
-"""The list of metrics, as data and as a Markdown table (the README's is this output)."""
+"""The list of metrics, as data and as Markdown tables: those of the documents, which tools/refresh_tables.py writes."""
 
 import math
+import re
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from hf_transferability.metrics import Metric, all_metrics
@@ -10,14 +13,38 @@ COLUMNS = ("name", "needs", "range", "unit", "direction", "targets", "comparable
 
 def metric_rows() -> list[dict[str, Any]]:
     """One dict per metric with COLUMNS; "needs" and "targets" are lists, an infinite end of "range" is None."""
-    return [_row(metric) for metric in all_metrics().values()]
+    return [metric_row(metric) for metric in all_metrics().values()]
 
 
 def to_markdown() -> str:
     """The metrics as a Markdown table."""
-    lines = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
-    lines += [f"| {' | '.join(_text(row[column]) for column in COLUMNS)} |" for row in metric_rows()]
-    return "\n".join(lines)
+    return _table(COLUMNS, [as_text(row) for row in metric_rows()])
+
+
+def to_card() -> str:
+    """The metrics as the Markdown table of the metric card, in the words of `evaluate`."""
+    called = {"features": "predictions", "labels": "references"}
+    rows = []
+    for row in metric_rows():
+        needs = ", ".join(called.get(name, name) for name in row["needs"])
+        targets = _text(row["targets"]) if "labels" in row["needs"] else "any"
+        rows.append([row["name"], needs, _text(row["range"]), row["unit"], targets])
+    return _table(("configuration", "needs", "range", "unit", "targets"), rows)
+
+
+# The line before a table of metrics in a document -> what makes it; the table ends before the line END.
+TABLES: MappingProxyType[str, Callable[[], str]] = MappingProxyType(
+    {"<!-- metrics -->": to_markdown, "<!-- metrics of the card -->": to_card}
+)
+END = "<!-- end of metrics -->"
+
+
+def refreshed(document: str) -> str:
+    """A Markdown document with its tables of metrics as they are now."""
+    for start, table in TABLES.items():
+        pattern = re.compile(f"{re.escape(start)}\n.*?{re.escape(END)}", re.DOTALL)
+        document = pattern.sub(lambda _, start=start, table=table: f"{start}\n{table()}\n{END}", document)  # type: ignore[misc]
+    return document
 
 
 def as_text(row: dict[str, Any]) -> list[str]:
@@ -25,7 +52,13 @@ def as_text(row: dict[str, Any]) -> list[str]:
     return [_text(row[column]) for column in COLUMNS]
 
 
-def _row(metric: Metric) -> dict[str, Any]:
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join([f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}", *lines])
+
+
+def metric_row(metric: Metric) -> dict[str, Any]:
+    """A metric as one dict with COLUMNS."""
     return {
         "name": metric.name,
         "needs": list(metric.inputs),

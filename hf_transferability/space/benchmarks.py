@@ -1,8 +1,8 @@
 """The benchmarks of the page's second tab.
 
-A published Space reads them from one parquet beside its app, which has agreement in it, since that takes seconds to work out.
-The variable HF_TRANSFERABILITY_BENCHMARK names such a file, a dataset of the Hub as `benchmark publish` makes it, or a folder
-of its tables. Without it those are shown that come with the package.
+A published Space reads them from one parquet file beside its app, which contains the agreement, since computing that takes
+seconds. The variable HF_TRANSFERABILITY_BENCHMARK names such a file, a Hub dataset made by `benchmark publish`, or a folder of
+its tables. Without it, the page shows the benchmarks that come with the package.
 """
 
 import os
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FILE = "benchmarks.parquet"  # in the Space
 VARIABLE = "HF_TRANSFERABILITY_BENCHMARK"
-FIRST = "paper"  # where it is there, it is shown first
-FRESH = 600.0  # seconds after which a dataset of the Hub is looked at again
+FIRST = "paper"  # shown first, if it is there
+FRESH = 600.0  # seconds after which a Hub dataset is checked for changes
 _PAIR = ["benchmark", "scenario", "source", "target"]
 # What the page needs of each table.
 _COLUMNS = {
@@ -33,7 +33,7 @@ _COLUMNS = {
         "benchmark", "scenario", "selection", "metric", "variant", "target", "statistic", "value", "low", "high", "n_sources",
     ],
 }  # fmt: skip
-_BESIDE = ("sources", "runs")  # from which agreement is worked out, where it does not come along
+_BESIDE = ("sources", "runs")  # from which agreement is computed, if the tables do not contain it
 _SOURCE = ("ground_truth", "scores", *_BESIDE)
 
 
@@ -41,9 +41,9 @@ class Benchmark:
     """One benchmark.
 
     Attributes:
-        name: which.
-        scenarios: that it has both of.
-        selections: how its ground truth was taken from the fine-tuning runs; the first is shown first.
+        name: name of the benchmark.
+        scenarios: those with both ground truth and scores.
+        selections: ways in which its ground truth was taken from the fine-tuning runs; the first is shown first.
         ground_truth, scores: its tables; one row per pair and selection, or per pair, metric and variant.
         sources: the networks' sizes, for scores that take them into account; None where they are unknown.
     """
@@ -62,7 +62,7 @@ class Benchmark:
         self._beside = {table: tables[table] for table in _BESIDE if table in tables}
         self._given = tables.get("agreement")
         self._found: dict[str, pd.DataFrame] = {}
-        self._lock = threading.Lock()  # two visitors wait for one calculation
+        self._lock = threading.Lock()  # two visitors wait for the same calculation
 
     def agreement(self, selection: str) -> "pd.DataFrame":
         """Weighted Kendall tau of every metric, of the baselines and of the noise ceiling: a table of agreement."""
@@ -85,7 +85,7 @@ class Benchmark:
 
 
 def shown() -> tuple[dict[str, Benchmark], str]:
-    """The benchmarks that the page shows, by name; and why, if they are not those that were asked for, else an empty text."""
+    """The benchmarks that the page shows, by name; and a notice if they are not those of the variable, else an empty text."""
     origin = os.environ.get(VARIABLE, "")
     if not origin:
         return _bundled(), ""
@@ -119,7 +119,7 @@ def _bundled() -> dict[str, Benchmark]:
 
 @lru_cache(maxsize=1)
 def _read(origin: str, period: int) -> tuple[dict[str, Benchmark], str]:
-    """What lies there; `period` only lets the answer grow old."""
+    """Read the benchmarks there. `period` makes the cached answer expire."""
     try:
         if Path(origin).is_file():
             return _of_file(origin), ""
@@ -127,7 +127,7 @@ def _read(origin: str, period: int) -> tuple[dict[str, Benchmark], str]:
             return _of_folder(origin), ""
         return _of_hub(origin), ""
     except UsageError as error:
-        return _bundled(), f"The benchmark of this page cannot be read: {error} So you see those that come with the package."
+        return _bundled(), f"The benchmark of this page cannot be read: {error} You see those that come with the package."
 
 
 def _of_file(path: str) -> dict[str, Benchmark]:
@@ -135,13 +135,15 @@ def _of_file(path: str) -> dict[str, Benchmark]:
 
     try:
         whole = pd.read_parquet(path)
-        return _apart({str(name): frame[_COLUMNS[str(name)]] for name, frame in whole.groupby("table")}, path)
+        return _by_benchmark({str(name): frame[_COLUMNS[str(name)]] for name, frame in whole.groupby("table")}, path)
     except (OSError, KeyError, ValueError) as error:
-        raise UsageError(f"{path} is no parquet that `hf-transferability space --publish` made.") from error
+        raise UsageError(
+            f"{path} is not a parquet file made by `hf-transferability space --publish`. Publish the Space again."
+        ) from error
 
 
 def _of_folder(path: str) -> dict[str, Benchmark]:
-    from hf_transferability.publishing.card import data_files
+    from hf_transferability.benchmark.tables import data_files
 
     return _of_tables(
         {name: sorted([*Path(path).glob(f"{name}.parquet"), *Path(path).glob(data_files(name))]) for name in _SOURCE}, path
@@ -162,7 +164,7 @@ def _of_hub(repo_id: str) -> dict[str, Benchmark]:
 @lru_cache(maxsize=1)
 def _of_commit(head: "Snapshot") -> dict[str, Benchmark]:
     from hf_transferability import hub
-    from hf_transferability.publishing.card import data_files
+    from hf_transferability.benchmark.tables import data_files
 
     files = {
         name: [hub.fetch(head, file) for file in head.files if PurePosixPath(file).match(data_files(name))] for name in _SOURCE
@@ -180,10 +182,10 @@ def _of_tables(files: dict[str, list[Path]], origin: str) -> dict[str, Benchmark
         for name, paths in files.items()
         if paths
     }
-    return _apart(frames, origin)
+    return _by_benchmark(frames, origin)
 
 
-def _apart(frames: "dict[str, pd.DataFrame]", origin: str) -> dict[str, Benchmark]:
+def _by_benchmark(frames: "dict[str, pd.DataFrame]", origin: str) -> dict[str, Benchmark]:
     """The tables of each benchmark that has ground truth and scores."""
     if missing := [name for name in ("ground_truth", "scores") if name not in frames]:
         raise UsageError(f"{origin} must have the tables {', '.join(missing)}. Publish them first.")

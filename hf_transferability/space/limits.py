@@ -1,4 +1,4 @@
-"""What one visitor may ask of the page, with the reason and the remedy where it is too much."""
+"""What one visitor may ask of the page; a request beyond a bound is refused with the reason and a remedy."""
 
 import re
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ _ELSEWHERE = "On your own machine `hf-transferability rank` has no such bound."
 
 
 def check_request(dataset: str, checkpoints: Sequence[str], sample_size: int) -> None:
-    """Refuse what is no public Hub id, and more than the page can do, before anything is downloaded.
+    """Refuse what is not a public Hub id, and more than the page can do, before anything is downloaded.
 
     Raises:
-        UsageError: says which bound was met, or why the Hub does not give a repository.
+        UsageError: names the bound that is exceeded, or says why a repository cannot be read.
     """
     if not checkpoints:
         raise UsageError("`checkpoints` must name at least one checkpoint; got none. Write one Hub id per line.")
@@ -45,22 +45,22 @@ def check_files(paths: Sequence[str | Path]) -> None:
     """Refuse too many or too large files of features, and those that cannot be read.
 
     Raises:
-        UsageError: says which bound was met, or what is wrong with which file.
+        UsageError: names the bound that is exceeded, or the file that cannot be read.
     """
     if not paths:
-        raise UsageError("choose at least one file of features first.")
+        raise UsageError("`files` must name at least one file of features; got none. Choose one first.")
     if len(paths) > FILES:
         raise UsageError(f"this page scores at most {FILES} files at once; got {len(paths)}. Upload fewer.")
     for path in paths:
         check_size(path, FILE_BYTES)
         try:
             read_arrays(path)
-        except UsageError as error:  # the folder that uploads lie in says nothing to the visitor
+        except UsageError as error:  # the folder of uploads means nothing to the visitor
             raise UsageError(str(error).replace(str(path), Path(path).name)) from error
 
 
 def _check_id(what: str, name: str) -> None:
-    # A path of this machine is nobody's business, and a local folder would be taken before the Hub's repository.
+    # Paths of this machine are private, and a local folder would be read instead of the Hub's repository.
     if not _ID.fullmatch(name) or Path(name).exists():
         raise UsageError(f"`{what}` must be a Hub id, OWNER/NAME; got {name!r}. Copy it from the Hub's page.")
 
@@ -79,7 +79,7 @@ def _check_checkpoints(names: Sequence[str]) -> None:
         repo_id, _, revision = name.partition("@")
         size = _size("model", repo_id, revision or None)
         weights = sum(n for file, n in size.files.items() if "/" not in file and file.endswith(".safetensors"))
-        parameters = size.parameters or weights // 4  # four bytes each, unless the Hub knows better
+        parameters = size.parameters or weights // 4  # four bytes each, unless the Hub states the number
         if parameters > PARAMETERS:
             raise UsageError(
                 f"this page ranks checkpoints of at most {PARAMETERS / 1e6:.0f} million parameters; {name} has "
@@ -97,6 +97,4 @@ def _size(kind: str, repo_id: str, revision: str | None) -> hub.Size:
     try:
         return hub.size_of(kind, repo_id, revision, token=False)
     except Exception as error:
-        raise UsageError(
-            f"{hub.explain(error, kind, repo_id)} This page is logged in nowhere: it reads public repositories only."
-        ) from error
+        raise UsageError(f"{hub.explain(error, kind, repo_id)} This page reads public repositories only.") from error

@@ -1,4 +1,4 @@
-"""The page: three tabs over the functions of `work`, which are also its API and its tools for MCP clients."""
+"""The page: three tabs that call the functions of `work`, which are also its API and its tools for MCP clients."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +10,7 @@ import gradio as gr
 from hf_transferability.benchmark.ground_truth import PUBLISHED
 from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.metrics import all_metrics
+from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.reporting import plots
 from hf_transferability.space import limits, texts, work, worker
 from hf_transferability.space.benchmarks import FIRST
@@ -25,7 +26,7 @@ _SCENARIOS = [
 
 
 def build() -> gr.Blocks:
-    """The page, not yet served."""
+    """Build the page, without serving it."""
     with gr.Blocks(title="Transferability", delete_cache=(300, _KEPT), analytics_enabled=False) as page:
         gr.Markdown(texts.INTRODUCTION)
         with gr.Tabs():
@@ -36,18 +37,18 @@ def build() -> gr.Blocks:
             with gr.Tab("About", id="about"):
                 gr.Markdown(texts.ABOUT)
         tab.select(**opened)
-        page.unload(_left)
+        page.unload(_on_unload)
         gr.api(rank_checkpoints, api_name="rank_checkpoints", **_WORK)
         gr.api(lookup_benchmark, api_name="lookup_benchmark", concurrency_limit=4)
     return page.queue(max_size=16)
 
 
 def launch(host: str | None = None, port: int | None = None, **options: Any) -> gr.Blocks:
-    """Serve the page, also as an API, and to MCP clients where gradio[mcp] is installed; returns it when it ends.
+    """Serve the page, also as an API, and to MCP clients if gradio[mcp] is installed; returns the page when it ends.
 
     Args:
-        host, port: default those that Gradio takes: the loopback address or a Space's own.
-        options: for Gradio's `launch`.
+        host, port: default: Gradio's own, the loopback address or that of the Space.
+        options: passed to Gradio's `launch`.
     """
     try:
         import mcp  # noqa: F401
@@ -67,7 +68,7 @@ def rank_checkpoints(
     checkpoints: list[str],
     sample_size: int = 200,
     scenario: Scenario = "auto",
-    metric: str = "transferability",
+    metric: str = DEFAULT_METRICS[0],
     request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """Rank pretrained checkpoints by how well they should do on an image dataset after fine-tuning, without fine-tuning them.
@@ -77,14 +78,15 @@ def rank_checkpoints(
         checkpoints: Hub ids (OWNER/NAME or OWNER/NAME@REVISION) of at most 6 public checkpoints of at most 100 million
             parameters each.
         sample_size: images to draw, 12 to 500.
-        scenario: whether the checkpoints differ in their source dataset or in their architecture; auto looks.
-        metric: name of the metric that the rows are sorted by, such as transferability, logme or knn.
+        scenario: for transferability, whether the checkpoints differ in their source dataset or in their architecture; auto
+            looks.
+        metric: name of the metric that the rows are sorted by, such as consensus, transferability, logme or knn.
         request: filled in by Gradio.
 
     Returns:
         The ranking: rows, best first, with score, interval, tie group, flags and errors; dataset, scenario, notes and versions.
     """
-    return _told(work.rank_checkpoints)(dataset, checkpoints, sample_size, scenario, metric, visitor=_visitor(request))
+    return _show_errors(work.rank_checkpoints)(dataset, checkpoints, sample_size, scenario, metric, visitor=_visitor(request))
 
 
 def lookup_benchmark(
@@ -108,7 +110,7 @@ def lookup_benchmark(
         "agreement": weighted Kendall tau with interval of every metric, of baselines that look at no target image, and of the
         noise ceiling; "pairs": source, target, score and fine-tuned test AUC; "benchmarks" and "selections": what there is.
     """
-    return _told(work.lookup_benchmark)(scenario, metric, target, benchmark, selection)
+    return _show_errors(work.lookup_benchmark)(scenario, metric, target, benchmark, selection)
 
 
 def _rank_tab() -> None:
@@ -125,7 +127,7 @@ def _rank_tab() -> None:
                         label="Files of features", file_count="multiple", file_types=[".npz", ".safetensors"], type="filepath"
                     )
             scenario = gr.Radio(_SCENARIOS, value="auto", label="What the candidates differ in")
-            metric = gr.Dropdown(list(all_metrics()), value="transferability", label="Sort by")
+            metric = gr.Dropdown(list(all_metrics()), value=DEFAULT_METRICS[0], label="Sort by")
             button = gr.Button("Rank", variant="primary")
         with gr.Column(scale=1, min_width=260):
             gr.Markdown(texts.EXAMPLES)
@@ -141,7 +143,7 @@ def _rank_tab() -> None:
         pictures += [_plot(label, visible=False, min_width=544) for label in ("Components", "Cost")]
     downloads = gr.File(label="Download", file_count="multiple", interactive=False, visible=False, elem_id="downloads")
     shown: list[Any] = [summary, table, *pictures, downloads]
-    by_file = gr.Checkbox(False, visible=False)  # which of the two tabs is open, as the browser knows without asking
+    by_file = gr.Checkbox(False, visible=False)  # which of the two tabs is open; the browser sets it without a request
 
     @_answered
     def from_inputs(
@@ -172,20 +174,21 @@ def _rank_tab() -> None:
     private: dict[str, Any] = {"api_visibility": "private"}
     hub_tab.select(None, None, by_file, js="() => false", **private)
     file_tab.select(None, None, by_file, js="() => true", **private)
-    # What was shown before is no answer to what is asked now.
+    # The previous ranking is not an answer to the new request.
     cleared = [each.click(clear, None, shown, queue=False, show_progress="hidden", **private) for each in (button, demo_button)]
     private |= {"show_progress_on": summary, "scroll_to_output": True}
     inputs = [by_file, dataset, names, size, files, scenario, metric]
     done = cleared[0].then(from_inputs, inputs, shown, **private, **_WORK)
     for ended in (done.success, done.failure):  # `then` does not come after a failure in a chain
-        ended(lambda: None, None, files, api_visibility="private")  # they are gone from the disk
+        ended(lambda: None, None, files, api_visibility="private")  # they have been removed from the disk
     cleared[1].then(from_demo, None, shown, **private, **_WORK)
     example_button.click(from_example, None, shown, concurrency_limit=4, **private)
 
 
 def _benchmark_tab() -> dict[str, Any]:
-    """The tab; returns what is to be called when it is opened, as `select` takes it."""
+    """Build the tab; returns the arguments of `select` that fill it when it is opened."""
     gr.Markdown(texts.BENCHMARK)
+    overview = _plot("Agreement in all benchmarks")
     with gr.Row():
         name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark")
         metric = gr.Dropdown(["transferability"], value="transferability", label="Metric")
@@ -223,14 +226,15 @@ def _benchmark_tab() -> dict[str, Any]:
             work.benchmark_summary(own, selection, scenario, target),
             work.agreement_table(own, selection, scenario, target),
             *work.benchmark_pictures(own, selection, scenario, metric, target),
+            work.leaderboard_picture(),
         ]
 
     options: dict[str, Any] = {
-        "inputs": asked, "outputs": [*asked, summary, table, chart, scatter, heat],
+        "inputs": asked, "outputs": [*asked, summary, table, chart, scatter, heat, overview],
         "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "look",
     }  # fmt: skip
-    gr.on([each.input for each in asked], _told(look), **options)
-    return {"fn": _told(look), **options}
+    gr.on([each.input for each in asked], _show_errors(look), **options)
+    return {"fn": _show_errors(look), **options}
 
 
 def _one_of(known: Sequence[str], wished: str) -> str:
@@ -242,9 +246,9 @@ def _spaced(name: str) -> str:
 
 
 def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[list[Any]]]:
-    """A handler that shows the ranking that `work_of` makes; its files live on disk only until they are sent."""
+    """A handler that shows the ranking made by `work_of`; its files stay on disk only until they are sent."""
 
-    # Gradio looks for the request and the progress among the arguments before the `*` only.
+    # Gradio passes the request and the progress only to arguments before the `*`.
     def handler(
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
@@ -253,7 +257,7 @@ def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[l
         def tell(text: str, share: float) -> None:
             progress(share, desc=text)
 
-        document = _told(work_of)(*inputs, tell=tell, visitor=_visitor(request))
+        document = _show_errors(work_of)(*inputs, tell=tell, visitor=_visitor(request))
         with tempfile.TemporaryDirectory(prefix="hf-transferability-answer-", ignore_cleanup_errors=True) as folder:
             yield [
                 work.summary(document),
@@ -266,28 +270,28 @@ def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[l
 
 
 def _visitor(request: gr.Request | None) -> str:
-    """Names one open page; empty where there is none."""
+    """The name of one open page; empty if there is none."""
     return (request and request.session_hash) or ""
 
 
-def _left(request: gr.Request) -> None:
+def _on_unload(request: gr.Request) -> None:
     worker.leave(_visitor(request))
 
 
 def _plot(label: str, **options: Any) -> gr.Plot:
-    """A place for a picture, which says itself what it shows."""
+    """A place for a picture; its title is in the picture."""
     return gr.Plot(label=label, show_label=False, elem_classes="picture", **options)
 
 
 def _picture(draw: Callable[[work.Document], Any], document: work.Document) -> gr.Plot:
     try:
         return gr.Plot(draw(document), visible=True)
-    except UsageError:  # there is nothing to draw, as with arrays that come without gradient norms
+    except UsageError:  # nothing to draw, for example without gradient norms
         return gr.Plot(None, visible=False)
 
 
-def _told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, with this package's errors in the form that Gradio shows to the visitor."""
+def _show_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with this package's errors raised as those that Gradio shows to the visitor."""
 
     @wraps(function)
     def call(*inputs: Any, **more: Any) -> Any:

@@ -1,7 +1,7 @@
 """Put a Space on the Hub in one commit: its folder, this package as a wheel, its requirements, and the page's benchmarks.
 
-So it builds though the package is on no index. The Hub installs requirements.txt before it copies the files beside it, and a
-wheel named there would not be found; each app.py unpacks it instead.
+The wheel lets the Space build although no package index has this package. The Hub installs requirements.txt before it copies
+the other files, so a wheel named there would not be found; each app.py unpacks it instead.
 """
 
 import email
@@ -24,46 +24,51 @@ from hf_transferability.hub.cached import Snapshot
 from hf_transferability.registration import hub_folder
 from hf_transferability.space import benchmarks
 
-SPACES = {"space": "space", "metrics/transferability": ""}  # folder -> the extra that its app needs
+METRIC = "metrics/transferability"
+SPACES = {"space": "space", METRIC: ""}  # folder -> the extra that its app needs
 _ATTEMPTS = 3
 
 
 def publish(
     folder: str, repo_id: str, *, wheel: str | Path | None = None, private: bool = False, token: str | None = None
 ) -> str:
-    """Make a Space, or bring it up to date; returns the commit's address.
+    """Make a Space, or update it; returns the address of the commit.
 
     Args:
         folder: one of SPACES.
         repo_id: OWNER/NAME.
-        wheel: of this package; by default one is built from the checkout that it runs from.
-        private: of a new Space.
-        token: default that of `hf auth login`.
+        wheel: a wheel of this package; default: built from the checkout that it runs from.
+        private: make a new Space private.
+        token: Hub token; default the one of `hf auth login`.
 
     Raises:
-        UsageError: no such id, no wheel and no checkout, or a file that is not this package's wheel.
-        PublishError: not logged in, no write access, a Space of somebody else's making, or no network.
+        UsageError: a wrong id, no wheel and no checkout, or a file that is not this package's wheel.
+        PublishError: not logged in, no write access, a Space with another app, or no network.
     """
     writing.check_id(repo_id, "Space")
+    if folder == METRIC and repo_id.split("/")[-1] != "transferability":
+        raise UsageError(
+            f"`publish` must be OWNER/transferability, since evaluate reads the metric's name from it; got {repo_id!r}."
+        )
     files = contents(folder, Path(wheel) if wheel else None)
-    writing.logged_in(token)
+    writing.read_account(token)
     for _ in range(_ATTEMPTS):
         head = writing.create_space(repo_id, private, token)
-        _check_is_ours(head, token)
+        _check_app(head, token)
         old = [name for name in head.files if name.endswith(".whl") and name not in files]
         try:
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", ".*about to commit a data file", UserWarning)  # as is meant
+                warnings.filterwarnings("ignore", ".*about to commit a data file", UserWarning)  # intended here
                 return writing.commit(head, files, old, "Space of hf-transferability", token)
         except writing.HeadMovedError:
             continue
         except writing.NoWriteAccessError as error:
             raise PublishError(f"you may not write to the Space {repo_id}: {error}. Choose a name of your own.") from error
-    raise PublishError(f"the Space {repo_id} is being changed by somebody else. Run again in a few minutes.")
+    raise PublishError(f"the Space {repo_id} is being changed by someone else. Run again in a few minutes.")
 
 
 def contents(folder: str, wheel: Path | None = None) -> dict[str, bytes]:
-    """What the Space consists of: path -> content.
+    """The files of the Space: path -> content.
 
     Raises:
         UsageError: see `publish`.
@@ -80,7 +85,7 @@ def contents(folder: str, wheel: Path | None = None) -> dict[str, bytes]:
 
 
 def requirements(wheel: Path, extra: str = "") -> str:
-    """What a wheel of this package needs, with one of its extras, in the form of requirements.txt.
+    """The requirements of a wheel of this package, with one of its extras, as the text of requirements.txt.
 
     Raises:
         UsageError: no such file, or not this package's wheel.
@@ -103,10 +108,10 @@ def requirements(wheel: Path, extra: str = "") -> str:
 
 
 def build_wheel(folder: Path) -> Path:
-    """A wheel of the checkout that this package runs from, built in `folder`; the checkout itself is not touched.
+    """Build a wheel of the checkout that this package runs from, in `folder`; the checkout itself is not changed.
 
     Raises:
-        UsageError: it runs from no checkout, or cannot be built here.
+        UsageError: the package does not run from a checkout, or the build fails.
     """
     package = Path(__file__).parents[1]
     root = package.parent
@@ -125,8 +130,8 @@ def build_wheel(folder: Path) -> Path:
         command.insert(4, "--no-build-isolation")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise UsageError(f"the wheel cannot be built here: {said}. Build it elsewhere and pass --wheel FILE.")
+        last_line = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise UsageError(f"the wheel cannot be built here: {last_line}. Build it elsewhere and pass --wheel FILE.")
     return next(folder.glob("hf_transferability-*.whl"))
 
 
@@ -137,8 +142,8 @@ def _setuptools_is_new() -> bool:
         return False
 
 
-def _check_is_ours(head: Snapshot, token: str | None) -> None:
-    """Refuse to write over a Space that has another app."""
+def _check_app(head: Snapshot, token: str | None) -> None:
+    """Refuse to overwrite a Space with another app."""
     if "app.py" not in head.files:
         return
     try:
@@ -146,4 +151,4 @@ def _check_is_ours(head: Snapshot, token: str | None) -> None:
     except Exception as error:
         raise PublishError(hub.explain(error, "Space", head.repo_id)) from error
     if not known:
-        raise PublishError(f"{head.repo_id} is a Space with another app, which would be lost. Choose another name.")
+        raise PublishError(f"{head.repo_id} is a Space with another app, which would be overwritten. Choose another name.")

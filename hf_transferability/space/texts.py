@@ -1,4 +1,4 @@
-"""The words of the page."""
+"""The texts of the page."""
 
 from hf_transferability.space import limits
 
@@ -19,14 +19,15 @@ UPLOAD = f"""\
 One `.npz` or `.safetensors` file per candidate, all of one sample of images in one order, with the arrays `features`
 [images, features] and `labels` [images], and if you have them `source_probabilities` [images, classes] and `gradient_norms`
 [batches, 2]. No pickled objects. At most {limits.FILES} files of {limits.FILE_BYTES // 2**20} MiB. They are removed as soon as
-they are ranked. Do not upload what must not leave your organisation: `hf-transferability score` does the same on your machine.
+they are ranked. Do not upload data that must not leave your organisation: `hf-transferability score` does the same on your
+machine.
 """
 
 EXAMPLES = """\
 ### Try it
 
-Seven small checkpoints for five kinds of handwritten digits: the package's own demo. See a ranking that was made before, or
-have the checkpoints made and ranked anew.
+The package's demo: seven small checkpoints for five kinds of handwritten digits. Show a ranking that is ready, or make and rank
+the checkpoints now.
 """
 
 BOUNDS = f"""\
@@ -43,8 +44,8 @@ hf-transferability rank DATASET CHECKPOINT ...
 """
 
 BENCHMARK = """\
-How well do such scores foresee fine-tuned performance? Agreement is the weighted Kendall tau, 1 for the same order and 0 for
-chance, of every metric; beside it stand baselines that look at no target image, and the noise ceiling of the fine-tuned
+How well do the metrics predict fine-tuned performance? Agreement is the weighted Kendall tau: 1 for the same order, 0 for
+chance. Compare every metric with the baselines, which look at no target image, and with the noise ceiling of the fine-tuned
 results.
 """
 
@@ -53,18 +54,17 @@ ABOUT = """\
 
 The transferability score is *feature quality* (do images of one class lie together in the checkpoint's features?) times
 *feature update ratio* (how much would early layers adapt in fine-tuning?), each scaled from 0 to 1 over the candidates that you
-compare. So it says how candidates compare on your images; it is not an accuracy, and it changes when you add or remove one.
+compare. It says how candidates compare on your images; it is not an accuracy, and it changes when you add or remove one.
 
 - **Interval**: 90 %, from ten random half-samples of the images.
-- **Tie group**: candidates of one group change places when half of the images are left out. Fine-tune any of
-  them, or take more images.
+- **Tie group**: this sample cannot order candidates of one group. Fine-tune each of them, or take more images.
 - **Flags** say why to trust a row less; each is explained below the ranking.
 
 ## Its limits
 
 - Within one architecture the published agreement with fine-tuning is 0.52 (weighted Kendall tau, mean over 11 medical targets);
-  knowing how sources did on *other* targets foresees as much. Look at the Benchmark tab.
-- Between architectures the published order turns round. That is a hypothesis from the data that it was published on, with an
+  the mean rank of sources on *other* targets predicts as much. Look at the Benchmark tab.
+- Between architectures the published order is reversed. That is a hypothesis from the data on which it was published, with an
   agreement of 0.26, and it can favour bad networks.
 - Feature quality is measured on the images that it is fitted on: only differences count. Few images per class make every metric
   unstable.
@@ -72,13 +72,13 @@ compare. So it says how candidates compare on your images; it is not an accuracy
 
 ## Your data
 
-Nothing of yours is shown to others. Work runs in a process and a folder of its own, which are removed when it ends; uploads are
-removed as soon as they are ranked, and the files for download after half an hour.
+Nothing of yours is shown to others. Your work runs in its own process and folder, which are removed when it ends. Uploads are
+removed as soon as they are ranked, and files for download after half an hour.
 
 ## For programs
 
-The same as an API (`gradio_client`), and as tools for MCP clients where the server offers them: `rank_checkpoints` and
-`lookup_benchmark`; see "Use via API" below.
+The page is also an API (`gradio_client`), and offers tools to MCP clients: `rank_checkpoints` and `lookup_benchmark`. See "Use
+via API" below.
 
 ## Citation
 

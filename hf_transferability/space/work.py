@@ -3,15 +3,18 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability import files
+from hf_transferability.benchmark.leaderboard import bundled_leaderboard
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
+from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.registration import hub_folder
 from hf_transferability.reporting import html, plots
-from hf_transferability.reporting.terminal import flag_meanings
+from hf_transferability.reporting.terminal import flag_meanings, scenario_in_words
 from hf_transferability.space import benchmarks, limits, worker
 from hf_transferability.space.benchmarks import Benchmark
 
@@ -20,14 +23,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Document = dict[str, Any]
-Tell = Callable[[str, float], None]  # hears what is being done, and which share is done
+Tell = Callable[[str, float], None]  # called with what is being done, and the share that is done
 
 _PLACE = re.compile(r"\[(\d+)/(\d+)\] |checkpoint (\d+) of (\d+)")
-_COLUMNS = {
+# Columns of the table for people, before and after those of the metrics: key of a row -> title.
+_BEFORE = {
     "rank": "rank", "checkpoint": "checkpoint", "score": "score", "low": "90 % low", "high": "90 % high",
-    "tie_group": "tie group", "feature_quality": "feature quality", "feature_update_ratio": "update ratio",
-    "parameters": "parameters", "licence": "licence", "flags": "flags", "error": "failed",
+    "tie_group": "tie group",
 }  # fmt: skip
+_AFTER = {"parameters": "parameters", "licence": "licence", "flags": "flags", "error": "failed"}
 
 
 def rank_checkpoints(
@@ -35,20 +39,21 @@ def rank_checkpoints(
     checkpoints: Sequence[str],
     sample_size: int = 200,
     scenario: str = "auto",
-    metric: str = "transferability",
+    metric: str = DEFAULT_METRICS[0],
     tell: Tell = lambda text, share: None,
     visitor: str = "",
 ) -> Document:
-    """Rank checkpoints of the Hub for a dataset of the Hub; see `limits` for how many and how large.
+    """Rank checkpoints of the Hub for a dataset of the Hub; see `limits` for the bounds.
 
     Raises:
-        UsageError: a bound, a name or a dataset that does not fit.
+        UsageError: a bound is exceeded, or a name or the dataset is wrong.
         TransferabilityError: the work failed or took too long.
     """
     names = [name.strip() for name in checkpoints if name.strip()]
     tell("looking at the repositories", 0.0)
     limits.check_request(dataset.strip(), names, sample_size)
-    words = ["rank", "--metric", metric, "--scenario", scenario, "--sample-size", str(sample_size)]
+    words = ["rank", "--scenario", scenario, "--sample-size", str(sample_size)]
+    words += [] if metric == DEFAULT_METRICS[0] else ["--metric", metric]  # without it the table has more columns
     return _done(worker.run(words, [dataset.strip(), *names], visitor=visitor), tell)
 
 
@@ -59,22 +64,24 @@ def rank_files(
     tell: Tell = lambda text, share: None,
     visitor: str = "",
 ) -> Document:
-    """Rank files of features. The files are removed, whatever happens.
+    """Rank files of features. The files are removed in any case.
 
     Raises:
-        UsageError: a bound, or files that cannot be read or do not go together.
+        UsageError: a bound is exceeded, or files cannot be read or do not fit together.
         TransferabilityError: the work failed or took too long.
     """
     try:
         limits.check_files(paths)
-        return _done(worker.run(["score", "--metric", metric, "--scenario", scenario], [], paths, visitor=visitor), tell)
+        words = ["score", "--scenario", scenario]
+        words += [] if metric in ("all", DEFAULT_METRICS[0]) else ["--metric", metric]
+        return _done(worker.run(words, [], paths, visitor=visitor), tell)
     finally:
         for path in paths:
             Path(path).unlink(missing_ok=True)
 
 
 def run_demo(tell: Tell = lambda text, share: None, visitor: str = "") -> Document:
-    """Make the demo's target and checkpoints anew, and rank them: real work, without network.
+    """Make the demo's target and checkpoints, and rank them; needs no network.
 
     Raises:
         TransferabilityError: the work failed or took too long.
@@ -83,16 +90,16 @@ def run_demo(tell: Tell = lambda text, share: None, visitor: str = "") -> Docume
 
 
 def example() -> Document:
-    """The bundled ranking: what `hf-transferability demo` wrote."""
+    """The bundled ranking, written by `hf-transferability demo`."""
     document: Document = json.loads(Path(hub_folder("space"), "example.json").read_text("utf-8"))
     return document
 
 
 def summary(document: Document) -> str:
-    """What a ranking rests on, its notes and its flags, as Markdown."""
+    """The sample, the notes and the flags of a ranking, as Markdown."""
     where, rows = document["dataset"], document["rows"]
     ranked = sum(row["score"] is not None for row in rows)
-    lines = [f"**{ranked} of {len(rows)} candidates ranked by {document['metric']}**, scenario {document['scenario']}."]
+    lines = [f"**{ranked} of {len(rows)} candidates ranked by {document['metric']}**{scenario_in_words(document)}."]
     if where.get("images"):
         lines.append(f"Sample: {where['images']} images of {_code(where['id'])}, seed {where.get('seed', 0)}.")
     lines += document["notes"]
@@ -109,8 +116,9 @@ def table(document: Document) -> "pd.DataFrame":
     for row in document["rows"]:
         low, high = row.get("interval") or (None, None)
         shown = {**row, "low": low, "high": high, "flags": ", ".join(row["flags"])}
-        cells = {title: shown.get(name) for name, title in _COLUMNS.items()}
-        rows.append(cells | {name: row[name] for name in _other_metrics(document)})
+        cells = {title: shown.get(name) for name, title in _BEFORE.items()}
+        cells |= {title: row.get(name) for name, title in _metric_titles(document).items()}
+        rows.append(cells | {title: shown.get(name) for name, title in _AFTER.items()})
     frame = pd.DataFrame(rows)
     return frame.round(4).loc[:, [column for column in frame if frame[column].notna().any() and (frame[column] != "").any()]]
 
@@ -125,7 +133,7 @@ def write_files(document: Document, folder: str | Path) -> list[str]:
 
 
 def benchmark(name: str = "") -> Benchmark:
-    """A benchmark that the page shows; by default the first.
+    """One of the benchmarks that the page shows; by default the first.
 
     Raises:
         UsageError: no such benchmark.
@@ -140,10 +148,10 @@ def benchmark(name: str = "") -> Benchmark:
 def lookup_benchmark(
     scenario: str, metric: str = "transferability", target: str = "mean", name: str = "", selection: str = ""
 ) -> Document:
-    """What a benchmark says: agreement of all metrics, and one metric's scores beside fine-tuned performance.
+    """The agreement of all metrics in a benchmark, and one metric's scores beside fine-tuned performance.
 
     Raises:
-        UsageError: no such benchmark, selection, scenario, metric or target.
+        UsageError: an unknown benchmark, selection, scenario, metric or target.
     """
     own = benchmark(name)
     selection = selection or own.selections[0]
@@ -158,7 +166,7 @@ def lookup_benchmark(
 
 
 def benchmark_summary(own: Benchmark, selection: str, scenario: str, target: str = "mean") -> str:
-    """What a benchmark is, and how far its own noise lets anything agree with it, as Markdown."""
+    """What a benchmark is and its noise ceiling, as Markdown."""
     from hf_transferability.benchmark import bundled
     from hf_transferability.benchmark.comparison_notes import RELIABLE
     from hf_transferability.benchmark.comparison_rows import CEILING
@@ -173,12 +181,11 @@ def benchmark_summary(own: Benchmark, selection: str, scenario: str, target: str
     if len(ceiling):
         value, low, high = ceiling[["value", "low", "high"]].iloc[0]
         lines.append(
-            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): so far half of the fine-tuning runs foretells the rest. "
-            "A metric can hardly be expected to agree better."
-            + (" That is little: hardly anything can be said here." if value < RELIABLE else "")
+            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): how well half of the fine-tuning runs predicts the rest. "
+            "A metric can hardly agree better." + (" It is low, so no metric can be judged here." if value < RELIABLE else "")
         )
     else:
-        lines.append("It has no noise ceiling, for want of fine-tuning runs.")
+        lines.append("It has no noise ceiling, since it has no fine-tuning runs.")
     return "\n\n".join(filter(None, [benchmarks.shown()[1], *lines]))
 
 
@@ -191,6 +198,12 @@ def agreement_table(own: Benchmark, selection: str, scenario: str, target: str =
     titles = {"metric": "metric", "value": "weighted tau", "low": "90 % low", "high": "90 % high", "variant": "kind"}
     rows = _agreement(own, selection, scenario, target)[list(titles)].rename(columns=titles)
     return rows.sort_values("weighted tau", ascending=False, na_position="last").round(3)
+
+
+@lru_cache
+def leaderboard_picture() -> "Figure":
+    """Agreement of every metric and baseline in every bundled benchmark."""
+    return plots.leaderboard(bundled_leaderboard())
 
 
 def benchmark_pictures(
@@ -227,7 +240,7 @@ def _truth(own: Benchmark, selection: str, scenario: str, target: str = "mean") 
 
 
 def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: str) -> list[dict[str, Any]]:
-    """A metric's scores beside fine-tuned performance; a target's own model is no candidate."""
+    """A metric's scores beside fine-tuned performance; a target's own model is not a candidate."""
     from hf_transferability.benchmark.pools import methods, pools
 
     found = []
@@ -250,11 +263,9 @@ def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: s
 
 
 def _agreement(own: Benchmark, selection: str, scenario: str, target: str | None = None) -> "pd.DataFrame":
-    """A benchmark's rows of weighted tau, without methods that have none anywhere, and forms that differ in their name only."""
+    """A benchmark's rows of weighted tau, without methods that have no value, and without variants that are the same."""
     if selection not in own.selections:
-        raise UsageError(
-            f"`selection` must be one of {', '.join(own.selections)}; got {selection!r}. Choose one of these, or none."
-        )
+        raise UsageError(f"`selection` must be one of {', '.join(own.selections)}; got {selection!r}. Choose one of these.")
     whole = own.agreement(selection)
     rows = whole[(whole["statistic"] == "weighted_tau") & (whole["scenario"] == scenario)]
     if rows.empty:
@@ -280,7 +291,7 @@ def _check_metric(own: Benchmark, selection: str, scenario: str, metric: str) ->
 
 
 def _done(lines: Iterator[str | Document], tell: Tell) -> Document:
-    """The document that stands at the end of the worker's lines."""
+    """The document that the worker yields after its lines of progress."""
     share = 0.0
     for line in lines:
         if isinstance(line, dict):
@@ -292,9 +303,10 @@ def _done(lines: Iterator[str | Document], tell: Tell) -> Document:
     raise AssertionError("the worker ends with a document or an error")
 
 
-def _other_metrics(document: Document) -> list[str]:
-    shown = {document["metric"], "feature_quality", "feature_update_ratio"}
-    return [name for name in all_metrics() if name in document["rows"][0] and name not in shown]
+def _metric_titles(document: Document) -> dict[str, str]:
+    """The metrics of a ranking beside the one that it is sorted by, with what tables call them."""
+    metrics = all_metrics()
+    return {name: metrics[name].label for name in document["rows"][0] if name in metrics and name != document["metric"]}
 
 
 def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """One visitor's work, as a command line in a process of its own.
 
-So it can be stopped when its time is up, it leaves nothing behind (downloads, caches, files: all lie in one folder that is
-removed), it shares nothing with another visitor's, and it sees none of this process's secrets.
+It can be stopped when its time is up; it leaves nothing behind, since downloads, caches and files are in one folder that is
+removed; it shares nothing with another visitor's work; and it sees none of this process's secrets.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.space import limits
 
 Document = dict[str, Any]
-# What a process needs of the environment; tokens and a Space's secrets are not among it.
+# Variables that a process needs; tokens and a Space's secrets are not among them.
 _PASSED_ON = (
     "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HF_ENDPOINT",
     "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE",
@@ -43,18 +43,18 @@ def run(
     visitor: str = "",
     seconds: float | None = None,
 ) -> Iterator[str | Document]:
-    """Run a command of the package and give its lines of progress, then the document that it printed.
+    """Run a command of the package; yields its lines of progress, then the document that it printed.
 
     Args:
         words: the command with its options.
-        names: what follows them; never read as options.
+        names: arguments after the options; never read as options.
         files: copied into the folder that the command runs in; their names there follow `names`.
-        visitor: for whom, if `leave` is to end it.
-        seconds: after which it is stopped; default limits.SECONDS.
+        visitor: whose work it is, so that `leave` can end it.
+        seconds: time after which it is stopped; default limits.SECONDS.
 
     Raises:
-        UsageError: what the command says of its arguments.
-        TransferabilityError: it failed, or its time is up.
+        UsageError: the command refuses its arguments.
+        TransferabilityError: the command failed, or its time is up.
     """
     seconds = limits.SECONDS if seconds is None else seconds
     with tempfile.TemporaryDirectory(prefix="hf-transferability-work-", ignore_cleanup_errors=True) as folder:
@@ -80,7 +80,7 @@ def run(
                 said = [*said[-20:], line.rstrip().replace(f"{folder}/", "")]
                 yield said[-1]
             status = process.wait()
-        finally:  # also where nobody asks for the next line
+        finally:  # also if the caller asks for no further line
             clock.cancel()
             _stop(process)
             if visitor:
@@ -89,13 +89,13 @@ def run(
                     del _running[visitor]
         if late.is_set():
             raise TransferabilityError(
-                f"this page stops work after {seconds:.0f} seconds. Name fewer checkpoints or images, or use your own machine."
+                f"the work is stopped after {seconds:.0f} seconds. Name fewer checkpoints or images, or use your own machine."
             )
         yield _outcome(status, output.read_bytes(), said)
 
 
 def leave(visitor: str) -> None:
-    """End the work of a visitor who has closed the page, so that the next one's begins."""
+    """End the work of a visitor who has closed the page, so that the next visitor's can begin."""
     for process in list(_running.get(visitor, ())):
         _kill(process)
 
@@ -110,15 +110,15 @@ def _outcome(status: int, output: bytes, said: Sequence[str]) -> Document:
             "Name fewer or smaller checkpoints or images, or use your own machine."
         )
     told = [line.removeprefix(_PROGRAM) for line in said if line.startswith(_PROGRAM)] or list(said[-1:])
-    text = " ".join(told) or f"the work ended with status {status}, perhaps for want of memory. Name fewer checkpoints."
+    text = " ".join(told) or f"the work ended with status {status}, perhaps for lack of memory. Name fewer checkpoints."
     raise (UsageError if status == 2 else TransferabilityError)(text)
 
 
 def _limit_memory(pid: int) -> None:
-    """Bound the memory of a process that has just started, and of all that it will start. Linux only."""
+    """Limit the memory of a process that has just started, and of all processes that it will start. Linux only."""
     if not hasattr(resource, "prlimit"):
         return
-    # CUDA reserves far more addresses than there is memory; RLIMIT_DATA does not count what is only reserved.
+    # CUDA reserves far more addresses than there is memory; RLIMIT_DATA does not count reserved addresses.
     kind = resource.RLIMIT_DATA if Path("/dev/nvidiactl").exists() else resource.RLIMIT_AS
     hard = resource.getrlimit(kind)[1]
     bound = limits.MEMORY if hard == resource.RLIM_INFINITY else min(limits.MEMORY, hard)
@@ -146,7 +146,7 @@ def _copied(files: Sequence[str | Path], folder: Path) -> list[str]:
 
 
 def _stop(process: subprocess.Popen, late: threading.Event | None = None) -> None:
-    """End a process with all that it has started; `late` says that it was still running."""
+    """End a process and all that it has started; `late` is set if it was still running."""
     if process.poll() is None:
         if late is not None:
             late.set()

@@ -1,1 +1,1 @@
-"""Ground truth: source checkpoints are pre-trained and fine-tuned here."""
+"""Ground truth: pre-training and fine-tuning of source checkpoints."""

@@ -1,16 +1,17 @@
-"""The random views of training images: the kinds of change that the paper's fine-tuning makes, on tensors."""
+"""Random views of training images, by the kinds of change that the paper uses for fine-tuning."""
 
 import torch
 from torchvision.transforms import v2
 
-_TOGETHER = 8  # neighbours in a batch that share one draw of each change, which makes small images eight times cheaper
+_GROUP_SIZE = 8  # images that share one random draw of each change, which makes small images eight times cheaper
 
 
 class Augmentation:
     """Horizontal flip, random resized crop, rotation by 0 to 5 degrees, sharpness, autocontrast and equalisation.
 
-    The paper (arXiv 2412.20172) names these six; their strengths are ours: 60 to 100 % of the area, sharpness doubled, the
-    last three each in every second group of images. A draw holds for 8 neighbours of a batch, and batches are shuffled.
+    The paper (arXiv 2412.20172) names these six changes. Their strengths are our choice: crops of 60 to 100 % of the area,
+    doubled sharpness, and the last three with probability 1/2 each. Groups of 8 images in a batch share one random draw;
+    batches are shuffled.
 
     Args:
         size: side of the square images, in pixels.
@@ -29,5 +30,5 @@ class Augmentation:
         )
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Other views of images uint8 [n, 3, size, size], drawn from torch's generator of the CPU."""
-        return torch.cat([self._change(group) for group in pixels.split(_TOGETHER)])
+        """New random views of images uint8 [n, 3, size, size], drawn from torch's CPU generator."""
+        return torch.cat([self._change(group) for group in pixels.split(_GROUP_SIZE)])

@@ -1,4 +1,4 @@
-"""Labelled images for training: a dataset's splits in memory at one size, and the samples that are drawn from them."""
+"""Labelled images for training: the splits of a dataset at one size, and random samples of them."""
 
 import hashlib
 import itertools
@@ -13,19 +13,20 @@ from torchvision.transforms.v2 import functional
 from hf_transferability.data.images import MEMORY_BUDGET
 from hf_transferability.data.targets import Target, load_target, split_names
 from hf_transferability.errors import TargetError, UsageError
+from hf_transferability.training.settings import SplitNames
 
 _VALIDATION = ("validation", "val", "valid", "dev")
 
 
 class Pool:
-    """All images of one split; each is decoded and resized once, when it is first needed.
+    """All images of one split, decoded and resized when they are first used.
 
-    Beyond 2 GiB of resized pixels they are decoded again for every use.
+    Splits with more than 2 GiB of resized pixels are not kept in memory; their images are decoded at every use.
 
     Args:
-        target: the whole split.
+        target: the complete split.
         size: side of the square images, in pixels.
-        classes: class names of all splits; the labels become positions (or columns) in this list.
+        classes: class names of all splits; labels are positions (or columns) in this list.
 
     Attributes:
         labels: int64 [n_images], or float32 [n_images, n_classes] of a multi-label dataset.
@@ -35,15 +36,15 @@ class Pool:
         self.target = target
         self.size = size
         self.classes = list(classes)
-        place = [self.classes.index(name) for name in target.class_names]
+        code_of_class = [self.classes.index(name) for name in target.class_names]
         if target.task == "multi_label":
             self.labels = torch.zeros(len(target), len(self.classes))
-            self.labels[:, place] = torch.from_numpy(target.labels).float()
+            self.labels[:, code_of_class] = torch.from_numpy(target.labels).float()
         else:
-            self.labels = torch.tensor(place)[torch.from_numpy(target.labels)]
-        keep = len(target) * 3 * size**2 <= MEMORY_BUDGET
-        self._kept = torch.empty((len(target), 3, size, size), dtype=torch.uint8) if keep else None
-        self._known = torch.zeros(len(target), dtype=torch.bool)
+            self.labels = torch.tensor(code_of_class)[torch.from_numpy(target.labels)]
+        fits = len(target) * 3 * size**2 <= MEMORY_BUDGET
+        self._pixels = torch.empty((len(target), 3, size, size), dtype=torch.uint8) if fits else None
+        self._decoded = torch.zeros(len(target), dtype=torch.bool)
 
     def pixels(self, positions: torch.Tensor) -> torch.Tensor:
         """Images uint8 [n, 3, size, size].
@@ -51,29 +52,34 @@ class Pool:
         Raises:
             TargetError: an image cannot be decoded.
         """
-        if self._kept is None:
+        if self._pixels is None:
             return torch.stack([self._decode(position) for position in positions.tolist()])
-        for position in positions[~self._known[positions]].tolist():
-            self._kept[position] = self._decode(position)
-            self._known[position] = True
-        return self._kept[positions]
+        for position in positions[~self._decoded[positions]].tolist():
+            self._pixels[position] = self._decode(position)
+            self._decoded[position] = True
+        return self._pixels[positions]
 
     def _decode(self, position: int) -> torch.Tensor:
         try:
             image = torch.from_numpy(self.target.images[position].copy()).permute(2, 0, 1)
         except UsageError:
             raise
-        except Exception as error:  # whatever a decoder makes of a damaged file
+        except Exception as error:  # decoders raise many types for a damaged file
             row = f"row {self.target.positions[position]} of split {self.target.provenance['split']}"
             raise TargetError(
-                f"{row} of {self.target.provenance['id']} cannot be decoded: {error}. Mend or remove it."
+                f"{row} of {self.target.provenance['id']} cannot be decoded: {error}. Repair or remove it."
             ) from error
         return functional.resize(image, [self.size, self.size], antialias=True)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Some images of a pool, in an order of their own."""
+    """Some images of a pool, in a given order.
+
+    Attributes:
+        pool: the split.
+        positions: int64 [n_images], positions in the pool.
+    """
 
     pool: Pool
     positions: torch.Tensor
@@ -83,21 +89,21 @@ class Sample:
 
     @property
     def labels(self) -> torch.Tensor:
-        """Labels in the sample's order."""
+        """Labels in the order of the sample; see `Pool`."""
         return self.pool.labels[self.positions]
 
     def pixels(self, places: torch.Tensor) -> torch.Tensor:
-        """Images uint8 [n, 3, size, size] at these places of the sample."""
+        """Images uint8 [n, 3, size, size] at some places of the sample, counted from 0."""
         return self.pool.pixels(self.positions[places])
 
     def missing_classes(self) -> list[str]:
-        """Classes (or labels) that no image of the sample has."""
+        """Names of the classes (or labels) that no image of the sample has."""
         labels = self.labels
         present = labels.sum(0) > 0 if labels.ndim == 2 else torch.bincount(labels, minlength=len(self.pool.classes)) > 0
-        return [name for name, there in zip(self.pool.classes, present.tolist(), strict=True) if not there]
+        return [name for name, is_present in zip(self.pool.classes, present.tolist(), strict=True) if not is_present]
 
     def digest(self) -> bytes:
-        """sha256 over the encoded images and labels, in order."""
+        """sha256 of the encoded images and the labels, in order."""
         digest = hashlib.sha256(np.ascontiguousarray(self.labels.numpy()).tobytes())
         for position in self.positions.tolist():
             digest.update(hashlib.sha256(self.pool.target.images.encoded[position]).digest())
@@ -106,7 +112,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Draw:
-    """What one seed draws: images to train on, to choose by, and to test on, and what is to be said of them."""
+    """The images that one seed draws for training, validation and test, and notes on what is missing from them."""
 
     train: Sample
     validation: Sample
@@ -115,97 +121,107 @@ class Draw:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over the three samples."""
-        return hashlib.sha256(b"".join(each.digest() for each in (self.train, self.validation, self.test))).hexdigest()
+        """sha256 of the three samples."""
+        return hashlib.sha256(b"".join(sample.digest() for sample in (self.train, self.validation, self.test))).hexdigest()
 
 
 class Splits:
-    """A target dataset for fine-tuning: its training, validation and test split.
+    """The training, validation and test split of a target dataset, for fine-tuning.
 
     Args:
         dataset: Hub id, local folder or loaded `datasets.DatasetDict`.
-        size: side that the images are resized to, in pixels.
-        train, validation, test: names of different splits; without a third one for validation, its images are drawn from
-            training.
-        where: `config`, `revision`, `image_column`, `label_column`, `window` and `token` of `targets.load_target`.
+        size: side of the resized images, in pixels.
+        names: names of the splits; default train, validation (if there is one) and test.
+        options: `token` and options of `data.options.SampleOptions`, without split and sample size.
+
+    Attributes:
+        task: "single_label" or "multi_label".
+        classes: names of the classes of all splits.
+        pools: "train", "validation" (unless it is drawn from training) and "test" -> images.
+        provenance: provenance of the training split; see `targets.Target`.
 
     Raises:
-        UsageError: no training or test split, one split in two roles, a regression target, or what `load_target` refuses.
+        UsageError: no training or test split, one split in two roles, a regression target, or an option that `load_target`
+            refuses.
         TargetError: no access to the dataset.
     """
 
-    def __init__(
-        self,
-        dataset: Any,
-        size: int,
-        *,
-        train: str = "train",
-        validation: str | None = None,
-        test: str = "test",
-        **where: Any,
-    ):
-        known = split_names(dataset, **{key: where[key] for key in ("config", "revision", "token") if key in where})
-        for role, name in (("train", train), ("test", test)):
-            if name not in known:
-                raise UsageError(f"`{role}_split` must be one of {', '.join(known)}; got {name!r}. Pass --{role}-split NAME.")
-        if not validation:
-            validation = next((name for name in _VALIDATION if name in known and name not in (train, test)), None)
-        for first, second in itertools.combinations((("train", train), ("validation", validation), ("test", test)), 2):
-            if both := _parts(first[1]) & _parts(second[1]):
-                raise UsageError(
-                    f"`{first[0]}_split` and `{second[0]}_split` must be different splits; both take images of "
-                    f"{', '.join(sorted(both))}. Pass another --{second[0]}-split."
-                )
-        named = {"train": train, "validation": validation, "test": test}
-        targets = {role: self._load(dataset, name, where) for role, name in named.items() if name}
+    def __init__(self, dataset: Any, size: int, names: SplitNames | None = None, **options: Any):
+        name_of_role = _split_of_role(dataset, names or SplitNames(), options)
+        targets = {role: self._load(dataset, name, options) for role, name in name_of_role.items()}
         self.task = targets["train"].task
         if self.task == "regression":
             raise UsageError(
                 "the target must have classes to be fine-tuned for; its labels are numbers. Choose another column."
             )
-        self.classes = list(dict.fromkeys(name for each in targets.values() for name in each.class_names))
-        self.pools = {role: Pool(each, size, self.classes) for role, each in targets.items()}
+        self.classes = list(dict.fromkeys(name for target in targets.values() for name in target.class_names))
+        self.pools = {role: Pool(target, size, self.classes) for role, target in targets.items()}
         self.provenance = targets["train"].provenance
 
     @staticmethod
-    def _load(dataset: Any, name: str, where: dict[str, Any]) -> Target:
+    def _load(dataset: Any, name: str, options: dict[str, Any]) -> Target:
         try:
-            return load_target(dataset, split=name, sample="all", **where)
+            return load_target(dataset, split=name, sample="all", **options)
         except UsageError as error:
             raise UsageError(f"split {name}: {error}") from error
 
     def draw(self, seed: int, train_per_class: int = 100, validation_per_class: int = 25) -> Draw:
-        """Random samples of 100 x C training and 25 x C validation images, C classes, and the full test split.
+        """Random training and validation samples, and the full test split.
 
         Args:
-            seed: of both samples and of their order.
-            train_per_class: images per class on average; the draw is random, not stratified, as in the paper.
-            validation_per_class: likewise.
+            seed: seed of both samples and of their order.
+            train_per_class, validation_per_class: images per class on average; the draw is random, not stratified, as in the
+                paper.
+
+        Returns:
+            The samples. If images are too few, or a class is missing from a sample, the notes say so.
         """
         rng = np.random.default_rng(seed)
         pool = self.pools["train"]
         order = torch.from_numpy(rng.permutation(len(pool.labels)))
         n_train, n_validation = (per_class * len(self.classes) for per_class in (train_per_class, validation_per_class))
-        share = n_train
+        n_available = n_train
         notes = []
-        if (other := self.pools.get("validation")) is None:
+        if (validation_pool := self.pools.get("validation")) is None:
             if len(order) < n_train + n_validation:
-                share = len(order) * n_train // (n_train + n_validation)
+                n_available = len(order) * n_train // (n_train + n_validation)
             notes.append("no validation split: drawn from training")
-            validation = Sample(pool, order[share : share + n_validation])
+            validation = Sample(pool, order[n_available : n_available + n_validation])
         else:
-            validation = Sample(other, torch.from_numpy(rng.permutation(len(other.labels)))[:n_validation])
-        train = Sample(pool, order[:share])
+            validation = Sample(validation_pool, torch.from_numpy(rng.permutation(len(validation_pool.labels)))[:n_validation])
+        train = Sample(pool, order[:n_available])
         test = Sample(self.pools["test"], torch.arange(len(self.pools["test"].labels)))
-        for name, sample, wanted in (("training", train, n_train), ("validation", validation, n_validation)):
-            if len(sample) < wanted:
-                notes.append(f"{len(sample)} {name} images, not {wanted}")
+        for name, sample, requested in (("training", train, n_train), ("validation", validation, n_validation)):
+            if len(sample) < requested:
+                notes.append(f"{len(sample)} {name} images, not {requested}")
         for name, sample in (("training", train), ("validation", validation), ("test", test)):
             if missing := sample.missing_classes():
                 notes.append(f"not in the {name} sample: {', '.join(missing)}")
         return Draw(train, validation, test, tuple(notes))
 
 
-def _parts(split: str | None) -> set[str]:
-    """Names of the whole splits in "train", "train[:80%]" or "train+validation"."""
+def _split_of_role(dataset: Any, names: SplitNames, options: dict[str, Any]) -> dict[str, str]:
+    """The split for each of the roles train, validation (if there is one) and test.
+
+    Raises:
+        UsageError: a split that does not exist, or one split in two roles.
+    """
+    known = split_names(dataset, **options)
+    for role, name in (("train", names.train), ("test", names.test)):
+        if name not in known:
+            raise UsageError(f"`{role}_split` must be one of {', '.join(known)}; got {name!r}. Pass --{role}-split NAME.")
+    candidates = (name for name in _VALIDATION if name in known and name not in (names.train, names.test))
+    validation = names.validation or next(candidates, None)
+    splits = {"train": names.train, "validation": validation, "test": names.test}
+    for (first_role, first), (second_role, second) in itertools.combinations(splits.items(), 2):
+        if shared := _full_splits(first) & _full_splits(second):
+            raise UsageError(
+                f"`{first_role}_split` and `{second_role}_split` must be different splits; both take images of "
+                f"{', '.join(sorted(shared))}. Pass another --{second_role}-split."
+            )
+    return {role: name for role, name in splits.items() if name}
+
+
+def _full_splits(split: str | None) -> set[str]:
+    """Names of the splits in an expression such as "train", "train[:80%]" or "train+validation"."""
     return {part.partition("[")[0].strip() for part in split.split("+")} if split else set()

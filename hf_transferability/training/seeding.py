@@ -1,4 +1,4 @@
-"""Seeds for code that draws from the global generators, which are left as they were."""
+"""Seeds for code that uses the global random generators, whose states are restored afterwards."""
 
 import contextlib
 import random
@@ -10,8 +10,8 @@ import torch
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Inside, the generators of random, numpy and torch start from the seed; outside, they go on as if nothing had happened."""
-    own, numpys = random.getstate(), np.random.get_state()
+    """Seed the generators of random, numpy and torch inside the block, and restore their states after it."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         random.seed(seed)
         np.random.seed(seed % 2**32)
@@ -19,5 +19,5 @@ def seeded(seed: int) -> Iterator[None]:
         try:
             yield
         finally:
-            random.setstate(own)
-            np.random.set_state(numpys)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-# The Hub installs requirements.txt before it copies the files beside it, so the package comes as a wheel and is unpacked here.
+# The Hub installs requirements.txt before it copies the other files, so the package is a wheel that is unpacked here.
 for wheel in Path(__file__).parent.glob("hf_transferability-*.whl"):
     sys.path.insert(0, tempfile.mkdtemp(prefix="hf-transferability-"))
     with zipfile.ZipFile(wheel) as archive:
@@ -21,10 +21,10 @@ LARGEST = 512 * 2**20  # bytes of arrays, unpacked
 INTRODUCTION = """\
 # Transferability
 
-How well would a pretrained checkpoint do on your labelled images after fine-tuning? Upload what it makes of them: a `.npz` or
+How well would a pretrained checkpoint do on your labelled images after fine-tuning? Upload its features: a `.npz` or
 `.safetensors` file with the arrays `features` [n_samples, n_features] and `labels` [n_samples], and, for the metrics that need
 them, `source_probabilities` [n_samples, n_source_classes] and `gradient_norms` [n_batches, 2]. Scores tell candidates apart
-on one sample of images: upload one file per checkpoint. Do not upload what must not leave your organisation:
+on one sample of images: upload one file per checkpoint. Do not upload data that must not leave your organisation:
 `pip install hf-transferability` computes the same on your own machine.
 """
 
@@ -52,7 +52,7 @@ def score_file(path: str | Path | None, metric: str = "default") -> tuple[list[l
 
 
 def build_demo() -> Any:
-    """The page, not yet served."""
+    """Build the page, without serving it."""
     import gradio as gr
 
     def show(path: str | None, metric: str) -> tuple[list[list[Any]], str]:

@@ -1,135 +1,122 @@
-"""How far a ranking can be trusted, by the benchmark."""
+"""What to do with a ranking, going by the bundled benchmarks."""
 
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from hf_transferability.benchmark import advice, bundled
-from hf_transferability.benchmark.advice import advise
-from hf_transferability.benchmark.pools import COMPONENTS, pools
-from hf_transferability.metrics import all_metrics, collect_flags
-from hf_transferability.metrics.transferability import combine
+from hf_transferability.benchmark import advice
+from hf_transferability.benchmark.advice import advise, chances
+from hf_transferability.benchmark.leaderboard import COLUMNS
+from hf_transferability.metrics import collect_flags, get_metric
 
 
-@pytest.fixture(autouse=True)
-def fresh():
-    advice._evidence.cache_clear()
-    yield
-    advice._evidence.cache_clear()
+def rows(*names, tie_groups=None, failed=0):
+    """Rows in rank order, each in a tie group of its own unless told otherwise, and failed ones after them."""
+    groups = tie_groups or range(1, len(names) + 1)
+    ranked = [
+        {"checkpoint": name, "score": 1 - i / 10, "rank": i + 1, "tie_group": group}
+        for i, (name, group) in enumerate(zip(names, groups, strict=True))
+    ]
+    return ranked + [{"checkpoint": f"failed{i}", "score": None, "rank": None, "tie_group": None} for i in range(failed)]
 
 
-def test_the_evidence_for_the_papers_metric():
-    found = advise("transferability", "default", "source_dataset", 7)
-    evidence = found["evidence"]
-    assert evidence["n_targets"] == 11
-    assert evidence["n_sources"] == 14
-    regret, low, high = evidence["expected_regret"]
-    assert 0 <= low <= regret <= high < evidence["random_regret"]
-    count, fewest, most = evidence["fine_tune"]
-    assert evidence["pool_size"] == 7
-    assert 1 <= fewest <= count <= most <= 7
-    assert (
-        "11 targets of the paper benchmark, scenario source_dataset, going by all pools of 7 of its 14 sources,"
-        in found["text"]
+def column(name):
+    return next(each for each in COLUMNS if each.name == name)
+
+
+def test_three_lines_that_a_person_can_act_on():
+    found = advise(
+        rows("a/one", "two", "c", "d", "e", tie_groups=[1, 1, 2, 3, 3], failed=1),
+        "consensus",
+        "default",
+        "architecture",
+        "my data",
     )
-    assert f"lost {regret:.3f} AUC on average ({low:.3f} to {high:.3f}; a random choice" in found["text"]
-    assert found["text"].endswith(f"fine-tune the first {count} of 7 ({fewest} to {most}).")
-    whole = advise("transferability", "default", "source_dataset", 14)["evidence"]
-    assert whole["expected_regret"][0] == pytest.approx(0.0052, abs=5e-5)
-    assert whole["random_regret"] > evidence["random_regret"]
+    first, chance, command = found["text"]
+    assert first == "first: a/one; these images cannot tell it from two."
+    count = found["fine_tune"]
+    assert found["evidence"]["chance_of_best"][count - 1] >= advice.CHANCE
+    assert chance.startswith(f"chance that the best is among the first {count}: ")
+    assert "benchmarks" in chance
+    assert command == f"next: {found['command']}"
+    assert found["command"].startswith("hf-transferability finetune --dataset 'my data' --checkpoint a/one --checkpoint two ")
+    assert found["command"].count("--checkpoint") == count
+    assert all(len(line.split()) <= 25 for line in (first, chance))
 
 
-def test_the_count_is_for_the_users_own_number_of_candidates():
-    """Of few candidates a larger share must be fine-tuned: a plain proportion of 3 of 14 would say 1 of 4."""
-    counts = {
-        n: advise("transferability", "default", "source_dataset", n)["evidence"]["fine_tune"][0] for n in (2, 3, 4, 7, 14)
-    }
-    assert counts == {2: 2, 3: 3, 4: 4, 7: 5, 14: 3}
-    small, whole, large = (advise("transferability", "default", "source_dataset", n)["text"] for n in (4, 14, 20))
-    assert "going by all pools of 4 of its 14 sources" in small
-    assert "fine-tune all 4" in small
-    assert "14 sources each, fine-tuning" in whole
-    assert whole.endswith("fine-tune the first 3 of 14 (1 to 7).")
-    assert "14 sources each (your pool has 20)" in large
-    assert "the first 3 of 14 (1 to 7) there; carried over to your 20 as a proportion, which is an extrapolation" in large
-    assert large.endswith("the first 5.")
+def test_a_clear_first_and_no_dataset_to_name():
+    found = advise(rows("a", "b", "c"), "consensus", "default", "source_dataset")
+    assert found["text"][0] == "first: a."
+    assert len(found["text"]) == 2
+    assert found["command"] is None
 
 
-def test_a_proportion_is_rounded_up_without_error():
-    """In floating-point arithmetic 9 / 14 * 42 exceeds 27."""
-    evidence = {"fine_tune": [9, 9, 9], "pool_size": 14, "n_sources": 14}
-    assert advice._count_in_words(evidence, 42).endswith("the first 27")
-    assert advice._count_in_words(evidence, 43).endswith("the first 28")
+def test_many_that_cannot_be_told_apart_are_counted():
+    found = advise(rows(*"abcdefg", tie_groups=[1] * 7), "consensus", "default", "architecture")
+    assert found["not_told_apart"] == list("bcdefg")
+    assert found["text"][0].endswith("from b, c, d, e and 2 more.")
 
 
-@pytest.mark.parametrize(("scenario", "size"), [("source_dataset", 2), ("source_dataset", 12), ("architecture", 4)])
-def test_transferability_is_scaled_over_each_smaller_pool(scenario, size):
-    """As `rank` would: the order of few candidates is not that part of the order of all."""
-    truth, scores = bundled.load("ground_truth"), bundled.load("scores")
-    pool = next(each for each in pools(truth, scores) if (each.scenario, each.target) == (scenario, "retinamnist"))
-    raw = pool.scores[[(part, "published") for part in COMPONENTS]]
-    wanted = []
-    for chosen in combinations(range(len(raw)), size):
-        with collect_flags():
-            wanted.append(combine(*raw.iloc[list(chosen)].to_numpy().T.tolist(), scenario))
-    ordered = [each for each in wanted if None not in each]
-    assert len(ordered) == len(wanted) - (scenario == "source_dataset" and size == 2)  # two have the same feature quality
-    found, aucs = advice._smaller_pools(pool, "transferability", "published", size)
-    np.testing.assert_allclose(found, ordered, atol=1e-12)
-    assert aucs.shape == found.shape
+def test_fewer_than_two_candidates_need_no_advice():
+    assert advise(rows("a", failed=3), "consensus", "default", "architecture") is None
 
 
-def test_a_score_that_cannot_be_scaled_anew_is_said():
-    assert "scores as scaled over all 14" in advise("ncti", "published", "source_dataset", 7)["text"]
-    assert "scaled" not in advise("ncti", "published", "source_dataset", 14)["text"]
-    assert "scaled" not in advise("leep", "default", "source_dataset", 7)["text"]
+def test_targets_that_no_benchmark_has():
+    found = advise(rows("a", "b"), "logme", "default", "architecture", "data", task="multi_label")
+    assert found["evidence"] is None and found["command"] is None
+    assert "unknown: no bundled benchmark holds logme" in found["text"][1]
 
 
-def test_the_count_by_hand():
-    """The place of the best source in the paper's order, per target: 90 % of 11 targets are 10."""
-    truth, scores = bundled.load("ground_truth"), bundled.load("scores")
-    places = []
-    for target in scores.target.unique():
-        own = scores[(scores.scenario == "source_dataset") & (scores.metric == "leep") & (scores.target == target)]
-        leep = own[own.source != target].set_index("source").score
-        aucs = truth[(truth.scenario == "source_dataset") & (truth.target == target)].set_index("source").performance
-        places.append(int((leep > leep[aucs.idxmax()]).sum()) + 1)
-    evidence = advise("leep", "default", "source_dataset", 14)["evidence"]
-    assert evidence["fine_tune"][0] == sorted(places)[9]
+def test_chances_grow_to_certainty():
+    for n in (2, 5, 12, 40):
+        found = chances("consensus", "default", "architecture", n)
+        values = found["chance_of_best"]
+        assert len(values) == n
+        assert values == sorted(values)
+        assert values[-1] == pytest.approx(1)
+        assert found["regret"] < found["random_regret"]
 
 
-def test_an_order_that_rank_does_not_turn_round_is_judged_as_it_is():
-    """Across architectures the paper counts lower LEEP as better; `rank` does not, and its order is no better than chance."""
-    evidence = advise("leep", "default", "architecture", 9)["evidence"]
-    assert evidence["expected_regret"][0] > 0.015
-    assert evidence["fine_tune"][0] == 9
+def test_only_benchmarks_of_the_scenario_count_for_a_score_that_depends_on_it():
+    one, other = (chances("transferability", "default", scenario, 7) for scenario in ("source_dataset", "architecture"))
+    assert one["n_targets"] != other["n_targets"]
+    assert chances("logme", "default", "architecture", 7) == chances("logme", "default", "source_dataset", 7)
 
 
 @pytest.mark.parametrize(
-    ("metric", "variant", "task"),
-    [("logme", "default", "single_label"), ("knn", "default", "single_label"), ("logme", "published", "multi_label")],
+    ("metric", "name", "size"),
+    [("transferability", "paper_arch", 4), ("transferability", "open", 12), ("consensus", "open", 3)],
 )
-def test_no_evidence_is_said(metric, variant, task):
-    found = advise(metric, variant, "source_dataset", 5, task)
-    assert found["evidence"] is None
-    assert "no evidence for" in found["text"]
-    assert metric in found["text"]
+def test_a_composite_score_is_formed_in_each_smaller_pool(metric, name, size):
+    """As `rank` would: the order of few candidates is not that part of the order of all."""
+    pool, parameters = advice._pools(column(name))[0]
+    declared = get_metric(metric)
+    found, performance = advice._pools_of_size(pool, parameters, metric, "default", size)
+    assert found.shape == performance.shape
+    raw = {}
+    for part in declared.parts:
+        form = advice._form_of(pool, part, "default", alternatives=True)
+        raw[part] = pool.scores[part, form].to_numpy()
+    if "parameters" in declared.facts:
+        raw["parameters"] = parameters.reindex(pool.performance.index).to_numpy(dtype=float)
+    complete = ~np.isnan(np.array(list(raw.values()))).any(axis=0)
+    positions = np.flatnonzero(complete)
+    wanted = []
+    for chosen in combinations(range(len(positions)), size) if len(found) < advice._MOST_POOLS else []:
+        with collect_flags():
+            scores = declared.combine(
+                {part: values[positions[list(chosen)]].tolist() for part, values in raw.items()}, scenario=pool.scenario
+            )
+        if None not in scores:
+            wanted.append(scores)
+    if wanted:
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+    assert ((found >= 0) & (found <= 1)).all()
 
 
-def test_a_form_that_the_benchmark_has_is_not_taken_for_another():
-    assert advise("logme", "published", "source_dataset", 5)["evidence"] is not None
-    differing = {name for name, metric in all_metrics().items() if metric.variants_differ}
-    assert {"logme", "nleep", "parc", "ncti"} <= differing
-    assert not {"transferability", "feature_quality", "feature_update_ratio", "leep"} & differing
-
-
-def test_a_pool_of_one_needs_no_advice():
-    assert advise("transferability", "default", "source_dataset", 1) is None
-
-
-def test_a_constant_score_is_a_random_choice():
-    """SFDA is constant on two targets: its regret there is that of a random choice, not nothing."""
-    evidence = advise("sfda", "published", "source_dataset", 14)["evidence"]
-    assert evidence["n_targets"] == 11
-    assert np.isfinite(evidence["expected_regret"]).all()
+def test_a_large_benchmark_is_drawn_from_with_a_seed():
+    assert len(advice._subsets(24, 7)) == advice._MOST_POOLS
+    np.testing.assert_array_equal(advice._subsets(24, 7), advice._subsets(24, 7))
+    assert advice._subsets(5, 9).tolist() == [[0, 1, 2, 3, 4]]
+    assert all(len(set(chosen)) == 7 for chosen in advice._subsets(24, 7).tolist())

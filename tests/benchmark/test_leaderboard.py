@@ -11,7 +11,7 @@ from hf_transferability import UsageError
 from hf_transferability.agreement import regret_at, weighted_tau
 from hf_transferability.benchmark import bundled
 from hf_transferability.benchmark.compare import compare
-from hf_transferability.benchmark.leaderboard import COLUMNS, Column, leaderboard
+from hf_transferability.benchmark.leaderboard import COLUMNS, Column, bundled_leaderboard, leaderboard
 from hf_transferability.cli import main
 
 SCORED = [column.name for column in COLUMNS if column.benchmarks[0] in bundled.with_table("scores")]
@@ -171,3 +171,12 @@ def test_what_does_not_go_with_all(option, capsys):
 def test_no_such_metric():
     with pytest.raises(UsageError, match="`metrics` must be among those that the benchmarks have; got logmee"):
         leaderboard(COLUMNS[2:3], metrics=["logmee"], resamples=5)
+
+
+def test_the_bundled_table_is_what_the_program_works_out(board):
+    """After a change of a metric, a baseline or a benchmark: python tools/refresh_leaderboard.py."""
+    stored = {(row["metric"], row["column"]): row for row in bundled_leaderboard()["rows"]}
+    assert set(stored) == {(row["metric"], row["column"]) for row in board.rows}
+    for row in board.rows:
+        for statistic in ("weighted_tau", "regret"):
+            assert row[statistic] == pytest.approx(stored[row["metric"], row["column"]][statistic], abs=0.005)

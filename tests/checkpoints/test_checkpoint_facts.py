@@ -24,10 +24,17 @@ def test_facts_of_a_checkpoint(originals):
     assert checkpoint.facts["licence"] == "mit"
     assert checkpoint.facts["training_datasets"] == []
     network = hf.AutoModelForImageClassification.from_pretrained(folder)
-    assert checkpoint.facts["parameters"] == sum(weight.numel() for weight in network.parameters())
+    head = sum(weight.numel() for weight in network.classifier.parameters())
+    assert checkpoint.facts["parameters"] == sum(weight.numel() for weight in network.parameters()) - head > 0
+    assert checkpoint.facts["untrained"] is False
     assert checkpoint.facts["preprocessing"].startswith("ViTImageProcessor")
     assert checkpoint.flags == {}
     json.dumps(checkpoint.facts)  # goes to the cache
+
+
+def test_parameters_do_not_depend_on_the_number_of_source_classes(make_checkpoint):
+    counts = [opened(make_checkpoint(resnet_config(n_labels=n))).facts["parameters"] for n in (2, 50)]
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize(

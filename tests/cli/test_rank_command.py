@@ -1,6 +1,7 @@
 """`hf-transferability rank`: what goes to stdout, to stderr and into files, and what a bad image or checkpoint does."""
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -8,6 +9,7 @@ import shutil
 
 import pytest
 from helpers.inputs import blobs
+from helpers.tables import ground_truth
 
 import hf_transferability
 from hf_transferability import files
@@ -49,6 +51,16 @@ def test_json_and_csv_are_all_that_stdout_holds(run):
     assert [row["rank"] for row in parsed] == ["1", "2", ""]
     assert float(parsed[0]["score"]) == rows[0]["score"]
     assert parsed[2]["error"] == rows[3]["error"]
+
+
+def test_own_results_give_a_column(run, made, tmp_path):
+    digest = hashlib.sha256((made / "a" / "model.safetensors").read_bytes()).hexdigest()
+    table = ground_truth({"scans": {"x": 0.9, "y": 0.8}}).assign(weights_sha256=[digest, None])
+    table.to_csv(tmp_path / "own.csv", index=False)
+    done = run("rank", "target", "a", "b", "--known", str(tmp_path / "own.csv"))
+    assert done.status == 0
+    assert "known elsewhere (targets)" in done.out
+    assert [line.split()[1] for line in done.out.splitlines() if "1.00 (1)" in line] == ["a"]
 
 
 def test_output_files(run, made, tmp_path):

@@ -42,6 +42,7 @@ from hf_transferability.cli import main
         (["rank", "./nowhere", "a"], "there is no folder ./nowhere. Check the path"),
         (["rank", "target", "a", "--split", "validation"], "`split` must be one of train; got 'validation'"),
         (["rank", "target", "a", "--config", "large"], "Available: ['default']"),
+        (["rank", "target", "a", "--known", "none.csv"], "`known` must be a file, a folder or a dataset OWNER/NAME"),
         (["rank", "target", "a", "--image-column", "img"], "must be one of image, label; got 'img'"),
         (["rank", "target", "a", "--label-column", "lab"], "must be one of image, label; got 'lab'"),
         (["demo", "--keep", "target"], "must be absent, empty or made by the demo"),
@@ -77,6 +78,12 @@ def test_an_unexpected_error_is_one_line(run, monkeypatch):
     monkeypatch.setenv("HF_TRANSFERABILITY_TRACEBACK", "1")
     with pytest.raises(RuntimeError, match="broken"):
         main(["rank", "target", "a"])
+
+
+def test_the_program_alone_names_three_commands(run):
+    done = run()
+    assert done.status == 2
+    assert [line.split()[1] for line in done.err.splitlines() if line.startswith("  hf-")] == ["demo", "rank", "explain"]
 
 
 def test_version_and_leading_dashes(run):

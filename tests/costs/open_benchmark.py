@@ -27,8 +27,10 @@ from hf_transferability.benchmark.ground_truth import reliability
 from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.progress import Lines
 from hf_transferability.publishing import score_rows
-from hf_transferability.training.grids import BEST, collect, ground_truth, run_grid
-from hf_transferability.training.pretraining import pretrain
+from hf_transferability.training.grids import run_grid
+from hf_transferability.training.pretraining import PretrainingOptions, pretrain
+from hf_transferability.training.run_tables import BEST, collect, ground_truth
+from hf_transferability.training.settings import Protocol, RowLabels
 
 DATASETS = (
     "blood_smear_cells", "breast_ultrasound", "lung_histology", "pneumonia_cxr", "radiology_modality", "retina_fundus",
@@ -53,7 +55,7 @@ ARCHITECTURES = {
 }
 BENCHMARKS = {"resnet": "open", "regnet": "open_regnet"}
 GRID = {"batch_size": [32], "learning_rate": [0.005, 0.01, 0.02, 0.04], "momentum": [0.9], "weight_decay": [1e-4]}
-PROTOCOL = {"epochs": 20, "patience": 20, "train_per_class": 100, "validation_per_class": 25}
+PROTOCOL = Protocol(image_size=SIZE, epochs=20, patience=20, train_per_class=100, validation_per_class=25)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ def make_source(folder: Path, name: str, parts: list[Path], images: int) -> None
     if not (folder / name).exists():
         start = time.monotonic()
         steps = 0 if name == RANDOM else min(1000 + images // 10, 2500)
-        pretrain(parts, folder.parent / "architecture.json", folder / name, image_size=SIZE, max_steps=steps)
+        pretrain(
+            parts, folder.parent / "architecture.json", folder / name, PretrainingOptions(image_size=SIZE, max_steps=steps)
+        )
         print(f"source {name}: {steps} steps, {time.monotonic() - start:.0f} s", flush=True)
 
 
@@ -106,8 +110,8 @@ def make_runs(work: Work, seeds: int, targets: Sequence[str] = TARGETS) -> None:
     for target in targets:
         start = time.monotonic()
         runs = run_grid(
-            work.data / target, pool_of(work.folder / "sources", target), work.folder / "runs", grid=grid, image_size=SIZE,
-            benchmark=work.benchmark, seeds=seeds, progress=Lines(sys.stderr), **PROTOCOL,
+            work.data / target, pool_of(work.folder / "sources", target), work.folder / "runs", grid=grid, seeds=seeds,
+            protocol=PROTOCOL, labels=RowLabels(work.benchmark), progress=Lines(sys.stderr),
         )  # fmt: skip
         print(f"target {target}: {len(runs)} runs, {time.monotonic() - start:.0f} s", flush=True)
 

@@ -21,7 +21,7 @@ def read(path, place) -> bytes:
 @pytest.mark.parametrize(
     "path",
     [
-        "/etc/passwd", "passwd", "file:///etc/passwd", "http://localhost/a.png", "https://example.com/a.png", "s3://a/b.png",
+        "/etc/passwd", "../passwd", "file:///etc/passwd", "http://localhost/a.png", "https://example.com/a.png", "s3://a/b.png",
         "hf://datasets/other/data@main/a.png", "hf://datasets/own/data@main/a.png", "zip://a.png::/etc/a.zip",
         "hf://datasets/own/data@" + "c" * 40 + "/../../a.png", "zip://a.png::https://example.com/a.zip",
         "simplecache::hf://datasets/own/data@" + "c" * 40 + "/a.png",
@@ -103,3 +103,67 @@ def test_only_so_much_of_a_regular_file(tmp_path, monkeypatch):
             read(tmp_path / "pipe", where)
     with pytest.raises(TargetError, match="must be a regular file"):
         read("/dev/zero", None)
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """Class folders of links to images in another folder, and a folder of links to such class folders."""
+    (tmp_path / "store").mkdir()
+    for i in range(24):
+        (tmp_path / "store" / f"{i}.png").write_bytes(b"image %d" % i)
+        folder = tmp_path / "files" / "train" / "ab"[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{i}.png").symlink_to(tmp_path / "store" / f"{i}.png")
+    (tmp_path / "folders" / "train").mkdir(parents=True)
+    for name in "ab":
+        (tmp_path / "folders" / "train" / name).symlink_to(tmp_path / "files" / "train" / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["files", "folders"])
+def test_links_out_of_a_folder_are_followed_only_by_name(linked, kind):
+    with pytest.raises(TargetError, match=r"links in .* lead out of it, for example train/a.*Pass --follow-links"):
+        load_target(linked / kind)
+    target = load_target(linked / kind, follow_links=True)
+    assert sorted(target.images.encoded) == sorted(b"image %d" % i for i in range(24))
+    assert target.class_names == ["a", "b"]
+
+
+def test_links_in_a_circle_end(linked):
+    (linked / "files" / "train" / "a" / "again").symlink_to(linked / "files")
+    assert len(load_target(linked / "files", follow_links=True)) == 24
+
+
+def test_following_links_does_not_leave_the_folder_otherwise(linked):
+    place = place_of(str(linked / "files"), None, follow_links=True)
+    assert read(linked / "files" / "train" / "a" / "0.png", place) == b"image 0"
+    for path in (linked / "store" / "0.png", linked / "files" / ".." / "store" / "0.png"):
+        with pytest.raises(TargetError, match="outside itself"):
+            read(path, place)
+
+
+def test_relative_paths_start_in_the_folder_or_repository(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"image")
+    assert read("a.png", place_of(str(tmp_path), None)) == b"image"
+    asked = []
+    monkeypatch.setattr(image_files, "_read", lambda path, token: asked.append(path) or b"image")
+    assert read("images/a.png", place_of("own/data", "c" * 40)) == b"image"
+    assert asked == [f"hf://datasets/own/data@{'c' * 40}/images/a.png"]
+
+
+def test_an_image_in_a_text_column_is_not_printed(tmp_path):
+    rows = {"image": ["QUJD" * 2000] * 24, "label": ["a", "b"] * 12}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(TargetError, match=r"texts of 8000 characters, which are no paths\. Decode base64") as caught:
+        load_target(tmp_path, image_column="image")
+    assert "QUJD" not in str(caught.value)
+
+
+@pytest.mark.parametrize("threads", [0, 4])
+def test_a_stream_with_decoding_of_its_own(linked, threads):
+    files = [str(linked / "store" / f"{i}.png") for i in range(24)]
+    features = Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
+    stream = Dataset.from_dict({"image": files, "label": [0, 1] * 12}, features=features).to_iterable_dataset()
+    stream = stream.decode(num_threads=threads) if threads else stream
+    target = load_target(stream, sample=20)
+    assert set(target.images.encoded) < {b"image %d" % i for i in range(24)}

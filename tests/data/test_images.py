@@ -196,9 +196,9 @@ def count_decodings(monkeypatch) -> list[bytes]:
 
     calls: list[bytes] = []
 
-    def counted(encoded, window=None):
+    def counted(encoded, window=None, **options):
         calls.append(encoded)
-        return decode(encoded, window)
+        return decode(encoded, window, **options)
 
     monkeypatch.setattr(images, "decode", counted)
     return calls

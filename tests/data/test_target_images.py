@@ -49,7 +49,7 @@ def test_skip_corrupt_goes_on_and_counts():
 
 def test_many_corrupt_images_are_not_all_listed():
     target = load_target(with_damage(tuple(range(9))))
-    with pytest.raises(TargetError, match=r"9 of 24 images .* and 4 more\. Mend or remove them"):
+    with pytest.raises(TargetError, match=r"9 of 24 images .* and 4 more\. Replace or remove them"):
         check_images(target)
 
 
@@ -122,7 +122,7 @@ def test_deep_images_are_flagged_with_their_scale():
 
 @pytest.mark.parametrize("window", [(5, 5), (9, 1), (float("nan"), 3)])
 def test_wrong_windows_are_refused(window):
-    refused(r"`window` must be \(low, high\) with low below high", deep(9), window=window)
+    refused(r"`window` must be \(low, high\), finite, with low below high", deep(9), window=window)
 
 
 def test_modes_may_be_mixed():

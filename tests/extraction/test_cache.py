@@ -1,4 +1,4 @@
-"""Arrays come back as they were stored, or not at all."""
+"""The cache returns arrays exactly as they were stored, or none."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def test_round_trip(cache, changes):
     assert_same(Cache(cache.folder).read(KEY), stored)
 
 
-def test_nothing_is_found_for_another_key(cache):
+def test_another_key_has_no_entry(cache):
     assert cache.read(KEY) is None
     cache.write(KEY, arrays())
     for name, value in {"checkpoint": "owner/name@abd", "target": "1" * 64, "batches": "balanced", "extraction": 2}.items():
@@ -70,7 +70,7 @@ def test_nothing_is_found_for_another_key(cache):
     assert_same(cache.read(dict(reversed(KEY.items()))), arrays())  # the order of a key's parts is no part of it
 
 
-def test_a_file_under_another_keys_name_is_not_taken(cache):
+def test_a_file_with_the_name_of_another_key_is_ignored(cache):
     cache.write(KEY, arrays())
     other = {**KEY, "batches": "balanced"}
     cache._path(KEY, "safetensors").rename(cache._path(other, "safetensors"))
@@ -156,7 +156,7 @@ def test_a_write_that_fails_leaves_the_old_entry_and_no_part(cache, monkeypatch)
 
 
 def test_many_writers_and_readers_of_one_key(cache):
-    """Every read finds one writer's whole entry."""
+    """Every read returns the complete entry of one writer."""
     cache.write(KEY, arrays(0))
     expected = {seed: arrays(seed, n=500) for seed in range(1, 5)}
     expected[0] = arrays(0)
@@ -167,8 +167,8 @@ def test_many_writers_and_readers_of_one_key(cache):
 
     def read() -> None:
         for _ in range(60):
-            found = cache.read(KEY)
-            assert any(np.array_equal(found.features, each.features) for each in expected.values())
+            entry = cache.read(KEY)
+            assert any(np.array_equal(entry.features, written.features) for written in expected.values())
 
     with ThreadPoolExecutor(6) as pool:
         for done in [*(pool.submit(write, seed) for seed in range(1, 5)), pool.submit(read), pool.submit(read)]:

@@ -1,4 +1,4 @@
-"""The loss over all triplets equals a plain one with autograd, and stays small in memory."""
+"""The loss over all triplets equals its definition with autograd, and needs little memory."""
 
 import json
 import subprocess
@@ -138,7 +138,7 @@ def test_order_and_names_of_classes_do_not_matter():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_gradient_is_of_the_inputs_type_and_input_is_untouched(dtype):
+def test_gradient_has_the_type_of_the_input_which_is_unchanged(dtype):
     x = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_(True)
     before = x.detach().clone()
     loss, gradient, _ = triplet_loss(x, torch.tensor([0, 1] * 4))

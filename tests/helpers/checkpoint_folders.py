@@ -1,4 +1,4 @@
-"""Changes of a checkpoint's folder, and what the tests ask of it."""
+"""Changes of a checkpoint's folder, and checks of the loaded network."""
 
 import json
 import re

@@ -1,7 +1,7 @@
-"""Commands in processes of their own, which start at once: they are forked from one that has loaded the libraries.
+"""Commands in separate processes, forked from a process that has loaded the libraries, so that they start quickly.
 
-Loading them takes seconds, and is no part of what happens when a command is interrupted or killed. That the command starts from
-nothing is tested elsewhere, by `python -m hf_transferability` in tests/extraction/test_passes.py.
+Loading takes seconds, and tests of interrupted commands do not need it. tests/extraction/test_passes.py starts the command from
+the beginning, with `python -m hf_transferability`.
 """
 
 import json
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# A process that has only imported, and computed nothing, has no threads that a fork would lose.
+# A process that has only imported modules has no threads, which a fork would lose.
 PARENT = """
 import json, os, signal, sys
 import hf_transferability.ranking.run, hf_transferability.reporting.terminal
@@ -34,7 +34,7 @@ class Commands:
     """Starts one command line after the other."""
 
     def __init__(self) -> None:
-        # What the caller's terminal is like must not count.
+        # Tests must not depend on the terminal.
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
         self._parent = subprocess.Popen(
             [sys.executable, "-c", PARENT], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -49,7 +49,7 @@ class Commands:
         self.pid = int(self._parent.stdout.readline())
 
     def status(self) -> int:
-        """Wait for its end; the exit status, or the negative number of the signal that killed it."""
+        """Wait for the end of the command; returns its exit status, or the negative number of the signal that killed it."""
         return int(self._parent.stdout.readline())
 
     def close(self) -> None:

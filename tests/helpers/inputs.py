@@ -1,4 +1,4 @@
-"""Made-up images and configurations for tests."""
+"""Invented images and configurations of networks."""
 
 import numpy as np
 

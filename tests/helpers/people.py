@@ -1,7 +1,7 @@
-"""People who publish, with the unmodified clients, to the loopback Hub of tests/helpers; and what then lies there.
+"""People who publish to the loopback Hub with the unmodified clients, and the contents of that Hub.
 
-The clients read HF_ENDPOINT when they are imported, which takes seconds. So two processes, as of two people, run one command
-line after the other.
+The clients read HF_ENDPOINT when they are imported, which takes seconds. So each person has one process, which runs one
+command line after the other.
 """
 
 import io
@@ -19,7 +19,7 @@ from helpers.loopback_hub.clients import COMMAND_LINES
 ALICE, BOB, READER, PARTNER = "hf_alice_secret", "hf_bob_secret", "hf_reader_secret", "hf_partner_secret"
 TOKENS = {ALICE: {"*"}, PARTNER: {"lab/closed"}, BOB: set(), READER: set()}
 WRITES = {ALICE: {"alice_secret", "lab"}, PARTNER: {"partner_secret", "lab"}, BOB: {"bob_secret"}}
-SERVANT = (
+COMMAND_LOOP = (
     COMMAND_LINES
     + """    out, err, status = io.StringIO(), io.StringIO(), 0
     waits.clear()
@@ -40,12 +40,12 @@ SERVANT = (
 
 
 class Person:
-    """One who runs command lines, in one process; `said` is all that they ever printed."""
+    """Somebody who runs command lines in one process; `printed` collects all output."""
 
     def __init__(self, environment: dict[str, str], folder: Path, token: str):
-        self.said, self.folder, self.token = "", folder, token
+        self.printed, self.folder, self.token = "", folder, token
         self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVANT], env=environment, cwd=folder, text=True,
+            [sys.executable, "-c", COMMAND_LOOP], env=environment, cwd=folder, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
@@ -61,7 +61,7 @@ class Person:
         line = self._process.stdout.readline()
         assert line, self._process.stderr.read()
         status, out, err, waits = json.loads(line)
-        self.said += out + err
+        self.printed += out + err
         assert "Traceback" not in err
         assert "unexpected" not in err
         return SimpleNamespace(status=status, out=out, err=err, waits=waits)
@@ -96,9 +96,9 @@ def head(hub, repo_id: str):
 
 
 def rows(hub, repo_id: str, table: str = "scores", ref: str = "main") -> pd.DataFrame:
-    """All rows of a table, as they lie in the repository."""
-    found = repository(hub, repo_id)
-    files = [file for path, file in found.resolve(ref).files.items() if re.fullmatch(rf"data/{table}/[^/]+\.parquet", path)]
+    """All rows of a table in a repository."""
+    dataset = repository(hub, repo_id)
+    files = [file for path, file in dataset.resolve(ref).files.items() if re.fullmatch(rf"data/{table}/[^/]+\.parquet", path)]
     return pd.concat([pd.read_parquet(io.BytesIO(hub.store.read(file))) for file in files], ignore_index=True)
 
 

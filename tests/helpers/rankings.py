@@ -1,4 +1,4 @@
-"""Rankings as `Ranking.to_dict()` gives them, of any size, for pictures and pages; no network is loaded for them."""
+"""Documents of `Ranking.to_dict()` with any number of rows, for pictures and pages, without loading networks."""
 
 import copy
 import random

@@ -1,4 +1,4 @@
-"""A ranking as it is saved, with candidates from the Hub, from a folder, and one that failed."""
+"""A saved ranking with a candidate from the Hub, one from a folder, and one that failed."""
 
 ROW = {
     "checkpoint": "owner/one@v1", "revision": "a" * 40, "score": 0.7, "transferability": 0.7, "logme": 0.1, "nleep": None,

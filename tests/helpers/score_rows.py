@@ -1,4 +1,4 @@
-"""Rows of scores that were made up, with provenance."""
+"""Invented rows of the table `scores`, with provenance."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Datasets of made-up images with chosen labels."""
+"""Datasets in memory with invented images and given labels."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from helpers.inputs import blobs
 
 
 def in_memory(splits: dict[str, list], label, change: Callable = lambda image: image) -> datasets.DatasetDict:
-    """Splits with these labels, whose feature is `label`, and images of 24 x 24 pixels unless they are changed."""
+    """A dataset with these labels for each split, of the feature `label`, and with images of 24 x 24 pixels after `change`."""
     features = datasets.Features({"image": datasets.Image(), "label": label})
     return datasets.DatasetDict(
         {

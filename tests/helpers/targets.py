@@ -1,4 +1,4 @@
-"""Made-up labelled datasets, and what the tests ask of a target."""
+"""Invented labelled datasets, and checks of targets."""
 
 import io
 from collections import Counter
@@ -39,6 +39,6 @@ def refused(text: str, *arguments, **options) -> str:
 
 
 def pairs(target: Target) -> Counter:
-    """What is in a target, whatever the order: encoded images with their labels' names."""
+    """The encoded images of a target with the names of their labels, in any order."""
     names = [target.class_names[code] for code in target.labels]
     return Counter(zip(target.images.encoded, names, strict=True))

@@ -23,9 +23,11 @@ def test_examples(module):
 @pytest.mark.parametrize("metric", all_metrics().values(), ids=lambda metric: metric.name)
 def test_sections(metric):
     text = metric.function.__doc__
-    positions = [text.find(part) for part in ("Args:", "Returns:", "Raises:", "Cost:", "Smallest n:", "Example:")]
-    assert -1 not in positions
-    assert positions == sorted(positions)
-    assert metric.summary.endswith(".")
+    parts = ("Args:", "Returns:", "Raises:", "Cost:", "Smallest n:", "Example:")
+    found = [part for _, part in sorted((text.find(part), part) for part in parts if part in text)]
+    missing = [part for part in parts if part not in found]
+    assert not missing, f"the docstring of {metric.name} must have {', '.join(missing)}: see leep.py for the form of each"
+    assert found == list(parts), f"the docstring of {metric.name} must have its parts in this order: {', '.join(parts)}"
+    assert metric.summary.endswith("."), f"the first sentence of {metric.name}'s docstring must end with a full stop"
     for name in metric.inputs:
-        assert f"        {name}: [n_" in text
+        assert f"        {name}: [n_" in text, f"the docstring of {metric.name} must give the shape of {name}: '{name}: [n_...'"

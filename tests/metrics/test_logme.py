@@ -28,10 +28,10 @@ def test_is_the_largest_evidence(n, d, make_arrays, scored):
 
 
 def test_by_hand(scored):
-    """One feature, x = (1, 1), t = (1, 0) or (0, 1): s = 2, of which t has 1/2 along x and 1/2 beside it."""
+    """One feature, x = (1, 1), t = (1, 0) or (0, 1): s = 2, in its own unit 1; t has 1/2 along x and 1/2 beside it."""
     arrays = {"features": np.array([[1.0], [1.0]]), "labels": np.array([0, 1])}
     value, flags = scored("logme", arrays)
-    s, projected, rest = 2.0, 0.5, 0.5
+    s, projected, rest = 1.0, 0.5, 0.5
     r = 1.0
     for _ in range(5000):
         gamma = s / (s + r)
@@ -41,10 +41,17 @@ def test_by_hand(scored):
     fit = projected / (1 + s / r) ** 2 + rest
     norm = s * projected / (s + r) ** 2
     by_hand = (
-        np.log(alpha) / 2 + np.log(beta) - np.log(alpha + 2 * beta) / 2 - beta / 2 * fit - alpha / 2 * norm - np.log(2 * np.pi)
+        np.log(alpha) / 2 + np.log(beta) - np.log(alpha + s * beta) / 2 - beta / 2 * fit - alpha / 2 * norm - np.log(2 * np.pi)
     ) / 2
     assert value[0] == pytest.approx(by_hand, rel=1e-9)
     assert "single_image_class" in flags
+
+
+@pytest.mark.parametrize("factor", [1e-3, 16, 1e4])
+def test_the_unit_of_the_features_does_not_matter(factor, make_arrays, scored):
+    arrays = make_arrays(n=60, d=8, signal=2.0)
+    scaled = {**arrays, "features": arrays["features"] * factor}
+    assert scored("logme", scaled)[0] == pytest.approx(scored("logme", arrays)[0], rel=1e-9)
 
 
 def test_width_does_not_win(make_arrays, scored):

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from hf_transferability.metrics import ScoreWarning, score
-from hf_transferability.metrics.ncti import combine
+from hf_transferability.metrics import ScoreWarning, get_metric, score
 
 
 def row(seli, ncc, vc):
@@ -34,30 +33,29 @@ def test_dead_and_repeated_features(variant, scale, make_arrays, scored):
     assert np.isfinite(value).all()
 
 
-def test_combine():
+def combined(*rows, variant="default"):
+    columns = {name: [None if own is None else own[name] for own in rows] for name in ("seli", "ncc", "vc")}
+    return get_metric("ncti").combine(columns, variant=variant)
+
+
+def test_combination_by_hand():
     pool = [row(1.0, 0.5, 3.0), row(2.0, 0.6, 4.0), row(3.0, 0.9, 3.5)]
-    assert combine(pool) == pytest.approx([0, 0.5 + 0.25 - 1, 1 + 1 - 0.5])
-    assert combine(pool, variant="published") == pytest.approx([0, 0.5 + 0.25 + 1, 1 + 1 + 0.5])
-    assert combine([None, *pool, None]) == [None, *combine(pool), None]
+    assert combined(*pool) == pytest.approx([0, 0.5 + 0.25 - 1, 1 + 1 - 0.5])
+    assert combined(*pool, variant="published") == pytest.approx([0, 0.5 + 0.25 + 1, 1 + 1 + 0.5])
+    assert combined(None, *pool, None) == [None, *combined(*pool), None]
 
 
-def test_combine_small_and_constant_pools():
-    with pytest.warns(ScoreWarning, match="^pool_of_one"):
-        assert combine([row(1, 0.5, 3), None]) == [None, None]
-    with pytest.warns(ScoreWarning, match="^pool_of_one"):
-        assert combine([]) == []
+def test_small_and_constant_pools():
+    with pytest.warns(ScoreWarning, match=r"^pool_of_one: .* \(1 of 2 candidates have seli and ncc and vc\)$"):
+        assert combined(row(1, 0.5, 3), None) == [None, None]
     with pytest.warns(ScoreWarning, match="^pool_of_two"):
-        assert combine([row(1, 0.5, 3), row(2, 0.6, 4)]) == [0, 1]
+        assert combined(row(1, 0.5, 3), row(2, 0.6, 4)) == [0, 1]
     with pytest.warns(ScoreWarning, match=r"^constant_over_pool: .* \(ncc\)$"):
-        assert combine([row(1, 1, 3), row(2, 1, 4), row(3, 1, 3.5)]) == [0, -0.5, 0.5]
+        assert combined(row(1, 1, 3), row(2, 1, 4), row(3, 1, 3.5)) == [0, -0.5, 0.5]
     with pytest.warns(ScoreWarning, match=r"\(seli, ncc, vc\)$"):
-        assert combine([row(1, 1, 3)] * 3) == [None] * 3
+        assert combined(*[row(1, 1, 3)] * 3) == [None] * 3
 
 
-def test_combine_refuses():
-    with pytest.raises(ValueError, match=r"^`seli` must be finite; got nan\. Use None"):
-        combine([row(np.nan, 1, 3), row(2, 1, 4)])
-    with pytest.raises(ValueError, match=r"^`components` must hold seli, ncc, vc; got \['seli'\]"):
-        combine([{"seli": 1.0}, row(2, 1, 4)])
-    with pytest.raises(ValueError, match=r"^`variant` must be one of default, published for ncti; got 'other'"):
-        combine([row(1, 1, 3), row(2, 1, 4)], variant="other")
+def test_a_missing_component_is_refused():
+    with pytest.raises(ValueError, match=r"^`parts` must hold seli, ncc, vc for ncti; got seli\. Pass lists by these names\.$"):
+        get_metric("ncti").combine({"seli": [1.0, 2.0]})

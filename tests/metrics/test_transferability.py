@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_transferability.metrics import ScoreWarning, score
+from hf_transferability.metrics import ScoreWarning, get_metric, score
 from hf_transferability.metrics.transferability import SCENARIOS, combine
 
 
@@ -19,7 +19,7 @@ def test_ties_share_a_score():
     assert scores == pytest.approx([0, (3 / 7) * 0.5, (3 / 7) * 0.5, 1])
 
 
-def test_missing_values_stay_missing_but_scale_the_component_they_have():
+def test_missing_values_stay_missing_but_scale_the_part_they_have():
     quality, ratio = [0.0, 0.5, 1.0, None], [1.0, 2.0, None, 5.0]
     with pytest.warns(ScoreWarning, match=r"^pool_of_two"):
         scores = combine(quality, ratio)
@@ -28,7 +28,9 @@ def test_missing_values_stay_missing_but_scale_the_component_they_have():
 
 def test_pool_of_one():
     for quality, ratio in (([0.5], [1.0]), ([0.5, None], [1.0, 2.0]), ([0.5, 0.6], [None, None]), ([], [])):
-        with pytest.warns(ScoreWarning, match=f"^pool_of_one: .* of {len(quality)} candidates have both components"):
+        with pytest.warns(
+            ScoreWarning, match=f"^pool_of_one: .* of {len(quality)} candidates have feature_quality and feature_update_ratio"
+        ):
             assert combine(quality, ratio) == [None] * len(quality)
 
 
@@ -45,13 +47,13 @@ def test_pool_of_two_is_zero_one_or_a_tie(scenario):
 @pytest.mark.parametrize(
     ("quality", "ratio", "name"),
     [
-        ([0.5, 0.5, 0.5], [1.0, 2.0, 3.0], "feature quality"),
-        ([0.4, 0.5, 0.6], [2.0, 2.0, 2.0], "feature update ratio"),
-        ([0.3, 0.1 + 0.2, 0.3], [1.0, 2.0, 3.0], "feature quality"),
-        ([0.0, 0.0, 0.0], [1.0, 2.0, 3.0], "feature quality"),
+        ([0.5, 0.5, 0.5], [1.0, 2.0, 3.0], "feature_quality"),
+        ([0.4, 0.5, 0.6], [2.0, 2.0, 2.0], "feature_update_ratio"),
+        ([0.3, 0.1 + 0.2, 0.3], [1.0, 2.0, 3.0], "feature_quality"),
+        ([0.0, 0.0, 0.0], [1.0, 2.0, 3.0], "feature_quality"),
     ],
 )
-def test_a_constant_component_orders_nothing(quality, ratio, name):
+def test_a_constant_part_orders_nothing(quality, ratio, name):
     with pytest.warns(ScoreWarning, match=rf"^constant_over_pool: .* \({name}\)$"):
         assert combine(quality, ratio) == [None] * 3
 
@@ -91,9 +93,16 @@ def test_scores_lie_between_0_and_1_and_ignore_scale_and_order(pool, scenario):
     )
 
 
-def test_components_are_those_of_their_own_metrics(make_arrays, scored):
+def test_parts_are_those_of_their_own_metrics(make_arrays, scored):
     arrays = make_arrays()
     parts, _ = scored("transferability", arrays)
     assert parts[0] == scored("feature_quality", arrays)[0]
     assert parts[1] == scored("feature_update_ratio", arrays)[0]
     assert score("feature_update_ratio", gradient_norms=arrays["gradient_norms"]) == parts[1]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_registered_metric_combines_as_the_public_function_does(scenario):
+    quality, ratio = [0.4, 0.8, 0.6, None], [1.0, 2.0, 3.0, 5.0]
+    parts = {"feature_quality": quality, "feature_update_ratio": ratio}
+    assert get_metric("transferability").combine(parts, scenario=scenario) == combine(quality, ratio, scenario)

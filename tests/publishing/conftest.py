@@ -1,4 +1,4 @@
-"""The Hub and the people of all tests of publishing; in the end, no token was told."""
+"""The Hub and the people of all tests of publishing; at the end, no token may have been printed or stored."""
 
 import pytest
 from helpers.loopback_hub import LoopbackHub
@@ -29,14 +29,14 @@ def people(hub, place):
     yield both
     for person in both:
         person.close()
-    _check_that_no_token_was_told(both, hub, place)
+    _check_that_no_token_leaked(both, hub, place)
 
 
-def _check_that_no_token_was_told(people, hub, place):
+def _check_that_no_token_leaked(people, hub, place):
     """Tokens are neither printed nor stored, and go to no other host."""
     assert not hub.leaks()
     for person in people:
-        assert "hf_" not in person.said.replace("hf_transferability", "")
+        assert "hf_" not in person.printed.replace("hf_transferability", "")
     files = [path for path in place.rglob("*") if path.is_file()]
     assert files
     for path in files:
@@ -50,8 +50,8 @@ def alice(people):
 
 
 @pytest.fixture
-def there(alice, hub):
-    """A function that publishes a first row to a dataset unless it has some."""
+def with_rows(alice, hub):
+    """with_rows(repo_id) publishes a first row to a dataset unless it has rows."""
 
     def ensure(repo_id: str) -> None:
         if repository(hub, repo_id) is None:
@@ -68,7 +68,7 @@ def faults(hub):
 
 @pytest.fixture(scope="package")
 def paper(people, hub):
-    """What was said when the bundled benchmark was published, after a dry run."""
+    """The output of publishing the bundled benchmark, after a dry run."""
     alice = people[0]
     dry = alice("benchmark", "publish", "lab/paper", "--dry-run")
     assert (dry.status, "would be made" in dry.err) == (0, True)

@@ -59,7 +59,7 @@ def test_the_first_rows():
         ({"score": 9, "date": None, "citation": "Somebody 2020"}, "older"),
     ],
 )
-def test_which_row_stays(changes, outcome):
+def test_which_row_is_kept(changes, outcome):
     merged = merge(table(scores("a")), table(scores("a", **changes)), "scores")
     assert (merged.unchanged, merged.replaced, merged.older) == tuple(
         int(outcome == each) for each in ("unchanged", "replaced", "older")
@@ -81,7 +81,7 @@ def test_which_row_stays(changes, outcome):
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_what_was_measured_on_something_else_is_another_row(changes):
+def test_a_row_with_another_input_has_another_key(changes):
     old, new = table(scores("a")), table(scores("a", score=9, date=LATER, **changes))
     merged = merge(old, new, "scores")
     assert (counts(merged), sorted(merged.frame["score"])) == ((1, 0, 0, 0, 0), [0.5, 9])
@@ -107,19 +107,19 @@ def test_ground_truth_of_another_checkpoint_is_another_row():
     assert counts(merge(old, new, "ground_truth")) == (1, 0, 0, 0, 0)
 
 
-def test_an_undated_figure_gives_way():
+def test_a_row_without_date_is_replaced():
     old = table(scores("a", date=None, citation="Somebody 2020"))
     assert merge(old, table(scores("a", score=9)), "scores").replaced == 1
 
 
-def test_a_key_that_is_there_twice_heals_to_the_newest():
+def test_of_repeated_keys_the_newest_row_is_kept():
     old = table(scores("a", "b", score=2, date=LATER), scores("a", score=1))
     merged = merge(old, table(scores("b", score=2, date=LATER)), "scores")
     assert values(merged.frame) == {"a": 2, "b": 2}
     assert (counts(merged), merged.differs) == ((0, 0, 1, 0, 1), True)
 
 
-def test_columns_of_either_side_stay():
+def test_columns_of_both_tables_are_kept():
     old, new = table(scores("a", remark="old")), table(scores("b", weight=2.5))
     frame = merge(old, new, "scores").frame.set_index("source")
     assert frame.loc["a", "remark"] == "old"

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from types import SimpleNamespace
 
 import pytest
 from helpers.saved_ranking import RANKING, ROW
@@ -10,8 +9,6 @@ from helpers.score_rows import scores as made
 
 from hf_transferability import UsageError
 from hf_transferability.benchmark import tables
-from hf_transferability.cli import rank as command
-from hf_transferability.errors import PublishError
 from hf_transferability.metrics import get_metric
 from hf_transferability.publishing import score_rows
 from hf_transferability.publishing.merging import merge
@@ -46,7 +43,7 @@ def test_every_score_has_its_provenance():
 def test_a_pool_relative_score_names_its_pool():
     frame = score_rows.scores(RANKING, "mine")
     pools = frame.set_index("metric")["pool"].dropna()
-    assert set(pools.index) == {name for name in RANKING["metric_versions"] if get_metric(name).combine is not None}
+    assert set(pools.index) == {name for name in RANKING["metric_versions"] if get_metric(name).is_pool_relative}
     assert pools.nunique() == 1
     assert pools.iloc[0].startswith("2 candidates, ")
     other = changed(rows=[RANKING["rows"][0]])
@@ -111,7 +108,7 @@ def test_a_pool_has_the_candidates_with_a_value_only():
     assert found[0].startswith("2 candidates, ")
 
 
-def test_what_another_pool_says_replaces_nothing():
+def test_scores_from_another_pool_replace_nothing():
     """The same checkpoints once more, with a fourth beside them, on which all scores depend."""
     rows = [{**ROW, "checkpoint": f"owner/{each}", "revision": each * 40} for each in "abc"]
     more = [{**row, "transferability": 0.1, "date": "2025-06-02T12:00:00+00:00"} for row in rows]
@@ -140,15 +137,3 @@ def test_files(tmp_path):
     made("a").to_json(path, orient="records")
     with pytest.raises(UsageError, match="must be a ranking"):
         score_rows.read(path, "mine")
-
-
-def test_what_cannot_be_published_leaves_the_ranking_complete():
-    twice = changed(rows=[RANKING["rows"][0]] * 2)
-    with pytest.raises(PublishError, match=r"the ranking is complete, but not published: .*is there twice"):
-        command._push(SimpleNamespace(to_dict=lambda: twice), "lab/x")
-
-
-def test_what_failed_altogether_is_named(capsys):
-    nothing = changed(rows=RANKING["rows"][2:])
-    command._push(SimpleNamespace(to_dict=lambda: nothing), "lab/x")
-    assert capsys.readouterr().err == "not published, as they failed: owner/failed\n"

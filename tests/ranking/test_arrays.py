@@ -5,9 +5,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from hf_transferability import UsageError, rank_features, score
-from hf_transferability.data.array_files import check_size
+from hf_transferability.data.array_files import check_size, read_arrays
+from hf_transferability.metrics import collect_flags, get_metric
 from hf_transferability.metrics.transferability import combine
-from hf_transferability.ranking.arrays import read_arrays
 
 
 def candidate(seed: int, n: int = 60) -> dict[str, np.ndarray]:
@@ -159,8 +159,80 @@ def test_wrong_arrays_are_a_row_with_the_reason(tmp_path, cache):
     assert "NaN or infinity in 1 of 60 rows" in row["error"]
 
 
-def test_advice_needs_a_named_scenario(files, cache):
-    named = rank_features(files, metrics=["feature_quality"], scenario="architecture", cache_dir=cache)
-    assert named.advice["evidence"]["n_sources"] == 9
-    assert named.notes[-1] == named.advice["text"]
-    assert rank_features(files, metrics=["feature_quality"], cache_dir=cache).advice is None
+def test_advice_names_files_and_no_command(files, cache):
+    """Fine-tuning needs images and checkpoints, which files of arrays are not."""
+    result = rank_features(files, metrics=["feature_quality"], cache_dir=cache)
+    assert result.advice["first"] == result.rows[0]["checkpoint"]
+    assert result.advice["command"] is None
+    assert result.advice["evidence"]["pool_size"] == 3
+    assert result.notes[-len(result.advice["text"]) :] == result.advice["text"]
+
+
+def by_file(result, name):
+    return {row["checkpoint"].rpartition("/")[2]: row[name] for row in result.rows}
+
+
+def test_consensus_sorts_by_default_and_says_that_sizes_are_missing(files, cache):
+    result = rank_features(files, cache_dir=cache)
+    assert result.metric == "consensus"
+    parts = {name: [row[name] for row in result.rows] for name in ("feature_quality", "logme")}
+    with collect_flags():
+        assert [row["score"] for row in result.rows] == get_metric("consensus").combine(parts)
+    assert all("size_unknown" in row["flags"] and row["feature_update_ratio"] for row in result.rows)
+    (note,) = [note for note in result.notes if "size_unknown" in note]
+    assert "size does not count: give --parameters (known for 0 of 3 candidates)" in note
+    assert any(note.startswith("transferability is left out") for note in result.notes)  # nobody said what differs
+    assert all("transferability" not in row for row in result.rows)
+    named = rank_features(files, scenario="source_dataset", cache_dir=cache)
+    assert named.metric == "consensus"
+    assert all(row["transferability"] is not None for row in named.rows)
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_sizes_come_from_the_files(tmp_path, cache, ending):
+    sizes = [30_000_000, 20_000_000, 10_000_000]
+    for seed, size in enumerate(sizes):
+        arrays = candidate(seed)
+        if ending == "npz":
+            np.savez(tmp_path / f"{seed}.npz", **arrays, parameters=size)
+        else:
+            save_file(arrays, tmp_path / f"{seed}.safetensors", metadata={"parameters": str(size)})
+    files = [tmp_path / f"{seed}.{ending}" for seed in range(3)]
+    result = rank_features(files, metrics=["consensus", "feature_quality", "logme"], cache_dir=cache)
+    assert by_file(result, "parameters") == {f"{seed}.{ending}": size for seed, size in enumerate(sizes)}
+    parts = {name: [row[name] for row in result.rows] for name in ("feature_quality", "logme", "parameters")}
+    assert [row["score"] for row in result.rows] == get_metric("consensus").combine(parts)
+    assert not any("size" in flag for row in result.rows for flag in row["flags"])
+    given = rank_features(files, metrics=["consensus"], parameters={"1": 5, files[2].name: 7}, cache_dir=cache)
+    assert by_file(given, "parameters") == {f"0.{ending}": sizes[0], f"1.{ending}": 5, f"2.{ending}": 7}
+
+
+def test_sizes_of_some_files_are_none_for_consensus(files, cache):
+    alone = rank_features(files, metrics=["consensus"], cache_dir=cache)
+    some = rank_features(files, metrics=["consensus"], parameters={"candidate0": 9_000_000}, cache_dir=cache)
+    assert by_file(some, "score") == by_file(alone, "score")
+    assert all("size_unknown" in row["flags"] for row in some.rows)
+    every = rank_features(files, metrics=["consensus"], parameters=[9_000_000, 2_000_000, 1_000_000], cache_dir=cache)
+    assert by_file(every, "score") != by_file(alone, "score")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ([1, 2], r"must be one number per file; got 2 for 3\. Name the files\.$"),
+        ({"other": 5}, r"must name one of the files .*; got 'other'\. Write FILE=NUMBER\.$"),
+        ([1, 2, 0], r"must be positive whole numbers; got 0\."),
+        ([1, 2, 2.5], r"must be positive whole numbers; got 2\.5\."),
+        ({"candidate0": True}, r"must be positive whole numbers; got True\."),
+    ],
+)
+def test_wrong_sizes_are_refused(files, cache, parameters, text):
+    with pytest.raises(UsageError, match=f"^`parameters` {text}"):
+        rank_features(files, parameters=parameters, cache_dir=cache)
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, np.nan, np.inf, "many", [1, 2]])
+def test_a_wrong_size_in_a_file_is_refused(tmp_path, value):
+    np.savez(tmp_path / "a.npz", **candidate(0), parameters=value)
+    with pytest.raises(UsageError, match=r"^`parameters` of .*a\.npz must be one positive whole number; got"):
+        read_arrays(tmp_path / "a.npz")

@@ -10,6 +10,7 @@ from helpers.inputs import resnet_config
 
 import hf_transferability
 from hf_transferability import UsageError, rank
+from hf_transferability.metrics import get_metric
 from hf_transferability.metrics.transferability import combine
 from hf_transferability.ranking import candidates
 
@@ -57,6 +58,40 @@ def test_rows_are_complete_and_in_rank_order(first, pool):
         assert row["parameters"] > 10_000
     assert first.dataset["split"] == "train"
     assert first.versions["torch"]
+
+
+def test_the_default_table(first, target, pool, cache):
+    """Sorted by consensus; beside it the paper's score, its parts, and LogME."""
+    result = rank(target, pool, cache_dir=cache)
+    assert result.metric == "consensus"
+    row = result.rows[0]
+    assert list(row)[:9] == [
+        "rank", "checkpoint", "score", "interval", "tie_group", "feature_quality", "feature_update_ratio", "consensus",
+        "transferability",
+    ]  # fmt: skip
+    assert row["logme"] is not None
+    parts = {name: [row[name] for row in result.rows] for name in ("feature_quality", "logme", "parameters")}
+    assert [row["score"] for row in result.rows] == get_metric("consensus").combine(parts)
+    by_paper = {row["checkpoint"]: row["score"] for row in first.rows}
+    assert {row["checkpoint"]: row["transferability"] for row in result.rows} == by_paper
+    assert not any("scenario" in note.split(":")[0] for note in result.notes)  # which consensus does not look at
+
+
+def test_consensus_looks_at_size_where_networks_differ_in_it(target, pool, cache, make_checkpoint):
+    wide = str(make_checkpoint(resnet_config(width=12), seed=7))
+    rows = rank(target, [*pool, wide], cache_dir=cache).rows
+    parts = {name: [row[name] for row in rows] for name in ("feature_quality", "logme")}
+    sizes = [row["parameters"] for row in rows]
+    assert max(sizes) > 1.05 * min(sizes)
+    assert [row["score"] for row in rows] == get_metric("consensus").combine(parts | {"parameters": sizes})
+
+
+def test_consensus_takes_the_default_form_of_its_parts_beside_published_columns(target, pool, cache):
+    plain = rank(target, pool, metrics=["consensus", "logme"], cache_dir=cache)
+    published = rank(target, pool, metrics=["consensus", "logme"], variant="published", cache_dir=cache)
+    by_name = {row["checkpoint"]: row for row in plain.rows}
+    assert all(row["score"] == by_name[row["checkpoint"]]["score"] for row in published.rows)
+    assert all(row["logme"] != by_name[row["checkpoint"]]["logme"] for row in published.rows)
 
 
 def test_the_score_is_the_product_of_the_scaled_components(first):
@@ -149,10 +184,13 @@ def test_one_checkpoint_that_is_whole_is_no_ranking(target, pool, cache):
 
 def test_equal_checkpoints_are_no_ranking(target, pool, cache, tmp_path):
     twin = shutil.copytree(pool[0], tmp_path / "twin")
-    result = rank(target, [pool[0], twin], cache_dir=cache)
+    result = rank(target, [pool[0], twin], metrics=["transferability"], cache_dir=cache)
     assert [(row["score"], row["rank"], row["error"]) for row in result.rows] == [(None, None, None)] * 2
-    assert "cannot be ordered by transferability, as feature quality and feature update ratio are the same" in result.notes[0]
+    assert "cannot be ordered by transferability, as feature quality and update ratio are the same" in result.notes[0]
     assert result.advice is None
+    result = rank(target, [pool[0], twin], cache_dir=cache)
+    assert [(row["score"], row["rank"], row["tie_group"]) for row in result.rows] == [(0.5, 1, 1)] * 2
+    assert any("cannot order the 2 candidates" in note for note in result.notes)
 
 
 def test_metrics_that_disagree_are_noted(target, pool, cache):
@@ -167,20 +205,25 @@ def test_metrics_that_disagree_are_noted(target, pool, cache):
 
 
 def test_a_pool_of_two_warns(target, pool, cache):
-    result = rank(target, pool[:2], cache_dir=cache)
+    result = rank(target, pool[:2], metrics=["transferability"], cache_dir=cache)
     assert any("pool_of_two" in note for note in result.notes)
     assert {row["score"] for row in result.rows} <= {0.0, 1.0}
+    notes = rank(target, pool[:2], cache_dir=cache).notes
+    assert [note for note in notes if "pool_of_two" in note] == [
+        "consensus, transferability: pool_of_two: in a pool of two the score says at most which candidate is ahead, not by how "
+        "much."
+    ]
 
 
 def test_auto_takes_the_architecture_scenario_for_different_networks(target, pool, cache, make_checkpoint):
     wide = str(make_checkpoint(resnet_config(width=12), seed=7))
-    result = rank(target, [*pool, wide], cache_dir=cache)
+    result = rank(target, [*pool, wide], metrics=["transferability"], cache_dir=cache)
     assert result.scenario == "architecture"
     assert any("0.26" in note and "hypothesis" in note for note in result.notes)
     components = [[row[name] for row in result.rows] for name in ("feature_quality", "feature_update_ratio")]
     assert [row["score"] for row in result.rows] == combine(*components, scenario="architecture")
     assert all(0.2 <= row["feature_quality_floor"] <= 1 for row in result.rows)
-    forced = rank(target, [*pool, wide], cache_dir=cache, scenario="source_dataset")
+    forced = rank(target, [*pool, wide], metrics=["transferability"], cache_dir=cache, scenario="source_dataset")
     assert forced.scenario == "source_dataset"
     assert any("2 architectures" in note for note in forced.notes)
 
@@ -212,10 +255,13 @@ def test_a_dead_network_is_a_row_that_names_the_cause(target, pool, cache, tmp_p
     weights = load_file(dead / "model.safetensors")
     weights = {name: value * 0 if "convolution.weight" in name else value for name, value in weights.items()}
     save_file(weights, dead / "model.safetensors", metadata={"format": "pt"})
-    result = rank(target, [*pool, dead], cache_dir=cache)
+    result = rank(target, [*pool, dead], metrics=["transferability"], cache_dir=cache)
     row = next(row for row in result.rows if row["checkpoint"] == str(dead))
     assert row["score"] is None
     assert "same row for all" in row["error"]
+    row = rank(target, [*pool, dead], cache_dir=cache).rows[-1]  # one of the two that consensus is made of is enough for it
+    assert (row["checkpoint"], row["error"]) == (str(dead), None)
+    assert "same row for all" in row["undefined"]["feature_quality"]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +291,7 @@ def test_an_in_memory_dataset_is_ranked_like_its_folder(target, pool, cache, fir
     from datasets import load_dataset
 
     table = load_dataset(str(target), split="train")
-    result = rank(table, pool, cache_dir=cache)
+    result = rank(table, pool, metrics=["transferability"], cache_dir=cache)
     assert [row["score"] for row in result.rows] == [row["score"] for row in first.rows]
 
 
@@ -257,9 +303,14 @@ def test_a_multi_label_target_is_refused_by_name_and_ranked_by_what_can(target, 
     feature = datasets.List(datasets.ClassLabel(names=["a", "b", "c"]))
     table = table.remove_columns("label").add_column("findings", labels, feature=feature)
     with pytest.raises(UsageError, match=r"transferability cannot score a multi_label target.*logme"):
-        rank(table, pool, cache_dir=cache)
+        rank(table, pool, metrics=["transferability"], cache_dir=cache)
     result = rank(table, pool, metrics=["logme"], cache_dir=cache)
     assert all(row["score"] is not None and row["feature_quality"] is None for row in result.rows)
+    by_default = rank(table, pool, cache_dir=cache)
+    assert by_default.metric == "consensus"
+    assert [row["checkpoint"] for row in by_default.rows] == [row["checkpoint"] for row in result.rows]
+    assert [row["logme"] for row in by_default.rows] == [row["score"] for row in result.rows]
+    assert not any("transferability" in row for row in by_default.rows)
 
 
 def test_save_and_frame(first, tmp_path):
@@ -330,7 +381,7 @@ def test_a_regression_target_is_ranked_by_logme(target, pool, cache):
     ages = [20 + 10 * label + i / 50 for i, label in enumerate(table["label"])]
     table = table.remove_columns("label").add_column("age", ages)
     with pytest.raises(UsageError, match=r"transferability cannot score a regression target.*logme"):
-        rank(table, pool, label_column="age", cache_dir=cache)
+        rank(table, pool, metrics=["transferability"], label_column="age", cache_dir=cache)
     result = rank(table, pool, metrics=["logme"], label_column="age", cache_dir=cache, floor=True)
     assert all(row["score"] > row["logme_floor"] for row in result.rows)
     assert all(row["interval"] for row in result.rows)
@@ -385,7 +436,7 @@ def test_a_checkpoint_trained_on_the_target_is_flagged(target, pool, cache, tmp_
 
 
 def test_the_architecture_scenario_for_one_architecture_says_so(target, pool, cache):
-    result = rank(target, pool, cache_dir=cache, scenario="architecture")
+    result = rank(target, pool, metrics=["transferability"], cache_dir=cache, scenario="architecture")
     assert "share one architecture" in result.notes[0]
     assert "the candidates differ" not in result.notes[0]
 
@@ -401,3 +452,11 @@ def test_the_benchmark_says_how_far_to_trust_the_order(first, target, pool, cach
     published = rank(target, pool, metrics=["logme"], variant="published", cache_dir=cache, intervals=False)
     assert published.advice["evidence"]["n_sources"] == 14
     assert rank(target, pool[:1], metrics=["logme"], cache_dir=cache, intervals=False).advice is None
+
+
+def test_every_column_of_a_real_ranking_is_defined(first):
+    from hf_transferability.metrics import all_metrics
+    from hf_transferability.results import COLUMNS
+
+    known = {*COLUMNS, *all_metrics()}
+    assert not {name for row in first.rows for name in row} - known

@@ -89,3 +89,17 @@ def test_only_html_is_written(tmp_path):
         html.check_page(tmp_path / "a.pdf")
     html.save(ranking_of(1), tmp_path / "a.html")
     assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_studies_behind_what_is_known_elsewhere_are_cited():
+    document = ranking_of(2)
+    assert "Known elsewhere" not in Reader(html.page(document)).text
+    studies = {"chaves2023": "Chaves <b>2023</b>, arXiv 2308.07444", "mine": ""}
+    document["known"] = {"studies": studies, "left_out": ["paper", "<i>one</i>"]}
+    page = Reader(html.page(document))
+    assert "Known elsewhere" in page.text
+    assert "Chaves <b>2023</b>, arXiv 2308.07444" in page.text  # as text
+    assert "results of your own" in page.text
+    assert "Left out, as they hold this target: paper, <i>one</i>." in page.text
+    document["known"] = {"studies": {}, "left_out": ["paper"]}
+    assert "Known elsewhere" not in Reader(html.page(document)).text

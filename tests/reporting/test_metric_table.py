@@ -1,11 +1,12 @@
-"""The list of metrics: complete, and the README's table is it."""
+"""The list of metrics: complete, and every document that shows it is up to date."""
 
 from pathlib import Path
 
-from hf_transferability.metrics import all_metrics
-from hf_transferability.reporting.metric_table import metric_rows, to_markdown
+import pytest
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+from hf_transferability.metrics import all_metrics
+from hf_transferability.reporting.metric_table import END, TABLES, metric_rows, refreshed
+from tools.refresh_tables import documents
 
 
 def test_every_metric_is_listed_with_its_needs_and_paper():
@@ -17,8 +18,22 @@ def test_every_metric_is_listed_with_its_needs_and_paper():
         assert row["direction"] == "higher is better"
 
 
-def test_the_table_of_the_readme_is_up_to_date():
-    """After a change: `hf-transferability metrics --format markdown`, between the two markers of the README."""
-    text = README.read_text()
-    table = text.partition("<!-- metrics -->\n")[2].partition("\n<!-- end of metrics -->")[0]
-    assert table == to_markdown()
+@pytest.mark.parametrize("path", documents(), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_the_tables_of_a_document_are_up_to_date(path: Path):
+    text = path.read_text("utf-8")
+    assert refreshed(text) == text, f"{path.name} has an old table of metrics: run `python tools/refresh_tables.py`"
+
+
+def test_each_table_stands_in_a_document():
+    texts = [path.read_text("utf-8") for path in documents()]
+    assert all(any(start in text for text in texts) for start in TABLES)
+
+
+def test_a_table_is_written_between_its_lines_and_nothing_else_is_touched():
+    start = next(iter(TABLES))
+    document = f"before\n{start}\nold\nolder\n{END}\nafter {END}\n"
+    new = refreshed(document)
+    assert new.startswith(f"before\n{start}\n| name |")
+    assert new.endswith(f"|\n{END}\nafter {END}\n")
+    assert "old" not in new.replace("threshold", "")
+    assert refreshed(new) == new

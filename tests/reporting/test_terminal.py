@@ -42,8 +42,8 @@ def test_a_failure_that_its_reader_has_seen_is_not_told_again():
     document = ranking_of(2, 2)
     document["rows"][2]["n_features"] = None  # it could not be read; the other gave features, and failed in its metric
     assert printed(document).count("is gated") == 2
-    assert printed(document, told=True).count("is gated") == 1
-    assert "failed: broken/<b>1: model" in printed(document, told=True)
+    assert printed(document, failures_shown=True).count("is gated") == 1
+    assert "failed: broken/<b>1: model" in printed(document, failures_shown=True)
 
 
 def test_one_candidate_is_not_called_ranked():
@@ -57,3 +57,14 @@ def test_a_pool_without_scores_is_not_called_ranked():
     for row in document["rows"]:
         row |= {"score": None, "rank": None}  # as of two equal checkpoints
     assert "ranked by" not in printed(document)
+
+
+def test_what_is_known_elsewhere_is_a_column_with_the_number_of_targets():
+    document = ranking_of(2)
+    assert "known elsewhere" not in printed(document)
+    document["rows"][0] |= {"known_elsewhere": 0.6623, "known_targets": 12}
+    document["rows"][1] |= {"known_elsewhere": None, "known_targets": None}
+    lines = printed(document).splitlines()
+    assert "known elsewhere (targets)" in lines[2]
+    assert "0.66 (12)" in lines[3]
+    assert "(" not in lines[4]

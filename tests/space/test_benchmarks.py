@@ -118,7 +118,7 @@ def test_a_dataset_of_the_hub_is_read_and_looked_at_again_later(own, ask_for, at
     [
         ("alice/nowhere", "alice/nowhere"),
         ("alice/data", "alice/data must have the tables ground_truth, scores"),
-        (__file__, "is no parquet that"),
+        (__file__, "is not a parquet file made by"),
     ],
 )
 def test_what_cannot_be_read_is_said_and_the_bundled_shown(ask_for, at_hub, origin, text):
@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_said_and_the_bundled_shown(ask_for, at_hub, orig
     found, notice = benchmarks.shown()
     assert next(iter(found)) == "paper"
     assert text in notice
-    assert "So you see those that come with the package" in notice
+    assert "You see those that come with the package" in notice
     assert notice in work.benchmark_summary(found["paper"], "lowest_validation_loss", "source_dataset")
     answer = work.lookup_benchmark("source_dataset")
     assert (answer["notice"], answer["benchmark"]) == (notice, "paper")

@@ -122,7 +122,7 @@ def test_the_example_is_shown_to_the_end(browser, fits):
     browser.click("Show the example")
     browser.wait("return document.querySelector('#summary')?.innerText.includes('7 of 7 candidates ranked')")
     names = browser.wait(COLUMN, 1)
-    assert names[0] == "demo/checkpoints/digits"
+    assert names[0] == "digits"
     assert len(names) == 7
     browser.wait("return document.querySelectorAll('.picture img').length >= 3")
     browser.wait("return [...document.querySelectorAll('.picture img')].every(i => i.complete)")
@@ -205,7 +205,7 @@ def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
         "PARAMETERS": "million parameters; alice/one",
         "CHECKPOINT_BYTES": "MB of checkpoints",
         "DATASET_BYTES": "reads datasets of at most",
-        "SECONDS": "stops work after",
+        "SECONDS": "the work is stopped after",
     }
     for bound, text in bounds.items():
         with monkeypatch.context() as patch:

@@ -65,5 +65,5 @@ def test_files_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "FILES", 1)
     with pytest.raises(UsageError, match="at most 1 files"):
         limits.check_files([path, path])
-    with pytest.raises(UsageError, match="choose at least one"):
+    with pytest.raises(UsageError, match="must name at least one file of features"):
         limits.check_files([])

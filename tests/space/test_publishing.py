@@ -99,7 +99,7 @@ def test_the_metric_becomes_a_space_too(hub, small, capsys):
 
 def test_another_app_is_not_written_over(hub, small):
     hub.commit("space", "alice/mine", {"app.py": b"print('mine')", "README.md": b"---\nsdk: gradio\n---\n"})
-    with pytest.raises(PublishError, match="another app, which would be lost"):
+    with pytest.raises(PublishError, match="another app, which would be overwritten"):
         publishing.publish("space", "alice/mine", wheel=small)
     assert stored(hub, "alice/mine")["app.py"] == b"print('mine')"
 

@@ -55,7 +55,7 @@ def test_pickles_are_refused_and_removed(tmp_path, traces):
 
 def test_work_is_stopped_when_its_time_is_up(files, traces):
     began = time.monotonic()
-    with pytest.raises(TransferabilityError, match="stops work after 0 seconds"):
+    with pytest.raises(TransferabilityError, match="the work is stopped after 0 seconds"):
         list(worker.run(["score"], [], files, seconds=0.3))
     assert time.monotonic() - began < 10
 
@@ -132,7 +132,7 @@ def test_two_uploads_of_one_name_are_two_candidates(tmp_path):
     [
         (2, b"", ["noise", "hf-transferability: `split` is wrong."], UsageError, "`split` is wrong."),
         (1, b"", ["hf-transferability: no network"], TransferabilityError, "no network"),
-        (-9, b"", [], TransferabilityError, "perhaps for want of memory"),
+        (-9, b"", [], TransferabilityError, "perhaps for lack of memory"),
     ],
 )
 def test_failures_keep_their_reason(status, output, said, kind, text):
@@ -143,7 +143,7 @@ def test_failures_keep_their_reason(status, output, said, kind, text):
 def test_the_example_is_a_ranking_that_was_really_made():
     document = work.example()
     assert len(document["rows"]) == 7
-    assert document["dataset"]["id"] == "demo/target"
+    assert document["dataset"]["id"] == "target"
     assert document["versions"]["torch"]
     assert str(Path.home()) not in json.dumps(document)
     frame = work.table(document)

@@ -1,4 +1,4 @@
-"""One fine-tuning run: its figures, its images, its end."""
+"""One fine-tuning run: its figures, its images and when it stops."""
 
 import datasets
 import numpy as np
@@ -14,9 +14,9 @@ from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.loading import load
 from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.training import finetuning
-from hf_transferability.training.augmentation import Augmentation
-from hf_transferability.training.finetuning import Setting, fine_tune, macro_auc
+from hf_transferability.training.finetuning import fine_tune, macro_auc
 from hf_transferability.training.samples import Splits
+from hf_transferability.training.settings import Protocol, Setting
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPLITS = ("train", "validation", "test")
@@ -30,7 +30,7 @@ def loaded(checkpoint):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
-def test_auc_is_scikit_learns(n_classes):
+def test_auc_equals_that_of_scikit_learn(n_classes):
     rng = np.random.default_rng(n_classes)
     labels = np.append(np.arange(n_classes), rng.integers(n_classes, size=60))
     probabilities = rng.dirichlet(np.ones(n_classes), len(labels)).round(2)  # with ties
@@ -63,7 +63,7 @@ PROCESSORS = {
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
-def test_colours_are_what_the_image_processor_makes_of_them(name):
+def test_normalisation_equals_the_image_processor(name):
     checkpoint = Checkpoint(name, None, PROCESSORS[name](), None, False, [], {}, {})
     shades = np.random.default_rng(0).integers(256, size=(9, 3)).astype(np.uint8)
     pixels = checkpoint.preprocess([np.tile(shade, (40, 50, 1)) for shade in shades])
@@ -72,30 +72,23 @@ def test_colours_are_what_the_image_processor_makes_of_them(name):
     torch.testing.assert_close(torch.from_numpy(shades).float() @ colours + black, expected, atol=1e-4, rtol=0)
 
 
-def test_a_network_sees_what_the_image_processor_gives(loaded):
+def test_the_classifier_equals_the_network_after_its_image_processor(loaded):
     pixels = torch.randint(256, (2, 3, 16, 16), dtype=torch.uint8)
     model = finetuning.Classifier(loaded, 3, 0.5).eval()
     seen = loaded.forward(loaded.preprocess([image.permute(1, 2, 0).numpy() for image in pixels]))[0]
     torch.testing.assert_close(model(pixels), model.head(seen), atol=1e-4, rtol=1e-4)
 
 
-def test_augmentation_keeps_form_and_type_and_changes_the_images():
-    pixels = torch.randint(256, (19, 3, 16, 16), dtype=torch.uint8)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        first, second = Augmentation(16)(pixels), Augmentation(16)(pixels)
-    assert first.shape == pixels.shape and first.dtype == torch.uint8
-    assert not torch.equal(first, pixels) and not torch.equal(first, second)
-
-
-def test_a_run_learns_and_repeats_itself(target, loaded):
+def test_a_run_learns_and_can_be_repeated(target, loaded):
     draw = Splits(target, 16).draw(0, 12, 4)
     before = {name: tensor.clone() for name, tensor in loaded.network.state_dict().items()}
-    first, again, other = (fine_tune(loaded, draw, SETTING, epochs=2, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (fine_tune(loaded, draw, SETTING, Protocol(epochs=2), seed=seed) for seed in (0, 0, 1))
     for row in (first, again, other):
         row.pop("seconds")
-    assert first == again != other
-    assert fine_tune(loaded, draw, SETTING, epochs=8, augment=False)["test_auc"] > 0.9
+        assert row.pop("status") == "ok"
+    assert again == pytest.approx(first, rel=1e-3, abs=1e-3)  # copies of a network may differ in the last bits
+    assert other["validation_loss"] != pytest.approx(first["validation_loss"], rel=1e-3)
+    assert fine_tune(loaded, draw, SETTING, Protocol(epochs=8, augment=False))["test_auc"] > 0.9
     assert all(torch.equal(tensor, before[name]) for name, tensor in loaded.network.state_dict().items())
 
 
@@ -104,7 +97,7 @@ def test_a_run_stops_when_validation_no_longer_improves(target, loaded, monkeypa
     monkeypatch.setattr(finetuning, "macro_auc", lambda labels, probabilities: next(aucs))
     monkeypatch.setattr(finetuning, "_train_epoch", lambda model, sample, view, optimizer, size: not optimizer.step())
     monkeypatch.setattr(finetuning, "_loss", lambda logits, labels: torch.ones(len(labels)))
-    row = fine_tune(loaded, Splits(target, 16).draw(0, **FEW), SETTING, epochs=20, patience=3)
+    row = fine_tune(loaded, Splits(target, 16).draw(0, **FEW), SETTING, Protocol(epochs=20, patience=3))
     assert (row["best_epoch"], row["stopped_epoch"], row["validation_auc"], row["test_auc"]) == (2, 5, 0.7, 0.9)
 
 
@@ -116,19 +109,19 @@ def test_the_test_split_is_used_once_and_after_the_choice(target, loaded, monkey
     monkeypatch.setattr(
         finetuning, "_train_epoch", lambda model, sample, *rest: seen.append(sample) or train(model, sample, *rest)
     )
-    fine_tune(loaded, draw, SETTING, epochs=3)
+    fine_tune(loaded, draw, SETTING, Protocol(epochs=3))
     roles = {id(draw.train): "train", id(draw.validation): "validation", id(draw.test): "test"}
     assert [roles[id(sample)] for sample in seen] == ["train", "validation"] * 3 + ["test"]
 
 
 def test_divergence_is_a_status_without_figures(target, loaded):
-    row = fine_tune(loaded, Splits(target, 16).draw(0, **FEW), Setting(8, 1e25, 0.9, 0.0), epochs=5)
+    row = fine_tune(loaded, Splits(target, 16).draw(0, **FEW), Setting(8, 1e25, 0.9, 0.0), Protocol(epochs=5))
     assert row["status"] == "diverged"
     assert not [name for name in row if name.startswith(("test_", "validation_"))]
 
 
 @pytest.mark.parametrize("outputs", [float("inf"), float("-inf"), float("nan")])
-def test_outputs_on_the_test_split_that_are_not_finite_are_divergence(target, loaded, monkeypatch, outputs):
+def test_infinite_outputs_on_the_test_split_are_divergence(target, loaded, monkeypatch, outputs):
     draw = Splits(target, 16).draw(0, **FEW)
     evaluate = finetuning._evaluate
 
@@ -138,11 +131,11 @@ def test_outputs_on_the_test_split_that_are_not_finite_are_divergence(target, lo
         return evaluate(model, sample)
 
     monkeypatch.setattr(finetuning, "_evaluate", spoiled)
-    row = fine_tune(loaded, draw, SETTING, epochs=1)
+    row = fine_tune(loaded, draw, SETTING, Protocol(epochs=1))
     assert set(row) == {"stopped_epoch", "status", "seconds"} and row["status"] == "diverged"
 
 
-def test_one_output_of_minus_infinity_is_no_finite_loss(target, loaded):
+def test_an_output_of_minus_infinity_makes_the_loss_nan(target, loaded):
     draw = Splits(target, 16).draw(0, **FEW)
     model = finetuning.Classifier(loaded, 4, 0.5)  # the fourth class has no image
     model.head[-1].bias.data[3] = float("-inf")
@@ -156,7 +149,7 @@ def test_two_classes_and_several_labels(loaded):
     for data, width in ((binary, 2), (in_memory(dict.fromkeys(SPLITS, labels), several), 3)):
         draw = Splits(data, 16).draw(0, **FEW)
         assert len(draw.train.pool.classes) == width
-        row = fine_tune(loaded, draw, SETTING, epochs=1)
+        row = fine_tune(loaded, draw, SETTING, Protocol(epochs=1))
         assert row["status"] == "ok" and 0 <= row["test_auc"] <= 1 and 0 <= row["test_accuracy"] <= 1
 
 
@@ -169,13 +162,13 @@ def test_checkpoints_without_a_source_head_are_fine_tuned(target, make_checkpoin
     for config, model_class in ((ViTConfig(**sizes), ViTModel), (CLIPVisionConfig(**sizes), CLIPVisionModel)):
         checkpoint = load(resolve(str(make_checkpoint(config, size=16, model_class=model_class))))
         assert not checkpoint.has_source_head
-        assert fine_tune(checkpoint, draw, SETTING, epochs=2)["status"] == "ok"
+        assert fine_tune(checkpoint, draw, SETTING, Protocol(epochs=2))["status"] == "ok"
 
 
 def test_a_checkpoint_of_timm_is_fine_tuned(target, tmp_path):
     network = timm.create_model("test_resnet", pretrained=False, num_classes=5)
     timm.models.save_for_hf(network, tmp_path, model_config={"num_classes": 5}, safe_serialization=True)
-    row = fine_tune(load(resolve(str(tmp_path))), Splits(target, 16).draw(0, **FEW), SETTING, epochs=1)
+    row = fine_tune(load(resolve(str(tmp_path))), Splits(target, 16).draw(0, **FEW), SETTING, Protocol(epochs=1))
     assert row["status"] == "ok"
 
 
@@ -185,4 +178,4 @@ def test_grey_images_and_images_of_other_shapes(loaded):
     for change in (lambda image: image.convert("L"), lambda image: image.resize((40, 17)), lambda image: image.convert("RGBA")):
         draw = Splits(in_memory(labels, names, change), 16).draw(0, **FEW)
         assert draw.test.pixels(torch.arange(24)).shape == (24, 3, 16, 16)
-        assert fine_tune(loaded, draw, SETTING, epochs=1)["status"] == "ok"
+        assert fine_tune(loaded, draw, SETTING, Protocol(epochs=1))["status"] == "ok"

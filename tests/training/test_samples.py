@@ -1,4 +1,4 @@
-"""Samples for training: what is drawn from which split, and what is said of it."""
+"""Samples for training: their splits, sizes and notes."""
 
 import datasets
 import pytest
@@ -7,11 +7,12 @@ from helpers.splits import in_memory
 
 from hf_transferability import TargetError, UsageError
 from hf_transferability.training.samples import Splits
+from hf_transferability.training.settings import SplitNames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_samples_are_drawn_by_the_seed_and_the_test_split_is_whole(target):
+def test_the_seed_draws_samples_and_the_test_split_is_complete(target):
     splits = Splits(target, 16)
     draw, again, other = splits.draw(0, 8, 4), splits.draw(0, 8, 4), splits.draw(1, 8, 4)
     assert (len(draw.train), len(draw.validation), len(draw.test)) == (24, 12, 36)
@@ -27,13 +28,13 @@ def test_without_a_validation_split_it_is_drawn_from_training(make_target):
     assert draw.notes == ("no validation split: drawn from training",)
 
 
-def test_too_few_images_are_shared_four_to_one_and_said(make_target):
+def test_too_few_images_are_divided_four_to_one_with_a_note(make_target):
     draw = Splits(make_target(n=36, splits=("train", "test")), 16).draw(0)
     assert (len(draw.train), len(draw.validation)) == (28, 8)
     assert draw.notes[1:] == ("28 training images, not 300", "8 validation images, not 75")
 
 
-def test_classes_missing_from_a_split_are_said_and_labels_agree():
+def test_classes_missing_from_a_split_are_noted():
     names = datasets.ClassLabel(names=["a", "b", "c"])
     data = in_memory({"train": [0, 1, 2] * 8, "validation": [2, 0] * 8, "test": [2, 1] * 8}, names)
     draw = Splits(data, 16).draw(0, 8, 4)
@@ -50,14 +51,14 @@ def test_classes_missing_from_a_split_are_said_and_labels_agree():
 )
 def test_a_missing_split_is_refused(make_target, splits, names, message):
     with pytest.raises(UsageError, match=message):
-        Splits(make_target(splits=splits), 16, **names)
+        Splits(make_target(splits=splits), 16, SplitNames(**names))
 
 
 @pytest.mark.parametrize("names", [{"test": "validation"}, {"train": "validation"}])
-def test_a_split_in_use_is_not_found_as_validation_split(make_target, names):
-    draw = Splits(make_target(n=36, splits=("train", "validation", "test")[: 2 if "test" in names else 3]), 16, **names).draw(
-        0, 8, 4
-    )
+def test_a_split_in_use_is_not_chosen_for_validation(make_target, names):
+    draw = Splits(
+        make_target(n=36, splits=("train", "validation", "test")[: 2 if "test" in names else 3]), 16, SplitNames(**names)
+    ).draw(0, 8, 4)
     assert draw.train.pool is draw.validation.pool is not draw.test.pool
     assert not set(draw.train.positions.tolist()) & set(draw.validation.positions.tolist())
     assert "no validation split: drawn from training" in draw.notes
@@ -74,7 +75,7 @@ def test_a_split_in_use_is_not_found_as_validation_split(make_target, names):
 )
 def test_one_split_in_two_roles_is_refused(target, names, message):
     with pytest.raises(UsageError, match=message):
-        Splits(target, 16, **names)
+        Splits(target, 16, SplitNames(**names))
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
@@ -84,7 +85,7 @@ def test_a_split_of_one_class_is_refused_by_its_name(split):
         Splits(in_memory(labels, datasets.ClassLabel(names=["a", "b", "c"])), 16)
 
 
-def test_numbers_to_predict_are_refused():
+def test_a_regression_target_is_refused():
     numbers = [k + 0.5 for k in range(16)]
     data = in_memory({"train": numbers, "test": numbers}, datasets.Value("float32"))
     with pytest.raises(UsageError, match="its labels are numbers"):
@@ -95,5 +96,5 @@ def test_a_corrupt_image_is_named(target):
     splits = Splits(target, 16)
     pool = splits.pools["train"]
     pool.target.images.encoded[3] = b"no image"
-    with pytest.raises(TargetError, match=rf"row {pool.target.positions[3]} of split train .* cannot be decoded.*Mend"):
+    with pytest.raises(TargetError, match=rf"row {pool.target.positions[3]} of split train .* cannot be decoded.*Repair"):
         pool.pixels(torch.tensor([3]))

@@ -8,8 +8,7 @@ from pathlib import Path
 from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import WeightUse, some_of, stored_shapes
-from hf_transferability.errors import CheckpointError
-from hf_transferability.hub.calls import first_line
+from hf_transferability.errors import CheckpointError, first_line
 
 CONFIG = "adapter_config.json"
 

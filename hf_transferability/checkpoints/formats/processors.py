@@ -9,8 +9,7 @@ from transformers import AutoImageProcessor
 from transformers.models.timm_wrapper.image_processing_timm_wrapper import TimmWrapperImageProcessor
 
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.errors import CheckpointError
-from hf_transferability.hub.calls import first_line
+from hf_transferability.errors import CheckpointError, first_line
 
 
 def image_processor(source: Source, folder: Path, own: Any = None) -> Any:

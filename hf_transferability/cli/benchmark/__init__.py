@@ -4,7 +4,7 @@ from typing import Any
 
 from hf_transferability.cli.benchmark import compare, factors, publish, reproduce
 
-COMMANDS = (compare, reproduce, factors, publish)  # the order of --help
+COMMANDS = (compare, reproduce, factors, publish)  # in the order of --help
 
 
 def add(commands: Any) -> None:
@@ -15,6 +15,6 @@ def add(commands: Any) -> None:
         description="Compare scores with fine-tuning, reproduce the paper's comparison, explain transfer, publish results.",
         allow_abbrev=False,
     )
-    own = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    subcommands = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
-        command.add(own)
+        command.add(subcommands)

@@ -4,8 +4,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability.cli.benchmark.options import FORMATS, add_tables, read_tables
-from hf_transferability.errors import UsageError
+from hf_transferability.cli.benchmark.options import FORMATS, add_tables
+from hf_transferability.cli.options import taken
 
 if TYPE_CHECKING:
     from hf_transferability.benchmark.factors import Factors
@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
         "factors",
         help="what goes with good transfer: size, classes, modality, width, diversity",
         description="Correlate facts and features of the sources with fine-tuned performance, per scenario and with intervals "
-        "over the sources, and check two claims of the paper on these figures. Without options: the paper's own.",
+        "over the sources, and check two claims of the paper on these figures (default: the paper's own).",
         allow_abbrev=False,
     )
     factors.set_defaults(run=_factors)
@@ -44,29 +44,20 @@ def _factors(options: argparse.Namespace) -> int:
 
     if options.output:
         files.check_output(options.output)
-    from hf_transferability.benchmark import bundled
-    from hf_transferability.benchmark.factors import factors
-    from hf_transferability.benchmark.given_scores import read_scores
-    from hf_transferability.benchmark.ground_truth import choose
+    from hf_transferability.benchmark.factors import effective_rank_of_file, factors
+    from hf_transferability.benchmark.figures import FigureFiles, check_scenarios, read_figures
 
-    truth, runs, sources = read_tables(options)
-    chosen, notes = choose(truth, runs, options.selection, options.measure)
-    if options.scores:
-        scores, more, _ = read_scores(options.scores, chosen, options.scenario[0] if options.scenario else None)
-        notes += more
-    else:
-        scores = bundled.load("scores", options.benchmark)
-    if unknown := [each for each in options.scenario or () if each not in set(chosen.scenario)]:
-        raise UsageError(f"the ground truth has no scenario {', '.join(unknown)}; it has {', '.join(set(chosen.scenario))}.")
+    figures = read_figures(taken(FigureFiles, options), options.scenario)
+    check_scenarios(figures.chosen, options.scenario)
     found = factors(
-        chosen,
-        scores,
-        sources,
-        effective_ranks={source: _effective_rank(path) for source, path in options.features},
-        scenarios=options.scenario or (),
+        figures.chosen,
+        figures.scores,
+        figures.sources,
+        effective_ranks={source: effective_rank_of_file(path) for source, path in options.features},
+        scenarios=options.scenario,
         seed=options.seed,
     )
-    found.notes[:0] = notes
+    found.notes[:0] = [*figures.choice_notes, *figures.score_notes]
     if options.format == "json":
         print(files.to_json(found.to_dict()))
     elif options.format == "csv":
@@ -79,19 +70,6 @@ def _factors(options: argparse.Namespace) -> int:
         files.save(found.to_dict(), options.output)
         print(f"written: {options.output}", file=sys.stderr)
     return 0
-
-
-def _effective_rank(path: str) -> float:
-    from hf_transferability.benchmark.factors import effective_rank
-    from hf_transferability.ranking.arrays import read_arrays
-
-    arrays = read_arrays(path)
-    if "features" not in arrays:
-        raise UsageError(f"{path} must hold an array called features; got {', '.join(arrays)}. Add it.")
-    try:
-        return effective_rank(arrays["features"])
-    except ValueError as error:
-        raise UsageError(f"{path}: {error}") from error
 
 
 def _print_table(found: "Factors") -> None:
@@ -121,9 +99,9 @@ def _print_markdown(found: "Factors") -> None:
 
 
 _READING = (
-    "intervals: resampled sources. Of so many factors one or two may seem to matter by chance, and correlation is no cause: "
-    "large sources, for example, are also diverse ones.",
-    "sources: candidates of one target, at most; its own model is none of them.",
+    "intervals come from resampled sources; among so many factors one or two may seem to matter by chance.",
+    "a correlation is not a cause: large sources, for example, are also diverse.",
+    "sources: the largest number of candidates of one target, without the target's own model.",
     "same_modality: the two descriptions share a word, such as CT; same_colour: both grey or both in colour.",
 )
 

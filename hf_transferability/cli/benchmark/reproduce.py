@@ -16,12 +16,12 @@ def add(commands: Any) -> None:
     reproduce = commands.add_parser(
         "reproduce",
         help="recompute the paper's comparison from its published figures",
-        description="Recompute the paper's comparison from its published figures, and hold every value against it.",
+        description="Recompute the paper's comparison from its published figures, and check every value.",
         epilog="exit status: 0 everything matches or is a known difference, 1 something differs, 2 wrong usage",
         allow_abbrev=False,
     )
     reproduce.set_defaults(run=_reproduce)
-    reproduce.add_argument("--scores", metavar="FILE", help="a table of scores in place of the published one")
+    reproduce.add_argument("--scores", metavar="FILE", help="a table of scores to use instead of the published one")
     reproduce.add_argument("--format", choices=("table", "json"), default="table", help="on stdout (default: table)")
 
 
@@ -45,8 +45,8 @@ def _reproduce(options: argparse.Namespace) -> int:
         print(json.dumps(document, indent=2, allow_nan=False))
     else:
         for group in dict.fromkeys(check.group for check in checks):
-            own = [check for check in checks if check.group == group]
-            print_figures([group, "expected", "found", "outcome"], [_line(check) for check in own], sys.stdout)
+            lines = [_line(check) for check in checks if check.group == group]
+            print_figures([group, "expected", "found", "outcome"], lines, sys.stdout)
             print()
         remarks: dict[tuple[str, str], list[str]] = {}
         for check in checks:
@@ -64,14 +64,14 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 
 def _line(check: "Check") -> list[str]:
-    # Those that the expected value has.
+    # As many digits as the expected value has.
     digits = 0 if check.tolerance == 0 else max(0, math.ceil(-math.log10(2 * check.tolerance) - 1e-6))
     found = _finite(check.to_dict())["found"]
     return [check.name, _text(check.expected, digits), _text(found, max(6, digits) if digits else 0), check.outcome]
 
 
 def _finite(check: dict[str, Any]) -> dict[str, Any]:
-    """The check with nothing in place of a value that could not be computed."""
+    """The check as a dict, with None for a value that could not be computed."""
     return {**check, "found": None if check["found"] == float("inf") else check["found"]}
 
 

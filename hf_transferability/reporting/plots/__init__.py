@@ -6,6 +6,7 @@ Colours are Okabe and Ito's and cividis, which people with any kind of colour vi
 """
 
 from hf_transferability.reporting.plots.benchmark import agreement_chart, ground_truth_heatmap, score_against_auc
+from hf_transferability.reporting.plots.leaderboard import leaderboard
 from hf_transferability.reporting.plots.ranking import components, cost, ranking, scores
 from hf_transferability.reporting.plots.style import check_picture, save, to_svg
 
@@ -15,6 +16,7 @@ __all__ = [
     "components",
     "cost",
     "ground_truth_heatmap",
+    "leaderboard",
     "ranking",
     "save",
     "score_against_auc",

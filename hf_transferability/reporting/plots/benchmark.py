@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MOST_NUMBERS = 1000  # cells of a map; more would take a minute to write and could not be read
 SCENARIO_NAMES = {"source_dataset": "candidates differ in source dataset", "architecture": "candidates differ in architecture"}
 
 
@@ -40,8 +41,8 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
     """Fine-tuned performance of every source on every target, one map per benchmark and scenario.
 
     The colour is scaled within each target, from its worst source to its best, because targets differ more than sources do; the
-    number is the performance in hundredths, AUC where a pair has several measures. Sources and targets stand in the order of
-    their mean.
+    number is the performance in hundredths, AUC where a pair has several measures; a map of very many pairs has no numbers.
+    Sources and targets stand in the order of their mean.
 
     Args:
         ground_truth: a table of that name. Of several selections of a benchmark and scenario the paper's is drawn, or else the
@@ -214,7 +215,7 @@ def _draw_map(axes: "Axes", grid: "pd.DataFrame") -> None:
     low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
     shares = (values - low) / np.where(high > low, high - low, 1)
     axes.imshow(np.ma.masked_invalid(shares), cmap="cividis", vmin=0, vmax=1, aspect="auto")
-    for (i, j), value in np.ndenumerate(values):
+    for (i, j), value in np.ndenumerate(values) if values.size <= _MOST_NUMBERS else ():
         if np.isfinite(value):
             colour = "white" if shares[i, j] < 0.55 else INK
             axes.text(j, i, f"{100 * value:.1f}", ha="center", va="center", fontsize=FONT - 1, color=colour)

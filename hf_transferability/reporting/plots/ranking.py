@@ -1,11 +1,11 @@
-"""Pictures of a ranking: scores with their intervals, the two components, and score against cost."""
+"""Pictures of a ranking: scores with their intervals, two parts that a score is made of, and score against cost."""
 
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError, unknown_name
-from hf_transferability.names import fold_id
+from hf_transferability.names import fold_id, plain_name
 from hf_transferability.reporting.plots.style import (
     BLUE,
     FONT,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from hf_transferability.metrics import Metric
+
 Document = Mapping[str, Any]
 COSTS = {"parameters": "parameters", "seconds": "seconds of this run"}
 _WIDTH = 10.0  # inches
@@ -37,7 +39,7 @@ _DOUBTS = ("at_floor", "metric_at_floor", "trained_on_target")  # flags that say
 
 
 def ranking(document: Document) -> "Figure":
-    """All pictures of a ranking in one: scores above, then the components, and score against parameters where these differ.
+    """All pictures of a ranking in one: scores above, then two parts, and score against parameters where these differ.
 
     Args:
         document: what `Ranking.to_dict()` gives.
@@ -47,7 +49,7 @@ def ranking(document: Document) -> "Figure":
     """
     rows = _rows(document)
     lower = [
-        draw for draw, possible in ((_draw_components, _with_components(rows)), (_draw_cost, _costs_differ(rows))) if possible
+        draw for draw, possible in ((_draw_components, _with_parts(document)), (_draw_cost, _costs_differ(rows))) if possible
     ]
     top = _height(rows)
     if not lower:
@@ -74,12 +76,14 @@ def scores(document: Document) -> "Figure":
 
 
 def components(document: Document) -> "Figure":
-    """Feature quality against feature update ratio, one named point per candidate, coloured by score.
+    """Two parts that a score is made of, one named point per candidate, coloured by the score of the ranking.
+
+    They are those of the metric that the rows are sorted by; where it is not made of two others, of one in the table that is.
 
     Args, Raises: see `ranking`; also a UsageError where no candidate has both.
     """
-    if not _with_components(_rows(document)):
-        raise UsageError("no candidate has both feature quality and feature update ratio. Give gradient norms as well.")
+    if not _with_parts(document):
+        raise UsageError("no candidate has two parts of a score to draw. Rank by consensus or transferability.")
     figure = new_figure(7, 5.2)
     axes = figure.add_subplot()
     points, texts = _draw_components(axes, document)
@@ -132,8 +136,22 @@ def _scored(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["score"] is not None]
 
 
-def _with_components(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.get("feature_quality") is not None and row.get("feature_update_ratio") is not None]
+def _parts(document: Document) -> tuple[str, str] | None:
+    """The two metrics of the picture of parts: of the sorting metric, else of one in the table, else of any other."""
+    from hf_transferability.metrics import all_metrics
+
+    metrics = all_metrics()
+    rows = _rows(document)
+    for name in dict.fromkeys([str(document["metric"]), *rows[0], *metrics]):
+        parts = metrics[name].parts if name in metrics else ()
+        if len(parts) == 2 and any(row.get(parts[0]) is not None and row.get(parts[1]) is not None for row in rows):
+            return parts[0], parts[1]
+    return None
+
+
+def _with_parts(document: Document) -> list[Row]:
+    parts = _parts(document)
+    return [row for row in _rows(document) if parts and None not in (row.get(parts[0]), row.get(parts[1]))]
 
 
 def _costs(rows: Sequence[Row], by: str = "parameters") -> list[Row]:
@@ -175,6 +193,7 @@ def _draw_scores(axes: "Axes", document: Document) -> None:
     for row, place in zip(rows, places, strict=True):
         if row["score"] is None:
             why = "failed: " + " ".join(str(row["error"]).split()) if row["error"] else "no score"
+            why = "untrained" if row.get("untrained") and not row["error"] else why
             axes.annotate(
                 plain(why if len(why) <= 84 else f"{why[:83]}…"), (0.01, place), xycoords=("axes fraction", "data"),
                 fontsize=FONT, color=VERMILLION if row["error"] else GREY, va="center",
@@ -211,37 +230,40 @@ def _draw_ties(axes: "Axes", rows: Sequence[Row], places: Sequence[float], slots
 
 
 def _draw_components(axes: "Axes", document: Document) -> tuple[list[tuple[float, float]], list[tuple[str, ...]]]:
-    rows = _with_components(_rows(document))
+    from hf_transferability.metrics import all_metrics
+
+    first, second = _parts(document) or ("", "")
+    rows = _with_parts(document)
     for row in rows:
-        x, y = row["feature_quality"], row["feature_update_ratio"]
+        x, y = row[first], row[second]
         intervals = row.get("intervals", {})
         if len(rows) <= 20:  # more of them would hide the points
-            if across := intervals.get("feature_quality"):
+            if across := intervals.get(first):
                 axes.plot(across, [y, y], color=PALE, linewidth=1.2, zorder=1)
-            if up := intervals.get("feature_update_ratio"):
+            if up := intervals.get(second):
                 axes.plot([x, x], up, color=PALE, linewidth=1.2, zorder=1)
-    known = _scored(rows)
+    known = [row for row in rows if row["score"] is not None]
     dots = axes.scatter(
-        [row["feature_quality"] for row in known], [row["feature_update_ratio"] for row in known],
+        [row[first] for row in known], [row[second] for row in known],
         c=[row["score"] for row in known], cmap="cividis", s=34, edgecolors=GREY, linewidths=0.5, zorder=3,
     )  # fmt: skip
     axes.plot(
-        [row["feature_quality"] for row in rows if row["score"] is None],
-        [row["feature_update_ratio"] for row in rows if row["score"] is None],
+        [row[first] for row in rows if row["score"] is None], [row[second] for row in rows if row["score"] is None],
         "x", color=VERMILLION, markersize=6, zorder=3,
     )  # fmt: skip
-    log_if_wide(axes, [row["feature_update_ratio"] for row in rows], "y")
+    log_if_wide(axes, [row[second] for row in rows], "y")
     axes.margins(0.12)
-    axes.set_xlabel("feature quality")
-    axes.set_ylabel("feature update ratio")
+    axes.set_xlabel(plain(_with_unit(all_metrics()[first])))
+    axes.set_ylabel(plain(_with_unit(all_metrics()[second])))
     tidy(axes, "both")
-    axes.set_title("What the score is made of", fontsize=FONT + 2, loc="left", color=INK)
+    own = first in all_metrics()[str(document["metric"])].parts
+    axes.set_title("What the score is made of" if own else "Two parts of a score", fontsize=FONT + 2, loc="left", color=INK)
     if len({row["score"] for row in known}) > 1:
         bar = axes.figure.colorbar(dots, ax=axes, pad=0.02, shrink=0.85)
         bar.set_label(plain(str(document["metric"])), size=FONT)
         bar.ax.tick_params(labelsize=FONT - 1)
         bar.outline.set_visible(False)
-    return [(row["feature_quality"], row["feature_update_ratio"]) for row in rows], _texts(document, rows)
+    return [(row[first], row[second]) for row in rows], _texts(document, rows)
 
 
 def _draw_cost(
@@ -303,17 +325,23 @@ def _legend(axes: "Axes", rows: Sequence[Row]) -> None:
 
 
 def _metric_label(document: Document) -> str:
-    metric = str(document["metric"])
-    if metric == "transferability":
-        return "transferability score, 0 to 1 within this pool"
     from hf_transferability.metrics import all_metrics
 
-    known = all_metrics().get(metric)
-    return f"{metric}, {known.unit}" if known and known.unit != "none" else plain(metric)
+    known = all_metrics().get(str(document["metric"]))
+    if known is None:
+        return plain(str(document["metric"]))
+    if known.is_pool_relative:
+        low, high = known.range
+        return plain(f"{known.label} score, {low:g} to {high:g} within this pool")
+    return plain(_with_unit(known))
+
+
+def _with_unit(metric: "Metric") -> str:
+    return metric.label if metric.unit == "none" else f"{metric.label}, {metric.unit}"
 
 
 def _title(document: Document, rows: Sequence[Row]) -> str:
-    dataset = str(document["dataset"].get("id", ""))
+    dataset = plain_name(document["dataset"].get("id") or "(files)")
     where = f" for {fold_id(dataset, 50).splitlines()[-1]}" if dataset and dataset != "(files)" else ""
     return f"{len(rows)} candidate{'s' * (len(rows) > 1)}{where}"
 

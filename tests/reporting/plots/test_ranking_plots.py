@@ -9,7 +9,7 @@ from helpers.rankings import ranking_of
 from matplotlib.text import Annotation
 
 from hf_transferability import UsageError
-from hf_transferability.ranking.run import Ranking
+from hf_transferability.ranking.result import Ranking
 from hf_transferability.reporting import plots
 from hf_transferability.reporting.plots.ranking import short_names
 
@@ -79,7 +79,7 @@ def test_the_whole_picture_leaves_out_what_is_not_there():
     for row in document["rows"]:
         row["feature_update_ratio"] = None
     assert len(plots.ranking(document).axes) == 1
-    with pytest.raises(UsageError, match="Give gradient norms"):
+    with pytest.raises(UsageError, match="no candidate has two parts of a score to draw"):
         plots.components(document)
 
 

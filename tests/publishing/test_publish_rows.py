@@ -1,4 +1,4 @@
-"""Rows that come back whole, are merged by their keys, and are not lost when two write at once."""
+"""Rows are complete after publication, merged by their keys, and not lost if two people write at once."""
 
 import json
 
@@ -10,9 +10,10 @@ from helpers.score_rows import PROVENANCE, scores
 from helpers.tables import runs
 
 from hf_transferability.benchmark import bundled, tables
+from hf_transferability.publishing import card
 
 
-def test_the_bundled_benchmark_comes_back_whole(alice, hub, paper):
+def test_the_bundled_benchmark_can_be_loaded_again(alice, hub, paper):
     first = paper
     assert first.status == 0, first.err
     assert "runs: 28205 added, 0 replaced, 0 unchanged" in first.out
@@ -21,13 +22,27 @@ def test_the_bundled_benchmark_comes_back_whole(alice, hub, paper):
     assert repository(hub, "lab/paper").private
     for name, frame in bundled.with_provenance().items():
         loaded = alice.load("lab/paper", name)
-        whole = tables.check_provenance(frame, name).sort_values(list(tables.TABLES[name].key), ignore_index=True)
-        pd.testing.assert_frame_equal(tables.check_provenance(loaded, name), whole)
+        expected = tables.check_provenance(frame, name).sort_values(list(tables.TABLES[name].key), ignore_index=True)
+        pd.testing.assert_frame_equal(tables.check_provenance(loaded, name), expected)
         assert loaded["citation"].str.contains("2412.20172").all()
     again = alice("benchmark", "publish", "lab/paper")
     assert (again.status, "all rows are there already" in again.err) == (0, True)
     assert "scores: 0 added, 0 replaced, 2090 unchanged" in again.out
     assert len(repository(hub, "lab/paper").commits) == 2
+
+
+@pytest.mark.parametrize("name", ["medmnistplus", "sfda_emms"])
+def test_a_published_study_comes_back_whole(alice, hub, name):
+    """With scores or without, of one measure or several."""
+    first = alice("benchmark", "publish", f"lab/{name}", "--benchmark", name)
+    assert first.status == 0, first.err
+    assert card.PLOT in head(hub, f"lab/{name}").files
+    for table, frame in bundled.with_provenance(name).items():
+        loaded = alice.load(f"lab/{name}", table)
+        key = tables.TABLES[table].names(frame)
+        whole = tables.check_provenance(frame, table).sort_values(key, ignore_index=True)
+        pd.testing.assert_frame_equal(tables.check_provenance(loaded, table), whole)
+    assert "all rows are there already" in alice("benchmark", "publish", f"lab/{name}", "--benchmark", name).err
 
 
 def test_rows_are_merged_by_key(alice, hub):
@@ -37,8 +52,8 @@ def test_rows_are_merged_by_key(alice, hub):
     assert dry.out == "scores: 1 added, 0 replaced, 0 unchanged, 2 left out because those on the Hub are as new or newer\n"
     newer = alice.publish("lab/merged", scores("a", score=1), scores("b", "d", score=3, date=later))
     assert newer.out == "scores: 1 added, 1 replaced, 1 unchanged\n"
-    found = rows(hub, "lab/merged")
-    assert dict(zip(found["source"], found["score"], strict=True)) == {"a": 1, "b": 3, "c": 2, "d": 3}
+    table = rows(hub, "lab/merged")
+    assert dict(zip(table["source"], table["score"], strict=True)) == {"a": 1, "b": 3, "c": 2, "d": 3}
     assert len(alice.load("lab/merged", "scores")) == 4
 
 
@@ -66,10 +81,10 @@ def test_two_make_the_same_dataset_at_once(people, hub):
 def test_two_people_with_folders_of_one_name(people, hub):
     """Each has a checkpoint called `best`: neither replaces the other's figures."""
     for day, (person, score) in enumerate(zip(people, (0.9, 0.1), strict=True), 1):
-        own = scores(
+        row = scores(
             "best", score=score, checkpoint="best", checkpoint_revision=f"sha256:{score}", date=f"2025-06-0{day}T00:00:00+00:00"
         )
-        assert person.publish("lab/best", own).out == "scores: 1 added, 0 replaced, 0 unchanged\n"
+        assert person.publish("lab/best", row).out == "scores: 1 added, 0 replaced, 0 unchanged\n"
     assert sorted(rows(hub, "lab/best")["score"]) == [0.1, 0.9]
 
 
@@ -89,11 +104,11 @@ def test_failed_runs_are_left_out_and_counted(alice, hub):
 
 
 @pytest.mark.parametrize("name", ["scores.json", "runs-2025.json", "mine.json", "ranking.JSON"])
-def test_a_ranking_is_one_whatever_its_name(alice, name):
+def test_a_ranking_may_have_any_name(alice, name):
     (alice.folder / name).write_text(json.dumps(RANKING))
-    said = alice("benchmark", "publish", "lab/names", name, "--dry-run")
+    dry_run = alice("benchmark", "publish", "lab/names", name, "--dry-run")
     (alice.folder / name).unlink()
-    assert (said.status, said.out) == (0, "scores: 6 added, 0 replaced, 0 unchanged\n"), said.err
+    assert (dry_run.status, dry_run.out) == (0, "scores: 6 added, 0 replaced, 0 unchanged\n"), dry_run.err
 
 
 @pytest.mark.parametrize(("options", "benchmark"), [((), "own"), (("--benchmark", "other"), "other")])

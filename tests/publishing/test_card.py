@@ -14,8 +14,8 @@ def test_the_card(hub, paper):
     files = head(hub, "lab/paper").files
     text = hub.store.read(files["README.md"]).decode()
     data = DatasetCard(text).data.to_dict()
-    assert [each["config_name"] for each in data["configs"]] == [*tables.TABLES]
-    assert [each["config_name"] for each in data["configs"] if each.get("default")] == ["scores"]
+    assert [config["config_name"] for config in data["configs"]] == [*tables.TABLES]
+    assert [config["config_name"] for config in data["configs"] if config.get("default")] == ["scores"]
     assert {"license", "license_name", "tags", "task_categories"} <= set(data)
     for column in (*tables.TABLES["runs"].columns, *tables.PROVENANCE):
         assert f"| {column} |" in text
@@ -26,14 +26,14 @@ def test_the_card(hub, paper):
 
 def test_a_card_without_ground_truth_says_why_it_has_no_picture():
     alone, both = (card.render("lab/x", names, plot=False) for names in (["scores"], ["scores", "ground_truth"]))
-    said = "there is no picture: it shows the table `ground_truth`, which `hf-transferability finetune` makes"
-    assert said in alone
-    assert said not in both
-    assert said not in card.render("lab/x", ["scores", "ground_truth"], plot=True)
+    note = "there is no picture. `hf-transferability finetune` makes the table `ground_truth`."
+    assert note in alone
+    assert note not in both
+    assert note not in card.render("lab/x", ["scores", "ground_truth"], plot=True)
 
 
 def test_without_matplotlib_the_card_shows_no_picture(monkeypatch):
-    """Neither a new one nor one that shows other rows than there are now."""
+    """Neither a new picture nor an old one with outdated rows."""
     monkeypatch.setattr(publish.importlib.util, "find_spec", lambda name: None)
     truth = tables.check_provenance(bundled.with_provenance()["ground_truth"], "ground_truth")
     head = Snapshot("lab/x", "a" * 40, (card.PLOT,), kind="dataset")
@@ -42,7 +42,7 @@ def test_without_matplotlib_the_card_shows_no_picture(monkeypatch):
     assert card.PLOT not in files["README.md"].decode()
 
 
-def test_what_others_wrote_into_the_card_stays(alice, hub):
+def test_text_that_others_added_to_the_card_is_kept(alice, hub):
     assert alice.publish("lab/card", scores("a")).status == 0
     text = hub.store.read(head(hub, "lab/card").files["README.md"]).decode()
     changed = (
@@ -58,29 +58,29 @@ def test_what_others_wrote_into_the_card_stays(alice, hub):
     assert sources(hub, "lab/card") == ["a", "b"]
 
 
-def test_a_picture_that_lacks_rows_is_drawn_anew(alice, hub):
+def test_a_picture_that_lacks_rows_is_redrawn(alice, hub):
     truth = bundled.with_provenance()["ground_truth"]
-    some, whole = alice.folder / "ground_truth-some.parquet", alice.folder / "ground_truth-all.parquet"
+    some, all_rows = alice.folder / "ground_truth-some.parquet", alice.folder / "ground_truth-all.parquet"
     truth[:100].to_parquet(some)
-    truth.to_parquet(whole)
+    truth.to_parquet(all_rows)
     assert alice("benchmark", "publish", "lab/picture", str(some)).status == 0
     before = hub.store.read(head(hub, "lab/picture").files[card.PLOT])
-    assert alice("benchmark", "publish", "lab/picture", str(whole), "--create-pr").status == 0
+    assert alice("benchmark", "publish", "lab/picture", str(all_rows), "--create-pr").status == 0
     assert alice("merge", "lab/picture", "1").status == 0
-    healed = alice("benchmark", "publish", "lab/picture", str(whole))
-    assert (healed.status, "0 added, 0 replaced, 267 unchanged" in healed.out) == (0, True)
+    repaired = alice("benchmark", "publish", "lab/picture", str(all_rows))
+    assert (repaired.status, "0 added, 0 replaced, 267 unchanged" in repaired.out) == (0, True)
     files = head(hub, "lab/picture").files
     assert [path for path in files if path.endswith(".parquet")] == ["data/ground_truth/rows.parquet"]
     assert hub.store.read(files[card.PLOT]) != before
-    assert "all rows are there already" in alice("benchmark", "publish", "lab/picture", str(whole)).err
+    assert "all rows are there already" in alice("benchmark", "publish", "lab/picture", str(all_rows)).err
 
 
-def test_configurations_of_others_stay(alice, hub):
+def test_configurations_that_others_added_are_kept(alice, hub):
     assert alice.publish("lab/configs", scores("a")).status == 0
     text = hub.store.read(head(hub, "lab/configs").files["README.md"]).decode()
     more = text.replace("configs:\n", "configs:\n- config_name: notes\n  data_files: notes.csv\n")
     hub.commit("dataset", "lab/configs", {"README.md": more.encode(), "notes.csv": b"a,b\n1,2\n"})
     assert alice.publish("lab/configs", scores("b")).status == 0
     after = DatasetCard(hub.store.read(head(hub, "lab/configs").files["README.md"]).decode()).data.to_dict()
-    assert [each["config_name"] for each in after["configs"]] == ["scores", "notes"]
+    assert [config["config_name"] for config in after["configs"]] == ["scores", "notes"]
     assert after["configs"][1] == {"config_name": "notes", "data_files": "notes.csv"}

@@ -1,10 +1,10 @@
-"""What is not published, and why; and what a dry run says."""
+"""Publications that are refused, and dry runs."""
 
 from helpers.people import ALICE, BOB, PARTNER, READER, head, repository, sources
 from helpers.score_rows import scores
 
 
-def test_a_dry_run_says_what_could_not_be_made(alice):
+def test_a_dry_run_reports_missing_permissions(alice):
     for repo_id, token, status, text in [
         ("lab/never", BOB, 1, "as bob_secret you may not make one under lab"),
         ("reader_secret/x", READER, 1, "your token may only read"),
@@ -12,11 +12,11 @@ def test_a_dry_run_says_what_could_not_be_made(alice):
         ("lab/never", None, 0, "There is no dataset lab/never that can be seen without login; it would be made."),
         ("lab/never", ALICE, 0, "There is no dataset lab/never yet; it would be made."),
     ]:
-        said = alice.publish(repo_id, scores("a"), token=token, options=("--dry-run",))
-        assert (said.status, text in said.err) == (status, True), said.err
+        dry_run = alice.publish(repo_id, scores("a"), token=token, options=("--dry-run",))
+        assert (dry_run.status, text in dry_run.err) == (status, True), dry_run.err
 
 
-def test_who_may_not_publish(alice, hub):
+def test_accounts_without_permission(alice, hub):
     hub.commit("dataset", "lab/closed", {"README.md": b"---\ntags: [hf-transferability]\n---\n"}, private=True)
     hub.commit("dataset", "lab/gated", {"README.md": b"---\ntags: [hf-transferability]\n---\n"}, gated=True)
     expired = "hf_expired_secret"
@@ -37,8 +37,8 @@ def test_who_may_not_publish(alice, hub):
     assert sources(hub, "lab/closed") == ["a"]
 
 
-def test_names_that_are_taken(alice, hub, there):
-    there("lab/public")
+def test_names_in_use(alice, hub, with_rows):
+    with_rows("lab/public")
     hub.commit("model", "lab/model", {"config.json": b"{}"})
     hub.commit("space", "lab/space", {"app.py": b""})
     hub.commit("dataset", "lab/images", {"data/train.parquet": b"x", "README.md": b"---\nlicense: mit\n---\n# Images\n"})

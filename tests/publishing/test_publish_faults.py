@@ -1,4 +1,4 @@
-"""What a Hub that fails for a while, or for good, does to a publication."""
+"""Publication while the Hub fails, for a moment or permanently."""
 
 import io
 
@@ -41,9 +41,9 @@ INFO, FILE = "/api/datasets/lab/faults", "scores/rows.parquet"
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else value.strip("/$"),
 )
-def test_a_fault_that_passes(alice, hub, faults, there, address, fault, request):
-    """After each, every row is there once."""
-    there("lab/faults")
+def test_a_temporary_fault(alice, hub, faults, with_rows, address, fault, request):
+    """Every row arrives exactly once."""
+    with_rows("lab/faults")
     before, commits = sources(hub, "lab/faults"), len(repository(hub, "lab/faults").commits)
     if address == FILE:  # rows that are not in the cache yet
         add_elsewhere(hub, before)
@@ -55,12 +55,12 @@ def test_a_fault_that_passes(alice, hub, faults, there, address, fault, request)
     assert "scores: 1 added" in done.out
     assert sources(hub, "lab/faults") == sorted([*before, request.node.name])
     assert len(repository(hub, "lab/faults").commits) == commits + 1
-    assert [each for each in hub.requests if each.fault]
+    assert [served for served in hub.requests if served.fault]
     assert ("retry_after" not in fault) or 7 in done.waits
 
 
 def add_elsewhere(hub, before: list[str]) -> None:
-    """Somebody else adds a row."""
+    """Add a row as somebody else."""
     more = tables.check_provenance(scores(f"other-{len(before)}"), "scores")
     stream = io.BytesIO()
     pd.concat([rows(hub, "lab/faults"), more], ignore_index=True).to_parquet(stream, index=False)
@@ -73,7 +73,7 @@ def add_elsewhere(hub, before: list[str]) -> None:
         (COMMIT, {"status": 503}, "busy or broken (503"),
         (COMMIT, {"status": 429, "retry_after": "300"}, "in 300 seconds"),
         (COMMIT, {"reset": True}, "broke off the connection"),
-        (COMMIT, {"status": 412}, "others write to lab/faults all the time"),
+        (COMMIT, {"status": 412}, "others keep writing to lab/faults"),
         (COMMIT, {"status": 400}, "refused what was sent to dataset lab/faults (400"),
         (UPLOAD, {"status": 403}, "may neither write"),
         (INFO + "$", {"status": 503}, "busy or broken (503"),
@@ -83,8 +83,8 @@ def add_elsewhere(hub, before: list[str]) -> None:
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else None,
 )
-def test_a_fault_that_stays_is_named(alice, hub, faults, there, address, fault, text, request):
-    there("lab/faults")
+def test_a_permanent_fault_is_named(alice, hub, faults, with_rows, address, fault, text, request):
+    with_rows("lab/faults")
     before = sources(hub, "lab/faults")
     if address == FILE:
         add_elsewhere(hub, before)

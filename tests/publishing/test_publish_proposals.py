@@ -1,4 +1,4 @@
-"""Pull requests: without write access, or asked for."""
+"""Pull requests: without write access, or on request."""
 
 import io
 
@@ -13,13 +13,13 @@ def test_without_write_access_it_is_a_pull_request(alice, hub, faults):
     assert alice.publish("lab/open", scores("a", "b")).status == 0
     before = head(hub, "lab/open")
     faults.add("/lab/open/commit/main", methods={"POST"}, status=500, times=1)
-    asked = alice.publish("lab/open", scores("a"), scores("bob"), token=BOB)
-    assert asked.status == 0, asked.err
-    assert "bob_secret may not write to lab/open, so this is a pull request" in asked.err.replace("\n", " ")
-    assert f"proposed: {hub.url}/datasets/lab/open/discussions/1" in asked.err
+    proposal = alice.publish("lab/open", scores("a"), scores("bob"), token=BOB)
+    assert proposal.status == 0, proposal.err
+    assert "bob_secret may not write to lab/open, so this is a pull request" in proposal.err.replace("\n", " ")
+    assert f"proposed: {hub.url}/datasets/lab/open/discussions/1" in proposal.err
     assert head(hub, "lab/open") == before
     again = alice.publish("lab/open", scores("a"), scores("bob"), token=BOB)
-    assert again.err == asked.err
+    assert again.err == proposal.err
     assert len(repository(hub, "lab/open").discussions) == 1
     # Meanwhile the owner adds rows; the proposal does not collide with them.
     assert alice.publish("lab/open", scores("c")).status == 0
@@ -32,34 +32,34 @@ def test_without_write_access_it_is_a_pull_request(alice, hub, faults):
 
 
 @pytest.mark.parametrize("fault", [{"lost": True}, {"lost": True, "reset": True}], ids=str)
-def test_a_lost_answer_opens_no_second_pull_request(alice, hub, faults, there, fault):
-    there("lab/open")
+def test_a_lost_response_opens_no_second_pull_request(alice, hub, faults, with_rows, fault):
+    with_rows("lab/open")
     number = len(repository(hub, "lab/open").discussions)
     faults.add("/lab/open/commit/main", times=1, **fault)
-    asked = alice.publish("lab/open", scores(f"lost-{number}"), options=("--create-pr",))
-    assert asked.status == 0, asked.err
-    assert f"proposed: {hub.url}/datasets/lab/open/discussions/{number + 1}" in asked.err
+    proposal = alice.publish("lab/open", scores(f"lost-{number}"), options=("--create-pr",))
+    assert proposal.status == 0, proposal.err
+    assert f"proposed: {hub.url}/datasets/lab/open/discussions/{number + 1}" in proposal.err
     assert len(repository(hub, "lab/open").discussions) == number + 1
     assert f"lost-{number}" in sources(hub, "lab/open", f"refs/pr/{number + 1}")
     assert f"lost-{number}" not in sources(hub, "lab/open")
 
 
-def test_a_proposal_that_replaces_rows(alice, hub, there):
-    there("lab/open")
+def test_a_proposal_that_replaces_rows(alice, hub, with_rows):
+    with_rows("lab/open")
     assert alice.publish("lab/open", scores("changing")).status == 0
     later = scores("changing", score=9, date="2025-06-02T00:00:00+00:00")
-    asked = alice.publish("lab/open", later, options=("--create-pr",))
-    assert "scores: 0 added, 1 replaced" in asked.out
+    proposal = alice.publish("lab/open", later, options=("--create-pr",))
+    assert "scores: 0 added, 1 replaced" in proposal.out
     number = len(repository(hub, "lab/open").discussions)
     assert alice("merge", "lab/open", str(number)).status == 0
-    found = rows(hub, "lab/open")
-    assert found["source"].is_unique
-    assert found.set_index("source").loc["changing", "score"] == 9
+    table = rows(hub, "lab/open")
+    assert table["source"].is_unique
+    assert table.set_index("source").loc["changing", "score"] == 9
 
 
-def test_rows_that_were_merged_twice_heal(alice, hub, there):
+def test_rows_that_were_merged_twice_are_repaired(alice, hub, with_rows):
     """Two proposals of the same row, merged one after the other."""
-    there("lab/open")
+    with_rows("lab/open")
     for score in (1, 2):
         row = scores("twice", score=score, date=f"2025-06-0{score}T00:00:00+00:00")
         assert alice.publish("lab/open", row, options=("--create-pr",)).status == 0
@@ -72,10 +72,10 @@ def test_rows_that_were_merged_twice_heal(alice, hub, there):
     assert (proposed.status, "all rows are there already" in proposed.err) == (0, True)
     assert proposed.out == "scores: 0 added, 0 replaced, 1 unchanged\n"
     assert len(repository(hub, "lab/open").discussions) == number
-    healed = alice.publish("lab/open", present)
-    assert healed.out == "scores: 0 added, 0 replaced, 1 unchanged, 1 duplicates removed\n"
-    found = rows(hub, "lab/open").set_index("source")
-    assert found.loc["twice", "score"] == 2
+    repaired = alice.publish("lab/open", present)
+    assert repaired.out == "scores: 0 added, 0 replaced, 1 unchanged, 1 duplicates removed\n"
+    table = rows(hub, "lab/open").set_index("source")
+    assert table.loc["twice", "score"] == 2
 
 
 def test_rows_with_another_column_load_beside_the_others(alice, hub):
@@ -122,9 +122,9 @@ def test_a_proposal_has_no_empty_files(alice, hub):
     truth = bundled.with_provenance()["ground_truth"][:5]
     truth.to_parquet(alice.folder / "ground_truth.parquet")
     scores("a").to_parquet(alice.folder / "scores.parquet")
-    asked = alice("benchmark", "publish", "lab/dup", "scores.parquet", "ground_truth.parquet", "--create-pr")
+    proposal = alice("benchmark", "publish", "lab/dup", "scores.parquet", "ground_truth.parquet", "--create-pr")
     (alice.folder / "scores.parquet").unlink()
-    assert asked.status == 0, asked.err
+    assert proposal.status == 0, proposal.err
     new = set(repository(hub, "lab/dup").resolve("refs/pr/3").files) - set(before)
     assert len(new) == 1
     assert len(rows(hub, "lab/dup", "ground_truth", "refs/pr/3")) == 5

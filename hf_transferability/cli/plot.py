@@ -1,0 +1,33 @@
+"""`hf-transferability plot`: draw a saved ranking."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    plot = commands.add_parser(
+        "plot",
+        help="draw a saved ranking",
+        description="Draw a ranking that was saved as .json: scores, their parts, and score against size.",
+        allow_abbrev=False,
+    )
+    plot.set_defaults(run=_plot)
+    plot.add_argument("ranking", metavar="RANKING.json", help="written by --output")
+    plot.add_argument(
+        "--output", metavar="FILE", help="a .png or .svg file (default: beside the ranking, with the ending .png)"
+    )
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from hf_transferability.reporting import plots
+    from hf_transferability.reporting.saved import read_ranking
+
+    document = read_ranking(options.ranking)
+    path = Path(options.output or Path(options.ranking).with_suffix(".png"))
+    plots.check_picture(path)
+    plots.save(plots.ranking(document), path)
+    print(f"written: {path}", file=sys.stderr)
+    return 0

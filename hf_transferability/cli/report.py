@@ -1,0 +1,31 @@
+"""`hf-transferability report`: write a saved ranking as a page."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    report = commands.add_parser(
+        "report",
+        help="write a saved ranking as a page",
+        description="Write a ranking that was saved as .json as one page of HTML: table, pictures and what was run.",
+        allow_abbrev=False,
+    )
+    report.set_defaults(run=_report)
+    report.add_argument("ranking", metavar="RANKING.json", help="written by --output")
+    report.add_argument("--output", metavar="FILE", help="a .html file (default: beside the ranking, with the ending .html)")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from hf_transferability.reporting import html
+    from hf_transferability.reporting.saved import read_ranking
+
+    document = read_ranking(options.ranking)
+    path = Path(options.output or Path(options.ranking).with_suffix(".html"))
+    html.check_page(path)
+    html.save(document, path)
+    print(f"written: {path}", file=sys.stderr)
+    return 0

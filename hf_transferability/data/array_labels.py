@@ -1,0 +1,39 @@
+"""Labels that come as an array, without images: their task, codes, flags and key."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from hf_transferability.data.targets import LabelledArrays, class_flags
+from hf_transferability.errors import UsageError
+from hf_transferability.metrics._validation import refuse_unclear_numbers, task_of
+
+
+def labelled_arrays(labels: np.ndarray, provenance: dict[str, Any]) -> LabelledArrays:
+    """Labels of a sample whose images are elsewhere.
+
+    Args:
+        labels: [n_samples] or [n_samples, 1], classes of any kind or numbers to predict; or [n_samples, n_labels] of 0 and 1.
+        provenance: where they come from; task and number of images are added.
+
+    Returns:
+        The labels as class codes, 0/1 columns or floats. The key tells apart labels of another type or shape.
+
+    Raises:
+        UsageError: floats that may be classes.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    try:
+        refuse_unclear_numbers(labels)
+    except TypeError as error:
+        raise UsageError(str(error)) from error
+    task = task_of(labels)
+    codes, flags = labels, {}
+    if task == "single_label":
+        classes, codes = np.unique(labels, return_inverse=True)
+        flags = class_flags(codes, [str(name) for name in classes])
+    digest = hashlib.sha256(repr((task, codes.dtype.str, codes.shape)).encode())
+    digest.update(np.ascontiguousarray(codes).tobytes())
+    return LabelledArrays(codes, task, digest.hexdigest(), {**provenance, "task": task, "images": len(codes)}, flags)

@@ -1,0 +1,63 @@
+"""Which of several forms a list of label values has: several labels in a text, 0/1 vectors, names that are nearly alike."""
+
+import itertools
+from collections.abc import Sequence
+
+from hf_transferability.errors import UsageError
+
+_SEPARATORS = ("|", ";", ",", "+")
+
+
+def parted(values: Sequence[str], separator: str) -> list[list[str]]:
+    """The labels of each text, without white space around them and without empty ones."""
+    return [[part.strip() for part in value.split(separator) if part.strip()] for value in values]
+
+
+def common_separator(values: Sequence[str]) -> str | None:
+    """The character that seems to separate several labels in one text; None where the texts look like single labels.
+
+    It is one where every part of a text with several parts also stands alone or in another combination.
+    """
+    distinct = sorted(set(values))
+    for separator in _SEPARATORS:
+        lists = [[part.strip() for part in value.split(separator)] for value in distinct]
+        several = [parts for parts in lists if len(parts) > 1]
+        if not several or any(not part for parts in several for part in parts):
+            continue
+        found_in: dict[str, int] = {}
+        for part in itertools.chain.from_iterable(map(set, lists)):
+            found_in[part] = found_in.get(part, 0) + 1
+        if any(all(found_in[part] > 1 for part in parts) for parts in several):
+            return separator
+    return None
+
+
+def alike(values: Sequence[str]) -> str:
+    """Up to three pairs of different texts that differ only in case or white space, as text; "" without any."""
+    first: dict[str, str] = {}
+    pairs = []
+    for value in sorted(set(values)):
+        other = first.setdefault(" ".join(value.split()).lower(), value)
+        if other != value:
+            pairs.append(f"{other!r} and {value!r}")
+    return ", ".join(pairs[:3])
+
+
+def vector_width(values: Sequence[Sequence], names: Sequence[str] | None, column: str) -> int | None:
+    """The width of 0/1 vectors, one entry a label; None where the values are lists of label ids.
+
+    Raises:
+        UsageError: lists of ids that repeat an id, which are probably vectors of several lengths.
+    """
+    lengths = {len(value) for value in values}
+    flat = {item for value in values for item in value}
+    # Ids of two classes say nothing in lists of one length, where vectors of 0 and 1 do; ids never repeat in a list.
+    binary = len(lengths) == 1 and min(lengths) > 1 and flat <= {0, 1}
+    if binary and (names is None or len(names) == 2 or len(names) in lengths):
+        return min(lengths)
+    if names is not None and any(len(set(value)) < len(value) for value in values):
+        raise UsageError(
+            f"`{column}` must hold ids of its {len(names)} classes or 0/1 vectors of one length; got lists that repeat ids. "
+            "Cast 0/1 vectors to integers of one length."
+        )
+    return None

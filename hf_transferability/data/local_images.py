@@ -1,0 +1,339 @@
+"""Image files in a local folder become a `datasets.DatasetDict`, with an account of every file that is left out."""
+
+import os
+from collections import Counter, deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import pyarrow as pa
+import pyarrow.json
+import pyarrow.parquet
+from PIL import Image
+
+from hf_transferability.data.account import Account
+from hf_transferability.data.folders import Arrangement, arrange
+from hf_transferability.data.foreign import check_own_path
+from hf_transferability.data.image_files import is_below
+from hf_transferability.data.labels import LABEL_NAMES
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.errors import TargetError, UsageError
+
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+TABLES = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".zst", ".bz2", ".xz")
+_NO_DATA = (".txt", ".md", ".html", ".htm", ".xml", ".yaml", ".yml", ".log", ".py", ".ipynb", ".pdf", ".xls", ".xlsx", ".docx",
+            ".db", ".ini", ".lock", ".sh", ".m", ".bib", "")  # fmt: skip
+# Formats that Pillow opens by other programs, or only names.
+_NOT_OPENED = {"EPS", "PS", "PDF", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
+_MOST_ENTRIES_WITHOUT_IMAGE = 20_000
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a folder, as paths relative to it.
+
+    Attributes:
+        images: files whose ending Pillow reads.
+        tables: files that `datasets` reads as tables, without metadata files.
+        metadata: metadata.csv, metadata.jsonl and metadata.parquet.
+        others: all other files that are not hidden.
+        hidden: number of hidden files and folders.
+        linked_out: links that lead out of the folder and are not followed.
+    """
+
+    images: list[str]
+    tables: list[str]
+    metadata: list[str]
+    others: list[str]
+    hidden: int
+    linked_out: list[str]
+
+
+def image_endings() -> set[str]:
+    """The file endings of the formats that this Pillow reads, such as ".png"."""
+    Image.init()
+    return {ending for ending, name in Image.EXTENSION.items() if name in Image.OPEN and name not in _NOT_OPENED}
+
+
+def list_files(folder: Path, follow_links: bool, allowed: Collection[Path]) -> Listing:
+    """All files of a folder, sorted.
+
+    Args:
+        folder: the dataset's folder.
+        follow_links: follow links that lead out of the `allowed` folders.
+        allowed: folders that links may lead to in any case.
+
+    Raises:
+        UsageError: a home folder or the root of the disk, or very many files and no image among the first of them.
+    """
+    resolved = folder.resolve()
+    if resolved in (Path.home().resolve(), Path(resolved.anchor)):
+        raise UsageError(
+            f"`dataset` must be the folder of one dataset; got {folder}, a home folder or the root. Pass a sub-folder."
+        )
+    endings = image_endings()
+    found: dict[str, list[str]] = {"images": [], "tables": [], "metadata": [], "others": []}
+    hidden, linked_out, entries = 0, [], 0
+    waiting, visited = deque([(folder, "")]), {resolved}
+    while waiting:
+        here, prefix = waiting.popleft()
+        for entry in sorted(os.scandir(here), key=lambda entry: entry.name):
+            entries += 1
+            path = prefix + entry.name
+            if entry.name.startswith((".", "__")):
+                hidden += 1
+                continue
+            if entry.is_symlink() and not follow_links and not is_below(entry.path, allowed):
+                linked_out.append(path)
+                continue
+            if entry.is_dir():
+                target = Path(entry.path).resolve()
+                if target not in visited:  # a circle of links would never end
+                    visited.add(target)
+                    waiting.append((Path(entry.path), path + "/"))
+                continue
+            ending = os.path.splitext(entry.name)[1].lower()
+            kind = (
+                "metadata"
+                if entry.name in METADATA
+                else "images"
+                if ending in endings
+                else "tables"
+                if ending in TABLES
+                else "others"
+            )
+            found[kind].append(path)
+        if entries > _MOST_ENTRIES_WITHOUT_IMAGE and not (found["images"] or found["tables"] or found["metadata"]):
+            raise UsageError(
+                f"`dataset` must be a folder of images or tables; {folder} has none among {entries} entries. Pass a sub-folder."
+            )
+    images, tables, metadata, others = (sorted(found[kind]) for kind in ("images", "tables", "metadata", "others"))
+    return Listing(images, tables, metadata, others, hidden, linked_out)
+
+
+def refuse_links(listing: Listing, folder: Path) -> None:
+    """Refuse a folder whose links lead elsewhere.
+
+    Raises:
+        TargetError: names the first link.
+    """
+    if listing.linked_out:
+        raise TargetError(
+            f"{len(listing.linked_out)} links in {folder.name} lead out of it, for example {listing.linked_out[0]}. "
+            "Pass --follow-links to read what they lead to."
+        )
+
+
+def unreadable_kind(folder: Path, listing: Listing) -> str | None:
+    """A sentence on files that are no images and what to do, for a folder without any image; None where nothing is known."""
+    names = [name.lower() for name in listing.others]
+    if any(name.endswith((".dcm", ".dicom")) for name in names) or any(
+        _is_dicom(folder / name) for name in listing.others[:5] if "." not in Path(name).name
+    ):
+        return "holds DICOM files, which are not read as they are. Convert them to 16-bit PNG, and pass --window."
+    if any(name.endswith((".nii", ".nii.gz")) for name in names):
+        return "holds NIfTI volumes, which are not read as they are. Save one slice of each as a 16-bit PNG."
+    if names and not any(name.endswith(ARCHIVES) for name in names):  # `datasets` reads archives that hold metadata
+        endings = ", ".join(sorted({os.path.splitext(name)[1] or "no ending" for name in names})[:5])
+        return f"holds no images that Pillow reads, only files with {endings}. Convert them to PNG."
+    return None
+
+
+def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) -> tuple[datasets.DatasetDict, Account] | None:
+    """The images of class folders, or of metadata files, by split; None where only `datasets` can read the metadata.
+
+    Raises:
+        UsageError: a class that would vanish, or folders that do not tell splits or classes.
+    """
+    suspects = [path for path in listing.others if os.path.splitext(path)[1].lower() not in (*_NO_DATA, *ARCHIVES)]
+    if listing.metadata:
+        return _read_metadata_folder(folder, listing, suspects, options)
+    arrangement = arrange([*listing.images, *suspects], options.class_level)
+    _refuse_vanishing(arrangement, set(listing.images), suspects)
+    left_out = _left_out(listing, suspects)
+    images = set(listing.images)
+    if stray := images.intersection(arrangement.shallow):
+        left_out["images outside the class folders"] = len(stray)
+    splits = {
+        split: kept for split, files in arrangement.splits.items() if (kept := [path for path in files if path in images])
+    }
+    features: dict[str, Any] = {"image": datasets.Image(decode=False)}
+    names = sorted({arrangement.classes[path] for path in listing.images if path in arrangement.classes})
+    if names:
+        features["label"] = datasets.ClassLabel(names=names)
+    code = {name: i for i, name in enumerate(names)}
+    tables = {}
+    for split, files in splits.items():
+        columns: dict[str, list] = {"image": [_record(folder, path) for path in files]}
+        if names:
+            columns["label"] = [code[arrangement.classes[path]] for path in files]
+        tables[split] = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+    account = Account(
+        {split: len(table) for split, table in tables.items()},
+        found=len(listing.images),
+        class_level=arrangement.class_level,
+        left_out=left_out,
+    )
+    return datasets.DatasetDict(tables), account
+
+
+def _read_metadata_folder(
+    folder: Path, listing: Listing, suspects: list[str], options: SampleOptions
+) -> tuple[datasets.DatasetDict, Account] | None:
+    rows: dict[str, dict[str, Any]] = {}
+    absent = 0
+    images = set(listing.images)
+    for name in listing.metadata:
+        table = _metadata_rows(folder / name)
+        if table is None:
+            return None
+        for row in table:
+            path = _inside(name, row.pop("file_name"))
+            if path in images:
+                rows[path] = row
+            else:
+                absent += 1
+    if not rows:
+        return None
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    labelled = _has_labels(columns, options)
+    try:
+        arrangement = arrange(listing.images, options.class_level)
+    except UsageError:
+        if options.class_level is not None:
+            raise
+        arrangement = arrange(listing.images, classes=False)
+    has_class_folders = len(set(arrangement.classes.values())) > 1
+    notes = []
+    if has_class_folders and labelled:
+        notes.append("Labels come from a column of the metadata, not from the folders.")
+    elif has_class_folders:
+        _refuse_vanishing(arrangement, set(rows), sorted(images - set(rows)), "files that metadata does not name")
+        notes.append("Labels come from the folders, because the metadata have no label column; another needs --label-column.")
+    classes = arrangement.classes if has_class_folders and not labelled else {}
+    left_out = _left_out(listing, suspects)
+    if unnamed := len(images - set(rows)):
+        left_out["images that metadata does not name"] = unnamed
+    if absent:
+        left_out["rows of metadata without an image file"] = absent
+    names = sorted({classes[path] for path in rows if path in classes})
+    code = {name: i for i, name in enumerate(names)}
+    types = _column_types(rows, columns)
+    tables = {}
+    for split, files in arrangement.splits.items():
+        files = [path for path in files if path in rows]
+        if not files:
+            continue
+        data: dict[str, list] = {"image": [_record(folder, path) for path in files]}
+        features: dict[str, Any] = {"image": datasets.Image(decode=False)}
+        if classes:
+            data["label"] = [code[classes[path]] for path in files]
+            features["label"] = datasets.ClassLabel(names=names)
+        for column in columns:
+            data[column] = [rows[path].get(column) for path in files]
+            features[column] = types[column]
+        tables[split] = datasets.Dataset.from_dict(data, features=datasets.Features(features))
+    account = Account(
+        {split: len(table) for split, table in tables.items()},
+        found=len(listing.images),
+        class_level=arrangement.class_level if classes else None,
+        left_out=left_out,
+        notes=tuple(notes),
+    )
+    return datasets.DatasetDict(tables), account
+
+
+def _metadata_rows(path: Path) -> list[dict[str, Any]] | None:
+    """The rows of a metadata file; None where its columns name several images a row, which `datasets` reads."""
+    try:
+        if path.suffix == ".csv":
+            frame = pd.read_csv(path)
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+        elif path.suffix == ".jsonl":
+            table = pyarrow.json.read_json(path)
+        else:
+            table = pyarrow.parquet.read_table(path)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TargetError(f"{path.name} cannot be read: {reason[:120]}. Check that it is whole and in UTF-8.") from error
+    names = table.column_names
+    if "file_name" not in names or any(name.endswith(("_file_name", "_file_names")) or name == "file_names" for name in names):
+        return None
+    if "image" in names:
+        return None
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _inside(metadata: str, file_name: Any) -> str:
+    """The path, relative to the dataset's folder, of a file that a metadata file names.
+
+    Raises:
+        TargetError: a URL, an absolute path, or one that leads out of the metadata's folder.
+    """
+    name = str(file_name)
+    check_own_path(name, metadata)
+    return os.path.normpath(os.path.join(os.path.dirname(metadata), name))
+
+
+def _has_labels(columns: Iterable[str], options: SampleOptions) -> bool:
+    columns = set(columns)
+    if options.label_column is not None:
+        return options.label_column in columns
+    return bool(columns & set(LABEL_NAMES))
+
+
+def _column_types(rows: dict[str, dict[str, Any]], columns: list[str]) -> dict[str, Any]:
+    table = pa.Table.from_pylist([{column: row.get(column) for column in columns} for row in rows.values()])
+    return dict(datasets.Features.from_arrow_schema(table.schema))
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file without an ending is DICOM, by its magic bytes."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _record(folder: Path, path: str) -> dict[str, Any]:
+    return {"bytes": None, "path": str(folder / path)}
+
+
+def _refuse_vanishing(
+    arrangement: Arrangement, used: set[str], unused: list[str], why: str = "no images that Pillow reads"
+) -> None:
+    """Refuse to lose every file of a class in a split.
+
+    Raises:
+        UsageError: names the class, its files and the remedy.
+    """
+    lost: Counter[tuple[str, str]] = Counter()
+    endings: dict[tuple[str, str], set[str]] = {}
+    unused_files = set(unused)
+    for split, files in arrangement.splits.items():
+        present = {arrangement.classes[path] for path in files if path in used and path in arrangement.classes}
+        for path in files:
+            name = arrangement.classes.get(path)
+            if name is not None and name not in present and path in unused_files:
+                lost[(split, name)] += 1
+                endings.setdefault((split, name), set()).add(os.path.splitext(path)[1] or "no ending")
+    if lost:
+        (split, name), count = lost.most_common(1)[0]
+        kinds = ", ".join(sorted(endings[(split, name)]))
+        raise UsageError(
+            f"class {name} of split {split} would vanish: its {count} files ({kinds}) are {why}. "
+            "Convert or name them, or move the folder away."
+        )
+
+
+def _left_out(listing: Listing, suspects: list[str]) -> dict[str, int]:
+    """Reason -> number of files that are no images of the dataset."""
+    counts = Counter(f"{os.path.splitext(path)[1].lower() or 'no-ending'} files" for path in [*listing.others, *listing.tables])
+    if listing.hidden:
+        counts["hidden files"] = listing.hidden
+    return dict(sorted(counts.items()))

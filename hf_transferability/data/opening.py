@@ -1,0 +1,379 @@
+"""A Hub id, a local folder or a loaded dataset becomes one split with its account, before anything is drawn."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+from huggingface_hub import HfApi
+from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+from hf_transferability import hub
+from hf_transferability.data import foreign, local_images
+from hf_transferability.data.account import Account
+from hf_transferability.data.folders import arrange, split_kind
+from hf_transferability.data.image_files import Place, place_of
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
+
+_LONGEST_NAME = 255  # characters of a part of a path; longer ones fail in every file system
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One split of a dataset.
+
+    Attributes:
+        table: a `datasets.Dataset`, or an `IterableDataset` of a stream.
+        where: id, revision, config and split, for the provenance.
+        place: where its images may lie; None for a dataset that the user has built.
+        account: what the dataset holds and what was left out.
+    """
+
+    table: Any
+    where: dict[str, Any]
+    place: Place | None
+    account: Account
+
+
+def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None) -> Opened:
+    """Open the split that the options choose.
+
+    Args:
+        dataset: a Hub id, a local folder (Hub layout, class folders or `save_to_disk`), or a dataset loaded by `datasets`.
+        options: config, split, revision, class_level, image_column, streaming and follow_links are used here.
+        token: Hub token; default the one of `hf auth login`.
+
+    Raises:
+        UsageError: an unknown dataset or split, a class that would vanish, or folders that can be read in several ways.
+        TargetError: no network or no access, a damaged dataset, or one that names files elsewhere.
+    """
+    if not isinstance(dataset, str | Path):
+        return _open_loaded(dataset, options.split, "(in memory)", None)
+    name = str(dataset)
+    folder = _local_folder(name)
+    if folder is not None:
+        return _open_folder(name, folder, options, token)
+    return _open_hub(name, options, token)
+
+
+def split_names(
+    dataset: Any, *, config: str | None = None, revision: str | None = None, token: str | None = None, **others: Any
+) -> list[str]:
+    """Names of the splits of a dataset: a Hub id, a local folder or a loaded `datasets.DatasetDict`.
+
+    Args:
+        dataset: as in `open_dataset`.
+        config, revision: as in `SampleOptions`.
+        token: Hub token.
+        **others: further options of `SampleOptions`.
+
+    Raises:
+        UsageError: an unknown dataset, or a single split in memory.
+        TargetError: no network or no access.
+    """
+    if isinstance(dataset, dict):
+        return [str(name) for name in dataset]
+    if not isinstance(dataset, str | Path):
+        raise UsageError(f"`dataset` must have named splits; got {type(dataset).__name__}. Pass a DatasetDict.")
+    options = SampleOptions(config=config, revision=revision, **others)
+    folder = _local_folder(str(dataset))
+    if folder is None:
+        return _builder_splits(_hub_builder(str(dataset), options, token)[0])
+    if _is_saved(folder):
+        return [str(name) for name in _load_saved(folder)]
+    images = _image_folder(folder, options)
+    if images is not None:
+        return [str(name) for name in images[0]]
+    return _builder_splits(_folder_builder(folder, options, token))
+
+
+def _local_folder(name: str) -> Path | None:
+    """The folder of that name; None for a Hub id.
+
+    Raises:
+        UsageError: a path that is no folder.
+    """
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return folder.resolve()
+        is_path = folder.is_absolute() or name.startswith((".", "~")) or folder.exists()
+    except (RuntimeError, OSError, ValueError):  # an unknown user's home, a name that no file system takes
+        is_path = True
+    if is_path or len(name) > _LONGEST_NAME:
+        shown = name if len(name) <= 80 else f"{name[:60]}... ({len(name)} characters)"
+        raise UsageError(f"`dataset` must be an existing folder or a Hub id; there is no folder {shown}. Check the path.")
+    return None
+
+
+def _open_folder(name: str, folder: Path, options: SampleOptions, token: str | None) -> Opened:
+    place = place_of(str(folder), None, follow_links=options.follow_links)
+    if _is_saved(folder):
+        return _open_loaded(_load_saved(folder), options.split, name, place)
+    images = _image_folder(folder, options)
+    if images is not None:
+        splits, account = images
+        # A split may be named as its folder is, such as Training; an expression may not.
+        kind = split_kind(options.split) if options.split and not set("[+") & set(options.split) else None
+        chosen = kind if options.split not in splits and kind in splits else options.split
+        opened = _open_loaded(splits, chosen, name, place, account)
+        table = opened.table.to_iterable_dataset() if options.streaming else opened.table
+        return replace(opened, table=table, where={**opened.where, "config": "default"})
+    builder = _folder_builder(folder, options, token)
+    return _open_builder(builder, name, None, place, options)
+
+
+def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.DatasetDict, Account] | None:
+    """The splits of a folder of images; None where its data are in tables, in archives, or described by a card.
+
+    Raises:
+        UsageError: a folder that holds neither, with what it does hold.
+        TargetError: links that lead elsewhere, or a card that names files elsewhere.
+    """
+    foreign.check_cards(folder)
+    place = place_of(str(folder), None)
+    listing = local_images.list_files(folder, options.follow_links, place.folders)
+    local_images.refuse_links(listing, folder)
+    if foreign.has_configurations(folder) or options.config is not None:
+        return None
+    if not listing.images:
+        if not listing.tables and (kind := local_images.unreadable_kind(folder, listing)):
+            raise UsageError(f"dataset {folder.name} {kind}")
+        return None
+    read = local_images.read_image_folder(folder, listing, options)
+    if read is not None and listing.tables and (options.image_column or "label" not in _columns(read[0])):
+        return None
+    return read
+
+
+def _columns(splits: datasets.DatasetDict) -> list[str]:
+    return list(next(iter(splits.values())).column_names) if splits else []
+
+
+def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> Any:
+    """The builder of tables, archives or a folder with a card."""
+    path, data_files = str(folder), None
+    if not foreign.has_configurations(folder):
+        listing = local_images.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
+        if listing.images and listing.tables:
+            # `datasets` would take the kind of file that is the most frequent: the images.
+            kinds = Counter(local_images.TABLES[os.path.splitext(table)[1].lower()] for table in listing.tables)
+            path = kinds.most_common(1)[0][0]
+            chosen = [t for t in listing.tables if local_images.TABLES[os.path.splitext(t)[1].lower()] == path]
+            data_files = {split: [str(folder / t) for t in files] for split, files in _splits_of_tables(chosen).items()}
+    try:
+        return datasets.load_dataset_builder(path, name=options.config, data_files=data_files, token=token)
+    except Exception as error:
+        raise dataset_error(error, folder.name) from error
+
+
+def _splits_of_tables(tables: Sequence[str]) -> dict[str, list[str]]:
+    """Split -> tables, by their names: train.csv, test.csv; all are train where a name does not tell."""
+    kinds = {table: split_kind(os.path.splitext(os.path.basename(table))[0]) for table in tables}
+    splits: dict[str, list[str]] = {}
+    for table, kind in kinds.items():
+        splits.setdefault(kind or "train", []).append(table)
+    return splits
+
+
+def _open_hub(name: str, options: SampleOptions, token: str | None) -> Opened:
+    builder, commit = _hub_builder(name, options, token)
+    opened = _open_builder(builder, name, commit, place_of(name, commit), options)
+    account = _with_repository_files(opened.account, builder, name, commit, token, options)
+    return replace(opened, account=account)
+
+
+def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[Any, str | None]:
+    """The builder of a Hub dataset, and its commit."""
+    try:
+        commit = hub.resolve_dataset(name, options.revision, token)
+    except Exception as error:
+        raise _access_error(error)(hub.explain(error, "dataset", name)) from error
+    try:
+        foreign.check_hub_cards(name, commit, token)
+        builder = hub.call(datasets.load_dataset_builder, name, name=options.config, revision=commit, token=token)
+        if commit is not None and builder.hash != commit:  # what `datasets` does when the Hub fails, whatever was asked for
+            raise ConnectionError(f"only commit {builder.hash} of it is cached")
+    except TransferabilityError:
+        raise
+    except Exception as error:
+        raise dataset_error(error, name) from error
+    return builder, commit
+
+
+def _open_builder(builder: Any, name: str, commit: str | None, place: Place, options: SampleOptions) -> Opened:
+    try:
+        chosen = choose_split(_builder_splits(builder), options.split)
+        if options.streaming:
+            table = builder.as_streaming_dataset(split=chosen)
+        else:
+            hub.call(builder.download_and_prepare)
+            table = builder.as_dataset(split=chosen)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise dataset_error(error, name) from error
+    known = builder.info.splits or {}
+    rows = {split: known[split].num_examples if split in known else -1 for split in _builder_splits(builder)}
+    where = {"id": name, "revision": commit, "config": builder.config.name, "split": chosen}
+    return Opened(table, where, place, Account(rows))
+
+
+def _with_repository_files(
+    account: Account, builder: Any, name: str, commit: str | None, token: str | None, options: SampleOptions
+) -> Account:
+    """The account of a Hub dataset of image files, compared with the files of its repository.
+
+    Raises:
+        UsageError: splits or classes that `datasets` reads otherwise than the folders are named.
+    """
+    files = [str(path) for paths in (builder.config.data_files or {}).values() for path in paths]
+    endings = local_images.image_endings()
+    used = {split: _relative(paths, endings) for split, paths in (builder.config.data_files or {}).items()}
+    if not any(used.values()) or builder.name != "imagefolder" or commit is None:
+        return account
+    try:
+        listed = hub.call(HfApi(token=token).list_repo_files, name, repo_type="dataset", revision=commit)
+    except Exception:  # offline: the cached files are all there is
+        return replace(account, found=len(files))
+    images = [path for path in listed if os.path.splitext(path)[1].lower() in endings]
+    has_metadata = any(os.path.basename(path) in local_images.METADATA for path in listed)
+    remedy = f"Download it (`hf download {name} --repo-type dataset`) and pass the local folder."
+    if not has_metadata:
+        arrangement = arrange(images, options.class_level)
+        placed = {split: set(paths) for split, paths in arrangement.splits.items()}
+        if {split: set(paths) for split, paths in used.items() if paths} != placed:
+            raise UsageError(f"`datasets` reads other splits from {name} than its folders name. {remedy}")
+        if any(name != path.split("/")[-2] for path, name in arrangement.classes.items()):
+            raise UsageError(
+                f"`datasets` reads other classes from {name} than folder level {arrangement.class_level}. {remedy}"
+            )
+        account = replace(account, class_level=arrangement.class_level)
+    unused = len(set(images) - {path for paths in used.values() for path in paths})
+    return replace(account, found=len(images), left_out={"image files that no split holds": unused} if unused else {})
+
+
+def _relative(paths: Sequence[Any], endings: set[str]) -> list[str]:
+    """Paths in the repository of the image files among hf:// URLs."""
+    inside = [re.sub(r"^hf://datasets/[^@]+@[^/]+/", "", str(path)) for path in paths]
+    return [path for path in inside if os.path.splitext(path)[1].lower() in endings]
+
+
+def _is_saved(folder: Path) -> bool:
+    return (folder / "dataset_dict.json").exists() or (folder / "state.json").exists()
+
+
+def _load_saved(folder: Path) -> datasets.DatasetDict:
+    """The splits of a `save_to_disk` folder.
+
+    Raises:
+        TargetError: it is damaged, or names files elsewhere.
+    """
+    foreign.check_state(folder)
+    try:
+        saved = datasets.load_from_disk(str(folder))
+    except Exception as error:
+        raise TargetError(
+            f"dataset {folder.name} cannot be loaded: {type(error).__name__}: {first_line(error)[:200]}. "
+            "Check that its files are whole."
+        ) from error
+    return datasets.DatasetDict({str(saved.split or "train"): saved}) if isinstance(saved, datasets.Dataset) else saved
+
+
+def _open_loaded(dataset: Any, split: str | None, name: str, place: Place | None, account: Account | None = None) -> Opened:
+    """The chosen split of a loaded dataset."""
+    if not isinstance(dataset, datasets.Dataset | datasets.IterableDataset | dict):
+        raise UsageError(
+            f"`dataset` must be a Hub id, a folder or a dataset of `datasets`; got {type(dataset).__name__}. Convert it."
+        )
+    where = {"id": name, "revision": None, "config": None}
+    if not isinstance(dataset, dict):
+        if split is not None:
+            raise UsageError(
+                f"`split` must be left out for a single loaded dataset; got {split!r}. Pass the split's own dataset."
+            )
+        chosen = str(dataset.split or "")
+        return Opened(dataset, {**where, "split": chosen}, place, Account({chosen or "(unnamed)": _length(dataset)}))
+    account = account or Account({str(key): _length(part) for key, part in dataset.items()})
+    chosen = choose_split([str(key) for key in dataset], split)
+    table = dataset[chosen] if chosen in dataset else _by_expression(dataset, chosen)
+    return Opened(table, {**where, "split": chosen}, place, account)
+
+
+def _length(table: Any) -> int:
+    return len(table) if isinstance(table, datasets.Dataset) else -1
+
+
+def _by_expression(dataset: Any, expression: str) -> datasets.Dataset:
+    """The rows of a split expression such as train[:50%]+test."""
+    try:
+        lengths = {name: len(part) for name, part in dataset.items()}
+        parts = datasets.ReadInstruction.from_spec(expression).to_absolute(lengths)
+    except (ValueError, AssertionError, TypeError) as error:
+        raise UsageError(
+            f"`split` must be a split or an expression such as train[:50%] of {', '.join(dataset)}; got {expression!r} "
+            f"({error}). Correct it."
+        ) from error
+    pieces = []
+    for part in parts:
+        rows = range(len(dataset[part.splitname]))[part.from_ : part.to]
+        pieces.append(dataset[part.splitname].select(rows))
+    return datasets.concatenate_datasets(pieces)
+
+
+def _builder_splits(builder: Any) -> list[str]:
+    return [str(name) for name in list(builder.info.splits or {}) or list(builder.config.data_files or {})]
+
+
+def choose_split(splits: Sequence[str], requested: str | None) -> str:
+    """The requested split or split expression, else "train", else the only split unless that is the test split.
+
+    Raises:
+        UsageError: an unknown split, or several without a train split.
+    """
+    if requested is not None:
+        wanted = [re.sub(r"\[.*\]$", "", part.strip()) for part in requested.split("+")]
+        if splits and (unknown := [part for part in wanted if part not in splits]):
+            raise UsageError(unknown_name("split", unknown[0], splits))
+        return requested
+    if "train" in splits:
+        return "train"
+    if len(splits) == 1 and "test" not in splits[0].lower():
+        return splits[0]
+    raise UsageError(
+        f"`split` must be named: there is no train split, only {', '.join(splits) or 'none'}. "
+        "Pass --split; the test split is never taken unasked, because scores on it would leak into the choice."
+    )
+
+
+def dataset_error(error: Exception, name: str) -> Exception:
+    """What `datasets` raised, as an error that says what to do."""
+    damaged = isinstance(error, datasets.exceptions.DatasetGenerationError) or type(error).__module__.startswith("pyarrow")
+    if isinstance(error, datasets.exceptions.DatasetGenerationError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # the outer text says nothing
+    text = first_line(error)[:300]
+    if hub.is_connection_error(error):
+        return TargetError(hub.explain(error, "dataset", name))
+    if "Dataset scripts are no longer supported" in text or "trust_remote_code" in text:
+        return UsageError(
+            f"dataset {name} needs a loading script, which `datasets` no longer runs. "
+            "Choose a copy in parquet or imagefolder layout."
+        )
+    if "Invalid string class label" in text:
+        return UsageError(f"dataset {name} holds class folders in archives, whose classes `datasets` cannot tell. Unpack them.")
+    if isinstance(error, ValueError | FileNotFoundError) and not damaged:
+        # The texts of `datasets` name the configurations and files that exist.
+        return UsageError(
+            f"dataset {name}: {' '.join(str(error).split()).rstrip('.')[:400]}. Check --config, --split and the files."
+        )
+    return TargetError(f"dataset {name} cannot be loaded: {type(error).__name__}: {text}. Check that its files are whole.")
+
+
+def _access_error(error: Exception) -> type[TargetError] | type[UsageError]:
+    wrong = isinstance(error, RepositoryNotFoundError | RevisionNotFoundError | HFValidationError)
+    return UsageError if wrong and not isinstance(error, GatedRepoError) else TargetError

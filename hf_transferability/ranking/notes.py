@@ -1,0 +1,61 @@
+"""What the reader of a ranking should know about its pool, one sentence each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hf_transferability.agreement import weighted_tau
+from hf_transferability.metrics import get_metric
+from hf_transferability.results import Row, ranked_rows
+
+
+def no_ranking(rows: Sequence[Row], metric: str) -> list[str]:
+    """Why there is no ranking, where fewer than two candidates have a score by the metric that would sort them."""
+    if ranked_rows(rows):
+        return []
+    trained = [row for row in rows if not row.get("untrained")]
+    complete = [row for row in trained if not row["error"]]
+    if len(complete) < 2:
+        untrained = f"; {len(rows) - len(trained)} are untrained" if len(trained) < len(rows) else ""
+        return [
+            f"there is no ranking: {len(complete)} of {len(rows)} candidates could be scored, and an order needs "
+            f"two{untrained}."
+        ]
+    parts = get_metric(metric).parts
+    same = [get_metric(name).label for name in parts if len({row.get(name) for row in complete}) == 1]
+    why = " and ".join(same) or "what it is made of"
+    reason = f"{why} {'are' if len(same) > 1 else 'is'} the same for all {len(complete)} candidates"
+    return [f"there is no ranking: the pool cannot be ordered by {metric}, as {reason}."]
+
+
+def disagreement(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
+    """Which metrics put which candidate first, where they do not all put the same one there.
+
+    A metric counts if it has a value for every ranked candidate, and not the same one for all. It agrees if one of those that
+    it puts first shares rank 1.
+    """
+    rows = [row for row in ordered if row["score"] is not None and row["rank"] is not None]
+    places = [-row["rank"] for row in rows]
+    if len(set(places)) < 2:
+        return []
+    first = " and ".join(row["checkpoint"] for row in rows if row["rank"] == rows[0]["rank"])
+    firsts = {first: [metrics[0]]}
+    taus, lacking = [], []
+    for name in metrics[1:]:
+        values = [row[name] for row in rows]
+        if None in values:
+            lacking.append(name)
+            continue
+        if len(set(values)) < 2:
+            continue
+        best = rows[values.index(max(values))]  # of those that tie, the one that is listed first here
+        firsts.setdefault(first if best["rank"] == rows[0]["rank"] else best["checkpoint"], []).append(name)
+        taus.append(weighted_tau(values, places))
+    if len(firsts) < 2:
+        return []
+    by_candidate = "; ".join(f"{checkpoint} by {', '.join(names)}" for checkpoint, names in firsts.items())
+    left_out = f" Without a value for every candidate: {', '.join(lacking)}." if lacking else ""
+    return [
+        f"the metrics put different candidates first: {by_candidate}. Mean agreement with the order by {metrics[0]} "
+        f"(weighted Kendall tau): {np.mean(taus):.2f}.{left_out}"
+    ]

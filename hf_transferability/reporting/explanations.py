@@ -1,0 +1,127 @@
+"""What the words in a table mean: flags, scenarios, columns and the terms of a benchmark. Texts only; `explain` finds them.
+
+The definitions of metrics are in their own docstrings, and the short meaning of a flag is in `metrics.FLAGS`.
+"""
+
+FLAGS = {
+    "n<=d": "With at least as many features as images, a linear rule can separate any labels, even random ones: SFDA and the "
+    "published H-score reach their best value on pure noise. Take more images (--sample-size), or compare only candidates "
+    "of one width.",
+    "saturated": "The score has reached the end of its range for this candidate, so it cannot tell it from another that has, "
+    "too. Look at another metric, or take more images.",
+    "single_image_class": "Nothing can be learned about the spread of a class from one image, and neighbours of its own "
+    "class do not exist. Take more images, or --draw stratified.",
+    "few_images_per_class": "With fewer than 10 images of a class every metric depends strongly on which images were drawn. "
+    "Take more images, and look at the intervals.",
+    "class_not_drawn": "The ranking does not take this class into account. Take more images, or --draw stratified.",
+    "constant_over_pool": "A pool-relative score scales each part between its lowest and highest value in the pool; without "
+    "a difference there is nothing to scale. Add other candidates, or sort by another metric.",
+    "pool_of_one": "A pool-relative score compares candidates with each other. Name more candidates, or use a metric that is "
+    "comparable by itself (see `hf-transferability metrics`).",
+    "pool_of_two": "Scaled between two candidates, a part can only be 0 or 1. Add candidates if you need to know by how much "
+    "one is ahead.",
+    "size_unknown": "The score uses the size of the network where candidates differ in it, and one candidate's is not known.",
+    "several_frames": "Choose the frame or page that shows the finding, such as --frame middle for a stack of slices.",
+    "extra_channels": "Networks expect one or three channels. Convert the images yourself if another channel matters.",
+    "untrained": "A network whose normalisation layers hold their initial values has never been trained. Check whether the "
+    "right weights were loaded.",
+    "at_majority": "A rule that always answers with the largest class would do as well, so the features help this classifier "
+    "not at all. Do not choose this candidate because of this metric.",
+    "at_floor": "The labels are shuffled five times and feature quality is measured each time; the candidate does not exceed "
+    "the highest of the five values. In the scenario architecture, which favours low feature quality, such a candidate is "
+    "listed last: its features may be useless for this target.",
+    "metric_at_floor": "The labels are shuffled five times and the metric is measured each time; the candidate does not "
+    "exceed the highest of the five values. Do not rank by this metric here.",
+    "trained_on_target": "A checkpoint that has seen the target's images can score high without transferring to new images. "
+    "Read its model card, and leave it out if the datasets are the same; equal names may also be a coincidence.",
+    "no_source_head": "LEEP and other metrics over the source classes are not computed. The other metrics are not affected.",
+    "no_second_layer": "The feature update ratio needs the gradients at two layers. Sort by a metric that needs features "
+    "only, such as logme.",
+    "vit_extension": "The paper defines the feature update ratio for the first two convolutions. In a transformer the second "
+    "layer is the first attention projection, which the paper did not test. Compare the ratio between transformers only.",
+    "pooler_output": "The checkpoint has no classifier; its features are the pooled output for which its weights were "
+    "loaded. Its fine-tuning may use other features.",
+    "mean_hidden_state": "The checkpoint has neither a classifier nor a loaded pooler; its features are the mean over "
+    "positions. Its fine-tuning may use other features.",
+    "windowed": "Networks expect 8-bit images. Choose the values that become black and white with --window LOW,HIGH, for "
+    "example the range of a 12-bit scan; a poor choice leaves images dark.",
+    "corrupt_skipped": "The images were left out because of --skip-corrupt. Repair or remove them, so that every run uses "
+    "the same images.",
+    "pickle_weights": "Pickle files can run code when they are loaded without care; this one was read with weights_only, "
+    "which prevents it. Prefer a version of the checkpoint with safetensors.",
+    "not_converged": "The value may change with more iterations. Do not rely on small differences to other candidates.",
+    "unstable": "Another seed or other images would move this candidate far. Take more images before you rely on its place.",
+    "subsampled": "Above the metric's largest sample a seeded subsample is used. Change --seed to see how much that matters.",
+    "constant_label_column": "A label that all images have, or none, orders nothing. Check the label column, or take more "
+    "images.",
+}
+
+SCENARIOS = {
+    "source_dataset": """\
+The candidates share one architecture and differ in what they were pre-trained on.
+
+Formula: score = m(FQ) * m(FU), with FQ the feature quality, FU the feature update ratio, and m(.) the scaling of a part
+from 0 (the lowest of the pool) to 1 (the highest).
+
+Caveats: the candidate with the lowest value of either part gets 0, whatever the other part says. Adding or removing a
+candidate changes all scores. Published agreement with fine-tuning: 0.52 (weighted Kendall tau, mean over 11 medical
+targets); in the benchmarks `open` and `open_regnet` it is much lower (`hf-transferability benchmark compare --benchmark
+open`).""",
+    "architecture": """\
+The candidates differ in their architecture.
+
+Formula: score = (1 - m(FQ)) * (1 - m(FU)), with FQ the feature quality, FU the feature update ratio, and m(.) the
+scaling of a part from 0 (the lowest of the pool) to 1 (the highest). Low values count as good here: the published order
+turns round.
+
+Caveats: this is a hypothesis that was found on the data on which it was published. Its agreement with fine-tuning is
+weak (0.26, against 0.52 within one architecture; weighted Kendall tau, mean over 11 medical targets), and it can favour
+bad networks. The feature update ratio is not comparable between architectures. A candidate whose feature quality does
+not exceed that of shuffled labels is flagged at_floor and listed last. Look at other metrics beside it (--metric all).""",
+    "auto": """\
+Compare the configurations of the candidates: `source_dataset` if all of them have one architecture, else
+`architecture`.
+
+Name the scenario with --scenario if you know better, for example where one architecture comes in two libraries.""",
+}
+
+# What there is to say beside the meaning in `results.COLUMNS`, and columns that stand for several.
+COLUMNS = {
+    "rank": "Try the candidate with rank 1 first. A candidate alone has no rank.",
+    "score": "It predicts how candidates compare after fine-tuning, not how accurate they will be.",
+    "interval": "The metric is computed on ten random half-samples of the images (of the gradient batches for the feature "
+    "update ratio), and their spread gives the interval. It does not cover another choice of dataset.",
+    "tie_group": "Candidates of one group change places in more than one of ten half-samples, each with the next or with one "
+    "further down. Fine-tune each of them, or take more images. Two equally good candidates still get different groups in "
+    "about one case of three: read a border between groups as a hint.",
+    "revision": "It identifies what was scored.",
+    "seconds": "It does not count the metrics.",
+    "error": "The other candidates are ranked all the same.",
+    "variant": "`default` is the correct or robust form, `published` reproduces the paper's tables.",
+    "floor": "The highest value of a metric in five shuffles of the labels. A candidate that does not exceed it may have "
+    "learned nothing that helps this target.",
+}
+
+TERMS = {
+    "tau_w": "Weighted Kendall tau between the order by a metric and the order by fine-tuned performance: 1 for the same "
+    "order, 0 for chance, -1 for the reverse. Exchanges among the best count most.",
+    "regret": "Fine-tuned performance that is lost by fine-tuning only the first candidates of an order (regret@1, @3, @5) "
+    "instead of the best one. 0 is perfect. The intervals come from resampled targets.",
+    "split_half": "The noise ceiling: how well one random half of the fine-tuning runs predicts the ground truth from the "
+    "other half, with the middle 90 % of 50 divisions. Where it is low, no metric can be judged. A perfect metric could "
+    "exceed it, since the ground truth of all runs is less noisy than that of a half.",
+    "mean_rank_elsewhere": "A baseline that looks at no image of the target: the mean rank of a source on the other targets.",
+    "parameter_count": "A baseline that looks at no image of the target: more parameters count as better.",
+    "feature_width": "A baseline that looks at no image of the target: more features count as better.",
+    "random": "The mean of what random orders reach, with the middle 90 % of them.",
+    "ground_truth": "Fine-tuned performance: the test result of the run with the lowest validation loss, as in the paper, "
+    "unless --selection names another rule, such as mean_of_best_5, which is less noisy.",
+}
+
+# As tables call them -> the names above.
+ALIASES = {
+    "90%_interval": "interval", "update_ratio": "feature_update_ratio", "features": "n_features", "commit": "revision",
+    "weighted_tau": "tau_w", "weighted_kendall_tau": "tau_w", "noise_ceiling": "split_half", "regret@1": "regret",
+    "regret@3": "regret", "regret@5": "regret", "failed": "error",
+    "known_elsewhere_(targets)": "known_elsewhere", "tie": "tie_group", "license": "licence",
+}  # fmt: skip

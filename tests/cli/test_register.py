@@ -1,0 +1,9 @@
+"""`hf-transferability register`."""
+
+from hf_transferability.cli import main
+
+
+def test_register_prints_the_script(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path))
+    assert main(["register"]) == 0
+    assert capsys.readouterr().out.strip().endswith("transferability.py")

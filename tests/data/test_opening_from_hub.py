@@ -1,0 +1,75 @@
+"""Hub datasets: folders that `datasets` reads otherwise than they are named are refused, and cards that lead elsewhere."""
+
+import json
+
+import pytest
+from helpers.loopback_hub import LoopbackHub
+from helpers.loopback_hub.clients import client
+from helpers.targets import png
+
+SCRIPT = """
+import json, sys
+from hf_transferability.data.targets import load_target
+answers = {}
+for name in sys.argv[1:]:
+    try:
+        target = load_target(name, sample="all")
+        answers[name] = [target.account, len(target), target.class_names]
+    except Exception as error:
+        answers[name] = f"{type(error).__name__}: {error}"
+    try:
+        streamed = load_target(name, sample_size=20, streaming=True)
+        answers[name + " streamed"] = len(streamed)
+    except Exception as error:
+        answers[name + " streamed"] = f"{type(error).__name__}: {error}"
+print(json.dumps(answers))
+"""
+
+
+def images(*folders: str, n: int = 12) -> dict[str, bytes]:
+    return {f"{folder}/{i}.png": png(100 * k + i) for k, folder in enumerate(folders) for i in range(n)}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """What a process answers for each of these datasets."""
+    with LoopbackHub(tmp_path_factory.mktemp("hub")) as hub, LoopbackHub(tmp_path_factory.mktemp("other")) as other:
+        card = f"---\nconfigs:\n- config_name: default\n  data_files: zip://x.csv::{other.url}/x.zip\n---\n".encode()
+        datasets = {
+            "a/plain": images("train/a", "train/b", "test/a", "test/b"),
+            "a/capitals": images("Training/a", "Training/b", "Testing/a", "Testing/b"),
+            "a/words": images("bus", "train_interior", "train_station"),
+            "a/nested": images("a/40X", "a/100X", "b/40X"),
+            "a/foreign": {**images("train/a", "train/b"), "README.md": card},
+            "a/hidden": {**images("train/a", "train/b"), ".huggingface.yaml": card.replace(b"---\n", b"")},
+        }
+        for name, files in datasets.items():
+            hub.commit("dataset", name, files)
+        yield client(hub, tmp_path_factory.mktemp("home"), SCRIPT, *datasets)
+        assert not other.requests
+
+
+def test_usual_folders_are_read_whole_and_as_a_stream(answers):
+    line = (
+        "splits: train 24, test 24 of 48 image files; used: train; 2 classes (folder level 2): a 12, b 12; left out: nothing."
+    )
+    assert answers["a/plain"] == [line, 24, ["a", "b"]]
+    assert answers["a/plain streamed"] == 20
+
+
+@pytest.mark.parametrize("way", ["", " streamed"])
+def test_folders_that_would_be_read_otherwise_are_refused(answers, way):
+    for name in ("a/capitals", "a/words"):
+        assert f"UsageError: `datasets` reads other splits from {name} than its folders name" in answers[name + way]
+        assert "pass the local folder" in answers[name + way]
+    assert "UsageError: `class_level` must be named" in answers["a/nested" + way]
+
+
+@pytest.mark.parametrize("way", ["", " streamed"])
+@pytest.mark.parametrize("name, file", [("a/foreign", "README.md"), ("a/hidden", ".huggingface.yaml")])
+def test_a_card_that_leads_elsewhere_is_refused(answers, name, file, way):
+    assert f"TargetError: {file} names a file outside the dataset: 'zip://x.csv::http://127.0.0.1" in answers[name + way]
+
+
+def test_answers_are_plain(answers):
+    assert len(json.dumps(answers)) < 5000

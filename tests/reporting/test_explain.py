@@ -1,0 +1,78 @@
+"""The meaning of every word of a table."""
+
+import pytest
+from helpers.rankings import ranking_of
+
+from hf_transferability import UsageError
+from hf_transferability.metrics import FLAGS, all_metrics
+from hf_transferability.names import SCENARIOS
+from hf_transferability.reporting import explanations, terminal
+from hf_transferability.reporting.explain import WIDTH, explain, known_names
+
+
+def test_every_name_is_explained_in_lines_that_fit():
+    for kind, names in known_names().items():
+        for name in names:
+            text = explain(name)
+            assert text.startswith(f"{name} ({kind})\n\n")
+            assert len(text.split("\n\n", 1)[1]) > 10
+            assert all(len(line) <= WIDTH or "https://" in line for line in text.splitlines()), name
+
+
+def test_no_name_means_two_things():
+    names = [name for names in known_names().values() for name in names]
+    assert len(set(names)) == len(names)
+    assert not set(explanations.ALIASES) & set(names)
+    assert set(explanations.ALIASES.values()) <= set(names)
+
+
+def test_a_flag_has_its_meaning_and_what_to_do():
+    text = explain("n<=d")
+    assert FLAGS["n<=d"][1:40] in text
+    assert "Take more images" in text
+
+
+@pytest.mark.parametrize("name", all_metrics())
+def test_a_metric_has_its_paper_its_facts_and_no_code(name):
+    text = explain(name)
+    for part in ("paper: ", "needs: ", "range: ", "cost: "):
+        assert part in text
+    for part in (">>>", "Args:", "np.ndarray"):
+        assert part not in text
+
+
+def test_a_pool_relative_metric_has_its_formula():
+    assert "m(FQ)" in explain("transferability")
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_has_its_formula_and_caveats(name):
+    text = explain(name)
+    assert "Formula: score = " in text
+    assert "Caveats: " in text
+
+
+def test_every_title_of_a_table_is_explained():
+    document = ranking_of(4)
+    document["rows"][0] |= {"known_elsewhere": 0.7, "known_targets": 3}
+    for row in document["rows"]:
+        row |= {"logme": 0.5, "logme_floor": 0.1, "flags": ["n<=d"]}
+    titles = [column.title for column in terminal.columns(document["rows"], "transferability")]
+    assert {"90% interval", "update ratio", "logme floor", "commit"} <= set(titles)
+    for title in titles:
+        assert explain(title)
+        assert explain(title.upper())
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("at flor", "Did you mean at_floor?"),
+        ("leap", "Did you mean leep?"),
+        ("xyzzy", "Run `hf-transferability explain` for a list."),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest(name, remedy):
+    with pytest.raises(UsageError, match="must be a flag, a metric, a scenario or a column") as caught:
+        explain(name)
+    assert str(caught.value).endswith(remedy)

@@ -1,0 +1,52 @@
+"""`hf-transferability finetune`: what it prints and its exit status."""
+
+import pytest
+
+from hf_transferability.benchmark import tables
+from hf_transferability.cli import main
+from hf_transferability.training import one_run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_command(target, checkpoint, grid, tmp_path, capfd):
+    words = ["finetune", "--dataset", str(target), "--checkpoint", str(checkpoint), "--output", str(tmp_path), "--seeds", "1"]
+    words += ["--grid", str(grid(0.05)), "--image-size", "16", "--epochs", "1", "--benchmark", "mine"]
+    assert main(words) == 0
+    printed = capfd.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0] == f"test AUC on {target.name}: mean over the classes, one versus rest; 0.5 for guessing"
+    assert [word.strip() for word in lines[2].split("  ") if word.strip()] == [
+        "source", "lowest loss", "mean of best", "finished", "diverged", "failed",
+    ]  # fmt: skip
+    auc = f"{tables.read(tmp_path / 'runs.parquet', 'runs')['test_auc'][0]:.4f}"
+    assert lines[3].split() == [checkpoint.name, auc, auc, "1", "0", "0"]
+    assert "mean of best: test AUC of the only fine-tuning run that finished." in printed.out
+    assert "36 training images, not 300" in printed.err
+    assert tables.read(tmp_path / "runs.parquet", "runs")["benchmark"].tolist() == ["mine"]
+    assert main([*words[:-1], "x", "--grid", "large"]) == 2
+    assert "`grid` must be small, paper or a .json file" in capfd.readouterr().err
+
+
+def test_the_summary_counts_runs_by_status(target, checkpoint, grid, tmp_path, capfd, monkeypatch, instant_runs):
+    end = one_run.fine_tune
+
+    def ends(checkpoint, draw, setting, **options):
+        if setting.learning_rate == 0.1:
+            raise MemoryError("no memory for a batch")
+        if setting.learning_rate == 0.2:
+            return {"stopped_epoch": 1, "status": "diverged", "seconds": 0.1}
+        return end(checkpoint, draw, setting, **options)
+
+    monkeypatch.setattr(one_run, "fine_tune", ends)
+    words = ["finetune", "--dataset", str(target), "--checkpoint", str(checkpoint), "--output", str(tmp_path)]
+    words += ["--grid", str(grid(0.3, 0.1, 0.2)), "--image-size", "16"]
+    assert main(words) == 1
+    printed = capfd.readouterr()
+    assert printed.out.splitlines()[3].split() == [checkpoint.name, "0.3000", "0.3500", "2", "2", "2"]
+    assert "mean test AUC of all finished fine-tuning runs, 2 per source and target (de-noised)." in printed.out
+    assert f"failed: {checkpoint.name}, 2 of 6 runs: MemoryError: no memory for a batch" in printed.err
+    assert main([*words[:-3], str(grid(0.1)), "--image-size", "16", "--output", str(tmp_path / "none")]) == 1
+    printed = capfd.readouterr()
+    assert printed.out.splitlines()[3].split() == [checkpoint.name, "-", "-", "0", "0", "2"]
+    assert "no run finished" in printed.out
