@@ -1,5 +1,6 @@
 """Networks as people have them, in miniature: whatever the packaging, the features are those that the authors embed with."""
 
+import dataclasses
 import json
 import sys
 import warnings
@@ -15,7 +16,9 @@ from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
 from torch import nn
 
+from hf_transferability import hub
 from hf_transferability.checkpoints.checkpoint import Checkpoint
+from hf_transferability.checkpoints.formats.timm_arguments import as_objects, known_arguments
 from hf_transferability.checkpoints.loading import load
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.resolving import resolve
@@ -681,3 +684,39 @@ def test_dropped_parts_of_a_tower_are_missing(tmp_path):
     save_hf(tmp_path / "x", hf.CLIPModel(clip_config()))
     change_weights(tmp_path / "x", drop("post_layernorm"))
     refused(tmp_path / "x", "lacks 2 of the network's weights")
+
+
+# The reviewed table of arguments
+
+
+# Hub id: architecture in its config.json, arguments there, number of parameters as its authors give it (in millions).
+REVIEWED = {
+    "mahmoodlab/uni": ("vit_large_patch16_224", {}, 303.4),
+    "mahmoodlab/uni2-h": ("vit_giant_patch14_224", {}, 681.4),
+    "paige-ai/virchow": ("vit_huge_patch14_224", {"mlp_ratio": 5.3375}, 631.2),
+    "paige-ai/virchow2": ("vit_huge_patch14_224", {"mlp_ratio": 5.3375, "init_values": 1e-5, "reg_tokens": 4}, 631.2),
+    "bioptimus/h-optimus-0": ("vit_giant_patch14_reg4_dinov2", {"img_size": 224}, 1134.8),
+}
+
+
+@pytest.mark.parametrize("repo_id", REVIEWED)
+def test_reviewed_arguments_build_the_network(repo_id):
+    architecture, written, millions = REVIEWED[repo_id]
+    arguments, _ = known_arguments(repo_id.upper())
+    with torch.device("meta"):
+        network = timm.create_model(architecture, num_classes=0, **as_objects({**written, **arguments}))
+    assert sum(weight.numel() for weight in network.parameters()) / 1e6 == pytest.approx(millions, rel=1e-3)
+
+
+def test_a_repository_of_the_table_gets_its_arguments_and_pooling(tmp_path):
+    swiglu = {"mlp_layer": timm.layers.SwiGLUPacked, "act_layer": nn.SiLU}
+    network = save_timm(tmp_path / "x", "vit_tiny_patch16_224", given={**TIMM_VIT}, **TIMM_VIT, **swiglu, n_classes=0)
+    source = resolve(str(tmp_path / "x"))
+    checkpoint = load(dataclasses.replace(source, model=hub.Snapshot("paige-ai/Virchow2", "0" * 40, source.files)))
+    features, pixels = features_of(checkpoint)
+    with torch.no_grad():
+        tokens = network.forward_features(pixels)
+    assert_same(features, torch.cat([tokens[:, 0], tokens[:, 1:].mean(dim=1)], dim=1))
+    assert checkpoint.facts["pooling"] == "cls+mean"
+    assert "mlp_layer=SwiGLUPacked" in checkpoint.facts["model_args"]
+    assert load(source).facts["pooling"] == "cls"
