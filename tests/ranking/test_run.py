@@ -452,7 +452,6 @@ def test_the_benchmark_says_how_far_to_trust_the_order(first, target, pool, cach
 
 
 def test_every_column_of_a_real_ranking_is_defined(first):
-    from hf_transferability.metrics import all_metrics
     from hf_transferability.results import COLUMNS
 
     known = {*COLUMNS, *all_metrics()}
