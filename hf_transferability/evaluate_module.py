@@ -6,6 +6,7 @@ imports this one at the top.
 """
 
 import contextlib
+import dataclasses
 import inspect
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -204,13 +205,17 @@ class Transferability(evaluate.Metric):
             return _floats(self.config_name, score(self.config_name, **inputs, variant=variant, seed=seed))
 
     def _ranked(self, inputs: dict[str, Any], checkpoints: Sequence[Any], options: dict[str, Any]) -> dict[str, Any]:
+        from hf_transferability.checkpoints.options import LoadOptions
+        from hf_transferability.data.options import SampleOptions
         from hf_transferability.ranking.run import rank  # imports torch
 
         if extra := set(inputs) - {"features", "labels"}:
             raise ValueError(
                 f"`{min(extra)}` must be left out with `checkpoints`, from which it is extracted; got both. Choose one."
             )
-        possible = set(inspect.signature(rank).parameters) - _NOT_FOR_IMAGES
+        of_loading = {field.name for field in dataclasses.fields(LoadOptions)}
+        own = set(inspect.signature(rank).parameters) - {"options"}
+        possible = (own | of_loading | set(SampleOptions.names())) - _NOT_FOR_IMAGES
         if unknown := ", ".join(sorted(set(options) - possible)):
             raise TypeError(f"compute() got unexpected arguments: {unknown}. Possible: {', '.join(sorted(possible))}.")
         metrics = () if self.config_name == "default" else (self.config_name,)

@@ -120,7 +120,7 @@ MENU = "return [...document.querySelectorAll('[role=menuitem]')].find(item => it
 
 def test_the_example_is_shown_to_the_end(browser, fits):
     browser.click("Show the example")
-    browser.wait("return document.querySelector('#summary')?.innerText.includes('7 of 7 candidates ranked')")
+    browser.wait("return document.querySelector('#summary')?.innerText.includes('6 of 7 candidates ranked')")
     names = browser.wait(COLUMN, 1)
     assert names[0] == "digits"
     assert len(names) == 7

@@ -110,7 +110,7 @@ def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page(served):
     assert selection.value == "lowest_validation_loss" and selection.visible
     assert metric.value in set(table["metric"])
     assert "open datasets" in summary
-    assert len(pictures) == 3
+    assert len(pictures) == 4  # three of the benchmark, and the table over all of them
 
 
 def test_both_functions_are_tools_for_mcp_clients(address, at_hub):

@@ -148,7 +148,7 @@ def test_the_example_is_a_ranking_that_was_really_made():
     assert str(Path.home()) not in json.dumps(document)
     frame = work.table(document)
     assert frame["checkpoint"].iloc[0] == document["rows"][0]["checkpoint"]
-    assert "failed" not in frame and "flags" not in frame
+    assert "failed" not in frame
     assert all(frame[column].dtype.kind in "if" for column in ("score", "90 % low", "feature quality"))
 
 
