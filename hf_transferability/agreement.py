@@ -252,7 +252,7 @@ def friedman(agreements: Any) -> tuple[float, float]:
 
 
 def split_half(statistic: str, first: Any, second: Any) -> np.ndarray:
-    """How well one half of the fine-tuning runs foretells the other: the statistic with one half's performance as the score.
+    """How well one half of the fine-tuning runs predicts the other: the statistic with one half's performance as the score.
 
     Args:
         statistic: one of STATISTICS, or spearman.

@@ -34,7 +34,7 @@ def advise(
         metric: the metric that sorts them.
         variant: of the metric.
         scenario: of the ranking; it matters for metrics whose formula depends on it.
-        dataset: the target as the user named it, for the command; None where there is none to name.
+        dataset: the target as the user named it, for the command; None where it has no name.
         task: of the target; the benchmarks have single-label targets only.
 
     Returns:

@@ -74,7 +74,7 @@ class _Finding:
     factor: str
     value: float | None
     spread: np.ndarray | None
-    n_sources: int  # of a target, at most; its own is none of them
+    n_sources: int  # of a target, at most; without its own
     n_targets: int
     reason: str | None = None
 
@@ -308,7 +308,7 @@ def _diversity(found: Mapping[str, _Finding]) -> dict[str, Any]:
 
 
 def _turned_round(found: Mapping[str, Mapping[str, _Finding]]) -> dict[str, Any]:
-    """The claim that feature quality and update ratio foretell the opposite across architectures."""
+    """The claim that feature quality and update ratio predict the opposite across architectures."""
     claim = "the order turns round between the scenarios"
     both = []
     for scenario in ("source_dataset", "architecture"):

@@ -10,6 +10,9 @@ from hf_transferability.ranking.choices import SHOWN_PARTS, floors_needed, form,
 from hf_transferability.ranking.pool import Entry, Place, PoolScores, order, score_pool
 from hf_transferability.results import Row
 
+_KNOWN = ("known_elsewhere", "known_targets", "known_medical", "known_studies")
+_INNER = ("no_gradient",)  # facts that only explain why a metric is undefined
+
 
 def ranked(candidates: Sequence[Candidate], metrics: Sequence[str], variant: str, scenario: str) -> tuple[list[Row], list[str]]:
     """Rows in rank order, and what the reader should know about the pool.
@@ -81,10 +84,6 @@ def published(candidate: Candidate, place: Place, pool: PoolScores, metrics: Seq
         **facts,
     }
     return row | _raw_numbers(candidate) | _floors(candidate)
-
-
-_KNOWN = ("known_elsewhere", "known_targets", "known_medical", "known_studies")
-_INNER = ("no_gradient",)  # facts that only explain why a metric is undefined
 
 
 def _flags(candidate: Candidate, of_pool: dict[str, str]) -> dict[str, str]:

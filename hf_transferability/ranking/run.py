@@ -1,4 +1,4 @@
-"""Rank checkpoints for a target dataset: the road from names to a sorted table, one checkpoint after the other."""
+"""Rank checkpoints for a target dataset: from names to a sorted table, one checkpoint after the other."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

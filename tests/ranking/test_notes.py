@@ -1,4 +1,4 @@
-"""What is said of a ranking's pool, on rows made by hand."""
+"""Notes on a ranking's pool, from rows made by hand."""
 
 import pytest
 

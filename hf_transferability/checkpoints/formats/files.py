@@ -1,4 +1,4 @@
-"""Which files of a repository are loaded, and what is said of repositories that cannot be ranked."""
+"""Which files of a repository are loaded, and the messages for repositories that cannot be ranked."""
 
 import re
 from collections.abc import Sequence

@@ -135,7 +135,7 @@ def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "
     """Weighted Kendall tau of every metric with fine-tuned performance: per target at the right, its mean at the left.
 
     Baselines, which look at no target image, are orange. The dashed line is the noise ceiling: how well one half of the
-    fine-tuning runs foretells the ground truth from the other half. What is undefined everywhere is left out.
+    fine-tuning runs predicts the ground truth from the other half. What is undefined everywhere is left out.
 
     Args:
         agreement: a table of that name, as `benchmark.compare` makes it; its weighted tau is drawn, the first of several
