@@ -163,7 +163,8 @@ def order(entries: Sequence[Entry]) -> list[Place]:
         for at_floor in (False, True):  # a candidate at its floor is not tied with one above it, whatever their scores
             members = [i for i in scored if entries[i].at_floor == at_floor]
             groups |= _tie_groups([entries[i] for i in members], members, max(groups.values(), default=0))
-        shares = _first_shares({i: entries[i].halves for i in scored})
+        ahead = [i for i in scored if not entries[i].at_floor] or scored  # one at its floor is never listed before these
+        shares = dict.fromkeys(scored, 0.0) | _first_shares({i: entries[i].halves for i in ahead})
     return [Place(i, ranks.get(i), groups.get(i), shares.get(i)) for i in positions]
 
 
@@ -224,11 +225,14 @@ def _tie_groups(entries: Sequence[Entry], positions: Sequence[int], group: int) 
 
 
 def _flips(better: Entry, worse: Entry) -> float:
-    """Share of half-samples in which the order of two candidates is turned round; equality counts half, equal scores always."""
+    """Share of half-samples in which the order of two candidates is turned round; equality counts half.
+
+    1 for equal scores, and where no half-sample has both, since nothing tells the two apart.
+    """
     if better.score == worse.score:
         return 1.0
     pairs = [(a, b) for a, b in zip(better.halves, worse.halves, strict=True) if a is not None and b is not None]
-    return sum((a < b) + 0.5 * (a == b) for a, b in pairs) / len(pairs) if pairs else 0.0
+    return sum((a < b) + 0.5 * (a == b) for a, b in pairs) / len(pairs) if pairs else 1.0
 
 
 def _first_shares(halves: dict[int, Sequence[float | None]]) -> dict[int, float]:

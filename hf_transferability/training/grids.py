@@ -85,6 +85,10 @@ class RunQueue:
         return not run_files.is_finished(file) and file.stat().st_mtime_ns == self._failed_before.get(file)
 
 
+# Options of a sample that a grid does not take: the whole splits are read, and the protocol draws from them.
+_DRAWN_BY_PROTOCOL = ("split", "sample_size", "draw", "seed", "streaming")
+
+
 def run_grid(
     dataset: str | Path,
     checkpoints: Sequence[str | Path] | Mapping[str, str | Path],
@@ -110,7 +114,8 @@ def run_grid(
         labels: benchmark and scenario of the rows.
         split_names: names of the dataset's splits.
         progress: gets the progress; default none.
-        options: fields of `checkpoints.options.LoadOptions`, and of `data.options.SampleOptions` without split and sample.
+        options: fields of `checkpoints.options.LoadOptions`, and of `data.options.SampleOptions` but for split, sample_size,
+            draw, seed and streaming.
 
     Returns:
         Rows of the table `runs` for this target, with the runs of other processes that have ended.
@@ -118,10 +123,13 @@ def run_grid(
     Raises:
         UsageError: wrong arguments, or a folder with runs of another protocol, or of another checkpoint of the same name.
         TargetError: a dataset that cannot be read.
+        TypeError: an unknown option.
     """
     protocol, labels, split_names = protocol or Protocol(), labels or RowLabels(), split_names or SplitNames()
     sample, load_options = split_options("run_grid", options, SampleOptions, LoadOptions)
     columns = {name: getattr(sample, name) for name in options if name in SampleOptions.names()}
+    if drawn := [name for name in _DRAWN_BY_PROTOCOL if name in columns]:
+        raise TypeError(f"run_grid() got an unexpected keyword argument {drawn[0]!r}. `protocol` and `split_names` decide it.")
     progress, state = progress or NullProgress(), passes.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, protocol.image_size, split_names, token=load_options.token, **columns)

@@ -72,6 +72,17 @@ def test_the_share_of_halves_in_which_a_candidate_is_first():
     assert sum(place.first_share for place in ordered) == pytest.approx(1)
 
 
+def test_a_candidate_at_its_floor_is_first_in_no_half():
+    halves = [[0.5] * 4, [0.1] * 4, [0.9] * 4]
+    ordered = order([Entry(0.5, halves[0]), Entry(0.1, halves[1]), Entry(0.9, halves[2], at_floor=True)])
+    assert [(place.position, place.first_share) for place in ordered] == [(0, 1.0), (1, 0.0), (2, 0.0)]
+
+
+def test_candidates_that_no_half_compares_cannot_be_told_apart():
+    found = places(Entry(3.0, [3.0, 2.9]), Entry(2.0, [None, None]), Entry(1.0, [1.0, 1.1]))
+    assert [group for _, _, group in found] == [1, 1, 1]
+
+
 def test_one_alone_has_no_rank():
     first, last = order([Entry(None, failed=True), Entry(0.5, [0.4, 0.6])])
     assert first.position == 1
