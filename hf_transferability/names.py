@@ -67,6 +67,11 @@ def _fold(text: str, width: int, patterns: Sequence[str]) -> list[str]:
     return lines
 
 
+def printable(text: str) -> str:
+    """A text without control characters, which could change what a terminal shows; each is written as its escape."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else repr(letter)[1:-1] for letter in text)
+
+
 def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tuple[Any, ...]:
     """Keyword arguments divided among dataclasses by their fields; one instance of each.
 

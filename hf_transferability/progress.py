@@ -4,6 +4,8 @@ import os
 import time
 from typing import Any, TextIO
 
+from hf_transferability.names import printable
+
 _LARGE = 10**7  # bytes; smaller downloads get no line of their own
 
 
@@ -68,7 +70,7 @@ class Lines(Progress):
         if self._stream is None:
             return
         try:
-            print(text, file=self._stream, flush=True)
+            print(printable(text), file=self._stream, flush=True)
         except BrokenPipeError:  # the reader has closed the pipe; the work goes on
             self._stream = None
 
@@ -101,7 +103,7 @@ class Bars(Progress):
         self._began = time.monotonic()
 
     def note(self, text: str) -> None:
-        self._bars.console.print(text)
+        self._bars.console.print(printable(text))
 
     def start(self, number: int, total: int, checkpoint: str) -> None:
         self._name, self._began = checkpoint, time.monotonic()

@@ -30,3 +30,11 @@ def test_downloads_are_reported_in_megabytes():
         lines.download("model.safetensors", done, 125_900_000)
     lines.download("config.json", 100, 100)
     assert output.getvalue() == "[1/2] owner/name: downloading model.safetensors (125.9 MB)\n"
+
+
+def test_control_characters_of_foreign_names_are_written_as_escapes():
+    from hf_transferability.progress import Lines
+
+    stream = io.StringIO()
+    Lines(stream).note("class \x1b[31mred, caf\u00e9")
+    assert stream.getvalue() == "class \\x1b[31mred, caf\u00e9\n"

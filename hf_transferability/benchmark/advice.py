@@ -25,7 +25,13 @@ _SEED = 0
 
 
 def advise(
-    ordered: Sequence[Row], metric: str, variant: str, scenario: str, dataset: str | None = None, task: str = "single_label"
+    ordered: Sequence[Row],
+    metric: str,
+    variant: str,
+    scenario: str,
+    dataset: str | None = None,
+    task: str = "single_label",
+    words: Sequence[str] = (),
 ) -> dict[str, Any] | None:
     """What to do with a ranking.
 
@@ -36,6 +42,7 @@ def advise(
         scenario: of the ranking; it matters for metrics whose formula depends on it.
         dataset: the target as the user named it, for the command; None where it has no name.
         task: of the target; the benchmarks have single-label targets only.
+        words: further words of the command, for how the dataset and the checkpoints are read.
 
     Returns:
         None for fewer than two ranked candidates. Else a dict: "text" (lines for people), "first" and "not_told_apart" (names
@@ -50,11 +57,12 @@ def advise(
         row["checkpoint"] for row in ranked[1:] if row["tie_group"] is not None and row["tie_group"] == ranked[0]["tie_group"]
     ]
     evidence = chances(metric, variant, scenario, len(ranked)) if task == "single_label" else None
-    count = None if evidence is None else _enough(evidence["chance_of_best"])
+    count = None if evidence is None else _with_equals(ranked, _enough(evidence["chance_of_best"]))
     command = None
     if dataset is not None and count is not None:
         chosen = " ".join(f"--checkpoint {shlex.quote(row['checkpoint'])}" for row in ranked[:count])
-        command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen} --output runs"
+        more = "".join(f" {shlex.quote(word)}" for word in words)
+        command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen}{more} --output runs"
     lines = [_first_line(first, tied), _chance_line(evidence, count, metric)]
     if command:
         lines.append(f"next: {command}")
@@ -103,6 +111,11 @@ def chances(metric: str, variant: str, scenario: str, n_candidates: int) -> dict
     }
 
 
+def _with_equals(ranked: Sequence[Row], count: int) -> int:
+    """So many of the first, and those that share the rank of the last of them."""
+    return sum(row["rank"] <= ranked[count - 1]["rank"] for row in ranked)
+
+
 def _first_line(first: str, tied: Sequence[str]) -> str:
     if not tied:
         return f"first: {first}."
@@ -114,6 +127,8 @@ def _chance_line(evidence: Mapping[str, Any] | None, count: int | None, metric: 
     if evidence is None or count is None:
         return f"how far to trust this order is unknown: no bundled benchmark holds {metric} for such a target."
     chance = evidence["chance_of_best"][count - 1]
+    if count == len(evidence["chance_of_best"]):
+        return f"the benchmarks do not say which of these {count} could be left out: fine-tune all of them."
     return (
         f"chance that the best is among the first {count}: {chance:.0%} "
         f"({evidence['n_targets']} targets of {len(evidence['benchmarks'])} benchmarks, each target counted once)."

@@ -18,7 +18,7 @@ from hf_transferability.errors import TargetError, UsageError, unknown_name
 from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.names import split_options
+from hf_transferability.names import SCENARIOS, split_options
 from hf_transferability.progress import NullProgress, Progress
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import check_choices, check_metrics, choose_metrics, floors_needed, keys_to_compute
@@ -94,7 +94,7 @@ def rank(
     progress.stage("reading the dataset")
     target, elsewhere = _read(dataset, sample, load, run, cache, skip_corrupt, state, progress)
     work = Work(target, cache, state, progress, use_cache=use_cache, batches=batches, micro_batch=micro_batch, load=load)
-    return _ranking(dataset, names, work, run, elsewhere, sample.seed)
+    return _ranking(dataset, names, work, run, elsewhere, sample)
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,13 @@ def _read(
     return agreed, elsewhere  # type: ignore[return-value]
 
 
-def _ranking(dataset: Any, names: Sequence[str], work: Work, run: _Run, elsewhere: KnownResults, seed: int) -> Ranking:
+def _ranking(
+    dataset: Any, names: Sequence[str], work: Work, run: _Run, elsewhere: KnownResults, sample: SampleOptions
+) -> Ranking:
     """The candidates' arrays and scores, and their order, which the main process forms and all get."""
     target, cache = work.target, work.cache
     chosen = _choose_metrics(run.metrics, target)
-    request = Request(keys_to_compute(chosen, target.task, run.variant), run.variant, run.n_halves, seed)
+    request = Request(keys_to_compute(chosen, target.task, run.variant), run.variant, run.n_halves, sample.seed)
     candidates, readers = _candidates(names, work, request)
     formed: list[Any] = [None]
     if work.state.is_main_process:
@@ -157,7 +159,9 @@ def _ranking(dataset: Any, names: Sequence[str], work: Work, run: _Run, elsewher
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
-        if advice := advise(rows, chosen[0], run.variant, scenario, named, target.task):
+        if advice := advise(
+            rows, chosen[0], run.variant, scenario, named, target.task, _finetune_words(sample, work.load, scenario)
+        ):
             notes += advice["text"]
         formed = [(rows, scenario, notes, advice, cited)]
     rows, scenario, notes, advice, cited = broadcast_object_list(formed)[0]
@@ -165,6 +169,35 @@ def _ranking(dataset: Any, names: Sequence[str], work: Work, run: _Run, elsewher
         work.progress.note(note)
     versions = metric_versions(request.keys, chosen)
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, versions, advice=advice, known=cited)
+
+
+def _finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> list[str]:
+    """The words that make `finetune` read the dataset and the checkpoints as this ranking did."""
+    names = (
+        "config",
+        "revision",
+        "image_column",
+        "label_column",
+        "class_level",
+        "label_separator",
+        "task",
+        "frame",
+        "max_pixels",
+    )
+    values = {name: getattr(sample, name) for name in names}
+    values |= {name: getattr(load, name) for name in ("processor", "architecture")}
+    values |= {"window": None if sample.window is None else f"{sample.window[0]:g},{sample.window[1]:g}"}
+    values |= {"pooling": None if load.pooling == LoadOptions().pooling else load.pooling}
+    values |= {"train_split": sample.split if sample.split not in (None, "train") else None}
+    values |= {"scenario": scenario if scenario != SCENARIOS[0] else None}
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
+    words += [f"--model-args={name}={value}" for name, value in load.model_args]
+    flags = {
+        "follow-links": sample.follow_links,
+        "allow-pickle": load.allow_pickle,
+        "trust-remote-code": load.trust_remote_code,
+    }
+    return words + [f"--{name}" for name, wanted in flags.items() if wanted]
 
 
 def _agreed(target: Target | None, failure: Exception | None) -> Target:

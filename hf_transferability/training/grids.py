@@ -142,7 +142,8 @@ def run_grid(
     shared = _shared_columns(target, splits, protocol, labels, provenance.hardware(state.device.type))
     context = RunContext(str(dataset), draw, protocol, shared, state.device)
     place = Path(folder) / file_name(target)
-    run_files.check_protocol(place, context.protocol_document(hyperparameters))
+    loading = {"loading": load_options.identity(), "processor": load_options.processor}
+    run_files.check_protocol(place, context.protocol_document(hyperparameters) | loading)
     for source, checkpoint in sources.items():
         shared_labels = {"benchmark": labels.benchmark, "scenario": labels.scenario}
         run_files.check_source(place / file_name(source), source, str(checkpoint), shared_labels, load_options)

@@ -67,6 +67,10 @@ def claim(file: Path) -> Iterator[bool]:
         lock.release()
 
 
+# What folders mean that were made before these were recorded.
+_BEFORE_LOADING = {"loading": "", "processor": None}
+
+
 def check_protocol(folder: Path, protocol: Mapping[str, Any]) -> None:
     """Store how the runs of a target's folder are made, or compare with what is stored.
 
@@ -79,8 +83,8 @@ def check_protocol(folder: Path, protocol: Mapping[str, Any]) -> None:
     with FileLock(folder / ".protocol.lock"):  # if two start at once, the second must read what the first has written
         if not file.exists():
             replace_file(file, (text + "\n").encode())
-        stored = read_run(file)
-    requested = json.loads(text)
+        stored = _BEFORE_LOADING | read_run(file)
+    requested = _BEFORE_LOADING | json.loads(text)
     if stored != requested:
         differing = [name for name in requested if stored.get(name) != requested[name]]
         differences = "; ".join(_difference(name, stored.get(name), requested[name]) for name in differing)

@@ -52,6 +52,20 @@ def test_a_clear_first_and_no_dataset_to_name():
     assert found["command"] is None
 
 
+def test_equal_ranks_are_fine_tuned_together():
+    equal = rows(*"abcdefg")
+    for row in equal[2:5]:
+        row["rank"] = 3
+    found = advise(equal, "consensus", "default", "architecture", "data")
+    assert found["fine_tune"] == 5
+    assert found["command"].count("--checkpoint") == 5
+
+
+def test_where_all_are_named_no_chance_is_quoted():
+    found = advise(rows("a", "b"), "consensus", "default", "architecture", "data")
+    assert found["text"][1] == "the benchmarks do not say which of these 2 could be left out: fine-tune all of them."
+
+
 def test_many_that_cannot_be_told_apart_are_counted():
     found = advise(rows(*"abcdefg", tie_groups=[1] * 7), "consensus", "default", "architecture")
     assert found["not_told_apart"] == list("bcdefg")

@@ -1,6 +1,7 @@
 """The whole road from Python: scores over a pool, the cache, failing candidates, scenarios and the floor."""
 
 import json
+import shlex
 import shutil
 import warnings
 
@@ -449,6 +450,19 @@ def test_the_benchmark_says_how_far_to_trust_the_order(first, target, pool, cach
     published = rank(target, pool, variant="published", cache_dir=cache, intervals=False)
     assert published.advice["evidence"]["chance_of_best"][-1] == 1
     assert rank(target, pool[:1], metrics=["logme"], cache_dir=cache, intervals=False).advice is None
+
+
+def test_the_next_command_reads_the_data_as_the_ranking_did(target, pool, cache):
+    from hf_transferability.cli import main
+
+    result = rank(
+        target, pool, cache_dir=cache, label_column="label", max_pixels=10_000, scenario="architecture", intervals=False
+    )
+    command = result.advice["command"]
+    assert "--label-column=label --max-pixels=10000 --scenario=architecture" in command
+    with pytest.raises(SystemExit) as end:
+        main([*shlex.split(command)[1:], "--help"])  # the words are those of the command line
+    assert end.value.code == 0
 
 
 def test_every_column_of_a_real_ranking_is_defined(first):
