@@ -267,7 +267,7 @@ def test_the_benchmark_is_drawn(browser, fits):
     browser.open("Benchmark")
     browser.wait(
         """return [...document.querySelectorAll('.picture img')]
-        .filter(i => i.offsetParent && i.complete && i.naturalWidth).length === 3""",
+        .filter(i => i.offsetParent && i.complete && i.naturalWidth).length === 4""",
         patience=WORK,
     )
     assert "mean_rank_elsewhere" in browser.run("return document.querySelector('#agreement').innerText")
