@@ -176,7 +176,7 @@ def resampled(statistic: str, scores: Any, performance: Any, counts: np.ndarray,
         scores: [n_candidates], or one row per resample.
         performance: likewise.
         counts: int [n_resamples, n_candidates], how often each resample has each candidate.
-        seed: of the order in which candidates of equal score are taken, for regret.
+        seed: decides the order in which candidates of equal score are taken, for regret.
 
     Returns:
         [n_resamples].
@@ -196,24 +196,6 @@ def interval(values: Any) -> tuple[float, float] | None:
         return None
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
-
-
-def bootstrap_interval(
-    statistic: str, scores: Any, performance: Any, *, resamples: int = 1000, seed: int = 0
-) -> tuple[float, float] | None:
-    """90 % bootstrap interval of a statistic over candidates (percentiles).
-
-    None for fewer than FEWEST candidates, and where most resamples leave the statistic undefined.
-
-    Args:
-        statistic: one of STATISTICS, or spearman.
-        scores: [n_candidates].
-        performance: [n_candidates].
-        resamples: how many.
-        seed: of the draws.
-    """
-    x, y = _arrays(scores, performance)
-    return interval(resampled(statistic, x, y, draws(len(x), resamples, seed), seed)) if len(x) >= FEWEST else None
 
 
 def random_orders(statistic: str, performance: Any, *, orders: int = 1000, seed: int = 0) -> np.ndarray:

@@ -19,6 +19,7 @@ from hf_transferability.benchmark.pools import Pool
 from hf_transferability.metrics import get_metric
 from hf_transferability.results import Row
 
+NEXT = "next: "  # how the line with the command begins
 CHANCE = 0.8  # of having the best candidate among those that are fine-tuned
 _MOST_POOLS = 300  # of one target; a seeded draw where more can be made
 _SEED = 0
@@ -32,17 +33,19 @@ def advise(
     dataset: str | None = None,
     task: str = "single_label",
     words: Sequence[str] = (),
+    has_test_split: bool = True,
 ) -> dict[str, Any] | None:
     """What to do with a ranking.
 
     Args:
         ordered: rows in rank order.
         metric: the metric that sorts them.
-        variant: of the metric.
-        scenario: of the ranking; it matters for metrics whose formula depends on it.
+        variant: the form of the metric.
+        scenario: what differs between the candidates; it matters for metrics whose formula depends on it.
         dataset: the target as the user named it, for the command; None where it has no name.
-        task: of the target; the benchmarks have single-label targets only.
+        task: the target's task; the benchmarks have single-label targets only.
         words: further words of the command, for how the dataset and the checkpoints are read.
+        has_test_split: without one `finetune` cannot run, so the line says what is needed first.
 
     Returns:
         None for fewer than two ranked candidates. Else a dict: "text" (lines for people), "first" and "not_told_apart" (names
@@ -53,9 +56,8 @@ def advise(
     if len(ranked) < 2:
         return None
     first = ranked[0]["checkpoint"]
-    tied = [
-        row["checkpoint"] for row in ranked[1:] if row["tie_group"] is not None and row["tie_group"] == ranked[0]["tie_group"]
-    ]
+    group = ranked[0]["tie_group"]
+    tied = [row["checkpoint"] for row in ranked[1:] if row["rank"] == 1 or (group is not None and row["tie_group"] == group)]
     evidence = chances(metric, variant, scenario, len(ranked)) if task == "single_label" else None
     count = None if evidence is None else _with_equals(ranked, _enough(evidence["chance_of_best"]))
     command = None
@@ -65,7 +67,8 @@ def advise(
         command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen}{more} --output runs"
     lines = [_first_line(first, tied), _chance_line(evidence, count, metric)]
     if command:
-        lines.append(f"next: {command}")
+        needed = "" if has_test_split else "make a split called test, then "
+        lines.append(f"{NEXT}{needed}{command}")
     return {
         "text": lines, "first": first, "not_told_apart": tied, "fine_tune": count, "command": command, "evidence": evidence,
     }  # fmt: skip

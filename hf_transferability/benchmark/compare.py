@@ -44,7 +44,7 @@ class Comparison:
         notes: what the reader should know.
         seed, resamples: of the intervals.
         compared: the two tables, by name and content.
-        versions: of the packages that made it.
+        versions: the packages that made it.
     """
 
     benchmark: str
@@ -115,7 +115,7 @@ def compare(
         orientation: "published" turns the published variants round where the paper does (in the architecture scenario LEEP,
             NLEEP, PARC, NCTI and the two components; lower is better); "natural" never does.
         resamples: bootstrap samples of the sources, for the intervals.
-        seed: of everything random.
+        seed: decides everything random.
 
     Returns:
         Per scenario, method and target, and for the mean over targets: every statistic with its 90 % interval. For methods and

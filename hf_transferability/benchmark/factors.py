@@ -145,7 +145,7 @@ def factors(
         effective_ranks: effective rank of a source's features, by source.
         scenarios: only these; default all.
         resamples: bootstrap samples of the sources.
-        seed: of the samples.
+        seed: decides the samples.
     """
     import pandas as pd
 

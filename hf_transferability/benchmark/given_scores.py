@@ -42,7 +42,7 @@ def read_scores(
     Args:
         path: the file.
         ground_truth: a table of that name.
-        scenario: of a ranking that does not say, or says another.
+        scenario: for a ranking that names none, or another.
         target: name in the ground truth of a ranking's dataset; needed where its own id does not end in one.
 
     Raises:

@@ -201,7 +201,7 @@ def halves(
         scenario, target: of the pairs.
         selection: how a figure is taken from each half; see `from_runs`.
         repeats: random divisions into halves.
-        seed: of the divisions.
+        seed: decides the divisions.
         one_division: the grid is divided once for all sources, by its hyperparameters (batch size, learning rate, momentum,
             weight decay, epochs) and seeds, so that all are chosen from the same settings. False divides every source's runs
             on their own, which adds the luck of the settings to the difference.

@@ -100,7 +100,7 @@ class KnownResults:
         Args:
             checkpoint: Hub id, with or without revision, in any case; or the path of a local copy, which is recognised if it
                 lies in huggingface_hub's cache.
-            digests: of a local copy: sha256 of its weights file, and of its files as `rank` gives it as the revision.
+            digests: for a local copy, the sha256 of its weights file, and of its files as `rank` gives it as the revision.
         """
         table = self.percentiles
         key = hub_key(checkpoint, self.same_weights)

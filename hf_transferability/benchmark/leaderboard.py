@@ -36,9 +36,9 @@ class Column:
     Attributes:
         name: short, for the head of a table.
         benchmarks: bundled ones; several are taken as one pool, each source named after its benchmark.
-        scenario: of the pool.
+        scenario: what differs between the candidates.
         about: what differs between the candidates, in words.
-        selection: of the ground truth; default the recommended one of the benchmark.
+        selection: which ground truth; default the recommended one of the benchmark.
         domain: only targets of this kind of images.
         remark: what a reader of its figures must know.
     """
@@ -149,7 +149,7 @@ def leaderboard(
         metrics: only these, beside the baselines; default all.
         orientation: "natural" (higher is better, as `rank` lists candidates) or "published"; see `compare`.
         resamples: bootstrap samples of the sources, for the intervals of the agreement.
-        seed: of everything random.
+        seed: decides everything random.
 
     Raises:
         UsageError: no column has such a metric.

@@ -1,9 +1,10 @@
 """What commands print: progress on stderr, the ranking on stdout."""
 
+import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -46,6 +47,37 @@ def reported() -> Iterator["Progress"]:
 
         stack.enter_context(reported_downloads(progress.download))
         yield progress
+
+
+def print_result(
+    options: argparse.Namespace,
+    document: dict[str, Any],
+    show_table: Callable[[], None],
+    show_markdown: Callable[[], None],
+    to_save: dict[str, Any] | None = None,
+) -> None:
+    """Print a result of `benchmark` in the form that --format names, and write --output.
+
+    Args:
+        options: the parsed command line.
+        document: the result with its "rows", ready for JSON.
+        show_table: prints it for people.
+        show_markdown: prints it as Markdown.
+        to_save: what --output gets, where that is more than the document.
+    """
+    from hf_transferability import files
+
+    if options.format == "json":
+        print(files.to_json(document))
+    elif options.format == "csv":
+        print(files.to_csv(document["rows"]), end="")
+    elif options.format == "markdown":
+        show_markdown()
+    else:
+        show_table()
+    if options.output:
+        files.save(document if to_save is None else to_save, options.output)
+        print(f"written: {options.output}", file=sys.stderr)
 
 
 def print_ranking(ranking: "Ranking", output: "OutputOptions", leave_out: Sequence[str] = ()) -> int:

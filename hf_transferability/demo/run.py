@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_transferability.benchmark.advice import NEXT
 from hf_transferability.demo.making import Progress, make_checkpoints, make_target
 
 if TYPE_CHECKING:
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Demo:
-    """A target dataset's folder and its candidates' folders, the untrained one last."""
+    """A target dataset's folder and its candidates' folders, the untrained one last.
+
+    Attributes:
+        kept: whether the folders stay, so that a command may name them.
+    """
 
     target: Path
     checkpoints: tuple[Path, ...]
+    kept: bool = True
 
     @property
     def command(self) -> str:
@@ -47,7 +53,21 @@ class Demo:
             for row in ranking.rows
         ]
         dataset = {**ranking.dataset, "id": self.plain(ranking.dataset["id"])}
-        return replace(ranking, rows=rows, dataset=dataset, notes=[self.plain(note) for note in ranking.notes])
+        notes = [text for note in ranking.notes if (text := self.note(note)) is not None]
+        advice = ranking.advice and self._plain_advice(ranking.advice)
+        return replace(ranking, rows=rows, dataset=dataset, notes=notes, advice=advice)
+
+    def note(self, text: str) -> str | None:
+        """A note with plain names; a command keeps its paths, and is None where its folders are temporary."""
+        if text.startswith(NEXT):
+            return text if self.kept else None
+        return self.plain(text)
+
+    def _plain_advice(self, advice: dict[str, Any]) -> dict[str, Any]:
+        lines = [text for line in advice["text"] if (text := self.note(line)) is not None]
+        names = [self.plain(name) for name in advice["not_told_apart"]]
+        command = advice["command"] if self.kept else None
+        return {**advice, "text": lines, "first": self.plain(advice["first"]), "not_told_apart": names, "command": command}
 
     def plain(self, text: str) -> str:
         """A text in which folders have their names instead of their paths, which may be temporary."""
@@ -66,7 +86,8 @@ class _PlainNames:
         return getattr(self._progress, name)
 
     def note(self, text: str) -> None:
-        self._progress.note(self._demo.plain(text))
+        if (note := self._demo.note(text)) is not None:
+            self._progress.note(note)
 
     def start(self, number: int, total: int, checkpoint: str) -> None:
         self._progress.start(number, total, self._demo.plain(checkpoint))
@@ -93,8 +114,10 @@ def run(
     Cost: about 45 s, 10 MB on disk; nothing when all of it is there.
     """
     with contextlib.ExitStack() as stack:
+        kept = folder is not None
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hf-transferability-demo-"))
         pool_sizes = {name: sizes.pop(name) for name in ("steps", "images") if name in sizes}
         target = make_target(Path(folder) / "target", seed, progress, **sizes)
-        yield Demo(target, make_checkpoints(Path(folder) / "checkpoints", seed, progress, **pool_sizes))
+        checkpoints = make_checkpoints(Path(folder) / "checkpoints", seed, progress, **pool_sizes)
+        yield Demo(target, checkpoints, kept)

@@ -73,7 +73,7 @@ def agreement(rows: Sequence[Row], aucs: Mapping[str, float], *, with_untrained:
     """Weighted Kendall tau between a ranking's scores and fine-tuned performance; 1 for the same order, 0 for chance.
 
     Args:
-        rows: of the ranking, whose checkpoints have the names in `aucs`. Those without a score are left out, except
+        rows: the ranking's rows, whose checkpoints have the names in `aucs`. Those without a score are left out, except
             a network that was found untrained, which is listed last.
         aucs: what `verify` returns.
         with_untrained: whether the untrained checkpoint counts. It is easier to tell from the others than they are.

@@ -57,7 +57,7 @@ def feature_quality(*, features: Any, labels: Any, seed: int = 42) -> float:
     Args:
         features: [n_samples, n_features], float; computed in float64.
         labels: [n_samples], classes of any kind.
-        seed: of the initial projection (a randomised PCA), and of the subsample above 4,000 images.
+        seed: decides the initial projection (a randomised PCA) and the subsample above 4,000 images.
 
     Returns:
         The mean share. Flags: n<=d, subsampled, single_image_class.

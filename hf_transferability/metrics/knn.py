@@ -48,7 +48,7 @@ def knn(*, features: Any, labels: Any, k: int = 5, seed: int = 0) -> float:
         labels: [n_samples], classes of any kind; or [n_samples, n_labels] of 0 and 1: the mean over the columns that
             vary.
         k: neighbours that vote.
-        seed: of the subsample above 20,000 images.
+        seed: decides the subsample above 20,000 images.
 
     Returns:
         The share. Flags: at_majority, subsampled, single_image_class, constant_label_column.

@@ -51,7 +51,7 @@ def linear_probe(*, features: Any, labels: Any, seed: int = 0) -> float:
         features: [n_samples, n_features], float; computed in float64.
         labels: [n_samples], classes of any kind; or [n_samples, n_labels] of 0 and 1: the mean over the columns that
             vary. A class with one image is left out, and a column where only one image differs.
-        seed: of the folds, and of the subsample above 20,000 images.
+        seed: decides the folds and the subsample above 20,000 images.
 
     Returns:
         The mean AUC. Flags: subsampled, single_image_class, constant_label_column, not_converged.

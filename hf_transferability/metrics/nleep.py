@@ -54,7 +54,7 @@ def nleep(*, features: Any, labels: Any, variant: str = "default", seed: int = 0
         features: [n_samples, n_features], float; computed in float64.
         labels: [n_samples], classes of any kind.
         variant: "published" leaves the logarithm out and fits one mixture, without the changes named above.
-        seed: of the (first) mixture, and of the subsample above 2,000 images.
+        seed: decides the (first) mixture and the subsample above 2,000 images.
         mixtures: how many to average (default only); their spread is reported from two on.
 
     Returns:

@@ -42,7 +42,7 @@ def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0)
         features: [n_samples, n_features], float; computed in float64.
         labels: [n_samples], classes of any kind.
         variant: "published" takes a randomised PCA with one power iteration, and label distances with their rounding.
-        seed: of the subsample above 8,000 images.
+        seed: decides the subsample above 8,000 images.
 
     Returns:
         The rank correlation. Flags: subsampled, single_image_class.

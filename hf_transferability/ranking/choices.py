@@ -46,7 +46,7 @@ def keys_to_compute(metrics: Sequence[str], task: str, variant: str, shown: Sequ
 
     Args:
         metrics: to show.
-        task: of the target.
+        task: the target's task.
         variant: that the user asked for.
         shown: computed in any case, where the task allows.
     """

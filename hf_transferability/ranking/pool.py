@@ -85,7 +85,7 @@ def score_pool(
     """Every metric's scores and intervals over the pool.
 
     Args:
-        candidates: of the pool; those without scores have failed and get None everywhere.
+        candidates: the pool; those without scores have failed and get None everywhere.
         metrics: names.
         scenario: for metrics whose formula depends on it.
         variant: "default" or "published".

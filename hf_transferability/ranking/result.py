@@ -23,7 +23,7 @@ class Ranking:
         metric: the metric whose score the rows are sorted by.
         notes: remarks and cautions about the whole ranking.
         metric_versions: version of every metric that was computed.
-        versions: of the packages that made it.
+        versions: the packages that made it.
         advice: what to do with the order; see `benchmark.advice.advise`.
         known: the studies behind the rows' known_elsewhere, and those left out, as they hold the target.
     """

@@ -45,11 +45,11 @@ def published(candidate: Candidate, place: Place, pool: PoolScores, metrics: Seq
     """The row of one candidate; `results.COLUMNS` says what each column means.
 
     Args:
-        candidate: of the pool.
+        candidate: one of the pool.
         place: its place.
         pool: all metrics over the pool.
         metrics: to show; the first sorts.
-        variant: of the metrics.
+        variant: the form of the metrics.
     """
     sorting, at = metrics[0], place.position
     values = {name: scores.values[at] for name, scores in pool.metrics.items()}

@@ -159,9 +159,8 @@ def _ranking(
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
-        if advice := advise(
-            rows, chosen[0], run.variant, scenario, named, target.task, _finetune_words(sample, work.load, scenario)
-        ):
+        words, has_test_split = _finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
+        if advice := advise(rows, chosen[0], run.variant, scenario, named, target.task, words, has_test_split):
             notes += advice["text"]
         formed = [(rows, scenario, notes, advice, cited)]
     rows, scenario, notes, advice, cited = broadcast_object_list(formed)[0]

@@ -154,18 +154,18 @@ def _rank_tab() -> None:
         paths: list[str] | None,
         scenario: str,
         metric: str,
-        **told: Any,
+        **callbacks: Any,
     ) -> work.Document:
         if by_file:
-            return work.rank_files(paths or [], scenario, metric, **told)
-        return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, **told)
+            return work.rank_files(paths or [], scenario, metric, **callbacks)
+        return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, **callbacks)
 
     @_answered
-    def from_demo(**told: Any) -> work.Document:
-        return work.run_demo(**told)
+    def from_demo(**callbacks: Any) -> work.Document:
+        return work.run_demo(**callbacks)
 
     @_answered
-    def from_example(**told: Any) -> work.Document:
+    def from_example(**callbacks: Any) -> work.Document:
         return work.example()
 
     def clear() -> list[Any]:

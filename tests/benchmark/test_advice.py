@@ -61,6 +61,18 @@ def test_equal_ranks_are_fine_tuned_together():
     assert found["command"].count("--checkpoint") == 5
 
 
+def test_candidates_that_share_rank_1_are_named_together():
+    equal = rows(*"abc", tie_groups=[None] * 3)
+    equal[1]["rank"] = 1
+    found = advise(equal, "consensus", "default", "architecture")
+    assert found["text"][0] == "first: a; these images cannot tell it from b."
+
+
+def test_a_dataset_without_test_split_needs_one_first():
+    found = advise(rows(*"abc"), "consensus", "default", "architecture", "data", has_test_split=False)
+    assert found["text"][-1] == f"next: make a split called test, then {found['command']}"
+
+
 def test_where_all_are_named_no_chance_is_quoted():
     found = advise(rows("a", "b"), "consensus", "default", "architecture", "data")
     assert found["text"][1] == "the benchmarks do not say which of these 2 could be left out: fine-tune all of them."

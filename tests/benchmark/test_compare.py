@@ -12,7 +12,6 @@ from hf_transferability.benchmark.compare import compare
 from hf_transferability.benchmark.given_scores import read_scores
 from hf_transferability.benchmark.ground_truth import with_shared_runs
 from hf_transferability.benchmark.pools import orientation, pools
-from hf_transferability.cli import main
 from hf_transferability.errors import UsageError
 
 FEW = {"resamples": 50}
@@ -28,20 +27,6 @@ def published():
         runs=with_shared_runs(bundled.load("runs")),
         **FEW,
     )
-
-
-@pytest.fixture
-def command(capsys):
-    """command(*words) -> status, stdout, stderr of `benchmark`."""
-
-    def run(*words):
-        try:
-            status = main(["benchmark", *map(str, words)])
-        except SystemExit as end:  # argparse
-            status = end.code
-        return (status, *capsys.readouterr())
-
-    return run
 
 
 def own(published, scenario, metric, statistic="weighted_tau", target="mean"):
@@ -254,132 +239,6 @@ def test_the_same_seed_gives_the_same_intervals():
     assert first.value.equals(other.value)
 
 
-RANKING = {
-    "dataset": {"id": "somebody/Skin"},
-    "scenario": "source_dataset",
-    "metric": "leep",
-    "rows": [
-        {"checkpoint": "hub/a@main", "score": 3.0, "leep": 3.0, "knn": 0.1, "variant": "default"},
-        {"checkpoint": "folder/B", "score": 2.0, "leep": 2.0, "knn": 0.2, "variant": "default"},
-        {"checkpoint": "c", "score": 1.0, "leep": 1.0, "knn": None, "variant": "default"},
-        {"checkpoint": "hub/unknown", "score": 0.0, "leep": 0.0, "knn": 0.3, "variant": "default"},
-    ],
-}
-
-
-def test_a_saved_ranking_tells_the_sizes_of_its_candidates(tmp_path, capsys):
-    rows = [row | {"parameters": 10 * k, "n_features": 8} for k, row in enumerate(RANKING["rows"], start=1)]
-    (tmp_path / "ranking.json").write_text(json.dumps(RANKING | {"rows": rows}))
-    ground_truth().to_parquet(tmp_path / "truth.parquet")
-    words = ["benchmark", "compare", "--ground-truth", str(tmp_path / "truth.parquet"), "--format", "json"]
-    assert main([*words, "--scores", str(tmp_path / "ranking.json")]) == 0
-    found = [row for row in json.loads(capsys.readouterr().out)["rows"] if row["statistic"] == "weighted_tau"]
-    values = {row["metric"]: row["value"] for row in found if row["target"] == "skin"}
-    assert values["parameter_count"] == pytest.approx(-1)  # the larger, the worse
-    assert values["feature_width"] is None  # the same for all
-
-
-def test_a_saved_ranking_is_matched_by_name(tmp_path):
-    (tmp_path / "ranking.json").write_text(json.dumps(RANKING))
-    table, notes, sources = read_scores(tmp_path / "ranking.json", ground_truth())
-    assert set(sources.source) == {"a", "b", "c"} and sources.parameters.isna().all()
-    assert table[table.metric == "leep"].set_index("source").score.to_dict() == {"a": 3, "b": 2, "c": 1}
-    assert table[table.metric == "knn"].set_index("source").score.to_dict() == {"a": 0.1, "b": 0.2}
-    assert set(table.target) == {"skin"}
-    assert "3 of 4 checkpoints" in notes[0]
-    assert "hub/unknown" in notes[1]
-
-
-def test_a_saved_csv_ranking_needs_its_target(tmp_path):
-    path = tmp_path / "ranking.csv"
-    pd.DataFrame(RANKING["rows"]).to_csv(path, index=False)
-    with pytest.raises(UsageError, match=r"ranking for an unnamed dataset.*--target: lung, skin"):
-        read_scores(path, ground_truth())
-    table, _, _ = read_scores(path, ground_truth(), target="skin")
-    assert set(table.scenario) == {"source_dataset"}  # the only one
-    with pytest.raises(UsageError, match="has no target moon; it has lung, skin"):
-        read_scores(path, ground_truth(), target="moon")
-    both = pd.concat([ground_truth(), ground_truth(scenario="architecture")])
-    with pytest.raises(UsageError, match="does not say its scenario"):
-        read_scores(path, both, target="skin")
-
-
-def test_rankings_that_cannot_be_matched(tmp_path):
-    path = tmp_path / "ranking.json"
-    path.write_text(json.dumps(RANKING | {"rows": RANKING["rows"][3:]}))
-    with pytest.raises(UsageError, match=r"none of its checkpoints is a source.*hub/unknown.*a, b, c, d"):
-        read_scores(path, ground_truth())
-    twice = [RANKING["rows"][0], RANKING["rows"][0] | {"checkpoint": "other/a"}]
-    path.write_text(json.dumps(RANKING | {"rows": twice}))
-    with pytest.raises(UsageError, match="hub/a@main and other/a are both called a"):
-        read_scores(path, ground_truth())
-
-
-def test_the_command_with_files_of_ones_own(command, tmp_path):
-    truth, given, out = tmp_path / "truth.csv", tmp_path / "scores.parquet", tmp_path / "agreement.parquet"
-    ground_truth().to_csv(truth, index=False)
-    scores({target: {"a": 4, "b": 3, "c": 2, "d": 1} for target in AUCS}).to_parquet(given)
-    status, text, hint = command("compare", "--ground-truth", truth, "--scores", given, "--output", out)
-    assert status == 0
-    assert "benchmark mine, ground truth lowest_validation_loss" in text
-    assert "mean over 2 targets, 4 sources each" in text
-    assert "split_half" not in text  # no runs
-    assert f"written: {out}" in hint
-    rows = tables.check_provenance(tables.read(out, "agreement"), "agreement")  # as it may be published
-    assert len(rows) == 6 * 6 * 3
-    assert set(rows.dataset) == {"ground_truth of mine, scores of mine"}
-    status, text, _ = command("compare", "--ground-truth", truth, "--scores", given, "--format", "csv", "--target", "skin")
-    assert text.splitlines()[0].startswith("benchmark,scenario,metric,variant,target,selection,statistic,value,low,high")
-    assert {line.split(",")[4] for line in text.splitlines()[1:]} == {"skin", "mean"}
-
-
-def test_the_command_with_a_ranking_takes_its_own_order(command, tmp_path):
-    (tmp_path / "ranking.json").write_text(json.dumps(RANKING))
-    ground_truth().to_csv(tmp_path / "truth.csv", index=False)
-    words = ["compare", "--ground-truth", tmp_path / "truth.csv", "--scores", tmp_path / "ranking.json"]
-    status, text, _ = command(*words, "--format", "json")
-    found = json.loads(text)
-    assert status == 0
-    assert any("hub/unknown" in note for note in found["notes"])
-    (row,) = [
-        row for row in found["rows"] if (row["metric"], row["target"], row["statistic"]) == ("leep", "skin", "weighted_tau")
-    ]
-    assert row["value"] == pytest.approx(1)
-    assert row["n_sources"] == 3
-
-
-def test_the_command_on_the_papers_figures(command):
-    status, text, _ = command("compare", "--scenario", "architecture", "--metric", "leep", "--selection", "mean_of_best_5")
-    assert status == 0
-    assert "ground truth mean_of_best_5" in text
-    assert "parameter_count" in text
-    assert "nan" not in text.lower().replace("undefined", "")
-    status, text, _ = command("compare", "--scenario", "architecture", "--metric", "leep", "--format", "markdown")
-    assert "| architecture | mean | leep | 11 | 0.280 |" in text
-
-
-@pytest.mark.parametrize(
-    ("words", "text"),
-    [
-        (["--metric", "nothing"], "there are no scores of nothing"),
-        (["--target", "nothing"], "there is no target nothing"),
-        (["--selection", "best"], "must be lowest_validation_loss or mean_of_best_K"),
-        (["--scores", "missing.csv"], "there is no file missing.csv"),
-        (["--output", "table.txt"], "must end in .json, .csv or .parquet"),
-    ],
-)
-def test_wrong_usage_names_the_remedy(command, words, text):
-    status, out, hint = command("compare", *words)
-    assert (status, out) == (2, "")
-    assert text in hint
-
-
-def test_without_a_command_the_group_says_what_there_is(command):
-    status, _, hint = command()
-    assert status == 2
-    assert "COMMAND" in hint
-
-
 def test_sizes_of_the_papers_networks_are_torchvisions():
     torch, models = pytest.importorskip("torch"), pytest.importorskip("torchvision").models
     facts = bundled.load("sources").set_index("source")
@@ -392,56 +251,6 @@ def test_sizes_of_the_papers_networks_are_torchvisions():
         head = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)][-1]
         count = sum(each.numel() for each in model.parameters()) - sum(each.numel() for each in head.parameters())
         assert (row.parameters, row.feature_width) == (count, head.in_features)
-
-
-def measured(values, metric, date, **provenance):
-    return scores({"skin": values}, metric).assign(date=date, **provenance)
-
-
-def test_of_several_scores_of_one_source_the_newest_counts():
-    old = measured({"a": 1, "b": 2, "c": 3, "d": 4}, "leep", "2025-01-01", sample_size=20)
-    new = measured({"a": 4, "b": 3, "c": 2}, "leep", "2025-01-02", sample_size=300)
-    for given in (pd.concat([old, new]), pd.concat([new, old])):
-        (pool,) = pools(ground_truth(), given)
-        assert pool.scores["leep", "default"].to_dict() == {"a": 4, "b": 3, "c": 2, "d": 4}
-        found = compare(ground_truth(), given, **FEW)
-        assert any("the newest counts; 3 older ones were passed over" in note for note in found.notes)
-        assert value(found, "leep", "skin") == value(compare(ground_truth(), newest_only(given), **FEW), "leep", "skin")
-    assert not any("passed over" in note for note in compare(ground_truth(), new, **FEW).notes)
-
-
-def newest_only(given):
-    return given.sort_values("date").drop_duplicates("source", keep="last")
-
-
-def test_of_several_ground_truths_of_one_source_the_newest_counts():
-    old = ground_truth().assign(date="2025-01-01", checkpoint_revision="sha256:1")
-    new = ground_truth({"skin": {"a": 0.1}}).assign(date="2025-01-02", checkpoint_revision="sha256:2")
-    given = scores({"skin": {"a": 4, "b": 3, "c": 2, "d": 1}})
-    (pool,) = pools(pd.concat([new, old]), given)
-    assert pool.performance.to_dict() == {"a": 0.1, "b": 0.8, "c": 0.7, "d": 0.6}
-    found = compare(pd.concat([new, old]), given, **FEW)
-    assert any("ground truth: of several figures" in note and "1 older ones were passed over" in note for note in found.notes)
-
-
-def test_scores_of_several_pools_are_formed_anew():
-    """Each pool scales over its own candidates, so that its scores cannot stand beside those of another."""
-    parts = {"a": (3, 1), "b": (2, 3), "c": (1, 2), "d": (0, 0)}
-    components = [
-        measured({source: part[i] for source, part in parts.items()}, name, "2025-01-01", pool=None)
-        for i, name in enumerate(["feature_quality", "feature_update_ratio"])
-    ]
-    one = measured({"a": 0.9, "b": 0.8}, "transferability", "2025-01-01", pool="2 candidates, 1")
-    other = measured({"c": 0.7, "d": 0.6}, "transferability", "2025-01-02", pool="2 candidates, 2")
-    (pool,) = pools(ground_truth(), pd.concat([*components, one, other]))
-    assert pool.scores["transferability", "default"].to_dict() == pytest.approx({"a": 1 / 3, "b": 2 / 3, "c": 2 / 9, "d": 0})
-    found = compare(ground_truth(), pd.concat([*components, one, other]), **FEW)
-    assert any("transferability: 4 scores are of several pools" in note for note in found.notes)
-    whole = measured({"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}, "transferability", "2025-01-01", pool="4 candidates, 3")
-    (pool,) = pools(ground_truth(), pd.concat([*components, whole]))
-    assert pool.scores["transferability", "default"].to_dict() == {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}
-    (pool,) = pools(ground_truth(), pd.concat([one, other]))  # without the components: the newest pool
-    assert pool.scores["transferability", "default"].dropna().to_dict() == {"c": 0.7, "d": 0.6}
 
 
 def test_targets_whose_runs_contradict_each_other_are_named():

@@ -18,7 +18,7 @@ def small(monkeypatch, made):
     @contextlib.contextmanager
     def run(folder, seed, progress):
         progress("making nothing")
-        yield demo.Demo(made / "target", (made / "a", made / "b", made / "c"))
+        yield demo.Demo(made / "target", (made / "a", made / "b", made / "c"), kept=folder is not None)
 
     monkeypatch.setattr(demo, "run", run)
     monkeypatch.setattr(verifying, "verify", lambda *args: {"a": 0.9, "b": 0.6, "c": 0.7})
@@ -35,6 +35,8 @@ def test_it_is_kept_and_verified(run, small):
     saved = json.loads((small / "demo" / "ranking.json").read_text())
     assert [row["checkpoint"] for row in saved["rows"]] == re.findall(r"^ +\d  ([abc]) ", done.out, re.MULTILINE)
     assert saved["dataset"]["id"] == "target"
+    assert f"next: hf-transferability finetune --dataset {small / 'target'} " not in done.err  # it has no split called test
+    assert f"then hf-transferability finetune --dataset {small / 'target'} --checkpoint {small}" in done.err
     assert re.search(r"0\.900  a\n  0\.700  c\n  0\.600  b\n", done.out)
     assert re.search(r"agreement .*:\n  -?[01]\.\d\d  all checkpoints\n  -?[01]\.\d\d  without the untrained one\n", done.out)
     assert re.search(r"\nThe ranking was (right|wrong): a is best after fine-tuning", done.out)
@@ -42,7 +44,7 @@ def test_it_is_kept_and_verified(run, small):
 
 def test_names_are_plain_and_the_table_fits_100_columns(run, small, monkeypatch, make_checkpoint):
     third = make_checkpoint(seed=7)  # of one architecture with the two, as the demo's are
-    made = demo.Demo(small / "target", (small / "a", small / "b", third))
+    made = demo.Demo(small / "target", (small / "a", small / "b", third), kept=False)
     monkeypatch.setattr(demo, "run", lambda *args: contextlib.nullcontext(made))
     done = run("demo")
     assert str(small) not in done.out

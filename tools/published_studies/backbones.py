@@ -26,9 +26,9 @@ class Found(NamedTuple):
     """What a count with head tells.
 
     Attributes:
-        architecture: of the network.
+        architecture: the network's architecture.
         size: without head.
-        classes: of the head.
+        classes: outputs of the head.
     """
 
     architecture: str

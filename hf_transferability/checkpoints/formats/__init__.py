@@ -21,7 +21,7 @@ def choose(name: str, files: Sequence[str], options: LoadOptions) -> Choice:
     """The layout of a repository, the files to load, and whether its weights are pickled.
 
     Args:
-        name: of the checkpoint, for messages.
+        name: the checkpoint, for messages.
         files: names of the files in the repository's root.
         options: may name the architecture of plain weights.
 

@@ -7,6 +7,7 @@ from typing import Any
 from hf_transferability.cli.benchmark.leaderboard import ALL, compare_all
 from hf_transferability.cli.benchmark.options import FORMATS, add_tables
 from hf_transferability.cli.options import taken
+from hf_transferability.cli.output import print_result
 from hf_transferability.names import ORIENTATIONS
 
 
@@ -60,15 +61,11 @@ def _compare(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     comparison.notes[1:1] = figures.score_notes
-    if options.format == "json":
-        print(files.to_json(comparison.to_dict()))
-    elif options.format == "csv":
-        print(files.to_csv(comparison.to_dict()["rows"]), end="")
-    elif options.format == "markdown":
-        print_markdown(comparison, sys.stdout)
-    else:
-        print_table(comparison, sys.stdout)
-    if options.output:
-        files.save(comparison.to_dict(provenance=True), options.output)
-        print(f"written: {options.output}", file=sys.stderr)
+    print_result(
+        options,
+        comparison.to_dict(),
+        lambda: print_table(comparison, sys.stdout),
+        lambda: print_markdown(comparison, sys.stdout),
+        comparison.to_dict(provenance=True),
+    )
     return 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability.cli.benchmark.options import FORMATS, add_tables
 from hf_transferability.cli.options import taken
+from hf_transferability.cli.output import print_result
 
 if TYPE_CHECKING:
     from hf_transferability.benchmark.factors import Factors
@@ -58,17 +59,7 @@ def _factors(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     found.notes[:0] = [*figures.choice_notes, *figures.score_notes]
-    if options.format == "json":
-        print(files.to_json(found.to_dict()))
-    elif options.format == "csv":
-        print(files.to_csv(found.rows), end="")
-    elif options.format == "markdown":
-        _print_markdown(found)
-    else:
-        _print_table(found)
-    if options.output:
-        files.save(found.to_dict(), options.output)
-        print(f"written: {options.output}", file=sys.stderr)
+    print_result(options, found.to_dict(), lambda: _print_table(found), lambda: _print_markdown(found))
     return 0
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hf_transferability.cli.output import print_result
 from hf_transferability.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ _NOTHING = "-"
 
 def compare_all(options: argparse.Namespace) -> int:
     """Run the command."""
-    from hf_transferability import files
     from hf_transferability.benchmark.leaderboard import leaderboard
 
     if given := [name for name in _NOT_FOR_ALL if getattr(options, name)]:
@@ -25,17 +25,7 @@ def compare_all(options: argparse.Namespace) -> int:
             f"`--benchmark all` cannot be limited by --{given[0].replace('_', '-')}. Leave it out, or name a benchmark."
         )
     board = leaderboard(metrics=options.metric or (), orientation=options.orientation or "natural", seed=options.seed)
-    if options.format == "json":
-        print(files.to_json(board.to_dict()))
-    elif options.format == "csv":
-        print(files.to_csv(board.rows), end="")
-    elif options.format == "markdown":
-        _print_markdown(board)
-    else:
-        _print_table(board)
-    if options.output:
-        files.save(board.to_dict(), options.output)
-        print(f"written: {options.output}", file=sys.stderr)
+    print_result(options, board.to_dict(), lambda: _print_table(board), lambda: _print_markdown(board))
     return 0
 
 
