@@ -123,8 +123,8 @@ def _error(candidate: Candidate, sorting: str, variant: str) -> str | None:
 def _undefined(candidate: Candidate, sorting: str, variant: str, error: str | None) -> dict[str, str]:
     """Metric -> why it has no value, without what the error says already."""
     reasons = candidate.scores.reasons if candidate.scores else {}
-    said = _keys_of(sorting, variant) if error else []
-    return {form(key, variant)[0]: text for key, text in reasons.items() if key not in said}
+    in_error = _keys_of(sorting, variant) if error else []
+    return {form(key, variant)[0]: text for key, text in reasons.items() if key not in in_error}
 
 
 def _keys_of(metric: str, variant: str) -> list[str]:

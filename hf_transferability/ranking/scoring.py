@@ -119,7 +119,7 @@ def add_floors(
             with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
                 inputs = _inputs(metric, arrays, target)
                 values = [_value(metric, inputs | {"labels": shuffled}, variant) for shuffled in shuffles]
-            numbers = [each for each in values if isinstance(each, float)]
+            numbers = [value for value in values if isinstance(value, float)]
             stored = {"floor": max(numbers) if numbers else None}
             cache.write_json(entry, stored)
         floor = stored["floor"]
@@ -145,7 +145,7 @@ def half_samples(labels: np.ndarray, n_halves: int, seed: int, largest: int | No
     members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
     halves = []
     for _ in range(n_halves):
-        drawn = [rng.permutation(each)[: max(int(len(each) * share + rng.random()), 1)] for each in members]
+        drawn = [rng.permutation(indices)[: max(int(len(indices) * share + rng.random()), 1)] for indices in members]
         halves.append(np.sort(np.concatenate(drawn)))
     return halves
 

@@ -116,7 +116,7 @@ def print_figures(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: 
     columns = [Column(title, [row[i] for row in rows], right=i > 0) for i, title in enumerate(titles)]
     name, blocks = columns[0], [[columns[0]]]
     for column in columns[1:]:
-        used = sum(each.full_width + _GAP for each in blocks[-1])
+        used = sum(figure.full_width + _GAP for figure in blocks[-1])
         if terminal and len(blocks[-1]) > 1 and used + column.full_width > console.width:
             blocks.append([name])
         blocks[-1].append(column)
