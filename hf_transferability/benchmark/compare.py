@@ -150,8 +150,7 @@ def compare(
     table_rows = _frame(rows).assign(benchmark=benchmark, selection=str(chosen.selection.iloc[0]))
     if runs is not None and table_rows[table_rows.variant == CEILING].value.notna().any() and truths.one_draw(runs):
         notes.append(
-            f"{SPLIT_HALF}: all runs share their training images, so it holds the noise of settings and seeds only, for this "
-            "one draw of training images; another draw would differ by more."
+            f"{SPLIT_HALF}: all runs share one draw of training images, so it holds the noise of settings and seeds only."
         )
     notes += remarks(table_rows) + uninformative(table_rows, chosen)
     return Comparison(

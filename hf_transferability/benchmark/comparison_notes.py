@@ -43,8 +43,8 @@ def left_out(all_pools: Sequence[Pool], truth: "pd.DataFrame", scores: "pd.DataF
             }
             if lacking:
                 notes.append(
-                    f"{scenario}: {metric} lacks a score for {', '.join(lacking)} on some targets; each is compared over the "
-                    "sources that have one, so that its figures rest on fewer sources."
+                    f"{scenario}: {metric} lacks a score for {', '.join(lacking)} on some targets, and is compared there over "
+                    "the other sources."
                 )
     return notes
 

@@ -93,7 +93,10 @@ def rank_features(
     rows, notes = ranked(ranked_files, chosen, variant, scenario)
     if get_metric(chosen[0]).uses_scenario:
         notes = [*scenario_notes(scenario), *notes]
-    notes += [f"{name} is left out: it depends on what differs between the candidates. Name --scenario." for name in left_out]
+    notes += [
+        f"{name} is left out, because it needs to know what differs between the candidates: name --scenario."
+        for name in left_out
+    ]
     if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
         notes += advice["text"]
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)

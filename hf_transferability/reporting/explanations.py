@@ -108,8 +108,9 @@ TERMS = {
     "regret": "Fine-tuned performance that is lost by fine-tuning only the first candidates of an order (regret@1, @3, @5) "
     "instead of the best one. 0 is perfect. The intervals come from resampled targets.",
     "split_half": "The noise ceiling: how well one random half of the fine-tuning runs predicts the ground truth from the "
-    "other half, with the middle 90 % of 50 divisions. Where it is low, no metric can be judged. A perfect metric could "
-    "exceed it, since the ground truth of all runs is less noisy than that of a half.",
+    "other half, with the middle 90 % of 50 divisions. Where it is low, no metric can be judged. Runs that share one draw of "
+    "training images differ by less than runs on other draws would. A perfect metric could exceed it, "
+    "since the ground truth of all runs is less noisy than that of a half.",
     "mean_rank_elsewhere": "A baseline that looks at no image of the target: the mean rank of a source on the other targets.",
     "parameter_count": "A baseline that looks at no image of the target: more parameters count as better.",
     "feature_width": "A baseline that looks at no image of the target: more features count as better.",

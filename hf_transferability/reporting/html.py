@@ -51,8 +51,8 @@ footer { margin-top: 2.5rem; color: #6b6b6b; font-size: .87rem; }
 """
 
 _READING = {
-    "rank": "1 is the candidate to try first. Equal scores share a rank.",
-    "score": "higher is better. It predicts how candidates compare after fine-tuning, not how accurate they will be.",
+    "rank": "1 is the candidate to try first; equal scores share a rank.",
+    "score": "higher is better; it predicts how candidates compare after fine-tuning, not how accurate they will be.",
     "interval": "the 90 % interval of the score, from ten random half-samples of the images.",
     "tie group": "this sample cannot order candidates of one group: fine-tune each of them, or take more images.",
 }

@@ -181,9 +181,11 @@ def benchmark_summary(chosen: Benchmark, selection: str, scenario: str, target: 
     if len(ceiling):
         value, low, high = ceiling[["value", "low", "high"]].iloc[0]
         lines.append(
-            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): how well half of the fine-tuning runs predicts the rest. "
-            "A metric can hardly agree better." + (" It is low, so no metric can be judged here." if value < RELIABLE else "")
+            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): how well half of the fine-tuning runs predicts the "
+            "rest, which a metric can hardly exceed."
         )
+        if value < RELIABLE:
+            lines.append("The noise ceiling is low, so no metric can be judged here.")
     else:
         lines.append("It has no noise ceiling, since it has no fine-tuning runs.")
     return "\n\n".join(filter(None, [benchmarks.shown()[1], *lines]))
