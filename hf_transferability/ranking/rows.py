@@ -8,6 +8,7 @@ from hf_transferability.ranking import notes
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.choices import SHOWN_PARTS, floors_needed, form, part_keys
 from hf_transferability.ranking.pool import Entry, Place, PoolScores, order, score_pool
+from hf_transferability.ranking.scoring import UNSTABLE
 from hf_transferability.results import Row
 
 _KNOWN = ("known_elsewhere", "known_targets", "known_medical", "known_studies")
@@ -92,6 +93,8 @@ def _flags(candidate: Candidate, of_pool: dict[str, str]) -> dict[str, str]:
         flags["trained_on_target"] = candidate.trained_on_target
     if candidate.untrained:
         flags.setdefault("untrained", "")
+    if UNSTABLE in flags and UNSTABLE in of_pool:
+        flags[UNSTABLE] += f"; {of_pool[UNSTABLE]}"
     return flags | {flag: detail for flag, detail in of_pool.items() if flag not in flags}
 
 
