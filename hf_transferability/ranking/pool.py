@@ -1,4 +1,4 @@
-"""A pool of candidates: scores that exist only over it, intervals, ranks and tie groups."""
+"""A pool of candidates: scores that exist only over it, intervals, ranks and places."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from hf_transferability.metrics import collect_flags, describe, get_metric
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.choices import form, part_keys
 from hf_transferability.ranking.scoring import UNSTABLE, Value
+from hf_transferability.ranking.tie_groups import tie_groups
 
-_FLIPS = 0.1  # share of half-samples in which two candidates may change places and still be told apart
 Numbers = list[float | None]
 
 
@@ -181,8 +181,7 @@ def order(entries: Sequence[Entry]) -> list[Place]:
     """Places in rank order: scored, then scored at the floor, then without score, then failed on the images, then untrained,
     and those that could not be loaded last.
 
-    Equal scores share a rank. Candidates that change places in more than a tenth of the half-samples share a tie group, and so
-    do those between them.
+    Equal scores share a rank; see `tie_groups` for the groups.
     """
     positions = sorted(range(len(entries)), key=lambda i: _place_key(entries[i]))
     scored = [i for i in positions if entries[i].score is not None]
@@ -198,7 +197,9 @@ def order(entries: Sequence[Entry]) -> list[Place]:
     if any(len(entries[i].halves) for i in scored):
         for at_floor in (False, True):  # a candidate at its floor is not tied with one above it, whatever their scores
             members = [i for i in scored if entries[i].at_floor == at_floor]
-            groups |= _tie_groups([entries[i] for i in members], members, max(groups.values(), default=0))
+            numbers = tie_groups([(entries[i].score, entries[i].halves) for i in members])
+            last = max(groups.values(), default=0)
+            groups |= {i: last + number for i, number in zip(members, numbers, strict=True)}
         ahead = [i for i in scored if not entries[i].at_floor] or scored  # one at its floor is never listed before these
         shares = dict.fromkeys(scored, 0.0) | _first_shares({i: entries[i].halves for i in ahead})
     return [Place(i, ranks.get(i), groups.get(i), shares.get(i)) for i in positions]
@@ -244,32 +245,6 @@ def _unstable_ranks(compared: Sequence[int], halves: Sequence[Numbers]) -> dict[
         for i, low, high in zip(compared, ranks.min(axis=0), ranks.max(axis=0), strict=True)
         if high - low > len(compared) / 2
     }
-
-
-def _tie_groups(entries: Sequence[Entry], positions: Sequence[int], group: int) -> dict[int, int]:
-    """Groups of candidates that cannot be told apart, in rank order, numbered after `group`: position -> number."""
-    reach = -1
-    last = [
-        max(j for j in range(i, len(entries)) if j == i or _flips(entries[i], entries[j]) > _FLIPS) for i in range(len(entries))
-    ]
-    groups = {}
-    for i, position in enumerate(positions):
-        if i > reach:
-            group += 1
-        groups[position] = group
-        reach = max(reach, last[i])
-    return groups
-
-
-def _flips(better: Entry, worse: Entry) -> float:
-    """Share of half-samples in which the order of two candidates is turned round; equality counts half.
-
-    1 for equal scores, and where no half-sample has both, since nothing tells the two apart.
-    """
-    if better.score == worse.score:
-        return 1.0
-    pairs = [(a, b) for a, b in zip(better.halves, worse.halves, strict=True) if a is not None and b is not None]
-    return sum((a < b) + 0.5 * (a == b) for a, b in pairs) / len(pairs) if pairs else 1.0
 
 
 def _first_shares(halves: dict[int, Sequence[float | None]]) -> dict[int, float]:
