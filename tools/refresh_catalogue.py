@@ -7,7 +7,7 @@ built without weights, and the checkpoints of transfergraph from the bundled ben
 import csv
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import timm
@@ -21,7 +21,7 @@ COLUMNS = ("id", "domain", "task", "parameters", "image_size", "licence", "gated
 _UNKNOWN_LICENCES = {"unknown", "", None}
 
 
-@lru_cache(maxsize=None)
+@cache
 def parameters(architecture: str) -> int:
     """Number of parameters of a timm architecture without its classification head."""
     with torch.device("meta"):

@@ -22,7 +22,6 @@ class Filters:
         task: the Hub's name of a task.
         search: text that the id holds, in any case.
         source: "timm", "transfergraph", "curated" or "hub".
-        known_only: also leave out checkpoints of which a filter's fact is unknown; always so.
     """
 
     audience: str | None = None
@@ -80,7 +79,7 @@ def select(entries: Iterable[Entry], filters: Filters) -> Selected:
         removed = {text: sum(not test(entry) for entry in entries) for text, test in tests.items()}
         worst = max(removed, key=lambda text: removed[text])
         raise UsageError(
-            f"No checkpoint passes these filters: {worst} removes most, {removed[worst]} of {len(entries)}. Relax that one first."
+            f"No checkpoint passes these filters: {worst} removes most, {removed[worst]} of {len(entries)}. Relax it first."
         )
     return Selected(passed, unknown)
 

@@ -1,42 +1,39 @@
 """The Hub's own list of models, as entries of the catalogue."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from hf_transferability.catalogue.entries import Entry
-from hf_transferability.hub.listing import list_models
+from hf_transferability.catalogue.filters import Filters
+from hf_transferability.errors import UsageError
+from hf_transferability.hub.listing import explain_listing, list_models
 
 TASKS = ("image-classification", "image-feature-extraction", "zero-shot-image-classification")
 _FORMATS = ("timm", "transformers", "open_clip")
 
 
-def search(
-    text: str | None = None,
-    task: str | None = None,
-    licences: Sequence[str] = (),
-    limit: int = 100,
-    token: str | None = None,
-) -> list[Entry]:
+def search(filters: Filters, limit: int = 100, token: str | None = None) -> list[Entry]:
     """The most downloaded models of the Hub for images, as entries; what the Hub does not tell is None.
 
     `parameters` counts everything that the weights hold, with the head and other towers, since the Hub tells no other number.
 
     Args:
-        text: words of the id.
-        task: the Hub's name of a task; default all of `TASKS`.
-        licences: licences in the Hub's names; any of them will do.
+        filters: what the Hub can filter itself is left to it: text, task, licences and size.
         limit: most models per task and licence.
         token: default that of `hf auth login`.
 
     Raises:
-        Exception: the client's error, for `explain`.
+        UsageError: the Hub cannot be asked; the text says why and what to do.
     """
-    found: dict[str, Entry] = {}
-    for one_task in [task] if task else TASKS:
-        for licence in licences or [None]:
-            for info in list_models(text, one_task, licence, limit, token):
-                found.setdefault(info.id, _entry(info, one_task))
-    return sorted(found.values(), key=lambda entry: -(entry.downloads or 0))
+    tasks = [filters.task] if filters.task else TASKS
+    by_id: dict[str, Entry] = {}
+    try:
+        for task in tasks:
+            for licence in filters.licences or [None]:
+                for info in list_models(filters.search, task, licence, filters.max_params, limit, token):
+                    by_id.setdefault(info.id, _entry(info, task))
+    except Exception as error:
+        raise UsageError(explain_listing(error)) from error
+    return sorted(by_id.values(), key=lambda entry: -(entry.downloads or 0))
 
 
 def _entry(info: Any, task: str) -> Entry:

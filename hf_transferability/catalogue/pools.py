@@ -1,9 +1,9 @@
 """Pools of candidates by name: a file of ids, a group of the catalogue, or an expression over it.
 
-    candidates.txt                      one id or folder a line, # begins a comment; or the JSON of `candidates` or of a ranking
-    medical                             the curated checkpoints of that domain
-    timm:params<30M,top=12              timm's checkpoints below 30 million parameters, the 12 with the best ImageNet top-1
-    timm:params<30M,licence=apache-2.0,search=vit,task=...,for=general,top=5
+candidates.txt                      one id or folder a line, # begins a comment; or the JSON of `candidates` or of a ranking
+medical                             the curated checkpoints of that domain
+timm:params<30M,top=12              timm's checkpoints below 30 million parameters, the 12 with the best ImageNet top-1
+timm:params<30M,licence=apache-2.0,search=vit,task=...,for=general,top=5
 """
 
 import json
@@ -72,7 +72,7 @@ def _expression(source: str, conditions: str) -> list[Entry]:
         match = _CONDITION.fullmatch(condition)
         if not match or (match[2] == "=") == (match[1] == "params"):
             raise UsageError(
-                f"`--candidates` has the condition {condition!r}, which must be like params<30M, top=12 or licence=mit. Correct it."
+                f"`--candidates` has the condition {condition!r}; write it like params<30M, top=12 or licence=mit."
             )
         if match[1] not in _KEYS:
             raise UsageError(unknown_name("--candidates", match[1], _KEYS))

@@ -13,6 +13,7 @@ from typing import Any
 from hf_transferability import __version__
 from hf_transferability.cli import (
     benchmark,
+    candidates,
     demo,
     explain,
     finetune,
@@ -29,7 +30,7 @@ from hf_transferability.errors import TransferabilityError, UsageError, nearest
 
 PROGRAM = "hf-transferability"
 # One module each, in the order of --help.
-COMMANDS = (rank, score, report, plot, metrics, explain, benchmark, pretrain, finetune, register, space, demo)
+COMMANDS = (candidates, rank, score, report, plot, metrics, explain, benchmark, pretrain, finetune, register, space, demo)
 
 
 FIRST_STEPS = f"""\

@@ -196,6 +196,16 @@ def _count(text: str) -> int:
     return round(number)
 
 
+def parameter_count(text: str) -> int:
+    """Read a number of parameters, such as 50M."""
+    from hf_transferability.catalogue.filters import count
+
+    try:
+        return count(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def frame(text: str) -> int | str:
     """Read a frame: its number from 0, or "middle"."""
     if text != "middle" and not text.isdigit():

@@ -31,8 +31,12 @@ def add(commands: Any) -> None:
     rank.set_defaults(run=_rank)
     rank.add_argument("dataset", metavar="DATASET", help="Hub id or local folder of labelled images")
     rank.add_argument(
-        "checkpoints", metavar="CHECKPOINT", nargs="+", help="Hub id (owner/name or owner/name@revision) or local folder"
+        "checkpoints", metavar="CHECKPOINT", nargs="*", help="Hub id (owner/name or owner/name@revision) or local folder"
     )
+    rank.add_argument(
+        "--candidates", metavar="POOL", action="append", default=[],
+        help="also a pool: a file with one id a line, a group such as medical, or 'timm:params<30M,top=12'; repeatable",
+    )  # fmt: skip
     add_metric_options(rank, "consensus, beside it transferability and logme")
     add_sample(rank.add_argument_group("target dataset"))
     work = rank.add_argument_group("checkpoints and work")
@@ -55,13 +59,16 @@ def _rank(options: argparse.Namespace) -> int:
         from hf_transferability.publishing.publish import check_destination
 
         check_destination(options.push_to)
+    from hf_transferability.catalogue.pools import candidates
+
+    checkpoints = candidates(options.checkpoints, options.candidates)
     with reported() as progress:
         from hf_transferability.data.options import SampleOptions
         from hf_transferability.ranking.run import rank
 
         ranking = rank(
             options.dataset,
-            options.checkpoints,
+            checkpoints,
             metrics=options.metrics or (),
             batches=options.batches,
             micro_batch=options.micro_batch,

@@ -234,7 +234,7 @@ def info(state: State, request: Incoming, kind: str, repo_id: str, revision: str
         "disabled": False,
         "downloads": 0,
         "likes": 0,
-        "tags": _tags(card),
+        "tags": tags_of(card),
         "siblings": siblings,
         "usedStorage": sum(file.size for file in commit.files.values()),
     }
@@ -252,7 +252,7 @@ def info(state: State, request: Incoming, kind: str, repo_id: str, revision: str
     return as_json(found)
 
 
-def _tags(card: dict[str, Any] | None) -> list[str]:
+def tags_of(card: dict[str, Any] | None) -> list[str]:
     """The card's tags, as far as the Hub's rules for making them are simple."""
     if not card:
         return []

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from .content import ROUTES as CONTENT
 from .faults import Fault, Faults
+from .listing import ROUTES as LISTING
 from .protocol import Account, Answer, HubError, Incoming, State
 from .reading import ROUTES as READING
 from .refs import ROUTES as REFS
@@ -26,7 +27,7 @@ from .store import Store, files_of
 from .writing import ROUTES as WRITING
 
 CHUNK = 2**16
-ROUTES = [*READING, *CONTENT, *REFS, *WRITING]
+ROUTES = [*LISTING, *READING, *CONTENT, *REFS, *WRITING]
 UNKNOWN_ADDRESS = "UnknownAddress"  # noted in the log for what no route answers; never sent
 
 # A test must not depend on what the developer has set: these name other hubs, caches, tokens or proxies.

@@ -148,6 +148,10 @@ class Store:
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._repositories: dict[tuple[str, str], Repository] = {}
 
+    def all(self, repo_type: str) -> list[Repository]:
+        """The repositories of a kind."""
+        return [repository for (kind, _), repository in list(self._repositories.items()) if kind == repo_type]
+
     def get(self, repo_type: str, repo_id: str) -> Repository | None:
         """The repository of that type and id, if there is one."""
         return self._repositories.get((repo_type, repo_id))
