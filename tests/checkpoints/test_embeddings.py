@@ -11,7 +11,8 @@ import torch
 import transformers as hf
 from helpers.checkpoint_folders import assert_same, change_json, opened, perturbed, refused
 from helpers.formats import SIZE, TEXT, TIMM_VIT, VIT, clip_config, embedded, features_of, save_hf, save_timm
-from safetensors.torch import load_file, save_file
+from helpers.open_clip_folders import OPEN_CLIP, save_open_clip
+from safetensors.torch import load_file
 from timm.models import save_for_hf
 
 from hf_transferability.checkpoints.options import LoadOptions
@@ -93,20 +94,6 @@ def open_clip_names(network: hf.CLIPModel) -> dict[str, torch.Tensor]:
             parts = [weights[f"encoder.layers.{layer}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
             visual[f"visual.transformer.resblocks.{layer}.attn.in_proj_{kind}"] = torch.cat(parts)
     return visual
-
-
-OPEN_CLIP = {
-    "embed_dim": 8,
-    "vision_cfg": {"image_size": SIZE, "layers": 2, "width": 64, "patch_size": 8},
-    "text_cfg": {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1},
-}
-
-
-def save_open_clip(folder: Path, weights: dict[str, torch.Tensor], model=None, file="open_clip_model.safetensors") -> None:
-    folder.mkdir()
-    save_file({name: value.clone().contiguous() for name, value in weights.items()}, folder / file)
-    preprocess = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28], "interpolation": "bicubic", "resize_mode": "shortest"}
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": model or OPEN_CLIP, "preprocess_cfg": preprocess}))
 
 
 @pytest.mark.parametrize("pool", ["tok", "quick", "trunk", "trunk without projection"])
