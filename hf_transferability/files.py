@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_transferability.errors import TransferabilityError, UsageError
+from hf_transferability.escaping.csv import cell as csv_cell
+from hf_transferability.escaping.terminal import ERRORS
 from hf_transferability.results import Row
 
 FORMATS = ("table", "json", "csv")
@@ -27,12 +29,15 @@ def to_json(document: Mapping[str, Any]) -> str:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """The rows as CSV text: one column per key, lists joined by ";", nothing for a missing value."""
+    """The rows as CSV text: one column per key, lists joined by ";", nothing for a missing value.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows([{key: _flat(value) for key, value in row.items()} for row in rows])
+    writer.writerows([{key: csv_cell(_flat(value)) for key, value in row.items()} for row in rows])
     return text.getvalue()
 
 
@@ -75,11 +80,11 @@ def save(document: Mapping[str, Any], path: str | Path) -> None:
     if ending == ".parquet":
         import pandas as pd
 
-        flat = [{key: _flat(value) for key, value in row.items()} for row in document["rows"]]
+        flat = [{key: _encodable(_flat(value)) for key, value in row.items()} for row in document["rows"]]
         write_file(path, pd.DataFrame(flat).to_parquet(None, index=False))
     else:
         text = (to_json(document) + "\n") if ending == ".json" else to_csv(document["rows"])
-        write_file(path, text.encode())
+        write_file(path, text.encode("utf-8", ERRORS))
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -122,3 +127,8 @@ def _flat(value: Any) -> Any:
     if isinstance(value, list):
         return ";".join(str(item) for item in value)
     return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _encodable(value: Any) -> Any:
+    """A text without the undecodable bytes of a file's name, which Parquet has no form for."""
+    return value.encode("utf-8", ERRORS).decode() if isinstance(value, str) else value

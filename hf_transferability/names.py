@@ -10,6 +10,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from hf_transferability.errors import UnknownArgument
+
 SCENARIOS = ("source_dataset", "architecture")  # what differs between the candidates of a pool
 VARIANTS = ("default", "published")  # of a metric: its correct form, or the one of the paper's tables
 ORIENTATIONS = ("published", "natural")  # which way round a published variant counts as better
@@ -67,11 +69,6 @@ def _fold(text: str, width: int, patterns: Sequence[str]) -> list[str]:
     return lines
 
 
-def printable(text: str) -> str:
-    """A text without control characters, which could change what a terminal shows; each is written as its escape."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else repr(letter)[1:-1] for letter in text)
-
-
 def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tuple[Any, ...]:
     """Keyword arguments divided among dataclasses by their fields; one instance of each.
 
@@ -81,12 +78,12 @@ def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tu
         *kinds: dataclasses without a field in common.
 
     Raises:
-        TypeError: an argument that is a field of none of them.
+        UnknownArgument: an argument that is a field of none of them.
     """
     known = {kind: [field.name for field in fields(kind)] for kind in kinds}
     all_names = [name for names in known.values() for name in names]
     if unknown := [name for name in options if name not in all_names]:
         near = difflib.get_close_matches(unknown[0], all_names, n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
-        raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}.{meant}")
+        raise UnknownArgument(f"{function}() got an unexpected keyword argument {unknown[0]!r}.{meant or ' Leave it out.'}")
     return tuple(kind(**{name: options[name] for name in names if name in options}) for kind, names in known.items())

@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any, TextIO
 
-from hf_transferability.names import printable
+from hf_transferability.escaping.terminal import printable
 
 _LARGE = 10**7  # bytes; smaller downloads get no line of their own
 
@@ -71,7 +71,7 @@ class Lines(Progress):
             return
         try:
             print(printable(text), file=self._stream, flush=True)
-        except BrokenPipeError:  # the reader has closed the pipe; the work goes on
+        except OSError:  # the reader has closed the pipe, or the disk is full; the work goes on
             self._stream = None
 
 

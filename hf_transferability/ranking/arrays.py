@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from hf_transferability import arguments
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.data.array_files import read_candidate
 from hf_transferability.data.array_labels import labelled_arrays
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import UsageError, shown
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import all_metrics, can_score, get_metric
 from hf_transferability.metrics._validation import task_of
@@ -62,6 +63,13 @@ def rank_features(
         UsageError: files that cannot be read, labels that differ between them, a metric that their arrays do not allow, or
             parameters that do not fit the files.
     """
+    files, metrics = arguments.texts("files", files, paths=True), arguments.texts("metrics", metrics)
+    for name, value in {"intervals": intervals, "floor": floor}.items():
+        arguments.flag(name, value)
+    if cache_dir is not None:
+        arguments.text("cache_dir", cache_dir, path=True)
+    if not isinstance(parameters, Mapping | Sequence) or isinstance(parameters, str | bytes):
+        raise UsageError(f"`parameters` must be numbers, one per file, or by file; got {shown(parameters)}. Pass a list.")
     if not files:
         raise UsageError("`files` must name at least one file; got none.")
     check_choices(scenario, variant, seed)
@@ -141,7 +149,7 @@ def _sizes(files: Sequence[str | Path], found: Sequence[int | None], given: Size
     sizes = list(found)
     for size in given.values() if isinstance(given, Mapping) else given:
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise UsageError(f"`parameters` must be positive whole numbers; got {size!r}. Count the network's weights.")
+            raise UsageError(f"`parameters` must be positive whole numbers; got {shown(size)}. Count the network's weights.")
     if not isinstance(given, Mapping):
         if given and len(given) != len(files):
             raise UsageError(f"`parameters` must be one number per file; got {len(given)} for {len(files)}. Name the files.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list, gather_object
 
+from hf_transferability import arguments
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.benchmark.known import KnownResults
 from hf_transferability.checkpoints.options import LoadOptions
@@ -84,6 +85,14 @@ def rank(
         TypeError: an unknown option.
     """
     sample, load = split_options("rank", options, SampleOptions, LoadOptions)
+    checkpoints, metrics = arguments.texts("checkpoints", checkpoints, paths=True), arguments.texts("metrics", metrics)
+    known = arguments.texts("known", known, paths=True)
+    for name, value in {"intervals": intervals, "floor": floor, "skip_corrupt": skip_corrupt, "use_cache": use_cache}.items():
+        arguments.flag(name, value)
+    if micro_batch is not None:
+        arguments.whole("micro_batch", micro_batch, 1)
+    if cache_dir is not None:
+        arguments.text("cache_dir", cache_dir, path=True)
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, sample.seed)
     state = passes.process_state()
     progress = (progress or NullProgress()) if state.is_main_process else NullProgress()
@@ -245,13 +254,11 @@ def _with_scores(candidate: Candidate, future: Future[Scores] | None) -> Candida
 def _check_arguments(
     checkpoints: Sequence[str | Path], metrics: Sequence[str], scenario: str, variant: str, batches: str, seed: int
 ) -> list[str]:
-    if isinstance(checkpoints, str | Path) or isinstance(metrics, str):
-        raise UsageError("`checkpoints` and `metrics` must be lists; got a single text. Put it in a list.")
     names = list(dict.fromkeys(str(name) for name in checkpoints))
     if not names:
         raise UsageError("`checkpoints` must name at least one checkpoint; got none.")
     check_choices(scenario, variant, seed)
-    if batches not in passes.BATCHES:
+    if not isinstance(batches, str) or batches not in passes.BATCHES:
         raise UsageError(unknown_name("batches", batches, passes.BATCHES))
     check_metrics(metrics)
     return names

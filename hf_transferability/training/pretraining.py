@@ -1,5 +1,6 @@
 """Pre-train a source checkpoint from scratch on one dataset or several, with transformers' Trainer, and save it for the Hub."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from transformers import (
     ViTImageProcessor,
 )
 
+from hf_transferability import arguments
 from hf_transferability.checkpoints.loading import quiet_transformers
 from hf_transferability.data.targets import load_target
 from hf_transferability.errors import TransferabilityError, UsageError
@@ -30,7 +32,10 @@ from hf_transferability.training.architectures import build_network, read_config
 from hf_transferability.training.augmentation import Augmentation
 from hf_transferability.training.samples import Pool
 from hf_transferability.training.seeding import seeded
+from hf_transferability.training.settings import LARGEST_RATE, LARGEST_SIDE
 
+_LARGEST_BATCH = 2**20  # images per step
+_MOST_EPOCHS = 1e6
 _HALF = [0.5, 0.5, 0.5]  # mean and standard deviation that map pixels to -1..1
 
 
@@ -55,6 +60,16 @@ class PretrainingOptions:
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        arguments.whole("image_size", self.image_size, 1, LARGEST_SIDE)
+        arguments.whole("batch_size", self.batch_size, 1, _LARGEST_BATCH)
+        arguments.whole("seed", self.seed, 0, arguments.LARGEST_SEED)
+        arguments.number("epochs", self.epochs, 0, _MOST_EPOCHS)
+        if self.max_steps is not None:
+            arguments.whole("max_steps", self.max_steps, 0)
+        for name in ("learning_rate", "weight_decay"):
+            arguments.number(name, getattr(self, name), 0, LARGEST_RATE)
 
     @property
     def trains(self) -> bool:
@@ -106,8 +121,11 @@ def pretrain(
         CheckpointError: an architecture that the Hub does not give.
         TransferabilityError: the loss is not a finite number.
     """
+    sources = arguments.texts("sources", sources, paths=True)
+    arguments.text("architecture", architecture, path=True)
+    arguments.text("output", output, path=True)
     options, output = options or PretrainingOptions(), Path(output)
-    if output.exists():
+    if os.path.lexists(output):
         raise UsageError(f"`output` must be a new folder; {output} exists. Choose another, or remove it.")
     names = [plain_name(source) for source in sources]
     if not names or len(set(names)) < len(names):
