@@ -39,14 +39,14 @@ def number(name: str, value: object, smallest: float = 0.0, largest: float = mat
     return float(value)  # type: ignore[arg-type]
 
 
-def text(name: str, value: object, *, path: bool = False) -> None:
-    """Refuse what is no text (with `path` also a Path), or holds a NUL.
+def text(name: str, value: object, *, path: bool = False, empty: bool = True) -> None:
+    """Refuse what is no text (with `path` also a Path), holds a NUL, or (without `empty`) only blanks.
 
     Raises:
         UsageError: something else.
     """
-    if not isinstance(value, (str, Path) if path else str) or "\0" in str(value):
-        kind = "a path" if path else "a text"
+    if not isinstance(value, (str, Path) if path else str) or "\0" in str(value) or not (empty or str(value).strip()):
+        kind = ("a path" if path else "a text") + ("" if empty else " that is not empty")
         raise UsageError(f"`{name}` must be {kind}; got {shown(value)}. Pass another.")
 
 

@@ -51,7 +51,7 @@ class LoadOptions:
             )
         if self.architecture is not None and not self.architecture.startswith("timm:"):
             raise UsageError(
-                f"`architecture` must have the form timm:NAME; got {shown(self.architecture)}. Example: timm:vit_large_patch16_224."
+                f"`architecture` must have the form timm:NAME; got {shown(self.architecture)}. Example: timm:resnet18."
             )
         if not _are_pairs(self.model_args):
             raise UsageError(

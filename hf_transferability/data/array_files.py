@@ -20,8 +20,8 @@ from hf_transferability.metrics._validation import one_column
 # KeyError: a type that numpy lacks; RuntimeError: an encrypted archive, or (NotImplementedError) an unknown compression.
 # RecursionError (a RuntimeError), TypeError, SyntaxError, MemoryError, tokenize's error: a header of .npy that is none.
 _UNREADABLE = (
-    ValueError, OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, SafetensorError, TypeError, SyntaxError,
-    AttributeError, OverflowError, IndexError, struct.error, tokenize.TokenError,
+    ValueError, OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, SafetensorError, TypeError,
+    SyntaxError, AttributeError, OverflowError, IndexError, struct.error, tokenize.TokenError,
 )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def _check_labels(labels: np.ndarray, path: Path) -> None:
         )
     if labels.dtype.kind not in _LABELS:
         raise UsageError(
-            f"`labels` of {path} must be integers, texts, booleans or numbers; got {labels.dtype}. Encode the classes as integers."
+            f"`labels` of {path} must be integers, texts, booleans or floats; got {labels.dtype}. Encode classes as integers."
         )
 
 
@@ -118,7 +118,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     values = np.asarray(logits)
     if values.dtype.kind not in "iuf" or values.ndim != 2 or 0 in values.shape or not np.isfinite(values).all():
         raise UsageError(
-            f"`logits` must be finite numbers [n_images, n_classes]; got {values.dtype}, shape {values.shape}. Correct or drop them."
+            f"`logits` must be finite, [n_images, n_classes]; got {values.dtype}, shape {values.shape}. Correct or drop them."
         )
     values = values.astype(np.float64)
     exponents = np.exp(values - values.max(axis=-1, keepdims=True))

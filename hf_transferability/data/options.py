@@ -55,7 +55,7 @@ class SampleOptions:
     def __post_init__(self) -> None:
         for name in ("config", "split", "revision", "image_column", "label_column", "label_separator"):
             if getattr(self, name) is not None:
-                arguments.text(name, getattr(self, name))
+                arguments.text(name, getattr(self, name), empty=name == "label_separator")
         for name in ("streaming", "follow_links"):
             arguments.flag(name, getattr(self, name))
         if self.class_level is not None:

@@ -1,1 +1,1 @@
-"""Text from datasets, repositories and error messages, made harmless for the format that it is written into: one module each."""
+"""Text from datasets, repositories and error messages, made harmless for what it is written into: one module each."""

@@ -87,8 +87,8 @@ def rank_features(
     scenario = scenario if named else "source_dataset"
     target = labelled_arrays(labels, {"id": "(files)"})
     cache = Cache(cache_dir)
-    shown = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
-    request = Request(keys_to_compute(chosen, target.task, variant, shown), variant, HALVES * intervals, seed)
+    always = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
+    request = Request(keys_to_compute(chosen, target.task, variant, always), variant, HALVES * intervals, seed)
     ranked_files = []
     for path, content, size in zip(files, contents, sizes, strict=True):
         arrays = _arrays(content)

@@ -135,7 +135,7 @@ def run_grid(
     columns = {name: getattr(sample, name) for name in options if name in SampleOptions.names()}
     if drawn := [name for name in _DRAWN_BY_PROTOCOL if name in columns]:
         raise UnknownArgument(
-            f"run_grid() got an unexpected keyword argument {drawn[0]!r}. `protocol` and `split_names` decide it."
+            f"run_grid() got an unexpected keyword argument {drawn[0]!r}. Set it in `protocol` or `split_names`."
         )
     progress, state = progress or NullProgress(), passes.process_state()
     progress.stage("reading images")

@@ -100,7 +100,7 @@ def _configurations(good: SimpleNamespace) -> Iterator[tuple]:
         yield f"{file} is a fifo", partial(changed, good, lambda c, f=file: ((c / f).unlink(), os.mkfifo(c / f)))
     layers = 10**6
     yield "10^6 layers in a stage", partial(changed, good, _set("config.json", "depths", [layers] * 4))
-    yield "10^6 stages", partial(changed, good, _set("config.json", "depths", [1] * layers))
+    yield "10^6 stages", partial(changed, good, _set("config.json", "depths", [1] * layers)), HARMLESS
     for kind in ("vit", "beit", "dinov2", "swin", "convnext", "deit"):
         many = {
             "model_type": kind,

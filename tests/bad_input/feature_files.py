@@ -111,7 +111,8 @@ LABELS_WORK = {
 def cases(good: SimpleNamespace) -> Iterator[tuple]:
     for name, array in SHAPES.items():
         for key in ("features", "source_probabilities", "gradient_norms"):
-            work = {"may_work": name in MAY_WORK}
+            # A metric whose array is bad has no value, and the table says why; the others are ranked.
+            work = {"may_work": name in MAY_WORK or key != "features"}
             yield f"{key}: {name}", partial(saved, {**GOOD, key: array}), work
             if key == "features":
                 yield f"only {key}: {name}", partial(saved, {key: array, "labels": LABELS}), work

@@ -111,7 +111,7 @@ def cases(good: SimpleNamespace) -> Iterator[tuple]:
             yield f"finetune {option} {value[:24]!r}", partial(finetune, good, (option, value)), HARMLESS
     for option in ("--batch-size", "--seed", "--image-size", "--steps", "--epochs", "--learning-rate", "--weight-decay"):
         for value in NUMBERS:
-            if not (option in ("--epochs", "--steps") and value in ("99999999", "1e9", str(2**63))):  # long, and right
+            if not (option in ("--epochs", "--steps") and value in ("99999999", "1e9")):  # long, and right
                 yield f"pretrain {option} {value[:24]!r}", partial(pretrain, good, (option, value)), HARMLESS
     for name, content in GRIDS.items():
         yield f"grid: {name}", partial(_grid, good, content)

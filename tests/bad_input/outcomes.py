@@ -102,6 +102,9 @@ def _child(case: Case, place: Path, out: Path) -> None:
         os.dup2(target, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         resource.setrlimit(resource.RLIMIT_CPU, (int(LIMIT), int(LIMIT) + 5))
+        resource.setrlimit(resource.RLIMIT_DATA, (2 * MEMORY, 2 * MEMORY))  # an endless file must not fill the machine
+        for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell ignores them
+            signal.signal(number, signal.SIG_DFL)
         os.chdir(place)
         warnings.simplefilter("ignore")
         code = _status(case.act, place)
