@@ -30,7 +30,8 @@ def number(name: str, value: object, smallest: float = 0.0, largest: float = mat
         UsageError: something else.
     """
     try:
-        good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and smallest <= value <= largest
+        good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        good = good and smallest <= float(value) <= largest  # type: ignore[arg-type]
     except OverflowError:
         good = False
     if not good:

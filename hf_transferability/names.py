@@ -3,7 +3,9 @@
 Nothing heavy is imported here, so that the command line can show its choices at once.
 """
 
+import contextlib
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -23,10 +25,17 @@ POOLINGS = ("native", "cls", "mean", "cls+mean")  # how tokens become one vector
 _FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # the folders of an absolute path, but not of a URL
 
 
+def expanded(name: str | Path) -> Path:
+    """A path with ~ as a home; unchanged where that home does not exist, so that it leads nowhere."""
+    with contextlib.suppress(RuntimeError):
+        return Path(name).expanduser()
+    return Path(name)
+
+
 def plain_name(name: str | Path) -> str:
     """A Hub id unchanged; for a local folder its last part, as the path is private."""
-    path = Path(name).expanduser()
-    return path.resolve().name if path.is_dir() or path.is_absolute() else str(name)
+    path = expanded(name)
+    return path.resolve().name if os.path.isdir(path) or path.is_absolute() else str(name)
 
 
 def without_folders(text: str, name: str | Path) -> str:
@@ -36,7 +45,7 @@ def without_folders(text: str, name: str | Path) -> str:
         text: for example an error message.
         name: Hub id or folder; its path becomes its plain name.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     for form in (path.resolve(), path.absolute()):
         text = text.replace(str(form), plain_name(name))
     return _FOLDERS.sub("", text)

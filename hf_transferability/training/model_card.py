@@ -2,12 +2,12 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from huggingface_hub import DatasetCard, ModelCardData
 
 from hf_transferability import hub
+from hf_transferability.names import expanded
 from hf_transferability.provenance import package_versions
 
 
@@ -21,7 +21,7 @@ def common_licence(datasets: Sequence[Mapping[str, Any]]) -> str:
     for dataset in datasets:
         licence = None
         with contextlib.suppress(Exception):  # training does not depend on a readable card
-            card = Path(dataset["id"]).expanduser() / "README.md"
+            card = expanded(dataset["id"]) / "README.md"
             if dataset["revision"]:
                 snapshot = hub.Snapshot(dataset["id"], dataset["revision"], (card.name,), kind="dataset")
                 card = hub.fetch(snapshot, card.name)
