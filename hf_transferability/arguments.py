@@ -1,12 +1,17 @@
 """Checks of arguments of the public functions: a wrong type is a named error, and nothing is guessed."""
 
+import functools
+import inspect
 import math
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from hf_transferability.errors import UsageError, shown
+from hf_transferability.errors import UnknownArgument, UsageError, nearest, shown
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 LARGEST_SEED = 2**32 - 1  # what NumPy, PyTorch and scikit-learn all take
 LARGEST_WHOLE = 2**63 - 1  # of 64 bits
@@ -46,7 +51,8 @@ def text(name: str, value: object, *, path: bool = False, empty: bool = True) ->
     Raises:
         UsageError: something else.
     """
-    if not isinstance(value, (str, Path) if path else str) or "\0" in str(value) or not (empty or str(value).strip()):
+    good = isinstance(value, (str, Path) if path else str) and "\0" not in str(value) and (empty or str(value).strip())
+    if not good or (path and not _is_encodable(str(value))):
         kind = ("a path" if path else "a text") + ("" if empty else " that is not empty")
         raise UsageError(f"`{name}` must be {kind}; got {shown(value)}. Pass another.")
 
@@ -78,3 +84,33 @@ def texts(name: str, values: Any, *, paths: bool = False) -> list:
     for item in items:
         text(f"{name}[...]", item, path=paths)
     return items
+
+
+def _is_encodable(path: str) -> bool:
+    """Whether a file may have this name; halves of characters have no bytes."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def checked_names(function: F) -> F:
+    """The function, with an error of this package for a keyword argument that it does not have."""
+    known = [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind.name != "VAR_KEYWORD"]
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        for name in options:
+            if name not in known:
+                raise unknown_argument(function.__name__, name, known)
+        return function(*arguments, **options)
+
+    return call  # type: ignore[return-value]
+
+
+def unknown_argument(function: str, name: str, known: Iterable[str]) -> UnknownArgument:
+    """The error for a keyword argument that a function does not have, with the one that was probably meant."""
+    meant = nearest(name, known)
+    remedy = f"Did you mean {meant}?" if meant else "Leave it out."
+    return UnknownArgument(f"{function}() got an unexpected keyword argument {shown(name)}. {remedy}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_transferability import arguments
 from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.escaping.csv import cell as csv_cell
 from hf_transferability.escaping.terminal import ERRORS
@@ -55,6 +56,7 @@ def check_output(path: str | Path, option: str = "output", endings: Sequence[str
     Raises:
         UsageError: another ending, a missing folder, or a place without write access.
     """
+    arguments.text(option, path, path=True)
     path = Path(path)
     if path.suffix.lower() not in endings:
         *others, last = endings

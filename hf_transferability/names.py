@@ -4,7 +4,6 @@ Nothing heavy is imported here, so that the command line can show its choices at
 """
 
 import contextlib
-import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hf_transferability.errors import UnknownArgument
+from hf_transferability.arguments import unknown_argument
 
 SCENARIOS = ("source_dataset", "architecture")  # what differs between the candidates of a pool
 VARIANTS = ("default", "published")  # of a metric: its correct form, or the one of the paper's tables
@@ -92,7 +91,5 @@ def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tu
     known = {kind: [field.name for field in fields(kind)] for kind in kinds}
     all_names = [name for names in known.values() for name in names]
     if unknown := [name for name in options if name not in all_names]:
-        near = difflib.get_close_matches(unknown[0], all_names, n=1)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        raise UnknownArgument(f"{function}() got an unexpected keyword argument {unknown[0]!r}.{meant or ' Leave it out.'}")
+        raise unknown_argument(function, unknown[0], all_names)
     return tuple(kind(**{name: options[name] for name in names if name in options}) for kind, names in known.items())

@@ -277,10 +277,19 @@ def _as_array(value: Any) -> np.ndarray:
     if isinstance(value, list | tuple) and any(hasattr(item, "detach") for item in value):
         value = [_as_array(item) for item in value]
     if hasattr(value, "detach"):  # a torch tensor, on any device, with or without a graph
-        value = value.detach().cpu()
-        if not hasattr(value, "numpy") or str(value.dtype) == "torch.bfloat16":
-            value = value.float()
-    return np.asarray(value)
+        try:
+            value = value.detach().cpu()
+            if not hasattr(value, "numpy") or str(value.dtype) == "torch.bfloat16":
+                value = value.float()
+            value = value.resolve_conj().numpy() if hasattr(value, "resolve_conj") else value
+        except (TypeError, RuntimeError) as error:  # sparse, quantised, or without values (meta)
+            raise TypeError(
+                "arrays must be dense tensors with values; got another kind. Convert it by `to_dense()`."
+            ) from error
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError("arrays must be regular; got rows of different lengths or depths. Pass one row per image.") from error
 
 
 def _as_numbers(name: str, value: Any, ndim: int, shape: str) -> np.ndarray:

@@ -33,6 +33,7 @@ from hf_transferability.ranking.scoring import Request, add_floors, score_candid
 Sizes = Mapping[str, int] | Sequence[int]
 
 
+@arguments.checked_names
 def rank_features(
     files: Sequence[str | Path],
     *,

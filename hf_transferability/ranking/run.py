@@ -20,7 +20,7 @@ from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.names import SCENARIOS, split_options
-from hf_transferability.progress import NullProgress, Progress
+from hf_transferability.progress import NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import check_choices, check_metrics, choose_metrics, floors_needed, keys_to_compute
 from hf_transferability.ranking.known import read_known, with_known
@@ -94,8 +94,9 @@ def rank(
     if cache_dir is not None:
         arguments.text("cache_dir", cache_dir, path=True)
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, sample.seed)
+    reports = given(progress)
     state = passes.process_state()
-    progress = (progress or NullProgress()) if state.is_main_process else NullProgress()
+    progress = reports if state.is_main_process else NullProgress()
     if len(names) < len(checkpoints):
         progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
     run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known))

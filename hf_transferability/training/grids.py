@@ -17,7 +17,7 @@ from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import CheckpointError, UnknownArgument, UsageError
 from hf_transferability.extraction import passes
 from hf_transferability.names import file_name, plain_name, split_options
-from hf_transferability.progress import NullProgress, Progress
+from hf_transferability.progress import Progress, given
 from hf_transferability.training import run_files
 from hf_transferability.training.one_run import RunContext, load_checkpoint, run_row
 from hf_transferability.training.run_tables import collect, write_tables
@@ -137,7 +137,7 @@ def run_grid(
         raise UnknownArgument(
             f"run_grid() got an unexpected keyword argument {drawn[0]!r}. Set it in `protocol` or `split_names`."
         )
-    progress, state = progress or NullProgress(), passes.process_state()
+    progress, state = given(progress), passes.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, protocol.image_size, split_names, token=load_options.token, **columns)
     for split in splits.pools.values():

@@ -26,7 +26,7 @@ from hf_transferability.data.targets import load_target
 from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.extraction import passes
 from hf_transferability.names import plain_name
-from hf_transferability.progress import NullProgress, Progress
+from hf_transferability.progress import Progress, given
 from hf_transferability.training import model_card
 from hf_transferability.training.architectures import build_network, read_config, set_task
 from hf_transferability.training.augmentation import Augmentation
@@ -90,6 +90,7 @@ class PretrainingOptions:
         }
 
 
+@arguments.checked_names
 def pretrain(
     sources: Sequence[str | Path],
     architecture: str | Path,
@@ -130,7 +131,7 @@ def pretrain(
     names = [plain_name(source) for source in sources]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"`sources` must be one or more datasets of different names; got {', '.join(names) or 'none'}.")
-    progress, state = progress or NullProgress(), passes.process_state()
+    progress, state = given(progress), passes.process_state()
     state.wait_for_everyone()  # the first process might otherwise make the folder before another has looked for it
     config = read_config(architecture)
     progress.stage("reading images")

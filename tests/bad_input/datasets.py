@@ -250,7 +250,11 @@ def _metadata_files() -> Iterator[tuple]:
         if name != "undecodable":
             yield f"metadata.jsonl file_name: {name}", partial(_metadata, _names(lambda i, v=value: v), ending="jsonl")
         if name not in ("list", "undecodable"):
-            yield f"metadata.csv one file_name: {name}", partial(_metadata, _names(lambda i, v=value: f"{i}.png" if i else v))
+            yield (
+                f"metadata.csv one file_name: {name}",
+                partial(_metadata, _names(lambda i, v=value: f"{i}.png" if i else v)),
+                {"may_work": name in ("missing", "long", "number")},
+            )
     texts = {"empty": b"", "text": b"hello", "no file_name": b"a,b\n1,2\n", "only header": b"file_name,label\n", "undecodable": b"file_name,label\n\xff,\xfe\n", "quotes": b'file_name,label\n"0.png,a\n', "NUL": b"file_name,label\n\0\n", "ragged": b"file_name,label\n0.png\n1.png,a,b,c\n", "double columns": b"file_name,file_name\n0.png,1.png\n", "braces": b"{" * 20_000, "list": b"[1, 2]\n", "UTF-16": "file_name,label\n0.png,a\n".encode("utf-16")}  # fmt: skip
     for name, text in texts.items():
         for ending in ("csv", "jsonl", "parquet"):

@@ -194,7 +194,6 @@ def _others(good: SimpleNamespace) -> Iterator[tuple]:
 
     for name, make in VALUES.items():
         yield f"save({name})", partial(call, lambda m=make: ranking().save(m()))
-        yield f"register({name})", partial(call, lambda m=make: package.register(m())), HARMLESS
         yield f"run_grid({name}, ...)", partial(call, lambda m=make: run_grid(m(), [str(good.checkpoint)], "out"))
         yield f"run_grid(..., {name})", partial(call, lambda m=make: run_grid(str(good.dataset), m(), "out"))
         yield f"run_grid(grid={name})", partial(call, lambda m=make: run_grid(str(good.dataset), ["./none"], "out", grid=m()))
