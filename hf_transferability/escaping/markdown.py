@@ -1,6 +1,7 @@
 """Text for Markdown: cells of tables, and lines of cards."""
 
 import re
+from collections.abc import Iterable, Sequence
 
 from hf_transferability.escaping.terminal import one_line
 
@@ -14,14 +15,28 @@ def text(value: object) -> str:
 
     Underscores within a word, as in names of metrics, are left as they are, which Markdown reads as such.
     """
-    shown = re.sub(r"(?<=\w)\\_(?=\w)", "_", _SPECIAL.sub(r"\\\1", one_line(str(value)).replace("&", "&amp;")))
-    shown = _ADDRESS.sub(lambda found: "".join(_entity(part) for part in found.groups() if part), shown)
-    return _START.sub(lambda found: f"{found[1]}{_started(found[2])}", shown)
+    return _START.sub(lambda found: f"{found[1]}{_started(found[2])}", _inline(value))
 
 
 def cell(value: object) -> str:
-    """A value as a cell of a table: its pipes and line breaks cannot end the cell."""
-    return text(value).strip()
+    """A value as a cell of a table: its pipes and line breaks cannot end the cell, and nothing in it is markup."""
+    return _inline(value)
+
+
+def line(value: object) -> str:
+    """A line of our own words that may hold names from elsewhere: code spans stay, but no HTML, link or break comes of it."""
+    return one_line(str(value)).replace("&", "&amp;").replace("<", "&lt;").replace("](", "]&#40;").replace("![", "&#33;[")
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table; the titles are our own, the cells may hold anything."""
+    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(map(cell, row))} |" for row in rows)])
+
+
+def _inline(value: object) -> str:
+    shown = re.sub(r"(?<=\w)\\_(?=\w)", "_", _SPECIAL.sub(r"\\\1", one_line(str(value)).replace("&", "&amp;")))
+    return _ADDRESS.sub(lambda found: "".join(_entity(part) for part in found.groups() if part), shown)
 
 
 def _entity(part: str) -> str:

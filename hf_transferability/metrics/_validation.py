@@ -283,9 +283,7 @@ def _as_array(value: Any) -> np.ndarray:
                 value = value.float()
             value = value.resolve_conj().numpy() if hasattr(value, "resolve_conj") else value
         except (TypeError, RuntimeError) as error:  # sparse, quantised, or without values (meta)
-            raise TypeError(
-                "arrays must be dense tensors with values; got another kind. Convert it by `to_dense()`."
-            ) from error
+            raise TypeError("arrays must be dense tensors with values; got another kind. Convert it by to_dense.") from error
     try:
         return np.asarray(value)
     except ValueError as error:

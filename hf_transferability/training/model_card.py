@@ -7,6 +7,7 @@ from typing import Any
 from huggingface_hub import DatasetCard, ModelCardData
 
 from hf_transferability import hub
+from hf_transferability.escaping import markdown
 from hf_transferability.names import expanded
 from hf_transferability.provenance import package_versions
 
@@ -43,7 +44,9 @@ def render(name: str, datasets: Sequence[str], licence: str, classes: Sequence[s
     data = ModelCardData(
         license=licence, library_name="transformers", pipeline_tag="image-classification", datasets=list(datasets) or None
     )
-    how = f"Trained from scratch on {', '.join(datasets)}" if datasets else "Random weights, not trained"
-    lines = [f"- {key}: {value}" for key, value in {**facts, "classes": len(classes), **package_versions()}.items()]
+    how = f"Trained from scratch on {', '.join(map(markdown.text, datasets))}" if datasets else "Random weights, not trained"
+    lines = [
+        f"- {key}: {markdown.text(value)}" for key, value in {**facts, "classes": len(classes), **package_versions()}.items()
+    ]
     text = f"{how}, by `hf-transferability pretrain`. For research; not for clinical decisions."
-    return f"---\n{data.to_yaml()}\n---\n# {name}\n\n{text}\n\n" + "\n".join(lines) + "\n"
+    return f"---\n{data.to_yaml()}\n---\n# {markdown.text(name)}\n\n{text}\n\n" + "\n".join(lines) + "\n"
