@@ -8,7 +8,18 @@ from hf_transferability.errors import CheckpointError
 MOST_LAYERS = 10_000  # blocks of a network; the deepest that are used have a thousand
 _WIDEST = 10**6  # channels of a layer
 _LAYERS = {"num_hidden_layers", "num_layers", "n_layers", "layers", "depth", "depths", "num_blocks", "encoder_layers"}
-_WIDTHS = {"hidden_size", "hidden_sizes", "embed_dim", "embed_dims", "intermediate_size", "width", "embedding_size", "dim"}
+_WIDTHS = {
+    "hidden_size",
+    "hidden_sizes",
+    "embed_dim",
+    "embed_dims",
+    "intermediate_size",
+    "width",
+    "embedding_size",
+    "dim",
+    "num_labels",
+    "num_classes",
+}
 
 
 def check_sizes(name: str, values: Any) -> None:

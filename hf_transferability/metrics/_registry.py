@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hf_transferability.arguments import checked_names
-from hf_transferability.errors import unknown_name
+from hf_transferability.errors import shown, unknown_name
 from hf_transferability.metrics._metric import INPUTS, SCENARIOS, Metric
 from hf_transferability.metrics._pool import FACTS
 from hf_transferability.metrics._validation import TASKS, check_count, check_task, one_column, refuse_unclear_numbers
@@ -147,6 +147,8 @@ def score(
         -0.276
     """
     metric = get_metric(name)
+    if not isinstance(half_sample, bool):
+        raise TypeError(f"`half_sample` must be True or False; got {shown(half_sample)}. Leave it out.")
     given = {
         "features": features,
         "labels": None if labels is None else one_column(labels),

@@ -115,6 +115,7 @@ def cases(good: SimpleNamespace) -> Iterator[tuple]:
             work = {"may_work": name in MAY_WORK or key != "features"}
             yield f"{key}: {name}", partial(saved, {**GOOD, key: array}), work
             if key == "features":
+                work = {"may_work": name in MAY_WORK or name == "constant"}
                 yield f"only {key}: {name}", partial(saved, {key: array, "labels": LABELS}), work
     for name, array in LABEL_SHAPES.items():
         yield f"labels: {name}", partial(saved, {**GOOD, "labels": array}), {"may_work": name in LABELS_WORK}

@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import signal
+import sys
 import time
 import traceback
 import warnings
@@ -101,6 +102,8 @@ def _child(case: Case, place: Path, out: Path) -> None:
         os.dup2(target, 1)
         os.dup2(target, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        # pytest has others in their place
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
         resource.setrlimit(resource.RLIMIT_CPU, (int(LIMIT), int(LIMIT) + 5))
         resource.setrlimit(resource.RLIMIT_DATA, (2 * MEMORY, 2 * MEMORY))  # an endless file must not fill the machine
         for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell ignores them
@@ -112,8 +115,6 @@ def _child(case: Case, place: Path, out: Path) -> None:
         code = _raised(error)
     finally:
         with contextlib.suppress(Exception):
-            import sys
-
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
