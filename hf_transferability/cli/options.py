@@ -213,7 +213,7 @@ def sample_size(text: str) -> int | str:
 def seed(text: str) -> int:
     """Read a seed: 0 or more, of 32 bits."""
     if not _is_whole(text, LARGEST_SEED):
-        raise argparse.ArgumentTypeError(f"must be 0 or a positive whole number of 32 bits; got {shown(text)}")
+        raise argparse.ArgumentTypeError(f"must be 0 or a positive whole number; got {shown(text)}")
     return int(text)
 
 
@@ -254,5 +254,5 @@ def window(text: str) -> tuple[float, float]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be two numbers LOW,HIGH; got {text!r}") from None
     if not (low < high and math.isfinite(low) and math.isfinite(high)):
-        raise argparse.ArgumentTypeError(f"must have LOW below HIGH, both finite; got {text!r}")
+        raise argparse.ArgumentTypeError(f"must have LOW below HIGH; got {text!r}")
     return low, high
