@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_LONGEST_NAME = 80  # characters of a name in an error
+
 
 class TransferabilityError(Exception):
     """Base of every error that this package raises on purpose; the command line prints its text without a traceback."""
@@ -28,6 +30,10 @@ class UndefinedAgreement(TransferabilityError, ValueError):
     """Two orders cannot be compared: one is constant, or there are too few candidates. The text says which."""
 
 
+class UnknownArgument(UsageError, TypeError):
+    """A keyword argument that the function does not have; Python's own error for this is a TypeError."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, without its full stop; the name of its type if the text is empty."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -41,9 +47,18 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower_case[matches[0]] if matches else None
 
 
+def shown(name: object) -> str:
+    """A name for an error: short, and even where an object has no text of its own."""
+    try:
+        text = repr(name)
+    except Exception:  # any object may be passed, and its code may fail
+        return f"an object of type {type(name).__name__}"
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
+
+
 def unknown_name(argument: str, name: object, known: Iterable[str]) -> str:
     """The text of an error about a name that is not one of the known names."""
     known = list(known)
-    suggestion = nearest(str(name), known)
+    suggestion = nearest(name, known) if isinstance(name, str) else None
     remedy = f"Did you mean {suggestion}?" if suggestion else "Choose one of these."
-    return f"`{argument}` must be one of {', '.join(known)}; got {name!r}. {remedy}"
+    return f"`{argument}` must be one of {', '.join(known)}; got {shown(name)}. {remedy}"

@@ -3,12 +3,13 @@
 import contextlib
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import transformers
-from huggingface_hub import ModelCard
+import yaml
 from torch import nn
 
 from hf_transferability.checkpoints.checkpoint import Checkpoint
@@ -24,6 +25,11 @@ _NOT_ARCHITECTURE = re.compile(
     r"_attn_implementation\w*|chunk_size_feed_forward|is_encoder_decoder|"
     r"out_features|out_indices|pooler_\w+|auxiliary_\w+|use_auxiliary_head|use_mask_token|encoder_stride"
 )
+
+_HEAD = re.compile(r"\s*---[^\S\n]*\n(.*?)\n---[^\S\n]*(?:\n|$)", re.DOTALL)
+_LARGEST_HEAD = 64 * 2**10  # bytes of a card that are read
+_LONGEST = 200  # characters of a licence or a name
+_MOST_DATASETS = 100
 
 
 def loaded_facts(
@@ -110,12 +116,24 @@ def architecture_signature(config: Any, network: nn.Module | None = None) -> str
 
 def card_facts(folder: Path) -> dict[str, Any]:
     """Licence and training datasets from a checkpoint's model card; None and [] where the card cannot be parsed."""
-    card: dict[str, Any] = {}
-    if (folder / "README.md").exists():
-        with contextlib.suppress(Exception):  # a broken card is no reason to refuse the checkpoint
-            card = ModelCard.load(folder / "README.md").data.to_dict()
-    licence, trained = card.get("license"), card.get("datasets") or []
+    card = _card(folder / "README.md")
+    licence, trained = card.get("license"), card.get("datasets")
+    names = trained if isinstance(trained, list) else [trained]
     return {
-        "licence": "".join(filter(str.isprintable, str(licence))) if licence else None,
-        "training_datasets": [trained] if isinstance(trained, str) else [str(name) for name in trained],
+        "licence": "".join(filter(str.isprintable, licence))[:_LONGEST] or None if isinstance(licence, str) else None,
+        "training_datasets": [name[:_LONGEST] for name in names[:_MOST_DATASETS] if isinstance(name, str)],
     }
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """The head of a model card; empty where there is none, or none that can be read. No size of card delays a ranking."""
+    head = b""
+    with contextlib.suppress(OSError):
+        if os.path.isfile(path):
+            with path.open("rb") as file:
+                head = file.read(_LARGEST_HEAD)
+    found = _HEAD.match(head.decode("utf-8", "replace"))
+    content = None
+    with contextlib.suppress(Exception):  # a broken card is no reason to refuse the checkpoint
+        content = yaml.safe_load(found[1]) if found else None
+    return content if isinstance(content, dict) else {}

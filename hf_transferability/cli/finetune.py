@@ -15,6 +15,7 @@ from hf_transferability.cli.options import (
     seed,
 )
 from hf_transferability.cli.output import reported
+from hf_transferability.cli.streams import say
 from hf_transferability.names import SCENARIOS
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _finetune(options: argparse.Namespace) -> int:
         state = PartialState()
         if state.is_main_process:
             _print(ground_truth(runs), runs)
-            print(f"written: {options.output}/runs.parquet, {options.output}/ground_truth.parquet", file=sys.stderr)
+            say(f"written: {options.output}/runs.parquet, {options.output}/ground_truth.parquet")
         state.destroy_process_group()
     return 1 if (runs["status"] == "failed").any() else 0
 
@@ -132,9 +133,9 @@ def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
 
     summary = summarise(truth, runs)
     for note in summary.sample_notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     for failure in summary.failures:
-        print(f"failed: {failure}", file=sys.stderr)
+        say(f"failed: {failure}")
     print(f"test AUC on {summary.target}: mean over the classes, one versus rest; 0.5 for guessing\n")
     terminal.print_figures(TITLES, summary.lines, sys.stdout)
     print()

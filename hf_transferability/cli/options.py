@@ -4,10 +4,12 @@ A group's options have the names of its dataclass's fields, so that `taken` fill
 """
 
 import argparse
+import math
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from hf_transferability.errors import UsageError
+from hf_transferability.arguments import LARGEST_SEED, LARGEST_WHOLE
+from hf_transferability.errors import UsageError, shown
 from hf_transferability.files import FORMATS
 from hf_transferability.names import BATCHES, DRAWS, POOLINGS, SCENARIOS, TASKS, VARIANTS
 
@@ -198,7 +200,7 @@ def _count(text: str) -> int:
 
 def frame(text: str) -> int | str:
     """Read a frame: its number from 0, or "middle"."""
-    if text != "middle" and not text.isdigit():
+    if text != "middle" and not _is_whole(text, LARGEST_WHOLE):
         raise argparse.ArgumentTypeError(f"must be middle or a number from 0; got {text!r}")
     return text if text == "middle" else int(text)
 
@@ -209,24 +211,29 @@ def sample_size(text: str) -> int | str:
 
 
 def seed(text: str) -> int:
-    """Read a seed: 0 or more."""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"must be 0 or a positive whole number; got {text!r}")
+    """Read a seed: 0 or more, of 32 bits."""
+    if not _is_whole(text, LARGEST_SEED):
+        raise argparse.ArgumentTypeError(f"must be 0 or a positive whole number; got {shown(text)}")
     return int(text)
 
 
 def positive(text: str) -> int:
     """Read a count: 1 or more."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive whole number; got {text!r}")
+    if not _is_whole(text, LARGEST_WHOLE) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive whole number; got {shown(text)}")
     return int(text)
 
 
 def port(text: str) -> int:
     """Read a port: 1 to 65535."""
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535; got {text!r}")
+    if not _is_whole(text, 65535) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535; got {shown(text)}")
     return int(text)
+
+
+def _is_whole(text: str, largest: int) -> bool:
+    """Whether a text is a whole number in ASCII digits, at most so large."""
+    return text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(largest)) and int(text) <= largest
 
 
 def number(text: str) -> float:
@@ -246,6 +253,6 @@ def window(text: str) -> tuple[float, float]:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be two numbers LOW,HIGH; got {text!r}") from None
-    if not low < high:
+    if not (low < high and math.isfinite(low) and math.isfinite(high)):
         raise argparse.ArgumentTypeError(f"must have LOW below HIGH; got {text!r}")
     return low, high

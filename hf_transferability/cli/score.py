@@ -1,7 +1,6 @@
 """`hf-transferability score`: rank arrays that the user already has."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +15,7 @@ from hf_transferability.cli.options import (
     taken,
 )
 from hf_transferability.cli.output import check_files, print_ranking
+from hf_transferability.cli.streams import say
 from hf_transferability.errors import UsageError
 
 
@@ -54,7 +54,7 @@ def _score(options: argparse.Namespace) -> int:
         **asdict(taken(MetricOptions, options)),
     )
     for note in ranking.notes:
-        print(note, file=sys.stderr)
+        say(note)
     return print_ranking(ranking, output)
 
 

@@ -15,6 +15,7 @@ from huggingface_hub import constants
 
 from hf_transferability import hub
 from hf_transferability.errors import TargetError
+from hf_transferability.names import expanded
 
 LARGEST = 256 * 2**20  # bytes of one encoded image
 _LONGEST_PATH = 4096  # characters; longer texts hold something else, such as the image itself
@@ -46,7 +47,7 @@ def place_of(name: str, commit: str | None, *, follow_links: bool = False) -> Pl
     if commit is not None:
         cached = Path(constants.HF_HUB_CACHE, "datasets--" + name.replace("/", "--"))
         return Place((cached, *map(Path, unpacked)), f"hf://datasets/{name}@{commit}/")
-    folder = Path(name).expanduser().resolve()
+    folder = expanded(name).resolve()
     # A snapshot in the Hub's cache links to the blobs beside it.
     blobs = (folder.parents[1],) if folder.parent.name == "snapshots" else ()
     return Place((folder, *blobs, *map(Path, unpacked)), follow_links=follow_links)

@@ -12,7 +12,7 @@ import datasets
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-from hf_transferability import hub
+from hf_transferability import errors, hub
 from hf_transferability.data import foreign, local_images
 from hf_transferability.data.account import Account
 from hf_transferability.data.folders import arrange, split_kind
@@ -53,6 +53,7 @@ def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None)
         TargetError: no network or no access, a damaged dataset, or one that names files elsewhere.
     """
     if not isinstance(dataset, str | Path):
+        _check_loaded(dataset)
         return _open_loaded(dataset, options.split, "(in memory)", None)
     name = str(dataset)
     folder = _local_folder(name)
@@ -90,6 +91,19 @@ def split_names(
     if images is not None:
         return [str(name) for name in images[0]]
     return _builder_splits(_folder_builder(folder, options, token))
+
+
+def _check_loaded(dataset: Any) -> None:
+    """Refuse what is no dataset of `datasets`, nor splits of one.
+
+    Raises:
+        UsageError: something else.
+    """
+    tables = list(dataset.values()) if isinstance(dataset, dict) else [dataset]
+    if not tables or not all(isinstance(table, datasets.Dataset | datasets.IterableDataset) for table in tables):
+        raise UsageError(
+            f"`dataset` must be a Hub id, a folder or a dataset of `datasets`; got {errors.shown(dataset)}. Pass one of these."
+        )
 
 
 def _local_folder(name: str) -> Path | None:

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass, fields
 from numbers import Integral, Real
 from typing import Any
 
+from hf_transferability import arguments
 from hf_transferability.data.images import Decoding, Window
 from hf_transferability.data.sampling import DRAWS
-from hf_transferability.errors import UsageError, unknown_name
+from hf_transferability.errors import UsageError, shown, unknown_name
 from hf_transferability.names import TASKS
 
 
@@ -52,19 +53,29 @@ class SampleOptions:
     follow_links: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("config", "split", "revision", "image_column", "label_column", "label_separator"):
+            if getattr(self, name) is not None:
+                arguments.text(name, getattr(self, name), empty=name == "label_separator")
+        for name in ("streaming", "follow_links"):
+            arguments.flag(name, getattr(self, name))
+        if self.class_level is not None:
+            arguments.whole("class_level", self.class_level, 1)
+        if self.sample_size is not None and not (isinstance(self.sample_size, str) and self.sample_size == "all"):
+            arguments.whole("sample_size", self.sample_size, 1)
+        arguments.whole("seed", self.seed, 0, arguments.LARGEST_SEED)
         if self.window is not None and not _is_window(self.window):
             raise UsageError(
-                f"`window` must be (low, high), finite, with low below high; got {self.window!r}. Pass --window LOW,HIGH."
+                f"`window` must be (low, high), finite, with low below high; got {shown(self.window)}. Pass --window LOW,HIGH."
             )
-        if self.task is not None and self.task not in TASKS:
+        if self.task is not None and not _is_one_of(self.task, TASKS):
             raise UsageError(unknown_name("task", self.task, TASKS))
-        if self.draw not in DRAWS:
+        if not _is_one_of(self.draw, DRAWS):
             raise UsageError(unknown_name("draw", self.draw, DRAWS))
-        if self.frame is not None and self.frame != "middle" and not _is_count(self.frame, 0):
-            raise UsageError(f"`frame` must be 'middle' or a number from 0; got {self.frame!r}. The first frame is 0.")
+        if self.frame is not None and not _is_one_of(self.frame, ("middle",)) and not _is_count(self.frame, 0):
+            raise UsageError(f"`frame` must be 'middle' or a number from 0; got {shown(self.frame)}. The first frame is 0.")
         if self.max_pixels is not None and not _is_count(self.max_pixels, 1):
             raise UsageError(
-                f"`max_pixels` must be a positive whole number; got {self.max_pixels!r}. Leave it out for the default."
+                f"`max_pixels` must be a positive whole number; got {shown(self.max_pixels)}. Leave it out for the default."
             )
 
     @property
@@ -84,8 +95,13 @@ class SampleOptions:
 
 def _is_window(window: Any) -> bool:
     pair = isinstance(window, tuple | list) and len(window) == 2
-    return pair and all(isinstance(end, Real) and math.isfinite(end) for end in window) and window[0] < window[1]
+    numbers = pair and all(isinstance(end, Real) and not isinstance(end, bool) and math.isfinite(end) for end in window)
+    return numbers and window[0] < window[1]
 
 
 def _is_count(value: Any, smallest: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= smallest
+    return isinstance(value, Integral) and not isinstance(value, bool) and smallest <= int(value) <= arguments.LARGEST_WHOLE
+
+
+def _is_one_of(value: Any, choices: tuple[str, ...]) -> bool:
+    return isinstance(value, str) and value in choices

@@ -16,7 +16,7 @@ from hf_transferability.data.labels import LabelReader, find_label_column
 from hf_transferability.data.opening import Opened, dataset_error, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
-from hf_transferability.errors import TargetError, TransferabilityError, UsageError, unknown_name
+from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
 
 __all__ = [
     "SMALLEST_SAMPLE", "Labelled", "LabelledArrays", "SampleOptions", "Target", "check_images", "class_flags", "load_target",
@@ -177,7 +177,7 @@ def _options(options: SampleOptions | None, by_name: dict[str, Any]) -> SampleOp
         by_name = {**{name: value for name, value in by_name.items() if name != "sample"}, "sample_size": by_name["sample"]}
     for name in by_name:
         if name not in SampleOptions.names():
-            raise TypeError(unknown_name("option", name, SampleOptions.names()))
+            raise UnknownArgument(unknown_name("option", name, SampleOptions.names()))
     return replace(options, **by_name) if options else SampleOptions(**by_name)
 
 

@@ -64,9 +64,11 @@ class Cache:
         try:
             self.folder = Path(folder) if folder else cached_assets_path("hf-transferability", "arrays", "v1")
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError, RuntimeError) as error:  # ValueError: the Hub's client, where a file is in the way
             place = f"`cache_dir` must be a folder that can be written to; {folder}" if folder else "the Hub's assets cache"
-            raise UsageError(f"{place} cannot be made: {error.strerror or error}. Pass --cache-dir with another.") from error
+            raise UsageError(
+                f"{place} cannot be made: {getattr(error, 'strerror', None) or error}. Pass --cache-dir with another."
+            ) from error
         self.failure: str | None = None
         for part in self.folder.glob("*.part"):  # left by a killed run
             with contextlib.suppress(OSError):  # another process has just finished it

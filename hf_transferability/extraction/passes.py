@@ -23,7 +23,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from hf_transferability import provenance
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.data.targets import Target
-from hf_transferability.errors import CheckpointError, TransferabilityError
+from hf_transferability.errors import CheckpointError, TransferabilityError, first_line
 from hf_transferability.extraction.cache import Arrays
 from hf_transferability.extraction.triplet_loss import MARGIN, triplet_loss
 
@@ -59,10 +59,19 @@ def process_state() -> PartialState:
     Raises:
         TransferabilityError: several processes were started but are not connected, so each would do all the work.
     """
-    world = int(os.environ.get("WORLD_SIZE", 1))
+    text = os.environ.get("WORLD_SIZE", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise TransferabilityError(f"WORLD_SIZE must be a positive whole number; got {text!r}. Unset it, or use `torchrun`.")
+    world = int(text)
     # While one process downloads or scores, the others wait.
     options = {"timeout": timedelta(hours=6)}
-    state = PartialState(cpu=world > 1 and not torch.accelerator.is_available(), **options)
+    try:
+        state = PartialState(cpu=world > 1 and not torch.accelerator.is_available(), **options)
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise TransferabilityError(
+            f"the processes cannot be connected: {first_line(error)}. Start with `torchrun`, or unset WORLD_SIZE, RANK and "
+            "LOCAL_RANK."
+        ) from error
     if state.num_processes != world:
         raise TransferabilityError(
             f"{world} processes were started, but Accelerate sees {state.num_processes}. Start with "

@@ -4,15 +4,18 @@ A metric registers itself: `@register(...)` above its function, in a file of its
 name does not start with an underscore is imported on the first look-up, so a new metric touches one file.
 """
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from hf_transferability.errors import unknown_name
+from hf_transferability.arguments import checked_names
+from hf_transferability.errors import shown, unknown_name
 from hf_transferability.metrics._metric import INPUTS, SCENARIOS, Metric
 from hf_transferability.metrics._pool import FACTS
 from hf_transferability.metrics._validation import TASKS, check_count, check_task, one_column, refuse_unclear_numbers
@@ -42,10 +45,25 @@ def register(**declaration: Any) -> Callable[[Callable], Callable]:
                 f"metric {metric.name} must declare a formula with either parts or components, or none of the three; "
                 f"got parts {metric.parts}, components {metric.components}, formula {metric.formula}."
             )
+        metric = replace(metric, function=_with_checked_variant(metric))
         _METRICS[metric.name] = metric
-        return function
+        return metric.function
 
     return add
+
+
+def _with_checked_variant(metric: Metric) -> Callable:
+    """The metric's function, which refuses a variant that it does not have, also where it is called directly."""
+    if "variant" not in metric.options:
+        return metric.function
+
+    @functools.wraps(metric.function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        if "variant" in options:
+            metric.check_variant(options["variant"])
+        return metric.function(*arguments, **options)
+
+    return call
 
 
 def all_metrics() -> dict[str, Metric]:
@@ -64,7 +82,7 @@ def get_metric(name: str) -> Metric:
         ValueError: there is none; the text names those that exist.
     """
     metrics = all_metrics()
-    if name not in metrics:
+    if not isinstance(name, str) or name not in metrics:
         raise ValueError(unknown_name("metric", name, metrics))
     return metrics[name]
 
@@ -84,6 +102,7 @@ def can_score(name: str, task: str, inputs: Collection[str]) -> bool:
     return set(metric.inputs) <= set(inputs)
 
 
+@checked_names
 def score(
     name: str,
     *,
@@ -128,6 +147,8 @@ def score(
         -0.276
     """
     metric = get_metric(name)
+    if not isinstance(half_sample, bool):
+        raise TypeError(f"`half_sample` must be True or False; got {shown(half_sample)}. Leave it out.")
     given = {
         "features": features,
         "labels": None if labels is None else one_column(labels),

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from hf_transferability import arguments
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.data.array_files import read_candidate
 from hf_transferability.data.array_labels import labelled_arrays
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import UsageError, shown
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import all_metrics, can_score, get_metric
 from hf_transferability.metrics._validation import task_of
@@ -32,6 +33,7 @@ from hf_transferability.ranking.scoring import Request, add_floors, score_candid
 Sizes = Mapping[str, int] | Sequence[int]
 
 
+@arguments.checked_names
 def rank_features(
     files: Sequence[str | Path],
     *,
@@ -62,6 +64,13 @@ def rank_features(
         UsageError: files that cannot be read, labels that differ between them, a metric that their arrays do not allow, or
             parameters that do not fit the files.
     """
+    files, metrics = arguments.texts("files", files, paths=True), arguments.texts("metrics", metrics)
+    for name, value in {"intervals": intervals, "floor": floor}.items():
+        arguments.flag(name, value)
+    if cache_dir is not None:
+        arguments.text("cache_dir", cache_dir, path=True)
+    if not isinstance(parameters, Mapping | Sequence) or isinstance(parameters, str | bytes):
+        raise UsageError(f"`parameters` must be numbers, one per file, or by file; got {shown(parameters)}. Pass a list.")
     if not files:
         raise UsageError("`files` must name at least one file; got none.")
     check_choices(scenario, variant, seed)
@@ -79,8 +88,8 @@ def rank_features(
     scenario = scenario if named else "source_dataset"
     target = labelled_arrays(labels, {"id": "(files)"})
     cache = Cache(cache_dir)
-    shown = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
-    request = Request(keys_to_compute(chosen, target.task, variant, shown), variant, HALVES * intervals, seed)
+    always = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
+    request = Request(keys_to_compute(chosen, target.task, variant, always), variant, HALVES * intervals, seed)
     ranked_files = []
     for path, content, size in zip(files, contents, sizes, strict=True):
         arrays = _arrays(content)
@@ -144,7 +153,7 @@ def _sizes(files: Sequence[str | Path], from_metadata: Sequence[int | None], giv
     sizes = list(from_metadata)
     for size in given.values() if isinstance(given, Mapping) else given:
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise UsageError(f"`parameters` must be positive whole numbers; got {size!r}. Count the network's weights.")
+            raise UsageError(f"`parameters` must be positive whole numbers; got {shown(size)}. Count the network's weights.")
     if not isinstance(given, Mapping):
         if given and len(given) != len(files):
             raise UsageError(f"`parameters` must be one number per file; got {len(given)} for {len(files)}. Name the files.")

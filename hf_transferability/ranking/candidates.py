@@ -1,10 +1,10 @@
 """One candidate: from the name that the user gave to the arrays of its network, the same decision in every process."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
@@ -20,6 +20,7 @@ from hf_transferability.data.targets import Target
 from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Arrays, Cache
+from hf_transferability.names import expanded
 from hf_transferability.progress import Progress
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.scoring import Scores
@@ -123,8 +124,8 @@ def _reader(key: dict[str, Any], arrays: Arrays, cached: bool, work: Work) -> Ca
 
 def trained_on(named: list[str], target: str) -> str | None:
     """The entry of a model card's training datasets that is the target by its id, the last part of it, or a folder's name."""
-    folder = Path(target).expanduser()
-    target = folder.resolve().name if folder.is_dir() else target.strip("/")
+    folder = expanded(target)
+    target = folder.resolve().name if os.path.isdir(folder) else target.strip("/")
     same = {target.lower(), target.split("/")[-1].lower()}
     return next((name for name in named if {name.lower(), name.split("/")[-1].lower()} & same), None)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import chain
 
+from hf_transferability import arguments
 from hf_transferability.benchmark.composites import PAPER_PARTS
 from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.metrics import SCENARIOS, all_metrics, get_metric
@@ -86,7 +87,7 @@ def check_metrics(metrics: Sequence[str]) -> None:
     """
     known = [*all_metrics(), "all"]
     for name in metrics:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise UsageError(unknown_name("metric", name, known))
 
 
@@ -96,9 +97,8 @@ def check_choices(scenario: str, variant: str, seed: int) -> None:
     Raises:
         UsageError: names the possible values.
     """
-    if scenario not in ("auto", *SCENARIOS):
+    if not isinstance(scenario, str) or scenario not in ("auto", *SCENARIOS):
         raise UsageError(unknown_name("scenario", scenario, ("auto", *SCENARIOS)))
-    if variant not in VARIANTS:
+    if not isinstance(variant, str) or variant not in VARIANTS:
         raise UsageError(unknown_name("variant", variant, VARIANTS))
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"`seed` must be 0 or a positive whole number; got {seed!r}.")
+    arguments.whole("seed", seed, 0, arguments.LARGEST_SEED)

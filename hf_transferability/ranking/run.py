@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list, gather_object
 
+from hf_transferability import arguments
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.benchmark.known import KnownResults
 from hf_transferability.checkpoints.options import LoadOptions
@@ -19,7 +20,7 @@ from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.names import SCENARIOS, split_options
-from hf_transferability.progress import NullProgress, Progress
+from hf_transferability.progress import NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import check_choices, check_metrics, choose_metrics, floors_needed, keys_to_compute
 from hf_transferability.ranking.known import read_known, with_known
@@ -84,9 +85,18 @@ def rank(
         TypeError: an unknown option.
     """
     sample, load = split_options("rank", options, SampleOptions, LoadOptions)
+    checkpoints, metrics = arguments.texts("checkpoints", checkpoints, paths=True), arguments.texts("metrics", metrics)
+    known = arguments.texts("known", known, paths=True)
+    for name, value in {"intervals": intervals, "floor": floor, "skip_corrupt": skip_corrupt, "use_cache": use_cache}.items():
+        arguments.flag(name, value)
+    if micro_batch is not None:
+        arguments.whole("micro_batch", micro_batch, 1)
+    if cache_dir is not None:
+        arguments.text("cache_dir", cache_dir, path=True)
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, sample.seed)
+    reports = given(progress)
     state = passes.process_state()
-    progress = (progress or NullProgress()) if state.is_main_process else NullProgress()
+    progress = reports if state.is_main_process else NullProgress()
     if len(names) < len(checkpoints):
         progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
     run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known))
@@ -247,13 +257,11 @@ def _with_scores(candidate: Candidate, future: Future[Scores] | None) -> Candida
 def _check_arguments(
     checkpoints: Sequence[str | Path], metrics: Sequence[str], scenario: str, variant: str, batches: str, seed: int
 ) -> list[str]:
-    if isinstance(checkpoints, str | Path) or isinstance(metrics, str):
-        raise UsageError("`checkpoints` and `metrics` must be lists; got a single text. Put it in a list.")
     names = list(dict.fromkeys(str(name) for name in checkpoints))
     if not names:
         raise UsageError("`checkpoints` must name at least one checkpoint; got none.")
     check_choices(scenario, variant, seed)
-    if batches not in passes.BATCHES:
+    if not isinstance(batches, str) or batches not in passes.BATCHES:
         raise UsageError(unknown_name("batches", batches, passes.BATCHES))
     check_metrics(metrics)
     return names

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_transferability import provenance
+from hf_transferability import arguments, provenance
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.errors import CheckpointError, UsageError
+from hf_transferability.errors import CheckpointError, UnknownArgument, UsageError
 from hf_transferability.extraction import passes
 from hf_transferability.names import file_name, plain_name, split_options
-from hf_transferability.progress import NullProgress, Progress
+from hf_transferability.progress import Progress, given
 from hf_transferability.training import run_files
 from hf_transferability.training.one_run import RunContext, load_checkpoint, run_row
 from hf_transferability.training.run_tables import collect, write_tables
@@ -86,6 +86,7 @@ class RunQueue:
 
 
 # Options of a sample that a grid does not take: the whole splits are read, and the protocol draws from them.
+_MOST_RUNS = 1_000_000
 _DRAWN_BY_PROTOCOL = ("split", "sample_size", "draw", "seed", "streaming")
 
 
@@ -127,16 +128,22 @@ def run_grid(
     """
     protocol, labels, split_names = protocol or Protocol(), labels or RowLabels(), split_names or SplitNames()
     sample, load_options = split_options("run_grid", options, SampleOptions, LoadOptions)
+    arguments.text("dataset", dataset, path=True)
+    arguments.text("folder", folder, path=True)
+    arguments.whole("seeds", seeds, 1, _MOST_RUNS)
+    sources = _named(checkpoints)
     columns = {name: getattr(sample, name) for name in options if name in SampleOptions.names()}
     if drawn := [name for name in _DRAWN_BY_PROTOCOL if name in columns]:
-        raise TypeError(f"run_grid() got an unexpected keyword argument {drawn[0]!r}. `protocol` and `split_names` decide it.")
-    progress, state = progress or NullProgress(), passes.process_state()
+        raise UnknownArgument(
+            f"run_grid() got an unexpected keyword argument {drawn[0]!r}. Set it in `protocol` or `split_names`."
+        )
+    progress, state = given(progress), passes.process_state()
     progress.stage("reading images")
     splits = Splits(dataset, protocol.image_size, split_names, token=load_options.token, **columns)
     for split in splits.pools.values():
         progress.note(split.target.account)
     hyperparameters = grid_settings(grid, len(splits.classes))
-    sources = _named(checkpoints)
+    _check_size(len(sources) * len(hyperparameters) * seeds)
     draw = splits.draw(protocol.sample_seed, protocol.train_per_class, protocol.validation_per_class)
     target = plain_name(dataset)
     shared = _shared_columns(target, splits, protocol, labels, provenance.hardware(state.device.type))
@@ -168,12 +175,25 @@ def run_grid(
 def _named(checkpoints: Sequence[str | Path] | Mapping[str, str | Path]) -> dict[str, str | Path]:
     """Name in the rows -> Hub id or folder."""
     if isinstance(checkpoints, Mapping):
+        arguments.texts("checkpoints", [*checkpoints.keys()])
+        arguments.texts("checkpoints", [*checkpoints.values()], paths=True)
         sources = dict(checkpoints)
     else:
+        checkpoints = arguments.texts("checkpoints", checkpoints, paths=True)
         sources = {plain_name(checkpoint): checkpoint for checkpoint in checkpoints}
     if len(sources) < len(checkpoints) or not sources:
         raise UsageError("`checkpoints` must be one or more of different names; two folders have one name, or there are none.")
     return sources
+
+
+def _check_size(n_runs: int) -> None:
+    """Refuse a grid that nobody could wait for, whose list of runs alone would fill the memory.
+
+    Raises:
+        UsageError: more than _MOST_RUNS.
+    """
+    if n_runs > _MOST_RUNS:
+        raise UsageError(f"the grid must have at most {_MOST_RUNS:,} runs; got {n_runs:,}. Take fewer seeds or settings.")
 
 
 def _shared_columns(target: str, splits: Splits, protocol: Protocol, labels: RowLabels, hardware: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Pre-train a source checkpoint from scratch on one dataset or several, with transformers' Trainer, and save it for the Hub."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -19,18 +20,22 @@ from transformers import (
     ViTImageProcessor,
 )
 
+from hf_transferability import arguments
 from hf_transferability.checkpoints.loading import quiet_transformers
 from hf_transferability.data.targets import load_target
 from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.extraction import passes
 from hf_transferability.names import plain_name
-from hf_transferability.progress import NullProgress, Progress
+from hf_transferability.progress import Progress, given
 from hf_transferability.training import model_card
 from hf_transferability.training.architectures import build_network, read_config, set_task
 from hf_transferability.training.augmentation import Augmentation
 from hf_transferability.training.samples import Pool
 from hf_transferability.training.seeding import seeded
+from hf_transferability.training.settings import LARGEST_RATE, LARGEST_SIDE
 
+_LARGEST_BATCH = 2**20  # images per step
+_MOST_EPOCHS = 1e6
 _HALF = [0.5, 0.5, 0.5]  # mean and standard deviation that map pixels to -1..1
 
 
@@ -56,6 +61,16 @@ class PretrainingOptions:
     weight_decay: float = 0.05
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        arguments.whole("image_size", self.image_size, 1, LARGEST_SIDE)
+        arguments.whole("batch_size", self.batch_size, 1, _LARGEST_BATCH)
+        arguments.whole("seed", self.seed, 0, arguments.LARGEST_SEED)
+        arguments.number("epochs", self.epochs, 0, _MOST_EPOCHS)
+        if self.max_steps is not None:
+            arguments.whole("max_steps", self.max_steps, 0)
+        for name in ("learning_rate", "weight_decay"):
+            arguments.number(name, getattr(self, name), 0, LARGEST_RATE)
+
     @property
     def trains(self) -> bool:
         """Whether there is any training at all."""
@@ -75,6 +90,7 @@ class PretrainingOptions:
         }
 
 
+@arguments.checked_names
 def pretrain(
     sources: Sequence[str | Path],
     architecture: str | Path,
@@ -106,13 +122,16 @@ def pretrain(
         CheckpointError: an architecture that the Hub does not give.
         TransferabilityError: the loss is not a finite number.
     """
+    sources = arguments.texts("sources", sources, paths=True)
+    arguments.text("architecture", architecture, path=True)
+    arguments.text("output", output, path=True)
     options, output = options or PretrainingOptions(), Path(output)
-    if output.exists():
+    if os.path.lexists(output):
         raise UsageError(f"`output` must be a new folder; {output} exists. Choose another, or remove it.")
     names = [plain_name(source) for source in sources]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"`sources` must be one or more datasets of different names; got {', '.join(names) or 'none'}.")
-    progress, state = progress or NullProgress(), passes.process_state()
+    progress, state = given(progress), passes.process_state()
     state.wait_for_everyone()  # the first process might otherwise make the folder before another has looked for it
     config = read_config(architecture)
     progress.stage("reading images")

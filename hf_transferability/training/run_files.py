@@ -5,6 +5,7 @@ A process claims a run by a file lock, which the operating system releases when 
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import CheckpointError, UsageError
 from hf_transferability.files import replace_file
+from hf_transferability.names import expanded
 
 
 def run_file(folder: Path, number: int) -> Path:
@@ -126,7 +128,7 @@ def check_source(folder: Path, source: str, checkpoint: str, labels: Mapping[str
     try:
         expected["checkpoint_revision"] = resolve(checkpoint, options).revision
     except CheckpointError as error:
-        if Path(checkpoint).expanduser().is_dir():
+        if os.path.isdir(expanded(checkpoint)):
             expected["checkpoint_revision"] = str(error)
     for name, value in expected.items():
         if others := sorted({str(row.get(name)) for row in rows} - {value}):
