@@ -132,8 +132,9 @@ def _read(
     progress.note(agreed.account)
     where = agreed.provenance
     kind = {"single_label": "classes", "multi_label": "labels an image"}.get(agreed.task)
+    grouped = f" of {where['groups']} groups ({sample.group_column})" if "groups" in where else ""
     progress.note(
-        f"target {where['id']}, split {where['split']}: {len(agreed)} of {where['images_available']} images, "
+        f"target {where['id']}, split {where['split']}: {len(agreed)} of {where['images_available']} images{grouped}, "
         f"{f'{len(agreed.class_names)} {kind}' if kind else 'a number to predict'}, seed {sample.seed}"
     )
     return agreed, elsewhere  # type: ignore[return-value]
@@ -179,6 +180,7 @@ def _finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> 
         "label_column",
         "class_level",
         "label_separator",
+        "group_column",
         "task",
         "frame",
         "max_pixels",
@@ -275,9 +277,10 @@ def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Progres
     key = {"kind": "images", "target": target.key}
     known = cache.read_json(key)
     report = None
-    if known is not None:
+    if known is not None and known.get("hashes") is not None:  # older versions stored none
         report = ImageReport.from_dict(known)
     else:
+        known = None
         progress.stage("decoding images", len(target))
     checked, report = check_images(target, skip_corrupt=skip_corrupt, report=report, progress=progress.advance)
     if known is None:
