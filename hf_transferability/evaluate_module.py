@@ -143,8 +143,8 @@ class Transferability(evaluate.Metric):
             # Concatenated they would silently become one type: 1 and "a" text, 1 and 0.5 a regression target.
             if name in ("labels", "groups") and value.dtype.kind != first.dtype.kind:
                 raise TypeError(
-                    f"`{_EVALUATE_NAMES.get(name, name)}` must be of one type in all batches; got {value.dtype} after {first.dtype}. "
-                    "Give every image a value of one type."
+                    f"`{_EVALUATE_NAMES.get(name, name)}` must be of one type in all batches; got {value.dtype} after "
+                    f"{first.dtype}. Give every image a value of one type."
                 )
             if value.shape[1:] != first.shape[1:]:
                 raise ValueError(
@@ -231,9 +231,7 @@ class Transferability(evaluate.Metric):
         return rank(dataset, checkpoints, **{"metrics": metrics, "sample_size": "all", **options}).to_dict()
 
 
-def _given(
-    predictions: Any, references: Any, source_probabilities: Any, gradient_norms: Any, groups: Any
-) -> dict[str, Any]:
+def _given(predictions: Any, references: Any, source_probabilities: Any, gradient_norms: Any, groups: Any) -> dict[str, Any]:
     """The inputs that are not None, under the package's names."""
     inputs = {
         "features": predictions,

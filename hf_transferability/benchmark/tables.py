@@ -73,7 +73,9 @@ PROVENANCE = {
     "dataset_fingerprint": Column("text", "sha256 over the sample's encoded images and labels, in order"),
     "split": Column("text", "where the images were drawn from"),
     "sample_size": Column("count", "images drawn"),
-    "draw": Column("text", "random or stratified; also how many groups (patients, for example) of which column were kept together"),
+    "draw": Column(
+        "text", "random or stratified; also how many groups (patients, for example) of which column were kept together"
+    ),
     "sample_seed": Column("count", "of the draw, the order of the images and resampling"),
     "preprocessing": Column("text", "from a file to the network's input"),
     "metric_version": Column("count", "raised whenever the metric's values change"),

@@ -11,9 +11,7 @@ from hf_transferability.metrics._groups import encode_groups
 from hf_transferability.metrics._validation import refuse_unclear_numbers, task_of
 
 
-def labelled_arrays(
-    labels: np.ndarray, provenance: dict[str, Any], groups: np.ndarray | None = None
-) -> LabelledArrays:
+def labelled_arrays(labels: np.ndarray, provenance: dict[str, Any], groups: np.ndarray | None = None) -> LabelledArrays:
     """Labels of a sample whose images are elsewhere.
 
     Args:

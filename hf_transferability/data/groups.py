@@ -24,7 +24,7 @@ def check_group_column(features: Mapping[str, Any], column: str, others: Sequenc
         raise UsageError(f"`group_column` must not be the column of images or labels; got {column}. Choose another column.")
     feature = features[column]
     kind = getattr(feature, "dtype", type(feature).__name__)
-    if isinstance(feature, datasets.ClassLabel) or not isinstance(feature, list | dict) and _KINDS.fullmatch(kind):
+    if isinstance(feature, datasets.ClassLabel) or (not isinstance(feature, list | dict) and _KINDS.fullmatch(kind)):
         return
     raise UsageError(f"`group_column` must hold one text or integer an image; {column} holds {kind}. Choose another column.")
 

@@ -37,17 +37,22 @@ def draw_sample(
         return order
     kept = np.zeros(len(codes), dtype=bool)
     if draw == "random":
-        kept[_in_turn(None if groups is None else groups[order], len(order))[:n]] = True
+        kept[in_turn(None if groups is None else groups[order], len(order))[:n]] = True
         return order[kept]
     in_order = codes[order]
     for code, count in _shares(codes, n).items():
         members = np.flatnonzero(in_order == code)
-        kept[members[_in_turn(None if groups is None else groups[order][members], len(members))[:count]]] = True
+        kept[members[in_turn(None if groups is None else groups[order][members], len(members))[:count]]] = True
     return order[kept]
 
 
-def _in_turn(groups: np.ndarray | None, n: int) -> np.ndarray:
-    """Positions [n], the first image of every group before the second of any; in their order without groups."""
+def in_turn(groups: np.ndarray | None, n: int) -> np.ndarray:
+    """Positions [n], the first image of every group before the second of any; in their order without groups.
+
+    Args:
+        groups: codes [n] from 0, or None.
+        n: number of images.
+    """
     if groups is None:
         return np.arange(n)
     by_group = np.argsort(groups, kind="stable")

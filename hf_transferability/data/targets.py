@@ -107,7 +107,7 @@ class Target:
 
     @property
     def groups(self) -> np.ndarray | None:
-        """Codes int64 [n_samples] of images that belong together, from 0 in order of appearance; None without a group column."""
+        """Codes int64 [n_samples] of images that belong together, in order of appearance; None without a group column."""
         return first_seen_codes(np.asarray(self.group_names)) if self.group_names else None
 
     def __len__(self) -> int:
@@ -206,9 +206,22 @@ def _with_groups(target: Target, names: list[str]) -> Target:
         return target
     sizes = Counter(names)
     if len(sizes) < SMALLEST:
-        raise UsageError("`group_column` must have at least 2 groups in the sample; got one. Take more images, or leave it out.")
+        raise UsageError(
+            "`group_column` must have at least 2 groups in the sample; got one. Take more images, or leave it out."
+        )
     counts = {"groups": len(sizes), "largest_group": max(sizes.values())}
     return replace(target, group_names=names, provenance={**target.provenance, **counts})
+
+
+def groups_of_split(dataset: Any, options: SampleOptions, column: str, token: str | None = None) -> list[str]:
+    """The group of every image of a split, without reading the images; see `group_names` for what may be done with them.
+
+    Raises:
+        UsageError, TargetError: as `load_target`.
+    """
+    table = open_dataset(dataset, options, token).table
+    check_group_column(table.features, column, ())
+    return group_names(column, table.select_columns([column]).with_format(None)[column][:])
 
 
 def _options(options: SampleOptions | None, by_name: dict[str, Any]) -> SampleOptions:
@@ -344,7 +357,9 @@ def check_images(
     checked = _target(target.images.subset(kept), codes, class_names, target.task, positions, provenance)
     kept_flags = {name: target.flags[name] for name in _FROM_LOADING if name in target.flags}
     hashes = None if report.hashes is None else report.hash_array()[kept]
-    checked = replace(checked, flags={**checked.flags, **kept_flags, **flags}, files=[target.files[i] for i in kept], hashes=hashes)
+    checked = replace(
+        checked, flags={**checked.flags, **kept_flags, **flags}, files=[target.files[i] for i in kept], hashes=hashes
+    )
     return _with_groups(_with_duplicates(checked), [target.group_names[i] for i in kept] if target.group_names else []), report
 
 

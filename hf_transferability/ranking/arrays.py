@@ -75,7 +75,9 @@ def rank_features(
                 f"{path} must have the same labels as {files[0]}; they differ. Extract all from one sample, in one order."
             )
         if not _same_groups(content.get("groups"), groups):
-            raise UsageError(f"{path} must have the same groups as {files[0]}; they differ. Put the same array into every file.")
+            raise UsageError(
+                f"{path} must have the same groups as {files[0]}; they differ. Put the same array into every file."
+            )
     named = scenario != "auto"
     chosen, left_out = _choose_metrics(metrics, contents, named or len(files) == 1)
     scenario = scenario if named else "source_dataset"

@@ -23,6 +23,7 @@ from hf_transferability.progress import NullProgress, Progress
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import check_choices, check_metrics, choose_metrics, floors_needed, keys_to_compute
 from hf_transferability.ranking.known import read_known, with_known
+from hf_transferability.ranking.leaks import with_leaks
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
@@ -44,6 +45,7 @@ def rank(
     intervals: bool = True,
     floor: bool = False,
     known: Sequence[str | Path] = (),
+    leak_check: int = 0,
     skip_corrupt: bool = False,
     batches: str = "paper",
     micro_batch: int | None = None,
@@ -66,6 +68,8 @@ def rank(
         floor: also the highest value of each metric in five shuffles of the labels.
         known: your own ground truth, beside the bundled results, for the rows' known_elsewhere: tables, folders of
             `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
+        leak_check: compare the sample with so many images of each dataset that a candidate's card names as its training
+            data, as far as it is on the Hub; 0 for none.
         skip_corrupt: leave out images that cannot be decoded.
         batches: "paper" or "balanced" gradient batches.
         micro_batch: images at once; default by measurement.
@@ -85,11 +89,13 @@ def rank(
     """
     sample, load = split_options("rank", options, SampleOptions, LoadOptions)
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, sample.seed)
+    if isinstance(leak_check, bool) or not isinstance(leak_check, int) or leak_check < 0:
+        raise UsageError(f"`leak_check` must be 0 or a number of images; got {leak_check!r}. Leave it out for none.")
     state = passes.process_state()
     progress = (progress or NullProgress()) if state.is_main_process else NullProgress()
     if len(names) < len(checkpoints):
         progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
-    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known))
+    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known), leak_check)
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
     target, elsewhere = _read(dataset, sample, load, run, cache, skip_corrupt, state, progress)
@@ -107,6 +113,7 @@ class _Run:
     n_halves: int
     floor: bool
     known: tuple[str | Path, ...]
+    leak_check: int
 
 
 def _read(
@@ -156,8 +163,11 @@ def _ranking(
             if candidate.scores is not None:
                 add_floors(candidate.scores, floors, read, target, request, cache)
         candidates, cited = with_known(candidates, elsewhere, target.provenance)
+        notes_of_leaks: list[str] = []
+        if run.leak_check:
+            candidates, notes_of_leaks = with_leaks(candidates, target, run.leak_check, cache, work.load.token, work.progress)
         rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
-        notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool]
+        notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
         words, has_test_split = _finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]

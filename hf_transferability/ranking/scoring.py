@@ -252,9 +252,7 @@ def _missing(metric: Metric, arrays: Arrays) -> str | None:
     return None
 
 
-def _half_inputs(
-    metric: Metric, inputs: dict[str, Any], request: Request, groups: np.ndarray | None
-) -> list[dict[str, Any]]:
+def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request, groups: np.ndarray | None) -> list[dict[str, Any]]:
     if "gradient_norms" in inputs:
         norms = inputs["gradient_norms"]
         rng = np.random.default_rng(request.seed)
