@@ -372,7 +372,9 @@ def _with_duplicates(target: Target) -> Target:
     different = pairs[(first != second) if first.ndim == 1 else (first != second).any(axis=1)]
     flags = dict(target.flags)
     if len(different):
-        flags["duplicate_labels"] = f"{len(different)} pairs: {examples(different, target.positions, target.positions)}"
+        plural = "s" if len(different) > 1 else ""
+        rows = examples(different, target.positions, target.positions)
+        flags["duplicate_labels"] = f"{len(different)} pair{plural}: {rows}"
     counts = {"near_duplicates": len(pairs), "near_duplicates_of_other_labels": len(different)}
     return replace(target, flags=flags, provenance={**target.provenance, **counts})
 
