@@ -70,7 +70,9 @@ def test_duplicates_of_other_labels_are_flagged():
     assert set(target.flags["duplicate_labels"].split()[-3:]) == {"3", "and", "12"}
     assert target.provenance["near_duplicates"] == 2
     assert target.provenance["near_duplicates_of_other_labels"] == 1
-    again, _ = check_images(load_target(dataset(images, [0, 1] * 6 + [0, 0]), sample="all"), report=ImageReport.from_dict(report.to_dict()))
+    again, _ = check_images(
+        load_target(dataset(images, [0, 1] * 6 + [0, 0]), sample="all"), report=ImageReport.from_dict(report.to_dict())
+    )
     assert again.flags == target.flags
 
 

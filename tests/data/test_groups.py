@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from hf_transferability.data.array_labels import labelled_arrays
 from hf_transferability.data.groups import shared_groups
+from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.sampling import draw_sample
 from hf_transferability.data.targets import check_images, groups_of_split, load_target
-from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import UsageError
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
@@ -26,7 +26,9 @@ def patients(**more):
 
 
 @QUICK
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=12, max_size=80), st.integers(3, 60), st.integers(0, 99))
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=12, max_size=80), st.integers(3, 60), st.integers(0, 99)
+)
 def test_groups_are_drawn_in_turn(images, size, seed):
     codes, groups = np.array(images).T
     drawn = draw_sample(codes, size, "random", seed, groups)
@@ -37,7 +39,9 @@ def test_groups_are_drawn_in_turn(images, size, seed):
 
 
 @QUICK
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=12, max_size=80), st.integers(3, 60), st.integers(0, 99))
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=12, max_size=80), st.integers(3, 60), st.integers(0, 99)
+)
 def test_a_stratified_draw_keeps_the_shares_of_classes(images, size, seed):
     codes, groups = np.array(images).T
     with_groups, without = (codes[draw_sample(codes, size, "stratified", seed, g)] for g in (groups, None))
@@ -55,7 +59,11 @@ def test_one_patient_does_not_fill_the_sample():
     aware = load_target(patients(), sample=20, group_column="patient")
     assert naive.groups is None
     assert Counter(aware.groups.tolist()).most_common(1)[0][1] == 2
-    assert (aware.provenance["group_column"], aware.provenance["groups"], aware.provenance["largest_group"]) == ("patient", 11, 2)
+    assert (aware.provenance["group_column"], aware.provenance["groups"], aware.provenance["largest_group"]) == (
+        "patient",
+        11,
+        2,
+    )
 
 
 def test_names_of_groups_stay_in_memory():
@@ -79,7 +87,9 @@ def test_groups_follow_their_images_when_corrupt_ones_are_left_out():
 
 def test_numbers_and_texts_name_the_same_groups():
     kinds = {"int64": [1, 2] * 20, "float64": [1.0, 2.0] * 20, "string": ["1", "2 "] * 20}
-    names = [groups_of_split(table([0, 1] * 20, AB, g=(values, Value(kind))), SampleOptions(), "g") for kind, values in kinds.items()]
+    names = [
+        groups_of_split(table([0, 1] * 20, AB, g=(values, Value(kind))), SampleOptions(), "g") for kind, values in kinds.items()
+    ]
     assert names[0] == names[1] == names[2]
     assert shared_groups(["a", "b"], ["b", "c", "b"]) == (1, 2)
 

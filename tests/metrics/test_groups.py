@@ -41,7 +41,9 @@ def test_names_of_groups_do_not_matter(name):
     x, labels, groups = patients(n_patients=20, images=3)
     renamed = np.random.default_rng(1).permutation(20)[groups]
     with collect_flags():
-        values = [score(name, features=x, labels=labels, groups=names) for names in (groups, [f"p{g}" for g in groups], renamed)]
+        values = [
+            score(name, features=x, labels=labels, groups=names) for names in (groups, [f"p{g}" for g in groups], renamed)
+        ]
     assert values == pytest.approx([values[0]] * 3)
 
 
@@ -104,7 +106,9 @@ def test_a_class_of_one_group_is_left_out_of_the_probe(make_arrays):
     groups = np.where(labels == 2, 0, 1 + np.arange(60) % 10)
     kept = labels != 2
     value = linear_probe(features=arrays["features"], labels=labels, groups=groups)
-    assert value == pytest.approx(linear_probe(features=arrays["features"][kept], labels=labels[kept], groups=groups[kept]), abs=0.02)
+    assert value == pytest.approx(
+        linear_probe(features=arrays["features"][kept], labels=labels[kept], groups=groups[kept]), abs=0.02
+    )
     with pytest.raises(ValueError, match="at least 2 classes with at least 2 groups each"):
         linear_probe(features=arrays["features"], labels=labels, groups=labels)
 

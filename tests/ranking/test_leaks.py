@@ -100,7 +100,9 @@ def test_hashes_of_a_commit_are_kept(checked, images, monkeypatch):
     assert checked({"lab/source": images[10:]}, "lab/source")[0] == first
 
 
-@pytest.mark.parametrize("name", ["/etc", "../private", "~/data", "a/../b", "https://host/data", "zip://x::y", "a/b/c", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["/etc", "../private", "~/data", "a/../b", "https://host/data", "zip://x::y", "a/b/c", "x" * 300]
+)
 def test_a_card_leads_to_no_folder_and_no_host(name):
     with pytest.raises(UsageError, match="is no Hub dataset"):
         open_source(name)
@@ -124,7 +126,10 @@ def test_a_folder_of_that_name_is_not_opened(make_target, monkeypatch):
 
 def test_damaged_images_are_passed_over(images):
     source = opened(images[:4])
-    rows = [{"image": {"bytes": b"damaged", "path": None}}, *table(images[:4]).cast_column("image", datasets.Image(decode=False))]
+    rows = [
+        {"image": {"bytes": b"damaged", "path": None}},
+        *table(images[:4]).cast_column("image", datasets.Image(decode=False)),
+    ]
     stream = datasets.Dataset.from_list(rows, features=source.table.features).to_iterable_dataset()
     assert source_hashes(replace(source, table=stream), 100).shape == (4, 4)
     assert np.array_equal(source_hashes(replace(source, table=stream), 100), source_hashes(source, 100))

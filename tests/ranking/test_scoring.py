@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hf_transferability.data.targets import Target
 from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
-from hf_transferability.ranking import scoring
 from hf_transferability.metrics.knn import knn
+from hf_transferability.ranking import scoring
 from hf_transferability.ranking.scoring import Request, Scores, add_floors, half_samples, score_candidate, shuffled_labels
 
 

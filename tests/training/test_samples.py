@@ -102,7 +102,9 @@ def test_a_corrupt_image_is_named(target):
 
 def grouped(groups: dict[str, list[str]]) -> datasets.DatasetDict:
     """Splits of two classes whose images are of these groups."""
-    data = in_memory({split: [0, 1] * (len(names) // 2) for split, names in groups.items()}, datasets.ClassLabel(names=["a", "b"]))
+    data = in_memory(
+        {split: [0, 1] * (len(names) // 2) for split, names in groups.items()}, datasets.ClassLabel(names=["a", "b"])
+    )
     return datasets.DatasetDict({split: data[split].add_column("patient", names) for split, names in groups.items()})
 
 
