@@ -255,5 +255,5 @@ def test_groups_in_files_count(tmp_path, cache):
     np.savez(tmp_path / "other.npz", **candidate(1), groups=groups[::-1])
     for other in ("other.npz", "none.npz"):
         np.savez(tmp_path / "none.npz", **candidate(1))
-        with pytest.raises(UsageError, match="must have the same groups as .*0.npz; they differ"):
+        with pytest.raises(UsageError, match=r"must have the same groups as .*0\.npz; they differ"):
             rank_features([files[0], tmp_path / other], metrics=["knn"], cache_dir=cache)
