@@ -35,15 +35,15 @@ def draw_sample(
     order = rng.permutation(len(codes))
     if n is None or n >= len(codes):
         return order
-    kept = np.zeros(len(codes), dtype=bool)
+    is_drawn = np.zeros(len(codes), dtype=bool)
     if draw == "random":
-        kept[in_turn(None if groups is None else groups[order], len(order))[:n]] = True
-        return order[kept]
+        is_drawn[in_turn(None if groups is None else groups[order], len(order))[:n]] = True
+        return order[is_drawn]
     in_order = codes[order]
     for code, count in _shares(codes, n).items():
         members = np.flatnonzero(in_order == code)
-        kept[members[in_turn(None if groups is None else groups[order][members], len(members))[:count]]] = True
-    return order[kept]
+        is_drawn[members[in_turn(None if groups is None else groups[order][members], len(members))[:count]]] = True
+    return order[is_drawn]
 
 
 def in_turn(groups: np.ndarray | None, n: int) -> np.ndarray:
