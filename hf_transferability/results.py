@@ -58,6 +58,7 @@ COLUMNS = {
     "layers": Column("weights whose gradients give the feature update ratio, first and second"),
     "untrained": Column("whether all normalisation layers still hold their initial values"),
     "training_datasets": Column("as the model card states them"),
+    "seen_share": Column("images of the sample that --leak-check met in its source datasets", "share, 0 to 1"),
     "preprocessing": Column("image processor and its backend"),
     "micro_batch": Column("images in memory at once", "images"),
     "batches": Column("paper or balanced gradient batches"),

@@ -58,8 +58,8 @@ def load_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def dataset_options(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of `data.options.SampleOptions` that `add_dataset_options` adds, from the parsed command line."""
-    names = ("config", "revision", "image_column", "label_column", "class_level", "label_separator", "task", "window", "frame")
-    return {name: getattr(options, name) for name in (*names, "max_pixels", "follow_links")}
+    names = ("config", "revision", "image_column", "label_column", "class_level", "label_separator", "group_column", "task")
+    return {name: getattr(options, name) for name in (*names, "window", "frame", "max_pixels", "follow_links")}
 
 
 def add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
@@ -128,6 +128,7 @@ def add_dataset_options(group: argparse._ArgumentGroup) -> None:
         "--class-level", metavar="N", type=positive, help="folder level that names the classes; 1 is directly below the root"
     )
     group.add_argument("--label-separator", metavar="TEXT", help="what separates several labels in one text, such as '|'")
+    add_group_column(group)
     group.add_argument("--task", choices=TASKS, help="kind of labels, where the column's type does not tell")
     group.add_argument(
         "--window", metavar="LOW,HIGH", type=window, help="values that become black and white in 16-bit or float images"
@@ -135,6 +136,14 @@ def add_dataset_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--frame", metavar="middle|N", type=frame, help="frame of files with several (default: the first)")
     group.add_argument("--max-pixels", metavar="N", type=positive, help="pixels of the largest image that is decoded")
     group.add_argument("--follow-links", action="store_true", help="read images through links that lead out of your folder")
+
+
+def add_group_column(group: argparse._ActionsContainer) -> None:
+    """Add the option that names the column of groups."""
+    group.add_argument(
+        "--group-column", metavar="NAME",
+        help="column of images that belong together (patient, study, slide): drawn in turn, never on both sides of a split",
+    )  # fmt: skip
 
 
 def add_sample(group: argparse._ArgumentGroup) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from hf_transferability.cli.options import add_image_size, number, positive, seed
+from hf_transferability.cli.options import add_group_column, add_image_size, number, positive, seed
 from hf_transferability.cli.output import reported
 
 
@@ -39,6 +39,7 @@ def add(commands: Any) -> None:
     )
     pretrain.add_argument("--weight-decay", metavar="X", type=number, default=0.05, help="default: 0.05")
     pretrain.add_argument("--seed", type=seed, default=0, help="decides weights, order and augmentation (default: 0)")
+    add_group_column(pretrain)
     pretrain.add_argument("--licence", metavar="ID", help="for the card (default: the datasets' own, where they agree)")
 
 
@@ -60,6 +61,7 @@ def _pretrain(options: argparse.Namespace) -> int:
                 seed=options.seed,
             ),
             licence=options.licence,
+            group_column=options.group_column,
             progress=progress,
         )
         from accelerate import PartialState

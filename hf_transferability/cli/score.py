@@ -25,7 +25,8 @@ def add(commands: Any) -> None:
         "score",
         help="rank arrays that you have extracted yourself",
         description="Rank candidates by arrays in files, one file each, all of one sample of images in one order. Arrays: "
-        "features [images, features], labels [images], source_probabilities [images, classes], gradient_norms [batches, 2]. "
+        "features [images, features], labels [images], source_probabilities [images, classes], gradient_norms [batches, 2], "
+        "groups [images] (patients, for example). "
         "A file may also hold the number of the network's `parameters`: an entry of .npz, or of the metadata of .safetensors.",
         allow_abbrev=False,
     )

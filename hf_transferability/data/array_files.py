@@ -26,6 +26,7 @@ _UNREADABLE = (
 
 
 _LABELS = "iubfUTO"  # kinds of types
+_NAMES = (*INPUTS, "groups")
 _PARAMETERS = "parameters"  # the number of a network's parameters, beside its arrays
 
 
@@ -38,7 +39,7 @@ def read_candidate(path: str | Path) -> tuple[dict[str, np.ndarray], int | None]
     """What a .npz or .safetensors file holds of one candidate.
 
     Returns:
-        Its arrays by name: features, labels, source_probabilities, gradient_norms; and the number of the network's
+        Its arrays by name: features, labels, source_probabilities, gradient_norms, groups; and the number of the network's
         parameters (without source head) where the file has it: an entry `parameters` of a .npz file, or of the metadata of a
         .safetensors file.
 
@@ -53,8 +54,8 @@ def read_candidate(path: str | Path) -> tuple[dict[str, np.ndarray], int | None]
     size = arrays.pop(_PARAMETERS, size)
     if "logits" in arrays and "source_probabilities" not in arrays:
         arrays["source_probabilities"] = _softmax(arrays.pop("logits"))
-    if unknown := [name for name in arrays if name not in INPUTS]:
-        raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")
+    if unknown := [name for name in arrays if name not in _NAMES]:
+        raise UsageError(f"{path} must hold arrays called {', '.join(_NAMES)}; got {', '.join(unknown)}. Rename or drop these.")
     if "labels" not in arrays:
         raise UsageError(f"{path} must hold an array called labels; got {', '.join(arrays) or 'none'}. Add it.")
     arrays["labels"] = one_column(arrays["labels"])

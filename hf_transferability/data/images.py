@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from hf_transferability.data.duplicates import WORDS, perceptual_hash
 from hf_transferability.data.headers import Header, deep_colour, open_image, read_header
 from hf_transferability.errors import UsageError
 
@@ -45,11 +46,19 @@ class ImageReport:
         modes: PIL mode -> number of images; "RGB;16" and the like for colour of 16 bits a channel.
         corrupt: position -> reason.
         brightest: the highest pixel that integer images of more than 8 bits reached, of 255; None without such images.
+        hashes: perceptual hash of every image in hexadecimal digits, "" of a corrupt one; None in reports of older versions.
     """
 
     modes: dict[str, int]
     corrupt: dict[int, str]
     brightest: int | None = None
+    hashes: list[str] | None = None
+
+    def hash_array(self) -> np.ndarray:
+        """The hashes as uint64 [n_images, duplicates.WORDS], 0 of a corrupt image."""
+        empty = "00" * 8 * WORDS
+        joined = bytes.fromhex("".join(digits or empty for digits in self.hashes or ()))
+        return np.frombuffer(joined, dtype=np.uint64).reshape(-1, WORDS)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; see `from_dict`."""
@@ -59,7 +68,7 @@ class ImageReport:
     def from_dict(cls, stored: dict[str, Any]) -> "ImageReport":
         """The report that `to_dict` gave, also after JSON has made texts of the positions."""
         corrupt = {int(position): reason for position, reason in stored["corrupt"].items()}
-        return cls(stored["modes"], corrupt, stored.get("brightest"))
+        return cls(stored["modes"], corrupt, stored.get("brightest"), stored.get("hashes"))
 
 
 @dataclass(frozen=True)
@@ -146,10 +155,12 @@ class Images(Sequence[np.ndarray]):
         modes: Counter[str] = Counter()
         corrupt: dict[int, str] = {}
         brightest: int | None = None
+        hashes: list[str] = []
 
-        def attempt(index: int) -> tuple[np.ndarray, str] | Exception:
+        def attempt(index: int) -> tuple[np.ndarray, str, str] | Exception:
             try:
-                return self._decode(index)
+                pixels, mode = self._decode(index)
+                return pixels, mode, perceptual_hash(pixels).tobytes().hex()
             except UsageError:
                 raise
             except Exception as error:  # any decoder's failure on any damage is the same to the user: a corrupt image
@@ -159,8 +170,10 @@ class Images(Sequence[np.ndarray]):
             for index, result in enumerate(pool.map(attempt, range(len(self)))):
                 if isinstance(result, Exception):
                     corrupt[index] = str(result) or type(result).__name__
+                    hashes.append("")
                 else:
-                    pixels, mode = result
+                    pixels, mode, digits = result
+                    hashes.append(digits)
                     modes[mode] += 1
                     if mode.startswith("I") or mode.endswith(";16"):
                         brightest = max(brightest or 0, int(pixels.max()))
@@ -168,7 +181,7 @@ class Images(Sequence[np.ndarray]):
                         self._free -= pixels.nbytes
                         self._decoded[index] = pixels
                 progress(index + 1)
-        return ImageReport(dict(sorted(modes.items())), corrupt, brightest)
+        return ImageReport(dict(sorted(modes.items())), corrupt, brightest, hashes)
 
 
 def decode(

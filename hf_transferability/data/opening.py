@@ -59,7 +59,7 @@ def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None)
     folder = _local_folder(name)
     if folder is not None:
         return _open_folder(name, folder, options, token)
-    return _open_hub(name, options, token)
+    return open_hub_dataset(name, options, token)
 
 
 def split_names(
@@ -195,7 +195,8 @@ def _splits_of_tables(tables: Sequence[str]) -> dict[str, list[str]]:
     return splits
 
 
-def _open_hub(name: str, options: SampleOptions, token: str | None) -> Opened:
+def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Opened:
+    """Open a split of a Hub dataset, whatever folders this machine has; see `open_dataset`."""
     builder, commit = _hub_builder(name, options, token)
     opened = _open_builder(builder, name, commit, place_of(name, commit), options)
     account = _with_repository_files(opened.account, builder, name, commit, token, options)

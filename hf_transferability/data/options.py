@@ -24,6 +24,7 @@ class SampleOptions:
         label_column: default the only ClassLabel column, else a column called label, labels, target or class.
         class_level: folder level that names the classes, where folders are nested; 1 is directly below the root.
         label_separator: what separates several labels in one text, such as "|"; "" if each text is one label.
+        group_column: column that says which images belong together (patient, study, slide); see `sampling.draw_sample`.
         task: "single_label", "multi_label" or "regression", where the column's type does not tell.
         sample_size: number of images, "all", or None for 100 x classes (1,000 for a regression target; 10,000 at most).
         draw: "random" or "stratified".
@@ -42,6 +43,7 @@ class SampleOptions:
     label_column: str | None = None
     class_level: int | None = None
     label_separator: str | None = None
+    group_column: str | None = None
     task: str | None = None
     sample_size: int | str | None = None
     draw: str = "random"

@@ -1,6 +1,7 @@
 """The target dataset: a Hub id, a local folder or a `datasets.Dataset` becomes a sample of encoded images with class codes."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import datasets
 import numpy as np
 
 from hf_transferability.data.columns import find_image_column, undecoded
+from hf_transferability.data.duplicates import examples, near_pairs
+from hf_transferability.data.groups import SMALLEST, check_group_column, group_names
 from hf_transferability.data.image_files import image_bytes
 from hf_transferability.data.images import DECODING_VERSION, Decoding, ImageReport, Images
 from hf_transferability.data.labels import LabelReader, find_label_column
@@ -17,6 +20,7 @@ from hf_transferability.data.opening import Opened, dataset_error, open_dataset,
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
+from hf_transferability.metrics._groups import first_seen_codes
 
 __all__ = [
     "SMALLEST_SAMPLE", "Labelled", "LabelledArrays", "SampleOptions", "Target", "check_images", "class_flags", "load_target",
@@ -51,6 +55,11 @@ class Labelled(Protocol):
         """Flags that hold for every candidate."""
         ...
 
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Codes of images that belong together; see `Target`."""
+        ...
+
 
 @dataclass(frozen=True)
 class LabelledArrays:
@@ -61,6 +70,7 @@ class LabelledArrays:
     key: str
     provenance: dict[str, Any]
     flags: dict[str, str] = field(default_factory=dict)
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,9 @@ class Target:
         provenance: what was drawn from where, for the row of results; "account" says what the dataset holds.
         flags: flags that hold for every candidate on this target, with their details.
         files: each image's file and folder, "" where the dataset does not say, to name a corrupt one.
+        group_names: each image's group as the dataset names it; empty without a group column. They may name patients: only
+            `groups` and counts leave the process.
+        hashes: perceptual hashes uint64 [n_samples, duplicates.WORDS], once the images have been decoded; else None.
     """
 
     images: Images
@@ -89,6 +102,13 @@ class Target:
     provenance: dict[str, Any]
     flags: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    group_names: list[str] = field(default_factory=list, repr=False)
+    hashes: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Codes int64 [n_samples] of images that belong together, in order of appearance; None without a group column."""
+        return first_seen_codes(np.asarray(self.group_names)) if self.group_names else None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -108,6 +128,7 @@ class _Drawn:
     positions: list[int]
     available: int
     all_labels: list | None
+    groups: list[str] = field(default_factory=list)
 
 
 def load_target(
@@ -139,9 +160,12 @@ def load_target(
         )
     image_column = find_image_column(features, options.image_column)
     label_column = find_label_column(features, options.label_column, image_column)
+    if options.group_column is not None:
+        check_group_column(features, options.group_column, (image_column, label_column))
     reader = LabelReader(label_column, features[label_column], task=options.task, separator=options.label_separator)
     try:
-        table = undecoded(opened.table, image_column).select_columns([image_column, label_column]).with_format(None)
+        columns = [image_column, label_column, *filter(None, [options.group_column])]
+        table = undecoded(opened.table, image_column).select_columns(columns).with_format(None)
         draw = _draw_from_stream if isinstance(table, datasets.IterableDataset) else _draw_from_table
         drawn = draw(table, image_column, reader, options)
         encoded = [image_bytes(record, opened.place, token) for record in drawn.records]
@@ -158,6 +182,7 @@ def load_target(
         **opened.where,
         "image_column": image_column,
         "label_column": label_column,
+        "group_column": options.group_column,
         "task": task,
         "images_available": drawn.available,
         "draw": options.draw,
@@ -168,7 +193,35 @@ def load_target(
     }
     target = _target(images, codes, class_names, task, drawn.positions, provenance)
     files = ["/".join(Path((record or {}).get("path") or "").parts[-2:]) for record in drawn.records]
-    return replace(target, files=files, flags=target.flags | flags)
+    return _with_groups(replace(target, files=files, flags=target.flags | flags), drawn.groups)
+
+
+def _with_groups(target: Target, names: list[str]) -> Target:
+    """The target with each image's group, and their number in its provenance.
+
+    Raises:
+        UsageError: all images of the sample are of one group.
+    """
+    if not names:
+        return target
+    sizes = Counter(names)
+    if len(sizes) < SMALLEST:
+        raise UsageError(
+            "`group_column` must have at least 2 groups in the sample; got one. Take more images, or leave it out."
+        )
+    counts = {"groups": len(sizes), "largest_group": max(sizes.values())}
+    return replace(target, group_names=names, provenance={**target.provenance, **counts})
+
+
+def groups_of_split(dataset: Any, options: SampleOptions, column: str, token: str | None = None) -> list[str]:
+    """The group of every image of a split, without reading the images; see `group_names` for what may be done with them.
+
+    Raises:
+        UsageError, TargetError: as `load_target`.
+    """
+    table = open_dataset(dataset, options, token).table
+    check_group_column(table.features, column, ())
+    return group_names(column, table.select_columns([column]).with_format(None)[column][:])
 
 
 def _options(options: SampleOptions | None, by_name: dict[str, Any]) -> SampleOptions:
@@ -225,15 +278,20 @@ def _draw_from_table(table: datasets.Dataset, image_column: str, reader: LabelRe
     reader.refuse_missing(raw, range(len(raw)))
     labels = reader.settle(raw)
     _check_draw(reader, options)
-    chosen = draw_sample(reader.group_codes(labels), options.sample_size, options.draw, options.seed)
+    names = group_names(options.group_column, table[options.group_column][:]) if options.group_column is not None else []
+    groups = first_seen_codes(np.asarray(names)) if names else None
+    chosen = draw_sample(reader.group_codes(labels), options.sample_size, options.draw, options.seed, groups)
     records = table.select(chosen)[image_column][:] if len(chosen) else []
-    return _Drawn(records, [labels[i] for i in chosen], chosen.tolist(), len(labels), labels)
+    of_groups = [names[i] for i in chosen] if names else []
+    return _Drawn(records, [labels[i] for i in chosen], chosen.tolist(), len(labels), labels, of_groups)
 
 
 def _draw_from_stream(
     table: datasets.IterableDataset, image_column: str, reader: LabelReader, options: SampleOptions
 ) -> _Drawn:
     sample = options.sample_size
+    if options.group_column is not None:
+        raise UsageError("`group_column` must go without streaming: groups are drawn in turn, from all of their images.")
     if options.draw != "random" or sample == "all":
         raise UsageError("`streaming` must go with a random draw of a limited size: the whole is never in memory.")
     if sample is None and reader.names is None:
@@ -298,7 +356,29 @@ def check_images(
     positions = [target.positions[i] for i in readable]
     checked = _target(target.images.subset(readable), codes, class_names, target.task, positions, provenance)
     kept_flags = {name: target.flags[name] for name in _FROM_LOADING if name in target.flags}
-    return replace(checked, flags={**checked.flags, **kept_flags, **flags}, files=[target.files[i] for i in readable]), report
+    hashes = None if report.hashes is None else report.hash_array()[readable]
+    checked = replace(
+        checked, flags={**checked.flags, **kept_flags, **flags}, files=[target.files[i] for i in readable], hashes=hashes
+    )
+    return _with_groups(
+        _with_duplicates(checked), [target.group_names[i] for i in readable] if target.group_names else []
+    ), report
+
+
+def _with_duplicates(target: Target) -> Target:
+    """The target with the number of near-duplicate pairs in its provenance, and a flag of those with different labels."""
+    if target.hashes is None:
+        return target
+    pairs = near_pairs(target.hashes)
+    first, second = target.labels[pairs[:, 0]], target.labels[pairs[:, 1]]
+    different = pairs[(first != second) if first.ndim == 1 else (first != second).any(axis=1)]
+    flags = dict(target.flags)
+    if len(different):
+        plural = "s" if len(different) > 1 else ""
+        rows = examples(different, target.positions, target.positions)
+        flags["duplicate_labels"] = f"{len(different)} pair{plural}: {rows}"
+    counts = {"near_duplicates": len(pairs), "near_duplicates_of_other_labels": len(different)}
+    return replace(target, flags=flags, provenance={**target.provenance, **counts})
 
 
 def _target(

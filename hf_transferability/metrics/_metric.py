@@ -108,6 +108,11 @@ class Metric:
         return "seed" in self.options
 
     @property
+    def uses_groups(self) -> bool:
+        """Whether it compares or divides images, so that those of one group must be kept together."""
+        return "groups" in self.options
+
+    @property
     def is_composite(self) -> bool:
         """Whether it is made of other metrics."""
         return bool(self.parts)

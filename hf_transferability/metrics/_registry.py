@@ -110,6 +110,7 @@ def score(
     labels: Any = None,
     source_probabilities: Any = None,
     gradient_norms: Any = None,
+    groups: Any = None,
     variant: str = "default",
     seed: int | None = None,
     half_sample: bool = False,
@@ -124,6 +125,8 @@ def score(
             targets.
         source_probabilities: [n_samples, n_source_classes], softmax of the source logits.
         gradient_norms: [n_batches, 2], L2 norms of the loss gradient at the first and the second layer.
+        groups: [n_samples], images that belong together, such as those of a patient; metrics that compare or divide images
+            (`Metric.uses_groups`) keep them together, the others ignore them.
         variant: "default" (the correct or robust form) or "published" (as in the paper's tables).
         seed: for the metric's random choices, where it makes any; None is the metric's own (the paper's, where it names
             one).
@@ -164,6 +167,8 @@ def score(
             refuse_unclear_numbers(given["labels"])
         check_task(name, metric.tasks, given["labels"], {other.name: other.tasks for other in all_metrics().values()})
     options: dict[str, Any] = {"seed": seed} if metric.seeded and seed is not None else {}
+    if groups is not None and metric.uses_groups:
+        options["groups"] = groups
     metric.check_variant(variant)
     if "variant" in metric.options:
         options["variant"] = variant

@@ -13,11 +13,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hf_transferability.metrics._flags import warn
+from hf_transferability.metrics._groups import encode_groups
 from hf_transferability.metrics._projection import centred
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import seeded_subsample
@@ -39,7 +40,7 @@ _LARGEST_SAMPLE = 20_000  # above this a seeded subsample
     smallest_n=4,
     published=False,
 )
-def linear_probe(*, features: Any, labels: Any, seed: int = 0) -> float:
+def linear_probe(*, features: Any, labels: Any, groups: Any = None, seed: int = 0) -> float:
     """Test AUC of a logistic regression on the frozen features, by 5-fold cross-validation.
 
     Macro one-versus-rest area under the ROC curve, 0 to 1, 0.5 without any relation; comparable between candidates on
@@ -51,6 +52,8 @@ def linear_probe(*, features: Any, labels: Any, seed: int = 0) -> float:
         features: [n_samples, n_features], float; computed in float64.
         labels: [n_samples], classes of any kind; or [n_samples, n_labels] of 0 and 1: the mean over the columns that
             vary. A class with one image is left out, and a column where only one image differs.
+        groups: [n_samples], of any kind: images that belong together, such as those of a patient, are in one fold, and a
+            class of a single group is left out; None for none.
         seed: decides the folds and the subsample above 20,000 images.
 
     Returns:
@@ -58,7 +61,7 @@ def linear_probe(*, features: Any, labels: Any, seed: int = 0) -> float:
 
     Raises:
         ValueError, TypeError: input that is not finite, does not match in length, never varies, or has fewer than two
-            classes with at least two images each.
+            classes with at least two images (with groups: of two groups) each.
 
     Cost: 5 fits of O(n d c) a step, n at most 20,000; per label column. Smallest n: 4.
 
@@ -69,35 +72,45 @@ def linear_probe(*, features: Any, labels: Any, seed: int = 0) -> float:
         1.0
     """
     x = check_features(features)
-    targets = encode_targets(labels, len(x))
+    n_samples = len(x)
+    targets = encode_targets(labels, n_samples)
     check_varying(x)
     rows = seeded_subsample(targets, _LARGEST_SAMPLE, seed)
     x = centred(x[rows])
-    values = [_cross_validated(x, codes[rows], seed) for codes in targets]
+    if groups is not None:
+        groups = encode_groups(groups, n_samples)[rows]
+    values = [_cross_validated(x, codes[rows], groups, seed) for codes in targets]
     known = [value for value in values if value is not None]
     if not known:
-        raise ValueError("`labels` must have at least 2 classes with at least 2 images each; got fewer. Take a larger sample.")
+        of = "images" if groups is None else "groups"
+        raise ValueError(f"`labels` must have at least 2 classes with at least 2 {of} each; got fewer. Take a larger sample.")
     return float(np.mean(known))
 
 
-def _cross_validated(x: np.ndarray, codes: np.ndarray, seed: int) -> float | None:
+def _cross_validated(x: np.ndarray, codes: np.ndarray, groups: np.ndarray | None, seed: int) -> float | None:
     """Macro AUC for one target; None if fewer than two classes have an image to learn from and another to be tested on."""
-    kept = np.bincount(codes)[codes] > 1
-    x, codes = x[kept], np.unique(codes[kept], return_inverse=True)[1]
+    units = np.arange(len(codes)) if groups is None else groups
+    of_class = np.unique(np.stack([codes, units]), axis=1)[0]  # the class of every pair of class and group
+    kept = np.bincount(of_class)[codes] > 1
+    x, codes, units = x[kept], np.unique(codes[kept], return_inverse=True)[1], units[kept]
     if not len(codes) or codes.max() < 1:
         return None
     found: list[list[float]] = [[] for _ in range(codes.max() + 1)]
-    folds = StratifiedKFold(min(_FOLDS, int(np.bincount(codes).max())), shuffle=True, random_state=seed)
+    n_folds = min(_FOLDS, int(np.bincount(codes).max()), len(np.unique(units)))
+    folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds is meant to pass
-        splits = list(folds.split(x, codes))
+        splits = list(folds.split(x, codes, None if groups is None else units))
     for train, test in splits:
+        if len(np.unique(codes[train])) < 2:  # all other classes are in the groups of this fold
+            continue
         classes, probabilities = _fit_and_predict(x[train], codes[train], x[test])
         for k, column in zip(classes, probabilities.T, strict=True):
             own = codes[test] == k
             if own.any() and not own.all():
                 found[k].append(float(roc_auc_score(own, column)))
-    return float(np.mean([np.mean(values) for values in found if values]))
+    known = [np.mean(values) for values in found if values]
+    return float(np.mean(known)) if known else None
 
 
 def _fit_and_predict(train: np.ndarray, codes: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -77,16 +77,20 @@ def rank_features(
     candidates = [read_candidate(path) for path in files]
     contents = [arrays for arrays, _ in candidates]
     sizes = _sizes(files, [size for _, size in candidates], parameters)
-    labels = contents[0]["labels"]
+    labels, groups = contents[0]["labels"], contents[0].get("groups")
     for path, content in zip(files, contents, strict=True):
         if not np.array_equal(content["labels"], labels, equal_nan=labels.dtype.kind == "f"):
             raise UsageError(
                 f"{path} must have the same labels as {files[0]}; they differ. Extract all from one sample, in one order."
             )
+        if not _same_groups(content.get("groups"), groups):
+            raise UsageError(
+                f"{path} must have the same groups as {files[0]}; they differ. Put the same array into every file."
+            )
     named = scenario != "auto"
     chosen, left_out = _choose_metrics(metrics, contents, named or len(files) == 1)
     scenario = scenario if named else "source_dataset"
-    target = labelled_arrays(labels, {"id": "(files)"})
+    target = labelled_arrays(labels, {"id": "(files)"}, groups)
     cache = Cache(cache_dir)
     always = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
     request = Request(keys_to_compute(chosen, target.task, variant, always), variant, HALVES * intervals, seed)
@@ -136,6 +140,10 @@ def _choose_metrics(
     if named := [name for name in left_out if name in metrics]:
         raise UsageError(f"`scenario` must be source_dataset or architecture for {named[0]} of files; got auto. Name it.")
     return [name for name in chosen if name not in left_out], left_out
+
+
+def _same_groups(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    return np.array_equal(first, second) if first is not None and second is not None else first is second
 
 
 def _possible(name: str, contents: Sequence[dict[str, np.ndarray]]) -> bool:

@@ -55,6 +55,7 @@ class Candidate:
         scores: what the metrics say, None where it failed.
         error: why it failed.
         trained_on_target: the entry of its card's training datasets that is the target.
+        seen_images: how many of the target's images which of these datasets holds; None if none, or if that is not known.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Candidate:
     scores: Scores | None = None
     error: str | None = None
     trained_on_target: str | None = None
+    seen_images: str | None = None
 
     @property
     def untrained(self) -> bool | None:

@@ -24,6 +24,7 @@ from hf_transferability.progress import NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import check_choices, check_metrics, choose_metrics, floors_needed, keys_to_compute
 from hf_transferability.ranking.known import read_known, with_known
+from hf_transferability.ranking.leaks import with_leaks
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
@@ -45,6 +46,7 @@ def rank(
     intervals: bool = True,
     floor: bool = False,
     known: Sequence[str | Path] = (),
+    leak_check: int = 0,
     skip_corrupt: bool = False,
     batches: str = "paper",
     micro_batch: int | None = None,
@@ -67,6 +69,8 @@ def rank(
         floor: also the highest value of each metric in five shuffles of the labels.
         known: your own ground truth, beside the bundled results, for the rows' known_elsewhere: tables, folders of
             `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
+        leak_check: compare the sample with so many images of each dataset that a candidate's card names as its training
+            data, as far as it is on the Hub; 0 for none.
         skip_corrupt: leave out images that cannot be decoded.
         batches: "paper" or "balanced" gradient batches.
         micro_batch: images at once; default by measurement.
@@ -94,12 +98,13 @@ def rank(
     if cache_dir is not None:
         arguments.text("cache_dir", cache_dir, path=True)
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, sample.seed)
+    arguments.whole("leak_check", leak_check, 0)
     reports = given(progress)
     state = passes.process_state()
     progress = reports if state.is_main_process else NullProgress()
     if len(names) < len(checkpoints):
         progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
-    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known))
+    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known), leak_check)
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
     target, elsewhere = _read(dataset, sample, load, run, cache, skip_corrupt, state, progress)
@@ -117,6 +122,7 @@ class _Run:
     n_halves: int
     floor: bool
     known: tuple[str | Path, ...]
+    leak_check: int
 
 
 def _read(
@@ -142,8 +148,9 @@ def _read(
     progress.note(agreed.account)
     where = agreed.provenance
     kind = {"single_label": "classes", "multi_label": "labels an image"}.get(agreed.task)
+    grouped = f" of {where['groups']} groups ({sample.group_column})" if "groups" in where else ""
     progress.note(
-        f"target {where['id']}, split {where['split']}: {len(agreed)} of {where['images_available']} images, "
+        f"target {where['id']}, split {where['split']}: {len(agreed)} of {where['images_available']} images{grouped}, "
         f"{f'{len(agreed.class_names)} {kind}' if kind else 'a number to predict'}, seed {sample.seed}"
     )
     return agreed, elsewhere  # type: ignore[return-value]
@@ -165,8 +172,11 @@ def _ranking(
             if candidate.scores is not None:
                 add_floors(candidate.scores, floors, read, target, request, cache)
         candidates, cited = with_known(candidates, elsewhere, target.provenance)
+        notes_of_leaks: list[str] = []
+        if run.leak_check:
+            candidates, notes_of_leaks = with_leaks(candidates, target, run.leak_check, cache, work.load.token, work.progress)
         rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
-        notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool]
+        notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
         words, has_test_split = _finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
@@ -189,6 +199,7 @@ def _finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> 
         "label_column",
         "class_level",
         "label_separator",
+        "group_column",
         "task",
         "frame",
         "max_pixels",
@@ -285,9 +296,10 @@ def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Progres
     key = {"kind": "images", "target": target.key}
     known = cache.read_json(key)
     report = None
-    if known is not None:
+    if known is not None and known.get("hashes") is not None:  # older versions stored none
         report = ImageReport.from_dict(known)
     else:
+        known = None
         progress.stage("decoding images", len(target))
     checked, report = check_images(target, skip_corrupt=skip_corrupt, report=report, progress=progress.advance)
     if known is None:

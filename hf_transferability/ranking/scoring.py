@@ -1,5 +1,6 @@
 """The metrics of one candidate: values, their spread over half-samples, floors, flags, and reasons for what is undefined."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -110,7 +111,7 @@ def add_floors(
     arrays = _present(read)
     key = _key(arrays, target)
     rng = np.random.default_rng(request.seed)
-    shuffles = [rng.permutation(target.labels) for _ in range(_SHUFFLES)]
+    shuffles = [shuffled_labels(target.labels, target.groups, rng) for _ in range(_SHUFFLES)]
     for wanted in names:
         name, variant = form(wanted, request.variant)
         metric, value = get_metric(name), scores.values.get(wanted)
@@ -121,7 +122,7 @@ def add_floors(
         if stored is None:
             with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
                 inputs = _inputs(metric, arrays, target)
-                values = [_value(metric, inputs | {"labels": shuffled}, variant) for shuffled in shuffles]
+                values = [_value(metric, inputs | {"labels": labels}, variant) for labels in shuffles]
             numbers = [value for value in values if isinstance(value, float)]
             stored = {"floor": max(numbers) if numbers else None}
             cache.write_json(entry, stored)
@@ -135,22 +136,55 @@ def add_floors(
             scores.flags[flag] = f"{scores.flags[flag]}, {detail}" if flag in scores.flags else detail
 
 
-def half_samples(labels: np.ndarray, n_halves: int, seed: int, largest: int | None = None) -> list[np.ndarray]:
+def shuffled_labels(labels: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Labels in random order; whole groups change labels where all images of each group have the same, as with a patient's
+    diagnosis: images of one patient are no independent evidence."""
+    if groups is None:
+        return rng.permutation(labels)
+    first = np.unique(groups, return_index=True)[1]
+    if (labels != labels[first][groups]).any():
+        return rng.permutation(labels)
+    return rng.permutation(labels[first])[groups]
+
+
+def half_samples(
+    labels: np.ndarray, n_halves: int, seed: int, largest: int | None = None, groups: np.ndarray | None = None
+) -> list[np.ndarray]:
     """Positions of random halves of a sample, drawn without replacement within each class, at least one of each.
 
     Without replacement, because a duplicate would be its own neighbour. A half is what makes the spread between the halves
     that of the whole sample: n/2 of n leave a variance of (2/n - 1/n). `largest` is the subsample that the metric takes of a
     larger sample; a half is then half of that.
+
+    With `groups`, a half holds half of the groups, each whole, drawn within the class that most of a group's images have.
     """
     rng = np.random.default_rng(seed)
     codes = labels if labels.ndim == 1 and labels.dtype.kind != "f" else np.zeros(len(labels), dtype=np.int64)
     share = min(len(labels), largest or len(labels)) / (2 * len(labels))
+    if groups is not None:
+        return [_half_of_groups(codes, groups, share, rng) for _ in range(n_halves)]
     members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
     halves = []
     for _ in range(n_halves):
         drawn = [rng.permutation(indices)[: max(int(len(indices) * share + rng.random()), 1)] for indices in members]
         halves.append(np.sort(np.concatenate(drawn)))
     return halves
+
+
+def _half_of_groups(codes: np.ndarray, groups: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Positions of a random share of the groups, each whole, with at least one image of every class."""
+    classes, codes = np.unique(codes, return_inverse=True)
+    counts = np.zeros((groups.max() + 1, len(classes)), dtype=np.int64)
+    np.add.at(counts, (groups, codes), 1)
+    main = counts.argmax(axis=1)
+    drawn = np.zeros(len(counts), dtype=bool)
+    for code in range(len(classes)):
+        members = rng.permutation(np.flatnonzero(main == code))
+        drawn[members[: max(int(len(members) * share + rng.random()), 1)]] = True
+    for code in range(len(classes)):  # a class that is nowhere the most frequent
+        if not counts[drawn, code].any():
+            drawn[rng.choice(np.flatnonzero(counts[:, code]))] = True
+    return np.flatnonzero(drawn[groups])
 
 
 def _score(name: str, variant: str, arrays: Arrays, target: Labelled, request: Request) -> Scores:
@@ -168,7 +202,7 @@ def _score(name: str, variant: str, arrays: Arrays, target: Labelled, request: R
             return result
     result.flags |= {flag: f"{name}: {detail}" if detail else name for flag, detail in flags.items()}
     with collect_flags():  # what holds for a half says nothing about the whole
-        halves = _half_inputs(metric, inputs, request)
+        halves = _half_inputs(metric, inputs, request, target.groups)
         result.halves[name] = [_value(metric, half, variant, half_sample=True) for half in halves]
     return result
 
@@ -190,7 +224,10 @@ def _key(arrays: Arrays, target: Labelled) -> dict[str, Any]:
     """What a score depends on beside metric and request: the values themselves, and the libraries that compute with them."""
     versions = package_versions()
     libraries = [f"{name} {versions.get(name)}" for name in ("numpy", "scipy", "scikit-learn")]
-    return {"values": arrays.digest(), "target": target.key, "libraries": libraries}
+    key = {"values": arrays.digest(), "target": target.key, "libraries": libraries}
+    if target.groups is not None:
+        key["groups"] = hashlib.sha256(target.groups.astype("<i8").tobytes()).hexdigest()
+    return key
 
 
 def _entry(kind: str, name: str, variant: str, request: Request, key: dict[str, Any]) -> dict[str, Any]:
@@ -205,7 +242,8 @@ def _inputs(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
         "source_probabilities": arrays.source_probabilities,
         "gradient_norms": arrays.gradient_norms,
     }
-    return {name: inputs[name] for name in metric.inputs}
+    grouped = {"groups": target.groups} if metric.uses_groups and target.groups is not None else {}
+    return {name: inputs[name] for name in metric.inputs} | grouped
 
 
 def _missing(metric: Metric, arrays: Arrays) -> str | None:
@@ -217,13 +255,13 @@ def _missing(metric: Metric, arrays: Arrays) -> str | None:
     return None
 
 
-def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> list[dict[str, Any]]:
+def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request, groups: np.ndarray | None) -> list[dict[str, Any]]:
     if "gradient_norms" in inputs:
         norms = inputs["gradient_norms"]
         rng = np.random.default_rng(request.seed)
         size = max(len(norms) // 2, 1)  # three of seven: intervals slightly too wide rather than too narrow
         return [inputs | {"gradient_norms": norms[rng.permutation(len(norms))[:size]]} for _ in range(request.halves)]
-    halves = half_samples(inputs["labels"], request.halves, request.seed, metric.largest_sample)
+    halves = half_samples(inputs["labels"], request.halves, request.seed, metric.largest_sample, groups)
     return [{name: value[half] for name, value in inputs.items()} for half in halves]
 
 

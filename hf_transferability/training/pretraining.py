@@ -22,7 +22,9 @@ from transformers import (
 
 from hf_transferability import arguments
 from hf_transferability.checkpoints.loading import quiet_transformers
-from hf_transferability.data.targets import load_target
+from hf_transferability.data.groups import shared_groups
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.targets import groups_of_split, load_target
 from hf_transferability.errors import TransferabilityError, UsageError
 from hf_transferability.extraction import passes
 from hf_transferability.names import plain_name
@@ -98,6 +100,7 @@ def pretrain(
     options: PretrainingOptions | None = None,
     *,
     licence: str | None = None,
+    group_column: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Train a network with random weights on the training split of one dataset, or of several with their classes side by side.
@@ -111,6 +114,8 @@ def pretrain(
             `datasets` name the sources (for a folder its last part), so that `rank` can see a leak.
         options: how it is trained.
         licence: licence in the card; default that of the datasets' cards if they agree.
+        group_column: column of images that belong together (patients, for example), in every dataset: their number goes into
+            the card, and test splits that share groups with the training split are noted.
         progress: gets the progress; default none.
 
     Returns:
@@ -135,9 +140,12 @@ def pretrain(
     state.wait_for_everyone()  # the first process might otherwise make the folder before another has looked for it
     config = read_config(architecture)
     progress.stage("reading images")
-    pools, classes = _pools(sources, names, options.image_size)
+    pools, classes = _pools(sources, names, options.image_size, group_column)
     for source in pools:
         progress.note(source.target.account)
+    for name, pool in zip(sources, pools, strict=True):
+        if note := _shared_test_groups(name, pool):
+            progress.note(note)
     licence = licence or model_card.common_licence([pool.target.provenance for pool in pools])
     set_task(config, classes, multi_label=pools[0].labels.ndim == 2, image_size=options.image_size)
     n_images = sum(len(pool.labels) for pool in pools)
@@ -148,15 +156,30 @@ def pretrain(
     if state.is_main_process:
         datasets = names if options.trains else []
         facts = options.facts(state.num_processes, n_images)
+        if group_column is not None:
+            facts["groups"] = f"{sum(pool.target.provenance['groups'] for pool in pools)} ({group_column})"
         card = model_card.render(output.name, datasets, licence, classes, facts)
         _save(model, options.image_size, card, output)
     state.wait_for_everyone()
     return output
 
 
-def _pools(sources: Sequence[str | Path], names: Sequence[str], size: int) -> tuple[list[Pool], list[str]]:
+def _shared_test_groups(source: str | Path, pool: Pool) -> str | None:
+    """A note on groups that a dataset's test split shares with the images of its training; None if there are none."""
+    where, column = pool.target.provenance, pool.target.provenance["group_column"]
+    if column is None or where["split"] == "test" or "test" not in where["account"]["rows"]:
+        return None
+    groups, images = shared_groups(pool.target.group_names, groups_of_split(source, SampleOptions(split="test"), column))
+    if not groups:
+        return None
+    return f"{groups} groups of {column} are also in the test split ({images} images): do not test this network on them."
+
+
+def _pools(
+    sources: Sequence[str | Path], names: Sequence[str], size: int, group_column: str | None
+) -> tuple[list[Pool], list[str]]:
     """The training images of every source, with codes that differ between sources, and the names of all classes."""
-    targets = [load_target(source, sample="all") for source in sources]
+    targets = [load_target(source, sample="all", group_column=group_column) for source in sources]
     tasks = {target.task for target in targets}
     if tasks != {"single_label"} and (len(targets) > 1 or tasks != {"multi_label"}):
         raise UsageError(

@@ -130,7 +130,7 @@ def _resnet(
     with torch.device("meta"):
         network = timm.create_model(architecture, pretrained=False, num_classes=0, **size)
     visual = {name: value for name, value in stored.items() if not name.startswith(_PROJECTIONS)}
-    return architecture, size, resnet_names(visual, network)
+    return architecture, size, resnet_names(visual, network)  # type: ignore[arg-type]
 
 
 def _transformer(
