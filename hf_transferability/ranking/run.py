@@ -181,6 +181,8 @@ def _finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> 
         "label_separator",
         "task",
         "frame",
+        "slice",
+        "axis",
         "max_pixels",
     )
     values = {name: getattr(sample, name) for name in names}
