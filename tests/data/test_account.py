@@ -253,7 +253,7 @@ def test_folders_of_other_files_name_the_remedy(tmp_path):
         path = tmp_path / name / file
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
-        assert "Convert" in (message := refused(text, tmp_path / name)) or "Save" in message
+        assert "Convert them to PNG" in refused(text, tmp_path / name)
 
 
 def test_class_folders_in_an_archive_name_the_remedy(tmp_path):

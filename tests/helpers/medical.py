@@ -62,11 +62,9 @@ def nifti(volume: np.ndarray, axes: str = "RAS", *, slope: float | None = None, 
     image = nibabel.Nifti1Image(volume, affine)
     image.header.set_data_dtype(volume.dtype)
     if slope is not None:
-        image.header.set_slope_inter(slope, intercept)
-        stream = io.BytesIO()  # stored values as given, to be scaled by the reader
-        image.header["vox_offset"] = 352
-        image.header.write_to(stream)
-        return stream.getvalue() + b"\0" * 4 + volume.tobytes(order="F")
+        content = bytearray(image.to_bytes())  # nibabel would divide the values, so the two fields are set in the file
+        content[112:120] = np.array([slope, intercept], "<f4").tobytes()
+        return bytes(content)
     return image.to_bytes()
 
 

@@ -132,7 +132,8 @@ def _grey(stored: np.ndarray, dataset: Any, display: dict[str, Any], window: Win
     if window is not None:
         return eight_bit(values, False, window), GIVEN
     if display.get("VOILUTSequence"):
-        return _through_voi_lut(values, display["VOILUTSequence"]), FILE
+        values, highest = _look_up(values, display["VOILUTSequence"][0], dataset)
+        return eight_bit(values, False, (0.0, highest)), FILE
     if display.get("WindowCenter") is not None and display.get("WindowWidth") is not None:
         return _through_window(values, display), FILE
     if low is None or high is None:
@@ -145,13 +146,9 @@ def _modality_values(
     stored: np.ndarray, dataset: Any, display: dict[str, Any]
 ) -> tuple[np.ndarray, float | None, float | None]:
     """Values in the modality's unit, such as Hounsfield, and the range that they can have; None for floating point."""
-    from pydicom.dataset import Dataset
-    from pydicom.pixels import apply_modality_lut
-
     if display.get("ModalityLUTSequence"):
-        holder = Dataset()
-        holder.ModalityLUTSequence = display["ModalityLUTSequence"]
-        return apply_modality_lut(stored, holder), 0.0, 2.0 ** int(display["ModalityLUTSequence"][0].LUTDescriptor[2]) - 1
+        values, highest = _look_up(stored, display["ModalityLUTSequence"][0], dataset)
+        return values, 0.0, highest
     slope, intercept = float(display.get("RescaleSlope", 1)), float(display.get("RescaleIntercept", 0))
     if slope == 0:
         raise _Refused("a DICOM file whose rescale slope is 0")
@@ -164,15 +161,23 @@ def _modality_values(
     return values, low, high
 
 
-def _through_voi_lut(values: np.ndarray, sequence: Any) -> np.ndarray:
-    from pydicom.dataset import Dataset
-    from pydicom.pixels import apply_voi
+def _look_up(values: np.ndarray, item: Any, dataset: Any) -> tuple[np.ndarray, float]:
+    """Values through a lookup table, and the highest value that its entries can have.
 
-    holder = Dataset()
-    holder.VOILUTSequence = sequence
-    return eight_bit(
-        apply_voi(np.rint(values).astype(np.int64), holder), False, (0.0, 2.0 ** int(sequence[0].LUTDescriptor[2]) - 1)
-    )
+    pydicom's own lookup fails for tables of 12 bits (modality) and wraps around in tables of 8 bits (display).
+    """
+    entries, first, bits = (int(number) for number in item.LUTDescriptor)
+    entries = entries or 2**16
+    if dataset.get("PixelRepresentation") and first >= 2**15:  # stored as unsigned
+        first -= 2**16
+    data = item.LUTData
+    if isinstance(data, bytes):
+        little = dataset.original_encoding[1]
+        data = np.frombuffer(data, "u1" if len(data) < 2 * entries else "<u2" if little else ">u2")
+    table = np.atleast_1d(np.asarray(data))
+    if len(table) < entries or not 0 < bits <= 16:
+        raise _Refused("a DICOM file whose lookup table is damaged")
+    return table[np.clip(np.rint(values) - first, 0, entries - 1).astype(np.int64)], 2.0**bits - 1
 
 
 def _through_window(values: np.ndarray, display: dict[str, Any]) -> np.ndarray:

@@ -78,7 +78,7 @@ def _read(
     stored, flipped, rest = _stored_axes(image, axis)
     frames = shape[3] if len(shape) > 3 else 1
     try:
-        number = choose(slice_, shape[stored], f"slice of axis {axis}", shape[stored] // 2)
+        number = choose(slice_, shape[stored], "slice", shape[stored] // 2)
         time = choose(frame, frames, "frame", 0)
         check_size(shape[rest[0][0]], shape[rest[1][0]], max_pixels)
     except ValueError as error:
