@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -186,6 +187,11 @@ def _splits_of_tables(tables: Sequence[str]) -> dict[str, list[str]]:
 def _open_hub(name: str, options: SampleOptions, token: str | None) -> Opened:
     builder, commit = _hub_builder(name, options, token)
     opened = _open_builder(builder, name, commit, place_of(name, commit), options)
+    if commit is not None and (damaged := hub.remove_damaged_files(name, commit, token)):
+        shutil.rmtree(builder.cache_dir, ignore_errors=True)  # it may hold tables made of them
+        raise TargetError(
+            f"{len(damaged)} files of dataset {name} arrived other than the Hub states, for example {damaged[0]}. Run it again."
+        )
     account = _with_repository_files(opened.account, builder, name, commit, token, options)
     return replace(opened, account=account)
 
