@@ -59,7 +59,8 @@ def load_options(options: argparse.Namespace) -> dict[str, Any]:
 def dataset_options(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of `data.options.SampleOptions` that `add_dataset_options` adds, from the parsed command line."""
     names = ("config", "revision", "image_column", "label_column", "class_level", "label_separator", "group_column", "task")
-    return {name: getattr(options, name) for name in (*names, "window", "frame", "max_pixels", "follow_links")}
+    more = ("window", "frame", "slice", "axis", "max_pixels", "follow_links")
+    return {name: getattr(options, name) for name in (*names, *more)}
 
 
 def add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
@@ -131,9 +132,17 @@ def add_dataset_options(group: argparse._ArgumentGroup) -> None:
     add_group_column(group)
     group.add_argument("--task", choices=TASKS, help="kind of labels, where the column's type does not tell")
     group.add_argument(
-        "--window", metavar="LOW,HIGH", type=window, help="values that become black and white in 16-bit or float images"
+        "--window",
+        metavar="LOW,HIGH",
+        type=window,
+        help="values that become black and white in DICOM, NIfTI, 16-bit or float images",
     )
     group.add_argument("--frame", metavar="middle|N", type=frame, help="frame of files with several (default: the first)")
+    group.add_argument("--slice", metavar="middle|N", type=frame, help="slice of NIfTI volumes (default: the middle)")
+    group.add_argument(
+        "--axis", type=int, choices=(0, 1, 2),
+        help="axis of the slices: 0 left to right, 1 back to front, 2 feet to head (default: 2)",
+    )  # fmt: skip
     group.add_argument("--max-pixels", metavar="N", type=positive, help="pixels of the largest image that is decoded")
     group.add_argument("--follow-links", action="store_true", help="read images through links that lead out of your folder")
 
@@ -208,7 +217,7 @@ def _count(text: str) -> int:
 
 
 def frame(text: str) -> int | str:
-    """Read a frame: its number from 0, or "middle"."""
+    """Read a frame or slice: its number from 0, or "middle"."""
     if text != "middle" and not _is_whole(text, LARGEST_WHOLE):
         raise argparse.ArgumentTypeError(f"must be middle or a number from 0; got {text!r}")
     return text if text == "middle" else int(text)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from hf_transferability.data import converted
 from hf_transferability.data.duplicates import WORDS, perceptual_hash
 from hf_transferability.data.headers import Header, deep_colour, open_image, read_header
 from hf_transferability.errors import UsageError
@@ -198,20 +199,34 @@ def decode(
     """
     if not encoded:
         raise ValueError("the file is missing, empty or unreadable")
+    if reason := converted.failure(encoded):
+        raise ValueError(reason)
+    if converted.is_converted(encoded):
+        frame = None  # chosen before
     with open_image(encoded) as image:
-        limit = max_pixels or Image.MAX_IMAGE_PIXELS or np.inf
-        pixels = image.width * image.height
-        if pixels > limit:
-            raise ValueError(
-                f"{image.width} x {image.height} pixels are more than the limit of {limit}; allow more by --max-pixels"
-            )
+        check_size(image.width, image.height, max_pixels)
         try:
-            if pixels <= _LARGE:
+            if image.width * image.height <= _LARGE:
                 return _pixels(encoded, image, window, frame)
             with _one_large_image:
                 return _pixels(encoded, image, window, frame)
         except MemoryError:
             raise ValueError(f"{image.width} x {image.height} pixels are too many for the memory of this machine") from None
+
+
+def check_size(width: int, height: int, max_pixels: int | None) -> None:
+    """Refuse images that are too large to decode.
+
+    Args:
+        width, height: in pixels.
+        max_pixels: the limit; None for Pillow's own.
+
+    Raises:
+        ValueError: the image has more pixels.
+    """
+    limit = max_pixels or Image.MAX_IMAGE_PIXELS or np.inf
+    if width * height > limit:
+        raise ValueError(f"{width} x {height} pixels are more than the limit of {limit}; allow more by --max-pixels")
 
 
 def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
@@ -222,7 +237,7 @@ def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
         ValueError: a float image with values that are not finite.
     """
     if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(_eight_bit(np.asarray(image), image.mode == "F", window)).convert("RGB")
+        return Image.fromarray(eight_bit(np.asarray(image), image.mode == "F", window)).convert("RGB")
     if image.mode == "P":
         image = image.convert("RGBA")  # PIL warns of the direct way where the palette holds transparency
     return image.convert("RGB")
@@ -233,7 +248,7 @@ def _pixels(encoded: bytes, image: Image.Image, window: Window | None, frame: in
     header = Header.of(image, encoded)
     if header.deep_colour and (deep := deep_colour(encoded, number)) is not None:
         colour = deep if deep.shape[2] > 1 else deep.repeat(3, axis=2)
-        rgb8 = _eight_bit(colour, False, window)
+        rgb8 = eight_bit(colour, False, window)
         # Pillow turns a TIFF itself when it loads it.
         return rgb8 if image.format == "TIFF" else _upright_array(rgb8, image), f"{image.mode};16"
     if header.deep_colour and window is not None:
@@ -272,7 +287,13 @@ def _upright_array(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
         return pixels
 
 
-def _eight_bit(values: np.ndarray, floating: bool, window: Window | None) -> np.ndarray:
+def eight_bit(values: np.ndarray, floating: bool, window: Window | None) -> np.ndarray:
+    """Values scaled to uint8: by the window, else floating ones by their own range, and integers by 0..65535.
+
+    Raises:
+        UsageError: integers outside 0..65535 and no window.
+        ValueError: values that are not finite.
+    """
     values = values.astype(np.float32 if values.dtype == np.uint16 else np.float64)
     if not np.isfinite(values).all():
         raise ValueError("the image holds NaN or infinite values")

@@ -32,6 +32,8 @@ class SampleOptions:
         streaming: sample a dataset larger than the disk by a seeded reservoir.
         window: (low, high), the values that become black and white in images of more than 8 bits.
         frame: which frame of images that hold several: a number from 0, or "middle"; None for the first, with a flag.
+        slice: which slice of NIfTI volumes: a number from 0, or "middle"; None for the middle, with a flag.
+        axis: axis that slices are counted along: 0 from left to right, 1 from back to front, 2 from feet to head; None for 2.
         max_pixels: pixels of the largest image that is decoded; None for Pillow's own limit of about 89 million.
         follow_links: read images through symbolic links that lead out of the user's own local folder.
     """
@@ -51,6 +53,8 @@ class SampleOptions:
     streaming: bool = False
     window: Window | None = None
     frame: int | str | None = None
+    slice: int | str | None = None
+    axis: int | None = None
     max_pixels: int | None = None
     follow_links: bool = False
 
@@ -73,8 +77,12 @@ class SampleOptions:
             raise UsageError(unknown_name("task", self.task, TASKS))
         if not _is_one_of(self.draw, DRAWS):
             raise UsageError(unknown_name("draw", self.draw, DRAWS))
-        if self.frame is not None and not _is_one_of(self.frame, ("middle",)) and not _is_count(self.frame, 0):
-            raise UsageError(f"`frame` must be 'middle' or a number from 0; got {shown(self.frame)}. The first frame is 0.")
+        for name in ("frame", "slice"):
+            value = getattr(self, name)
+            if value is not None and not _is_one_of(value, ("middle",)) and not _is_count(value, 0):
+                raise UsageError(f"`{name}` must be 'middle' or a number from 0; got {shown(value)}. The first is 0.")
+        if self.axis is not None and not (_is_count(self.axis, 0) and self.axis <= 2):
+            raise UsageError(f"`axis` must be 0, 1 or 2; got {shown(self.axis)}. The slices of axis 2 lie from feet to head.")
         if self.max_pixels is not None and not _is_count(self.max_pixels, 1):
             raise UsageError(
                 f"`max_pixels` must be a positive whole number; got {shown(self.max_pixels)}. Leave it out for the default."

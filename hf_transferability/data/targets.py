@@ -14,8 +14,9 @@ from hf_transferability.data.columns import find_image_column, undecoded
 from hf_transferability.data.duplicates import examples, near_pairs
 from hf_transferability.data.groups import SMALLEST, check_group_column, group_names
 from hf_transferability.data.image_files import image_bytes
-from hf_transferability.data.images import DECODING_VERSION, Decoding, ImageReport, Images
+from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.labels import LabelReader, find_label_column
+from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.opening import Opened, dataset_error, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
@@ -28,7 +29,13 @@ __all__ = [
 ]  # fmt: skip
 
 SMALLEST_SAMPLE = 12  # below this no gradient batch of floor(n / 6) images can hold two of one class
-_FROM_LOADING = ("class_not_drawn", "several_frames", "extra_channels", "windowed")  # flags that decoding does not change
+_FROM_LOADING = (
+    "class_not_drawn",
+    "several_frames",
+    "extra_channels",
+    "windowed",
+    "one_slice",
+)  # flags that decoding does not change
 _DARK = 128  # 15-bit images and less: scans of 12 bits reach 16 of 255 when 65535 is white
 
 
@@ -168,7 +175,8 @@ def load_target(
         table = undecoded(opened.table, image_column).select_columns(columns).with_format(None)
         draw = _draw_from_stream if isinstance(table, datasets.IterableDataset) else _draw_from_table
         drawn = draw(table, image_column, reader, options)
-        encoded = [image_bytes(record, opened.place, token) for record in drawn.records]
+        medical = Medical()
+        encoded = [medical.convert(image_bytes(record, opened.place, token), options) for record in drawn.records]
     except TransferabilityError:
         raise
     except Exception as error:
@@ -177,7 +185,7 @@ def load_target(
     counts = reader.counts(drawn.all_labels or [])
     absent = set(counts) - set(class_names) if task == "single_label" else set()
     images = Images(encoded, options.window, frame=options.frame, max_pixels=options.max_pixels)
-    flags = _header_flags(images, options.decoding) | ({"class_not_drawn": ", ".join(sorted(absent))} if absent else {})
+    flags = _header_flags(images, options, medical) | ({"class_not_drawn": ", ".join(sorted(absent))} if absent else {})
     provenance = {
         **opened.where,
         "image_column": image_column,
@@ -189,6 +197,8 @@ def load_target(
         "seed": options.seed,
         "window": list(options.window) if options.window else None,
         "frame": options.frame,
+        "slice": options.slice,
+        "axis": options.axis,
         "account": _account(opened, counts, drawn, reader, options),
     }
     target = _target(images, codes, class_names, task, drawn.positions, provenance)
@@ -247,27 +257,32 @@ def _account(
     return account.to_dict()
 
 
-def _header_flags(images: Images, decoding: Decoding) -> dict[str, str]:
+def _header_flags(images: Images, options: SampleOptions, medical: Medical) -> dict[str, str]:
     """Flags of images that are not used whole, from their headers.
 
     Raises:
-        UsageError: a window that no image needs, or that cannot act.
+        UsageError: a window that no image needs, or that cannot act; a slice where no file is a volume.
     """
     headers = images.headers()
-    if decoding.window is not None and len(images):
+    if options.window is not None and len(images):
         if headers.undecodable_depth:
             raise UsageError(
                 f"`window` cannot act on {headers.undecodable_depth} of {len(images)} images, which are read with 8 bits only. "
                 "Convert them to 16-bit PNG or TIFF, or leave it out."
             )
-        if not headers.deep:
+        if not headers.deep and not medical.grey and not medical.failed:
             raise UsageError("`window` must be left out: no image of the sample has more than 8 bits a channel.")
     flags = {}
+    if scaled := medical.windowed(options):
+        flags["windowed"] = scaled
     if headers.undecodable_depth:
-        flags["windowed"] = f"{headers.undecodable_depth} of {len(images)} images, reduced to 8 bits by Pillow"
-    if headers.several_frames:
-        which = "the first" if decoding.frame is None else f"frame {decoding.frame}"
-        flags["several_frames"] = f"{headers.several_frames} of {len(images)} images, of which {which} is used"
+        reduced = f"{headers.undecodable_depth} of {len(images)} images, reduced to 8 bits by Pillow"
+        flags["windowed"] = f"{flags['windowed']}; {reduced}" if scaled else reduced
+    if several := headers.several_frames + medical.several_frames:
+        which = "the first" if options.frame is None else f"frame {options.frame}"
+        flags["several_frames"] = f"{several} of {len(images)} images, of which {which} is used"
+    if slices := medical.one_slice(options, len(images)):
+        flags["one_slice"] = slices
     if headers.extra_channels:
         flags["extra_channels"] = f"{headers.extra_channels} of {len(images)} images"
     return flags
@@ -355,6 +370,8 @@ def check_images(
     provenance = {**target.provenance, "modes": report.modes, "corrupt_skipped": len(report.corrupt)}
     positions = [target.positions[i] for i in readable]
     checked = _target(target.images.subset(readable), codes, class_names, target.task, positions, provenance)
+    if "windowed" in flags and "windowed" in target.flags:
+        flags["windowed"] = f"{target.flags['windowed']}; {flags['windowed']}"
     kept_flags = {name: target.flags[name] for name in _FROM_LOADING if name in target.flags}
     hashes = None if report.hashes is None else report.hash_array()[readable]
     checked = replace(

@@ -202,6 +202,8 @@ def _finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> 
         "group_column",
         "task",
         "frame",
+        "slice",
+        "axis",
         "max_pixels",
     )
     values = {name: getattr(sample, name) for name in names}
