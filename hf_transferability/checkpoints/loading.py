@@ -13,6 +13,7 @@ import transformers
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.facts import loaded_facts, loaded_flags
 from hf_transferability.checkpoints.formats import Built, adapters, build, configured
+from hf_transferability.checkpoints.image_size import set_size, size_of
 from hf_transferability.checkpoints.pooling import Embedding, checked, name_pooling
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.tracing import Trace, find_head, gradient_layers, trace
@@ -39,10 +40,13 @@ def load(source: Source) -> Checkpoint:
 
 def _load(source: Source, folder: Path) -> Checkpoint:
     built = _built(source, folder)
-    network = built.network.eval().requires_grad_(False)
+    network = built.network.float().eval().requires_grad_(False)
     checkpoint = Checkpoint(source.name, network, built.processor, None, False, [], {}, {}, input_names=built.input_names)
     noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    if source.options.image_size is not None:
+        set_size(checkpoint, source.options.image_size, list(noise))
     pixels = checkpoint.preprocess(list(noise))
+    checkpoint.image_size = size_of(checkpoint, pixels)
     traced = trace(network, lambda: checkpoint.run(pixels))
     head_name = _find_features(source, built, checkpoint, traced, pixels)
     left_out = check_unused(source.name, built.use.unused)

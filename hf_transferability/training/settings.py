@@ -11,6 +11,8 @@ from hf_transferability.errors import UsageError
 from hf_transferability.metrics.transferability import SCENARIOS
 
 GRIDS = ("small", "paper")
+OWN = "each network's own"  # image size and normalisation in protocol.json
+DTYPE = "float32"  # of weights, optimiser and images, whatever the type of the stored weights
 
 
 class Setting(NamedTuple):
@@ -34,7 +36,7 @@ class Protocol:
     """How every run of a grid is made, whatever its setting.
 
     Attributes:
-        image_size: side of the square images, in pixels.
+        image_size: side of the square images in pixels; None for each network's own size.
         epochs: maximum number of epochs.
         patience: epochs without a better validation AUC (or an equal one with a lower loss) after which training stops.
         train_per_class, validation_per_class: images per class on average; see `samples.Splits.draw`.
@@ -47,7 +49,7 @@ class Protocol:
         UsageError: a dropout outside its range.
     """
 
-    image_size: int = 224
+    image_size: int | None = None
     epochs: int = 200
     patience: int = 50
     train_per_class: int = 100
