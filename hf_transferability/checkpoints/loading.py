@@ -1,6 +1,7 @@
 """A resolved checkpoint becomes a loaded network that has passed every check: no random, dropped or damaged weights."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -127,9 +128,16 @@ def _explained(source: Source, error: Exception) -> str:
         return f"{source.name} needs code from its own repository. Read that code, then pass --trust-remote-code."
     advice = "Check that its files are whole and that this version of transformers or timm knows its architecture."
     if "channel" in text and "expected" in text.lower():
-        advice = "Its network takes another number of colour channels; only networks for RGB images can be ranked."
+        advice = "Its network takes another number of colour channels; choose a version for RGB images."
     elif "doesn't match model" in text or "image size" in text.lower():
-        advice = "Its image processor gives another size than the network takes; lend one with --processor."
+        wanted = re.search(r"doesn't match model \(?(\d+)", text)
+        size = wanted[1] if wanted else "PX"
+        advice = (
+            "Its image processor gives another size than the network takes; "
+            f"pass --image-size {size}, or lend a processor with --processor."
+        )
+    elif "model_type" in text:
+        advice = "Its config.json names no family; if its network is one of timm, pass --architecture timm:NAME."
     elif "input_ids" in text or "decoder_input" in text:
         advice = "It takes text beside images; choose its image tower."
     elif "quantiz" in text.lower() or "bitsandbytes" in text:
