@@ -22,6 +22,10 @@ class CheckpointError(TransferabilityError):
     """A checkpoint cannot be scored, while the rest of the pool still is; the text says why and what to change."""
 
 
+class ImageSizeError(CheckpointError):
+    """A network that cannot take images of the size that was asked for. Choose another size."""
+
+
 class PublishError(TransferabilityError):
     """Results cannot be published: not logged in, no access, a name in use, no network. Nothing was changed."""
 

@@ -52,6 +52,7 @@ COLUMNS = {
     "pooling": Column("how tokens became one vector of features"),
     "weights_used": Column("weights of the repository that the network took", "tensors"),
     "weights_left_out": Column("part of the repository -> weights that the features do not need"),
+    "image_size": Column("side of the images, where --image-size set it", "pixels"),
     "model_args": Column("arguments of the network beside its configuration"),
     "adapter_of": Column("the network that an adapter was merged into"),
     "lent_processor": Column("checkpoint whose image processor was used instead"),

@@ -55,6 +55,7 @@ def loaded_facts(
         **card_facts(folder),
         "weights_used": built.use.n_used,
         "weights_left_out": ", ".join(f"{part}: {count}" for part, count in left_out.items()),
+        **({"image_size": source.options.image_size} if source.options.image_size else {}),
         **({"model_args": built.model_args} if built.model_args else {}),
         **({"adapter_of": f"{source.base.name}@{source.base.revision}"} if source.base else {}),
         **({"lent_processor": f"{source.lender.name}@{source.lender.revision}"} if source.lender else {}),

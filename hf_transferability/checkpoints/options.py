@@ -22,6 +22,8 @@ class LoadOptions:
         pooling: how tokens become one vector: "native" (as the checkpoint's authors do), "cls", "mean" or "cls+mean".
         model_args: arguments of the timm network beside those in config.json, as (name, value) pairs.
         architecture: "timm:NAME", the network of a weights file that has no configuration.
+        image_size: side in pixels of the square images that the network gets, for which its positions are interpolated;
+            None for its own size.
 
     Raises:
         UsageError: an unknown pooling, or an architecture that is not of the form timm:NAME.
@@ -34,6 +36,7 @@ class LoadOptions:
     pooling: str = "native"
     model_args: tuple[tuple[str, Any], ...] = ()
     architecture: str | None = None
+    image_size: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("allow_pickle", "trust_remote_code"):
@@ -60,7 +63,8 @@ class LoadOptions:
 
     def identity(self) -> str:
         """The options that change the features, as text for the cache key; empty where all have their defaults."""
-        values = {"pooling": self.pooling, "model_args": self.model_args, "architecture": self.architecture}
+        names = ("pooling", "model_args", "architecture", "image_size")
+        values = {name: getattr(self, name) for name in names}
         return " ".join(f"{name}={value}" for name, value in values.items() if value not in ("native", (), None))
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability.cli.options import (
     add_dataset_options,
-    add_image_size,
     add_loading,
     dataset_options,
     load_options,
@@ -55,7 +54,6 @@ def add(commands: Any) -> None:
         "--sample-seed", metavar="N", type=seed, default=0, help="decides the images, the same in all runs (default: 0)"
     )
     protocol = finetune.add_argument_group("protocol")
-    add_image_size(protocol)
     protocol.add_argument("--epochs", metavar="N", type=positive, default=200, help="at most so many (default: 200)")
     protocol.add_argument(
         "--patience", metavar="N", type=positive, default=50, help="epochs without a better validation AUC (default: 50)"
@@ -96,6 +94,7 @@ def _finetune(options: argparse.Namespace) -> int:
         from hf_transferability.training.run_tables import ground_truth
         from hf_transferability.training.settings import Protocol, RowLabels, SplitNames
 
+        loading = load_options(options)
         runs = run_grid(
             options.dataset,
             options.checkpoints,
@@ -103,7 +102,7 @@ def _finetune(options: argparse.Namespace) -> int:
             grid=options.grid,
             seeds=options.seeds,
             protocol=Protocol(
-                image_size=options.image_size,
+                image_size=loading.pop("image_size"),
                 epochs=options.epochs,
                 patience=options.patience,
                 train_per_class=options.train_per_class,
@@ -114,7 +113,7 @@ def _finetune(options: argparse.Namespace) -> int:
             ),
             labels=RowLabels(options.benchmark, options.scenario),
             split_names=SplitNames(options.train_split, options.validation_split, options.test_split),
-            **load_options(options),
+            **loading,
             **dataset_options(options),
             progress=progress,
         )

@@ -177,11 +177,6 @@ def add_extraction(group: argparse._ActionsContainer) -> None:
     group.add_argument("--no-cache", action="store_false", dest="use_cache", help="extract everything again")
 
 
-def add_image_size(group: argparse._ActionsContainer) -> None:
-    """Add the size of the images that a network is trained on."""
-    group.add_argument("--image-size", metavar="PX", type=positive, default=224, help="side of the images (default: 224)")
-
-
 def add_loading(group: argparse._ActionsContainer) -> None:
     """Add the options of `checkpoints.options.LoadOptions`, without the token, which is read from the login."""
     group.add_argument(
@@ -196,6 +191,9 @@ def add_loading(group: argparse._ActionsContainer) -> None:
         "--model-args", metavar="KEY=VALUE", action="append", default=[], help="argument of a timm network; repeatable"
     )
     group.add_argument("--architecture", metavar="timm:NAME", help="network of a weights file without configuration")
+    group.add_argument(
+        "--image-size", metavar="PX", type=positive, help="side of the images; positions are interpolated (default: its own)"
+    )
 
 
 def parameters(text: str) -> list[tuple[str | None, int]]:

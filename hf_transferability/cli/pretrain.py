@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from hf_transferability.cli.options import add_group_column, add_image_size, number, positive, seed
+from hf_transferability.cli.options import add_group_column, number, positive, seed
 from hf_transferability.cli.output import reported
 
 
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
         help="Hub id or folder that gives the configuration, or a .json file with one",
     )  # fmt: skip
     pretrain.add_argument("--output", metavar="DIR", required=True, help="new folder for the checkpoint")
-    add_image_size(pretrain)
+    pretrain.add_argument("--image-size", metavar="PX", type=positive, default=224, help="side of the images (default: 224)")
     length = pretrain.add_mutually_exclusive_group()
     length.add_argument("--epochs", metavar="N", type=number, default=90, help="default: 90; 0 saves random weights")
     length.add_argument("--steps", metavar="N", type=positive, help="steps of the optimiser, instead of epochs")

@@ -207,7 +207,7 @@ def _finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> 
         "max_pixels",
     )
     values = {name: getattr(sample, name) for name in names}
-    values |= {name: getattr(load, name) for name in ("processor", "architecture")}
+    values |= {name: getattr(load, name) for name in ("processor", "architecture", "image_size")}
     values |= {"window": None if sample.window is None else f"{sample.window[0]:g},{sample.window[1]:g}"}
     values |= {"pooling": None if load.pooling == LoadOptions().pooling else load.pooling}
     values |= {"train_split": sample.split if sample.split not in (None, "train") else None}

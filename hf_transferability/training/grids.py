@@ -24,6 +24,7 @@ from hf_transferability.training.one_run import RunContext, load_checkpoint, run
 from hf_transferability.training.run_tables import collect, write_tables
 from hf_transferability.training.samples import Splits, duplicate_note
 from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames, grid_settings
+from hf_transferability.training.trial import check_trainable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,13 +135,15 @@ def run_grid(
     arguments.whole("seeds", seeds, 1, _MOST_RUNS)
     sources = _named(checkpoints)
     columns = {name: getattr(sample, name) for name in options if name in SampleOptions.names()}
+    if "image_size" in options:
+        raise UnknownArgument("run_grid() got an unexpected keyword argument 'image_size'. Set it in `protocol`.")
     if drawn := [name for name in _DRAWN_BY_PROTOCOL if name in columns]:
         raise UnknownArgument(
             f"run_grid() got an unexpected keyword argument {drawn[0]!r}. Set it in `protocol` or `split_names`."
         )
     progress, state = given(progress), passes.process_state()
     progress.stage("reading images")
-    splits = Splits(dataset, protocol.image_size, split_names, token=load_options.token, **columns)
+    splits = Splits(dataset, names=split_names, token=load_options.token, **columns)
     for split in splits.pools.values():
         progress.note(split.target.account)
     hyperparameters = grid_settings(grid, len(splits.classes))
@@ -151,7 +154,8 @@ def run_grid(
     context = RunContext(str(dataset), draw, protocol, shared, state.device)
     place = Path(folder) / file_name(target)
     loading = {"loading": load_options.identity(), "processor": load_options.processor}
-    run_files.check_protocol(place, context.protocol_document(hyperparameters) | loading)
+    document = context.protocol_document(hyperparameters) | loading
+    run_files.check_protocol(place, document, store=False)
     for source, checkpoint in sources.items():
         shared_labels = {"benchmark": labels.benchmark, "scenario": labels.scenario}
         run_files.check_source(place / file_name(source), source, str(checkpoint), shared_labels, load_options)
@@ -159,6 +163,12 @@ def run_grid(
     if any(queue.open_files(group) for group in queue.groups) and (note := duplicate_note(draw)):
         progress.note(f"{note}. Remove them from one side: the test figures are too good.")
         context = replace(context, draw=replace(draw, notes=(*draw.notes, note)))
+    load_options = replace(load_options, image_size=protocol.image_size)
+    progress.stage("trying every checkpoint")
+    check_trainable(
+        {group.source: group.checkpoint for group in queue.groups if queue.open_files(group)}, load_options, state.device
+    )
+    run_files.check_protocol(place, document)
     state.wait_for_everyone()  # processes that start together must not take each other's new failures for earlier ones
     try:
         # Again until nothing is open: another process may have been stopped in the middle of a run that it had claimed.
@@ -202,7 +212,6 @@ def _check_size(n_runs: int) -> None:
 
 def _shared_columns(target: str, splits: Splits, protocol: Protocol, labels: RowLabels, hardware: str) -> dict[str, Any]:
     """Columns of `runs` with the same value in every row of a target."""
-    views = "random views" if protocol.augment else "no augmentation"
     return {
         "benchmark": labels.benchmark,
         "scenario": labels.scenario,
@@ -213,7 +222,6 @@ def _shared_columns(target: str, splits: Splits, protocol: Protocol, labels: Row
         "dataset_revision": splits.provenance["revision"],
         "split": "; ".join(pool.target.provenance["split"] for pool in splits.pools.values()),
         "draw": f"random, groups ({column}) in turn" if (column := splits.provenance.get("group_column")) else "random",
-        "preprocessing": f"{protocol.image_size} px, {views}, dropout {protocol.dropout:g}",
         "versions": "; ".join(f"{name} {number}" for name, number in sorted(provenance.package_versions().items())),
         "hardware": hardware,
     }

@@ -2,9 +2,10 @@
 
 import hashlib
 import itertools
+import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,16 +33,17 @@ class Pool:
 
     Args:
         target: the complete split.
-        size: side of the square images, in pixels.
+        size: height and width of the resized images in pixels, or the side of square ones.
         classes: class names of all splits; labels are positions (or columns) in this list.
 
     Attributes:
+        size: height and width.
         labels: int64 [n_images], or float32 [n_images, n_classes] of a multi-label dataset.
     """
 
-    def __init__(self, target: Target, size: int, classes: Sequence[str]):
+    def __init__(self, target: Target, size: int | tuple[int, int], classes: Sequence[str]):
         self.target = target
-        self.size = size
+        self.size = (size, size) if isinstance(size, int) else size
         self.classes = list(classes)
         code_of_class = [self.classes.index(name) for name in target.class_names]
         if target.task == "multi_label":
@@ -49,16 +51,27 @@ class Pool:
             self.labels[:, code_of_class] = torch.from_numpy(target.labels).float()
         else:
             self.labels = torch.tensor(code_of_class)[torch.from_numpy(target.labels)]
-        fits = len(target) * 3 * size**2 <= MEMORY_BUDGET
-        self._pixels = torch.empty((len(target), 3, size, size), dtype=torch.uint8) if fits else None
+        self._pixels: torch.Tensor | None = None
         self._decoded = torch.zeros(len(target), dtype=torch.bool)
+        self._resized: Pool | None = None
+
+    def at(self, size: tuple[int, int]) -> "Pool":
+        """The same images at another size; the last of these is remembered with its pixels."""
+        if size == self.size:
+            return self
+        if self._resized is None or self._resized.size != size:
+            self._resized = Pool(self.target, size, self.classes)
+        return self._resized
 
     def pixels(self, positions: torch.Tensor) -> torch.Tensor:
-        """Images uint8 [n, 3, size, size].
+        """Images uint8 [n, 3, height, width].
 
         Raises:
             TargetError: an image cannot be decoded.
         """
+        shape = (len(self.target), 3, *self.size)
+        if self._pixels is None and math.prod(shape) <= MEMORY_BUDGET:
+            self._pixels = torch.empty(shape, dtype=torch.uint8)
         if self._pixels is None:
             return torch.stack([self._decode(position) for position in positions.tolist()])
         for position in positions[~self._decoded[positions]].tolist():
@@ -76,7 +89,7 @@ class Pool:
             raise TargetError(
                 f"{row} of {self.target.provenance['id']} cannot be decoded: {error}. Repair or remove it."
             ) from error
-        return functional.resize(image, [self.size, self.size], antialias=True)
+        return functional.resize(image, list(self.size), antialias=True)
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ class Sample:
         return self.pool.labels[self.positions]
 
     def pixels(self, places: torch.Tensor) -> torch.Tensor:
-        """Images uint8 [n, 3, size, size] at some places of the sample, counted from 0."""
+        """Images uint8 [n, 3, height, width] at some places of the sample, counted from 0."""
         return self.pool.pixels(self.positions[places])
 
     @property
@@ -141,6 +154,14 @@ class Draw:
     test: Sample
     notes: tuple[str, ...]
 
+    def at(self, size: tuple[int, int]) -> "Draw":
+        """The same images at another height and width."""
+        samples = {
+            role: replace(sample, pool=sample.pool.at(size))
+            for role, sample in (("train", self.train), ("validation", self.validation), ("test", self.test))
+        }
+        return replace(self, **samples)
+
     @property
     def fingerprint(self) -> str:
         """sha256 of the three samples."""
@@ -168,7 +189,7 @@ class Splits:
 
     Args:
         dataset: Hub id, local folder or loaded `datasets.DatasetDict`.
-        size: side of the resized images, in pixels.
+        size: height and width of the resized images in pixels, or the side of square ones; `Draw.at` gives other sizes.
         names: names of the splits; default train, validation (if there is one) and test.
         options: `token` and options of `data.options.SampleOptions`, without split and sample size.
 
@@ -184,7 +205,7 @@ class Splits:
         TargetError: no access to the dataset.
     """
 
-    def __init__(self, dataset: Any, size: int, names: SplitNames | None = None, **options: Any):
+    def __init__(self, dataset: Any, size: int | tuple[int, int] = 224, names: SplitNames | None = None, **options: Any):
         name_of_role = _split_of_role(dataset, names or SplitNames(), options)
         targets = {role: self._load(dataset, name, options) for role, name in name_of_role.items()}
         self.task = targets["train"].task

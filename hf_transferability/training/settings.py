@@ -15,6 +15,8 @@ GRIDS = ("small", "paper")
 LARGEST_GRID = 100_000  # settings; more would take years
 LARGEST_SIDE = 8192  # pixels of a training image
 LARGEST_RATE = 1e6  # of learning rates and weight decays
+OWN = "each network's own"  # image size and normalisation in protocol.json
+DTYPE = "float32"  # of weights, optimiser and images, whatever the type of the stored weights
 
 
 class Setting(NamedTuple):
@@ -38,7 +40,7 @@ class Protocol:
     """How every run of a grid is made, whatever its setting.
 
     Attributes:
-        image_size: side of the square images, in pixels.
+        image_size: side of the square images in pixels; None for each network's own size.
         epochs: maximum number of epochs.
         patience: epochs without a better validation AUC (or an equal one with a lower loss) after which training stops.
         train_per_class, validation_per_class: images per class on average; see `samples.Splits.draw`.
@@ -51,7 +53,7 @@ class Protocol:
         UsageError: a dropout outside its range.
     """
 
-    image_size: int = 224
+    image_size: int | None = None
     epochs: int = 200
     patience: int = 50
     train_per_class: int = 100
@@ -61,7 +63,8 @@ class Protocol:
     sample_seed: int = 0
 
     def __post_init__(self) -> None:
-        arguments.whole("image_size", self.image_size, 1, LARGEST_SIDE)
+        if self.image_size is not None:
+            arguments.whole("image_size", self.image_size, 1, LARGEST_SIDE)
         for name in ("epochs", "patience", "train_per_class", "validation_per_class"):
             arguments.whole(name, getattr(self, name), 1)
         arguments.whole("sample_seed", self.sample_seed, 0, arguments.LARGEST_SEED)
