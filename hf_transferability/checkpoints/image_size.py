@@ -73,7 +73,7 @@ def _accepted(checkpoint: Checkpoint, inputs: Any) -> dict[str, Any]:
 def _resized(processor: Any, size: int) -> Any:
     """A copy of an image processor that gives square images of another size, with the same share cropped."""
     if isinstance(processor, TimmWrapperImageProcessor):
-        return TimmWrapperImageProcessor({**processor.data_config, "input_size": (3, size, size)}, processor.architecture)
+        return TimmWrapperImageProcessor({**processor.data_config, "input_size": (3, size, size)}, processor.architecture)  # type: ignore[attr-defined]
     changes: dict[str, Any] = {}
     if getattr(processor, "max_num_patches", None):
         if size % processor.patch_size:

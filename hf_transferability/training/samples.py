@@ -156,11 +156,11 @@ class Draw:
 
     def at(self, size: tuple[int, int]) -> "Draw":
         """The same images at another height and width."""
-        samples = {
-            role: replace(sample, pool=sample.pool.at(size))
-            for role, sample in (("train", self.train), ("validation", self.validation), ("test", self.test))
-        }
-        return replace(self, **samples)
+
+        def resized(sample: Sample) -> Sample:
+            return replace(sample, pool=sample.pool.at(size))
+
+        return Draw(resized(self.train), resized(self.validation), resized(self.test), self.notes)
 
     @property
     def fingerprint(self) -> str:
