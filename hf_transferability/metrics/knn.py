@@ -15,10 +15,9 @@ from sklearn.metrics import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 
 from hf_transferability.metrics._flags import warn
-from hf_transferability.metrics._projection import centred
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._sample import seeded_subsample
-from hf_transferability.metrics._validation import check_count, check_features, check_varying, encode_targets
+from hf_transferability.metrics._sample import as_sample, seeded_subsample
+from hf_transferability.metrics._validation import check_count, check_varying, encode_targets
 
 _LARGEST_SAMPLE = 20_000  # above this a seeded subsample: all pairs of images are compared
 _CHUNK = 2**23  # distances at once
@@ -65,14 +64,15 @@ def knn(*, features: Any, labels: Any, k: int = 5, seed: int = 0) -> float:
         >>> knn(features=x, labels=[0] * 4 + [1] * 4, k=3)
         1.0
     """
-    x = check_features(features)
+    sample = as_sample(features)
+    x = sample.features
     targets = encode_targets(labels, len(x))
     check_varying(x)
     check_count("k", k)
     if len(x) <= k:
         raise ValueError(f"`features` must have at least {k + 1} rows for k={k}; got {len(x)}. Take a larger sample.")
     rows = seeded_subsample(targets, _LARGEST_SAMPLE, seed)
-    x, targets = centred(x[rows]), [codes[rows] for codes in targets]
+    x, targets = sample.part(rows).centred, [codes[rows] for codes in targets]
     value = float(np.mean(_accuracies(x, targets, k)))
     majority = float(np.mean([np.bincount(codes).max() / len(codes) for codes in targets]))
     if value <= majority:

@@ -18,10 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hf_transferability.metrics._flags import warn
-from hf_transferability.metrics._projection import centred
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._sample import seeded_subsample
-from hf_transferability.metrics._validation import check_features, check_varying, encode_targets
+from hf_transferability.metrics._sample import as_sample, seeded_subsample
+from hf_transferability.metrics._validation import check_varying, encode_targets
 
 _FOLDS = 5
 _ITERATIONS = 500
@@ -68,11 +67,12 @@ def linear_probe(*, features: Any, labels: Any, seed: int = 0) -> float:
         >>> linear_probe(features=x, labels=[0] * 4 + [1] * 4)
         1.0
     """
-    x = check_features(features)
+    sample = as_sample(features)
+    x = sample.features
     targets = encode_targets(labels, len(x))
     check_varying(x)
     rows = seeded_subsample(targets, _LARGEST_SAMPLE, seed)
-    x = centred(x[rows])
+    x = sample.part(rows).centred
     values = [_cross_validated(x, codes[rows], seed) for codes in targets]
     known = [value for value in values if value is not None]
     if not known:

@@ -13,7 +13,8 @@ import numpy as np
 
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._validation import check_features, check_regression_labels, encode_targets, task_of
+from hf_transferability.metrics._sample import as_sample
+from hf_transferability.metrics._validation import check_regression_labels, encode_targets, task_of
 
 _PUBLISHED_ROUNDS = 11
 _PUBLISHED_TOLERANCE = 1e-3
@@ -60,7 +61,7 @@ def logme(*, features: Any, labels: Any, variant: str = "default") -> float:
         >>> round(logme(features=np.array([[0.0], [0.1], [1.0], [1.1]]), labels=[0, 0, 1, 1]), 3)
         -0.276
     """
-    x = check_features(features).astype(np.float64)
+    x = as_sample(features).features.astype(np.float64)
     targets = _targets(labels, len(x))
     if not x.any():
         raise ValueError("`features` must not be zero throughout; got only zeros. Check the checkpoint.")
