@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from hf_transferability.metrics._flags import warn
+from hf_transferability.metrics._mixture import MOST_STEPS, mixture_posterior
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample, seeded_subsample
 from hf_transferability.metrics._validation import check_count, check_varying, encode_labels
@@ -104,7 +104,7 @@ def _published_posterior(x: np.ndarray, components: int, seed: int) -> np.ndarra
     projected = PCA(n_components=_VARIANCE, random_state=42).fit_transform(x)
     try:
         return _posterior(projected, components, 1e-6, seed)
-    except ValueError as error:  # scikit-learn's text about ill-defined covariances
+    except np.linalg.LinAlgError as error:
         raise ValueError(
             f"`features` must allow {components} separate mixture components for the published variant; got a component that "
             'collapsed. Use variant="default", which regularises them.'
@@ -112,14 +112,13 @@ def _published_posterior(x: np.ndarray, components: int, seed: int) -> np.ndarra
 
 
 def _posterior(projected: np.ndarray, components: int, regularisation: float, seed: int) -> np.ndarray:
-    mixture = GaussianMixture(components, reg_covar=regularisation, random_state=seed)
     # One thread: on matrices this small more of them cost up to four times what they bring.
     with threadpool_limits(1), warnings.catch_warnings():
         # Duplicate images leave k-means with fewer clusters than asked for; the rest is reported below.
         warnings.simplefilter("ignore")
-        posterior = mixture.fit(projected).predict_proba(projected)
-    if not mixture.converged_:
-        warn("not_converged", f"{mixture.max_iter} steps of the mixture with seed {seed}")
+        posterior, converged = mixture_posterior(projected, components, regularisation, seed)
+    if not converged:
+        warn("not_converged", f"{MOST_STEPS} steps of the mixture with seed {seed}")
     return posterior
 
 
