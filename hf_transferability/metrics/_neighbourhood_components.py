@@ -42,7 +42,11 @@ def neighbourhood_components(x: np.ndarray, codes: np.ndarray, start: np.ndarray
         x, start = x @ basis.T, start @ basis.T
     edges = np.concatenate([[0], np.cumsum(np.bincount(codes))])
     classes = [slice(a, b) for a, b in itertools.pairwise(edges.tolist())]
-    chunks = [(slice(a, min(a + _CHUNK, own.stop)), own) for own in classes for a in range(own.start, own.stop, _CHUNK)]
+    chunks = [
+        (slice(first, min(first + _CHUNK, rows.stop)), rows)
+        for rows in classes
+        for first in range(rows.start, rows.stop, _CHUNK)
+    ]
     threads = min(os.cpu_count() or 1, _MOST_THREADS) if len(x) >= _THREADS_FROM else 1
     with ThreadPoolExecutor(threads) as pool:
         do: Callable[..., Iterable[Part]] = pool.map if threads > 1 else map

@@ -22,6 +22,10 @@ class Sample:
         """Check the features; `check_features` says which errors it raises."""
         self.features = check_features(features)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The features, so that a metric may take a sample for an array."""
+        return np.array(self.features, dtype=dtype) if copy else np.asarray(self.features, dtype=dtype)
+
     @functools.cached_property
     def centred(self) -> np.ndarray:
         """Features minus their column means, float64; not to be written to."""

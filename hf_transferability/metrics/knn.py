@@ -88,14 +88,14 @@ def _accuracies(x: np.ndarray, targets: list[np.ndarray], k: int) -> np.ndarray:
     tied = squared[:, -1] <= squared[:, k - 1] + equal if len(x) > k + 1 else np.zeros(len(x), dtype=bool)
     clear = np.flatnonzero(~tied)
     image = np.repeat(np.arange(len(clear)), k)
-    found: list[tuple[np.ndarray, ...]] = [
+    neighbourhoods: list[tuple[np.ndarray, ...]] = [
         (clear, image, neighbours[clear, :k].ravel(), squared[clear, :k].ravel(), np.ones(len(image)))
     ]
     step = max(_CHUNK // len(x), 1)
     rest = np.flatnonzero(tied)
-    found += [_with_ties(x, rest[start : start + step], k, equal) for start in range(0, len(rest), step)]
+    neighbourhoods += [_with_ties(x, rest[start : start + step], k, equal) for start in range(0, len(rest), step)]
     right = np.zeros(len(targets))
-    for rows, image, neighbour, distance, weight in found:
+    for rows, image, neighbour, distance, weight in neighbourhoods:
         if len(rows):
             right += [_right(image, distance, weight, codes[neighbour], codes[rows], equal) for codes in targets]
     return right / len(x)
@@ -116,13 +116,13 @@ def _with_ties(x: np.ndarray, rows: np.ndarray, k: int, equal: float) -> tuple[n
 
 
 def _right(
-    image: np.ndarray, distance: np.ndarray, weight: np.ndarray, codes: np.ndarray, own: np.ndarray, equal: float
+    image: np.ndarray, distance: np.ndarray, weight: np.ndarray, codes: np.ndarray, true: np.ndarray, equal: float
 ) -> float:
     """How many images get their own class, from the distance, weight and class of each of their neighbours."""
-    shape = len(own), int(max(codes.max(), own.max())) + 1
+    shape = len(true), int(max(codes.max(), true.max())) + 1
     votes, nearest = np.zeros(shape), np.full(shape, np.inf)
     np.add.at(votes, (image, codes), weight)
     np.minimum.at(nearest, (image, codes), distance)
     nearest[votes < votes.max(axis=1, keepdims=True) - 1e-9] = np.inf
     winners = nearest <= nearest.min(axis=1, keepdims=True) + equal
-    return float((winners[np.arange(len(own)), own] / winners.sum(axis=1)).sum())
+    return float((winners[np.arange(len(true)), true] / winners.sum(axis=1)).sum())

@@ -92,16 +92,16 @@ def _left_vectors_and_squared_singular_values(x: np.ndarray, variant: str) -> tu
     if variant == "published":
         # Its SVD of X'X keeps directions that are pure rounding, which moves the published value by what they happen to be.
         _, squared, vt = np.linalg.svd(x.T @ x)
-        v, kept = vt.T, np.sqrt(squared) > 1e-10
-        if not kept.any():
+        v, used = vt.T, np.sqrt(squared) > 1e-10
+        if not used.any():
             raise ValueError(
                 "`features` must have a singular value above 1e-10 for the published variant; "
                 f'got at most {np.sqrt(squared[0]):.4g}. Use variant="default".'
             )
     else:
         squared, v = np.linalg.eigh(x.T @ x)
-        kept = squared > squared[-1] * d * np.finfo(np.float64).eps
-    return (x @ v[:, kept]) / np.sqrt(squared[kept]), squared[kept]
+        used = squared > squared[-1] * d * np.finfo(np.float64).eps
+    return (x @ v[:, used]) / np.sqrt(squared[used]), squared[used]
 
 
 def _exact_evidence(sigma: np.ndarray, projected: np.ndarray, rest: float, n: int, d: int) -> float:

@@ -62,9 +62,9 @@ def sfda(*, features: Any, labels: Any) -> float:
     means, within = means_and_within_covariance(x, codes)
     shrinkage = adaptive_shrinkage(within)
     confidence = softmax(softmax(log_posteriors(x, codes, means, within, shrinkage), axis=1), axis=1)
-    own = confidence[np.arange(len(x)), codes][:, None]
+    share = confidence[np.arange(len(x)), codes][:, None]
     others = (means.sum(axis=0) - means) / (len(means) - 1)
-    x = own * x + (1 - own) * others[codes]
+    x = share * x + (1 - share) * others[codes]
     means, within = means_and_within_covariance(x, codes)
     posterior = softmax(log_posteriors(x, codes, means, within, shrinkage), axis=1)
     value = float(posterior[np.arange(len(x)), codes].mean())
