@@ -97,7 +97,7 @@ def _projected(sample: Sample, codes: np.ndarray, seed: int) -> np.ndarray:
 def _projected_roughly(sample: Sample, codes: np.ndarray, seed: int) -> np.ndarray:
     directions = sample.principal_directions(variance=_VARIANCE_OF_HALVES)
     x = sample.centred @ directions.T
-    if _DIMENSIONS > codes.max() and _DIMENSIONS < min(sample.features.shape):
+    if codes.max() < _DIMENSIONS and min(sample.features.shape) > _DIMENSIONS:
         start = np.eye(_DIMENSIONS, len(directions))  # the principal components themselves
     else:
         start = _initial_projection(sample.centred, codes, seed) @ directions.T

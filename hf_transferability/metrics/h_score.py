@@ -87,9 +87,9 @@ def _ledoit_wolf_share(sample: Sample) -> float:
     d, total = sample.features.shape[1], variances.sum()  # the unit: fourth powers of features would overflow
     squares = ((sample.centred / np.sqrt(total)) ** 2).sum(axis=1)
     spread = ((variances / total) ** 2).sum()
-    error = (np.mean(squares**2) - spread) / len(squares)
     distance = spread - 1 / d
-    return float(min(max(error, 0.0), distance) / distance) if error > 0 else 0.0
+    error = min((np.mean(squares**2) - spread) / len(squares), distance)
+    return float(error / distance) if error > 0 else 0.0
 
 
 def _plain_whitening(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
