@@ -27,7 +27,7 @@ from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.extraction.cache import Arrays
 from hf_transferability.extraction.triplet_loss import MARGIN, triplet_loss
 
-VERSION = 4  # part of every cache key: raise it when the same input would give other arrays or facts
+VERSION = 5  # part of every cache key: raise it when the same input would give other arrays or facts
 BATCHES = ("paper", "balanced")
 _N_BATCHES = 6
 _LARGEST_MICRO_BATCH = 256

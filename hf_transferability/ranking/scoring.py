@@ -16,6 +16,7 @@ from hf_transferability.metrics._validation import task_of
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import form
 
+UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
 _PROTOCOL = 6  # of half-samples and floors; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
@@ -89,6 +90,8 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     for wanted, (name, variant) in forms.items():
         for field_name, mine in vars(total).items():
             for label, value in getattr(parts[name, variant], field_name).items():
+                if label == UNSTABLE and label in mine:
+                    mine[label] += f"; {value}"  # each metric has numbers of its own
                 mine.setdefault(wanted if label == name and field_name != "flags" else label, value)
     return total
 
@@ -125,7 +128,7 @@ def add_floors(
         if stored is None:
             with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
                 values = [_value(metric, inputs | {"labels": shuffled}, variant) for shuffled in shuffles]
-            numbers = [number for number in values if isinstance(number, float)]
+            numbers = [value for value in values if isinstance(value, float)]
             stored = {"floor": max(numbers) if numbers else None}
             cache.write_json(entry, stored)
         floor = stored["floor"]
@@ -151,7 +154,7 @@ def half_samples(labels: np.ndarray, n_halves: int, seed: int, largest: int | No
     members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
     halves = []
     for _ in range(n_halves):
-        drawn = [rng.permutation(images)[: max(int(len(images) * share + rng.random()), 1)] for images in members]
+        drawn = [rng.permutation(indices)[: max(int(len(indices) * share + rng.random()), 1)] for indices in members]
         halves.append(np.sort(np.concatenate(drawn)))
     return halves
 
@@ -167,7 +170,7 @@ def _compute(
         for together in _on_same_halves(names, inputs):
             for half in _half_inputs(get_metric(together[0]), inputs, request):
                 for (name, variant), result in results.items():
-                    if name in together:
+                    if name in together and name in result.halves:
                         value = _value(get_metric(name), half, variant, half_sample=True)
                         result.halves[name].append(value)
     return results

@@ -275,6 +275,7 @@ REVIEWED = {
     "paige-ai/virchow": ("vit_huge_patch14_224", {"mlp_ratio": 5.3375}, 631.2),
     "paige-ai/virchow2": ("vit_huge_patch14_224", {"mlp_ratio": 5.3375, "init_values": 1e-5, "reg_tokens": 4}, 631.2),
     "bioptimus/h-optimus-0": ("vit_giant_patch14_reg4_dinov2", {"img_size": 224}, 1134.8),
+    "bioptimus/h-optimus-1": ("vit_giant_patch14_reg4_dinov2", {"img_size": 224}, 1134.8),
 }
 
 

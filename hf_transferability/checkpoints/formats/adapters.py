@@ -77,5 +77,5 @@ def merge(source: Source, folder: Path, base: Built) -> Built:
 
 def _plain(name: str) -> str:
     """A weight's name without the parts that peft puts between."""
-    short = name.split("base_model.model.")[-1]
+    short = name.split("base_model.model.")[-1].replace("lora_magnitude_vector.default.weight", "lora_magnitude_vector")
     return re.sub(r"\.(default|modules_to_save)(?=\.|$)", "", short)
