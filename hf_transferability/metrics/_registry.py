@@ -68,11 +68,16 @@ def _with_checked_variant(metric: Metric) -> Callable:
 
 def all_metrics() -> dict[str, Metric]:
     """Every metric by name, in alphabetical order."""
+    _import_all()
+    return dict(sorted(_METRICS.items()))
+
+
+@functools.cache
+def _import_all() -> None:
     package = importlib.import_module(__package__)
     for module in pkgutil.iter_modules(package.__path__):
         if not module.name.startswith("_"):
             importlib.import_module(f"{__package__}.{module.name}")
-    return dict(sorted(_METRICS.items()))
 
 
 def get_metric(name: str) -> Metric:
@@ -120,7 +125,8 @@ def score(
 
     Args:
         name: a metric's name, as listed by `hf-transferability metrics`.
-        features: [n_samples, n_features], the input of the source network's last head layer.
+        features: [n_samples, n_features], the input of the source network's last head layer; or a `Sample` of them, whose
+            decompositions several metrics then share.
         labels: [n_samples] class labels of any kind; for some metrics also [n_samples, n_labels] of 0 and 1, or float
             targets.
         source_probabilities: [n_samples, n_source_classes], softmax of the source logits.

@@ -102,7 +102,7 @@ def check_task(name: str, tasks: tuple[str, ...], labels: Any, others: dict[str,
         able = ", ".join(other for other, possible in others.items() if task in possible)
         array = _as_array(labels)
         raise ValueError(
-            f"`labels` must be {' or '.join(_TARGETS[own] for own in tasks)} for {name}; "
+            f"`labels` must be {' or '.join(_TARGETS[possible] for possible in tasks)} for {name}; "
             f"got {_TARGETS[task]} ({array.dtype}, shape {array.shape}). "
             f"Metrics that score {task} targets: {able}."
             + (" If these are classes, encode them as integers." if task == "regression" else "")

@@ -16,10 +16,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._groups import check_neighbours, encode_groups
-from hf_transferability.metrics._projection import centred
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._sample import seeded_subsample
-from hf_transferability.metrics._validation import check_count, check_features, check_varying, encode_targets
+from hf_transferability.metrics._sample import as_sample, seeded_subsample
+from hf_transferability.metrics._validation import check_count, check_varying, encode_targets
 
 _LARGEST_SAMPLE = 20_000  # above this a seeded subsample: all pairs of images are compared
 _CHUNK = 2**23  # distances at once
@@ -68,7 +67,8 @@ def knn(*, features: Any, labels: Any, groups: Any = None, k: int = 5, seed: int
         >>> knn(features=x, labels=[0] * 4 + [1] * 4, k=3)
         1.0
     """
-    x = check_features(features)
+    sample = as_sample(features)
+    x = sample.features
     targets = encode_targets(labels, len(x))
     check_varying(x)
     check_count("k", k)
@@ -78,7 +78,7 @@ def knn(*, features: Any, labels: Any, groups: Any = None, k: int = 5, seed: int
     if groups is not None:
         groups = encode_groups(groups, len(x))[rows]
         check_neighbours(groups, k)
-    x, targets = centred(x[rows]), [codes[rows] for codes in targets]
+    x, targets = sample.part(rows).centred, [codes[rows] for codes in targets]
     value = float(np.mean(_accuracies(x, targets, k, groups)))
     majority = float(np.mean([np.bincount(codes).max() / len(codes) for codes in targets]))
     if value <= majority:
@@ -89,21 +89,21 @@ def knn(*, features: Any, labels: Any, groups: Any = None, k: int = 5, seed: int
 def _accuracies(x: np.ndarray, targets: list[np.ndarray], k: int, groups: np.ndarray | None) -> np.ndarray:
     """Share of images that are classified rightly, for each target."""
     equal = _EQUAL * (x**2).sum() / len(x)
-    found: list[tuple[np.ndarray, ...]] = []
+    neighbourhoods: list[tuple[np.ndarray, ...]] = []
     if groups is None:
         distances, neighbours = NearestNeighbors(n_neighbors=min(k + 1, len(x) - 1)).fit(x).kneighbors()
         squared = distances**2
         tied = squared[:, -1] <= squared[:, k - 1] + equal if len(x) > k + 1 else np.zeros(len(x), dtype=bool)
         clear = np.flatnonzero(~tied)
         image = np.repeat(np.arange(len(clear)), k)
-        found += [(clear, image, neighbours[clear, :k].ravel(), squared[clear, :k].ravel(), np.ones(len(image)))]
+        neighbourhoods += [(clear, image, neighbours[clear, :k].ravel(), squared[clear, :k].ravel(), np.ones(len(image)))]
     step = max(_CHUNK // len(x), 1)
     # With groups, an image's nearest may all be of its own: every image then looks at all others.
     rest = np.flatnonzero(tied) if groups is None else np.arange(len(x))
     left_out = np.arange(len(x)) if groups is None else groups
-    found += [_with_ties(x, rest[start : start + step], k, equal, left_out) for start in range(0, len(rest), step)]
+    neighbourhoods += [_with_ties(x, rest[start : start + step], k, equal, left_out) for start in range(0, len(rest), step)]
     right = np.zeros(len(targets))
-    for rows, image, neighbour, distance, weight in found:
+    for rows, image, neighbour, distance, weight in neighbourhoods:
         if len(rows):
             right += [_right(image, distance, weight, codes[neighbour], codes[rows], equal) for codes in targets]
     return right / len(x)
@@ -124,13 +124,13 @@ def _with_ties(x: np.ndarray, rows: np.ndarray, k: int, equal: float, groups: np
 
 
 def _right(
-    image: np.ndarray, distance: np.ndarray, weight: np.ndarray, codes: np.ndarray, own: np.ndarray, equal: float
+    image: np.ndarray, distance: np.ndarray, weight: np.ndarray, codes: np.ndarray, true: np.ndarray, equal: float
 ) -> float:
     """How many images get their own class, from the distance, weight and class of each of their neighbours."""
-    shape = len(own), int(max(codes.max(), own.max())) + 1
+    shape = len(true), int(max(codes.max(), true.max())) + 1
     votes, nearest = np.zeros(shape), np.full(shape, np.inf)
     np.add.at(votes, (image, codes), weight)
     np.minimum.at(nearest, (image, codes), distance)
     nearest[votes < votes.max(axis=1, keepdims=True) - 1e-9] = np.inf
     winners = nearest <= nearest.min(axis=1, keepdims=True) + equal
-    return float((winners[np.arange(len(own)), own] / winners.sum(axis=1)).sum())
+    return float((winners[np.arange(len(true)), true] / winners.sum(axis=1)).sum())

@@ -1,7 +1,7 @@
 """The metrics of one candidate: values, their spread over half-samples, floors, flags, and reasons for what is undefined."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,13 +12,14 @@ from hf_transferability.data.targets import Labelled
 from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
+from hf_transferability.metrics._sample import Sample
 from hf_transferability.metrics._validation import task_of
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import form
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
-_PROTOCOL = 5  # of half-samples and floors; part of the key of stored scores
+_PROTOCOL = 6  # of half-samples and floors; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 Value = float | dict[str, float] | None
 
@@ -75,16 +76,21 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     arrays = _present(read)
     key = _key(arrays, target)
     total = Scores(flags={**target.flags, **arrays.flags})
-    for wanted in request.keys:
-        name, variant = form(wanted, request.variant)
-        entry = _entry("score", name, variant, request, key) | {"halves": request.halves}
-        stored = cache.read_json(entry)
-        with _few_threads():
-            part = Scores(**stored) if stored else _score(name, variant, arrays, target, request)
-        if not stored:
-            cache.write_json(entry, asdict(part))
+    forms = {wanted: form(wanted, request.variant) for wanted in request.keys}
+    entries = {
+        (name, variant): _entry("score", name, variant, request, key) | {"halves": request.halves}
+        for name, variant in forms.values()
+    }
+    stored = {chosen: cache.read_json(entry) for chosen, entry in entries.items()}
+    parts = {chosen: Scores(**scores) for chosen, scores in stored.items() if scores}
+    with _few_threads():
+        computed = _compute([chosen for chosen in entries if chosen not in parts], arrays, target, request)
+    for chosen, part in computed.items():
+        cache.write_json(entries[chosen], asdict(part))
+    parts |= computed
+    for wanted, (name, variant) in forms.items():
         for field_name, mine in vars(total).items():
-            for label, value in getattr(part, field_name).items():
+            for label, value in getattr(parts[name, variant], field_name).items():
                 if label == UNSTABLE and label in mine:
                     mine[label] += f"; {value}"  # each metric has numbers of its own
                 mine.setdefault(wanted if label == name and field_name != "flags" else label, value)
@@ -111,6 +117,7 @@ def add_floors(
     arrays = _present(read)
     key = _key(arrays, target)
     rng = np.random.default_rng(request.seed)
+    inputs = _shared_inputs(arrays, target)
     shuffles = [shuffled_labels(target.labels, target.groups, rng) for _ in range(_SHUFFLES)]
     for wanted in names:
         name, variant = form(wanted, request.variant)
@@ -121,8 +128,7 @@ def add_floors(
         stored = cache.read_json(entry)
         if stored is None:
             with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
-                inputs = _inputs(metric, arrays, target)
-                values = [_value(metric, inputs | {"labels": labels}, variant) for labels in shuffles]
+                values = [_value(metric, inputs | {"labels": shuffled}, variant) for shuffled in shuffles]
             numbers = [value for value in values if isinstance(value, float)]
             stored = {"floor": max(numbers) if numbers else None}
             cache.write_json(entry, stored)
@@ -187,24 +193,48 @@ def _half_of_groups(codes: np.ndarray, groups: np.ndarray, share: float, rng: np
     return np.flatnonzero(drawn[groups])
 
 
-def _score(name: str, variant: str, arrays: Arrays, target: Labelled, request: Request) -> Scores:
+def _compute(
+    forms: Sequence[tuple[str, str]], arrays: Arrays, target: Labelled, request: Request
+) -> dict[tuple[str, str], Scores]:
+    """Scores of metrics (name, variant), which share what they compute from the same images."""
+    inputs = _shared_inputs(arrays, target)
+    results = {(name, variant): _on_all_images(name, variant, inputs, arrays, target) for name, variant in forms}
+    names = [name for (name, _), result in results.items() if result.values[name] is not None]
+    with collect_flags():  # what holds for a half says nothing about the whole
+        for together in _on_same_halves(names, inputs):
+            for half in _half_inputs(get_metric(together[0]), inputs, request):
+                for (name, variant), result in results.items():
+                    if name in together and name in result.halves:
+                        value = _value(get_metric(name), half, variant, half_sample=True)
+                        result.halves[name].append(value)
+    return results
+
+
+def _on_all_images(name: str, variant: str, inputs: dict[str, Any], arrays: Arrays, target: Labelled) -> Scores:
     metric, result = get_metric(name), Scores(values={name: None})
     if reason := _missing(metric, arrays):
         result.reasons[name] = reason
         return result
-    inputs = _inputs(metric, arrays, target)
     with collect_flags() as flags:
         try:
-            result.values[name] = score(name, **inputs, variant=variant, task=target.task)
+            result.values[name] = score(name, **_inputs(metric, inputs), variant=variant, task=target.task)
         except _UNDEFINED as error:
             cause = arrays.facts.get("no_gradient") if "gradient_norms" in metric.inputs else None
             result.reasons[name] = f"{name} is undefined: {cause or error}"
             return result
     result.flags |= {flag: f"{name}: {detail}" if detail else name for flag, detail in flags.items()}
-    with collect_flags():  # what holds for a half says nothing about the whole
-        halves = _half_inputs(metric, inputs, request, target.groups)
-        result.halves[name] = [_value(metric, half, variant, half_sample=True) for half in halves]
+    result.halves[name] = []
     return result
+
+
+def _on_same_halves(names: Sequence[str], inputs: dict[str, Any]) -> list[list[str]]:
+    """Names of metrics in groups that take the same half-samples."""
+    groups: dict[Any, list[str]] = {}
+    for name in dict.fromkeys(names):
+        metric, n = get_metric(name), len(inputs["labels"])
+        largest = min(metric.largest_sample or n, n)
+        groups.setdefault("gradient_norms" if "gradient_norms" in metric.inputs else largest, []).append(name)
+    return list(groups.values())
 
 
 def _few_threads() -> threadpool_limits:
@@ -235,14 +265,27 @@ def _entry(kind: str, name: str, variant: str, request: Request, key: dict[str, 
     return entry | {"protocol": _PROTOCOL, "seed": request.seed}
 
 
-def _inputs(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
-    inputs = {
-        "features": arrays.features,
+def _shared_inputs(arrays: Arrays, target: Labelled) -> dict[str, Any]:
+    """All inputs that there are, the features as a sample."""
+    return {
+        "features": _shared(arrays.features),
         "labels": target.labels,
         "source_probabilities": arrays.source_probabilities,
         "gradient_norms": arrays.gradient_norms,
+        "groups": target.groups,
     }
-    grouped = {"groups": target.groups} if metric.uses_groups and target.groups is not None else {}
+
+
+def _shared(features: Any) -> Any:
+    """Features as a sample that metrics share; as they are where no metric can take them, so that each says why."""
+    try:
+        return Sample(features)
+    except _UNDEFINED:
+        return features
+
+
+def _inputs(metric: Metric, inputs: dict[str, Any]) -> dict[str, Any]:
+    grouped = {"groups": inputs["groups"]} if metric.uses_groups and inputs["groups"] is not None else {}
     return {name: inputs[name] for name in metric.inputs} | grouped
 
 
@@ -255,19 +298,28 @@ def _missing(metric: Metric, arrays: Arrays) -> str | None:
     return None
 
 
-def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request, groups: np.ndarray | None) -> list[dict[str, Any]]:
-    if "gradient_norms" in inputs:
+def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> Iterator[dict[str, Any]]:
+    """The inputs of each half-sample that a metric takes, one after the other, so that one is in memory at a time."""
+    if "gradient_norms" in metric.inputs:
         norms = inputs["gradient_norms"]
         rng = np.random.default_rng(request.seed)
         size = max(len(norms) // 2, 1)  # three of seven: intervals slightly too wide rather than too narrow
-        return [inputs | {"gradient_norms": norms[rng.permutation(len(norms))[:size]]} for _ in range(request.halves)]
-    halves = half_samples(inputs["labels"], request.halves, request.seed, metric.largest_sample, groups)
-    return [{name: value[half] for name, value in inputs.items()} for half in halves]
+        for _ in range(request.halves):
+            yield inputs | {"gradient_norms": norms[rng.permutation(len(norms))[:size]]}
+        return
+    probabilities, groups = inputs["source_probabilities"], inputs["groups"]
+    for rows in half_samples(inputs["labels"], request.halves, request.seed, metric.largest_sample, groups):
+        yield {
+            "features": inputs["features"].part(rows),
+            "labels": inputs["labels"][rows],
+            "source_probabilities": None if probabilities is None else probabilities[rows],
+            "groups": None if groups is None else groups[rows],
+        }
 
 
 def _value(metric: Metric, inputs: dict[str, Any], variant: str, half_sample: bool = False) -> Value:
     try:
         task = task_of(inputs["labels"]) if "labels" in inputs else None  # settled with the target
-        return score(metric.name, **inputs, variant=variant, half_sample=half_sample, task=task)
+        return score(metric.name, **_inputs(metric, inputs), variant=variant, half_sample=half_sample, task=task)
     except _UNDEFINED:
         return None
