@@ -8,7 +8,7 @@ import hf_transferability
 PACKAGE = Path(hf_transferability.__file__).parent
 # From the ground floor up; docs/architecture.md says what each holds.
 ORDER = [
-    "errors", "names", "progress", "results", "files", "provenance", "metrics", "agreement", "hub", "data", "checkpoints",
+    "errors", "names", "progress", "results", "files", "provenance", "machine", "metrics", "agreement", "hub", "data", "checkpoints",
     "benchmark", "reporting", "extraction", "ranking", "training", "publishing", "demo", "evaluate_module", "registration",
     "space", "cli",
 ]  # fmt: skip

@@ -48,12 +48,19 @@ def keys_to_compute(metrics: Sequence[str], task: str, variant: str, shown: Sequ
         metrics: to show.
         task: the target's task.
         variant: that the user asked for.
-        shown: computed in any case, where the task allows.
+        shown: computed as well, where the task allows; those from gradients only beside a metric that needs gradients,
+            because these cost a backward pass.
     """
-    own = chain.from_iterable(
-        part_keys(name, variant).values() if get_metric(name).is_composite else [name] for name in metrics
+    own = tuple(
+        chain.from_iterable(part_keys(name, variant).values() if get_metric(name).is_composite else [name] for name in metrics)
     )
+    shown = [part for part in shown if needs_gradients(own) or not needs_gradients([part])]
     return tuple(key for key in dict.fromkeys([*shown, *own]) if task in get_metric(form(key, variant)[0]).tasks)
+
+
+def needs_gradients(keys: Sequence[str]) -> bool:
+    """Whether any of these keys of `keys_to_compute` is computed from gradient norms."""
+    return any("gradient_norms" in get_metric(key.partition(":")[0]).inputs for key in keys)
 
 
 def part_keys(composite: str, variant: str) -> dict[str, str]:

@@ -71,10 +71,10 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
         CheckpointError: the arrays have vanished from the cache meanwhile.
     """
     arrays = _present(read)
-    key = _key(arrays, target)
     total = Scores(flags={**target.flags, **arrays.flags})
     for wanted in request.keys:
         name, variant = form(wanted, request.variant)
+        key = _key(get_metric(name), arrays, target)
         entry = _entry("score", name, variant, request, key) | {"halves": request.halves}
         stored = cache.read_json(entry)
         with _few_threads():
@@ -105,7 +105,6 @@ def add_floors(
     if not names:
         return
     arrays = _present(read)
-    key = _key(arrays, target)
     rng = np.random.default_rng(request.seed)
     shuffles = [rng.permutation(target.labels) for _ in range(_SHUFFLES)]
     for wanted in names:
@@ -113,7 +112,7 @@ def add_floors(
         metric, value = get_metric(name), scores.values.get(wanted)
         if "labels" not in metric.inputs or value is None:
             continue
-        entry = _entry("floor", name, variant, request, key)
+        entry = _entry("floor", name, variant, request, _key(metric, arrays, target))
         stored = cache.read_json(entry)
         if stored is None:
             with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
@@ -183,11 +182,14 @@ def _present(read: Callable[[], Arrays | None]) -> Arrays:
     return arrays
 
 
-def _key(arrays: Arrays, target: Labelled) -> dict[str, Any]:
-    """What a score depends on beside metric and request: the values themselves, and the libraries that compute with them."""
+def _key(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
+    """What a score depends on beside metric and request: the values of its inputs, and the libraries that compute with them.
+
+    Only its inputs, so that arrays which are extended by gradients leave the other scores valid.
+    """
     versions = package_versions()
     libraries = [f"{name} {versions.get(name)}" for name in ("numpy", "scipy", "scikit-learn")]
-    return {"values": arrays.digest(), "target": target.key, "libraries": libraries}
+    return {"values": arrays.digest(metric.inputs), "target": target.key, "libraries": libraries}
 
 
 def _entry(kind: str, name: str, variant: str, request: Request, key: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import CheckpointError, UsageError
-from hf_transferability.extraction import passes
+from hf_transferability.extraction.processes import Processes
 from hf_transferability.names import file_name, plain_name, split_options
 from hf_transferability.progress import NullProgress, Progress
 from hf_transferability.training import run_files
@@ -130,7 +130,7 @@ def run_grid(
     columns = {name: getattr(sample, name) for name in options if name in SampleOptions.names()}
     if drawn := [name for name in _DRAWN_BY_PROTOCOL if name in columns]:
         raise TypeError(f"run_grid() got an unexpected keyword argument {drawn[0]!r}. `protocol` and `split_names` decide it.")
-    progress, state = progress or NullProgress(), passes.process_state()
+    progress, state = progress or NullProgress(), Processes()
     progress.stage("reading images")
     splits = Splits(dataset, protocol.image_size, split_names, token=load_options.token, **columns)
     for split in splits.pools.values():

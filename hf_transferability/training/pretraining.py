@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from transformers import (
     PrinterCallback,
     ProgressCallback,
@@ -22,7 +21,7 @@ from transformers import (
 from hf_transferability.checkpoints.loading import quiet_transformers
 from hf_transferability.data.targets import load_target
 from hf_transferability.errors import TransferabilityError, UsageError
-from hf_transferability.extraction import passes
+from hf_transferability.extraction.processes import Processes
 from hf_transferability.names import plain_name
 from hf_transferability.progress import NullProgress, Progress
 from hf_transferability.training import model_card
@@ -112,7 +111,7 @@ def pretrain(
     names = [plain_name(source) for source in sources]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"`sources` must be one or more datasets of different names; got {', '.join(names) or 'none'}.")
-    progress, state = progress or NullProgress(), passes.process_state()
+    progress, state = progress or NullProgress(), Processes()
     state.wait_for_everyone()  # the first process might otherwise make the folder before another has looked for it
     config = read_config(architecture)
     progress.stage("reading images")
@@ -155,7 +154,7 @@ def _pools(sources: Sequence[str | Path], names: Sequence[str], size: int) -> tu
     return pools, classes
 
 
-def _train(model: Any, pools: Sequence[Pool], options: PretrainingOptions, state: PartialState, progress: Progress) -> None:
+def _train(model: Any, pools: Sequence[Pool], options: PretrainingOptions, state: Processes, progress: Progress) -> None:
     """Train a network in place.
 
     Raises:
@@ -191,7 +190,7 @@ def _train(model: Any, pools: Sequence[Pool], options: PretrainingOptions, state
         raise TransferabilityError("pre-training diverged: weights are not finite. Choose a lower --learning-rate.")
 
 
-def _training_arguments(scratch: str, options: PretrainingOptions, n_images: int, state: PartialState) -> TrainingArguments:
+def _training_arguments(scratch: str, options: PretrainingOptions, n_images: int, state: Processes) -> TrainingArguments:
     # Batch normalisation needs more than one image, so a last batch of one is dropped. With several processes accelerate fills
     # the last batches with images from the start; dropping would lose every batch that not all processes have.
     single_image_left = n_images > options.batch_size and n_images % options.batch_size == 1
