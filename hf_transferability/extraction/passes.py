@@ -114,14 +114,8 @@ def extract(
     if all(result.norms is not None for result in ordered):
         norms = np.array([result.norms for result in ordered], dtype=np.float64)
     device = str(state.device.type)
-    facts = {
-        **checkpoint.facts,
-        "micro_batch": plan.micro_batch,
-        "device": device,
-        "torch": torch.__version__,
-        "batches": batches,
-    }
-    facts |= {"hardware": provenance.hardware(device, state.num_processes), "date": provenance.now()}
+    facts = {**checkpoint.facts, "micro_batch": plan.micro_batch, "device": device, "torch": torch.__version__}
+    facts |= {"batches": batches, "hardware": provenance.hardware(device, state.num_processes), "date": provenance.now()}
     facts["no_gradient"] = None if norms is None else _why_no_gradient(ordered, norms)
     return Arrays(features, probabilities, norms, facts, dict(checkpoint.flags), gradients)
 
