@@ -12,7 +12,9 @@ import transformers
 
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.facts import loaded_facts, loaded_flags
-from hf_transferability.checkpoints.formats import Built, adapters, build, configured
+from hf_transferability.checkpoints.formats import adapters, configured
+from hf_transferability.checkpoints.formats.building import build
+from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.pooling import Embedding, checked, name_pooling
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.tracing import Trace, find_head, gradient_layers, trace

@@ -71,6 +71,11 @@ class Processes:
         if self.num_processes > 1:
             self._state.wait_for_everyone()
 
+    def close(self) -> None:
+        """End the connection to the others, after the last thing that they share."""
+        if self.num_processes > 1:
+            self._state.destroy_process_group()
+
     def gather(self, value: Any) -> list[Any]:
         """The value of every process, in their order."""
         if self.num_processes == 1:
