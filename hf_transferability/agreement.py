@@ -61,7 +61,7 @@ def pearson(scores: Any, performance: Any) -> float:
     """Pearson's linear correlation, -1 to 1; arguments and errors as in `weighted_tau`."""
     x, y = _two_orders(scores, performance)
     # Scaled first: numbers that are nearly constant, or very large or small, would lose their digits in squares.
-    x, y = ((each - each.min()) / np.ptp(each) for each in (x, y))
+    x, y = ((values - values.min()) / np.ptp(values) for values in (x, y))
     return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
 
 
@@ -133,7 +133,7 @@ def chance_of_best(scores: Any, performance: Any) -> np.ndarray:
     best = y == y.max(axis=-1, keepdims=True)
     foremost = np.where(best, x, -np.inf).max(axis=-1, keepdims=True)  # the highest score of a best candidate
     tied = x == foremost
-    higher, ties, others = (each.sum(axis=-1, keepdims=True) for each in (x > foremost, tied, tied & ~best))
+    higher, ties, others = (flags.sum(axis=-1, keepdims=True) for flags in (x > foremost, tied, tied & ~best))
     # Of the first k, those that do not score higher are drawn from the tied; it fails if all of them are no best ones.
     taken = np.clip(np.arange(1, x.shape[-1] + 1) - higher, 0, ties)
     numbers = np.arange(x.shape[-1] + 1)
@@ -181,7 +181,7 @@ def resampled(statistic: str, scores: Any, performance: Any, counts: np.ndarray,
     Returns:
         [n_resamples].
     """
-    x, y = (np.atleast_2d(np.asarray(each, dtype=float)) for each in (scores, performance))
+    x, y = (np.atleast_2d(np.asarray(values, dtype=float)) for values in (scores, performance))
     if statistic.startswith("regret_at_"):
         return _regrets(x, y, counts, int(statistic.rpartition("_")[2]), np.random.default_rng(seed))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -299,9 +299,9 @@ def _kendall_taus(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarra
 
 def _pearsons(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
     n = counts.sum(axis=1, keepdims=True)
-    spans = [np.ptp(each, axis=1, keepdims=True) for each in (x, y)]
-    x, y = ((each - each.min(axis=1, keepdims=True)) / span for each, span in zip((x, y), spans, strict=True))
-    x, y = (each - (counts * each).sum(axis=1, keepdims=True) / n for each in (x, y))
+    spans = [np.ptp(values, axis=1, keepdims=True) for values in (x, y)]
+    x, y = ((values - values.min(axis=1, keepdims=True)) / span for values, span in zip((x, y), spans, strict=True))
+    x, y = (values - (counts * values).sum(axis=1, keepdims=True) / n for values in (x, y))
     products = [(counts * a * b).sum(axis=1) for a, b in ((x, y), (x, x), (y, y))]
     tiny = 1e-12 * n[:, 0]  # of a resample with one value only, rounding leaves this instead of 0
     return np.where((products[1] > tiny) & (products[2] > tiny), products[0] / np.sqrt(products[1] * products[2]), np.nan)
@@ -309,7 +309,7 @@ def _pearsons(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def _spearmans(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
     # The mean rank of a candidate's copies: those below it, and half of those that tie with it.
-    x, y = (_times((_signs(each) + 1) / 2, counts) for each in (x, y))
+    x, y = (_times((_signs(values) + 1) / 2, counts) for values in (x, y))
     return _pearsons(x, y, counts)
 
 

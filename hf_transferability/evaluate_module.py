@@ -214,8 +214,8 @@ class Transferability(evaluate.Metric):
                 f"`{min(extra)}` must be left out with `checkpoints`, from which it is extracted; got both. Choose one."
             )
         of_loading = {field.name for field in dataclasses.fields(LoadOptions)}
-        own = set(inspect.signature(rank).parameters) - {"options"}
-        possible = (own | of_loading | set(SampleOptions.names())) - _NOT_FOR_IMAGES
+        of_rank = set(inspect.signature(rank).parameters) - {"options"}
+        possible = (of_rank | of_loading | set(SampleOptions.names())) - _NOT_FOR_IMAGES
         if unknown := ", ".join(sorted(set(options) - possible)):
             raise TypeError(f"compute() got unexpected arguments: {unknown}. Possible: {', '.join(sorted(possible))}.")
         metrics = () if self.config_name == "default" else (self.config_name,)

@@ -129,11 +129,11 @@ STUDIES: dict[str, Callable[[Path], pd.DataFrame]] = {
 
 def results(folder: Path) -> pd.DataFrame:
     """The whole table, sorted."""
-    found = pd.concat([made(folder).assign(study=study) for study, made in STUDIES.items()], ignore_index=True)
-    found["target"] = found.target.replace(TARGETS)
-    pairs = pd.Series(list(zip(found.study, found.target, strict=True)))
-    found = found[~pairs.isin(_UNINFORMATIVE)]
-    return found[COLUMNS].sort_values(COLUMNS[:4], ignore_index=True).astype({"value": float})
+    rows = pd.concat([made(folder).assign(study=study) for study, made in STUDIES.items()], ignore_index=True)
+    rows["target"] = rows.target.replace(TARGETS)
+    pairs = pd.Series(list(zip(rows.study, rows.target, strict=True)))
+    rows = rows[~pairs.isin(_UNINFORMATIVE)]
+    return rows[COLUMNS].sort_values(COLUMNS[:4], ignore_index=True).astype({"value": float})
 
 
 def main(folder: str, destination: str | None = None) -> None:

@@ -69,8 +69,8 @@ def all_targets(ground_truth: "pd.DataFrame", scenario: str) -> list[Pool]:
     """A pool for every target of the scenario, with or without scores."""
     import pandas as pd
 
-    own = ground_truth[(ground_truth.scenario == scenario) & (ground_truth.source != ground_truth.target)]
+    of_scenario = ground_truth[(ground_truth.scenario == scenario) & (ground_truth.source != ground_truth.target)]
     return [
         Pool(scenario, str(target), rows.set_index("source").performance, pd.DataFrame(), str(rows.measure.iloc[0]))
-        for target, rows in own.groupby("target", sort=False)
+        for target, rows in of_scenario.groupby("target", sort=False)
     ]

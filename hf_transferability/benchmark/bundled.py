@@ -61,7 +61,7 @@ def load(table: str, benchmark: str = "paper") -> "pd.DataFrame":
             f"the bundled benchmark {benchmark} has no {table}. Benchmarks that have: {', '.join(with_table(table))}."
         )
     if table not in tables.TABLES or not path.is_file():
-        known = ", ".join(f"{each.parent.name}/{each.stem}" for each in sorted(DATA.glob("*/*.parquet")))
+        known = ", ".join(f"{file.parent.name}/{file.stem}" for file in sorted(DATA.glob("*/*.parquet")))
         raise UsageError(f"there is no bundled table {benchmark}/{table}. There are: {known}.")
     return _read(path, table).copy()
 
@@ -74,13 +74,13 @@ def with_provenance(benchmark: str = "paper") -> dict[str, "pd.DataFrame"]:
     """
     if benchmark not in benchmarks():
         raise UsageError(f"there is no bundled benchmark {benchmark}. There are: {', '.join(benchmarks())}.")
-    found = {}
+    frames = {}
     for table in tables.TABLES:
         if (DATA / benchmark / f"{table}.parquet").is_file():
-            found[table] = load(table, benchmark).assign(**PUBLICATIONS.get(benchmark, {}))
+            frames[table] = load(table, benchmark).assign(**PUBLICATIONS.get(benchmark, {}))
             if (benchmark, table) in _ADDED:
-                found[table]["citation"] += f"; {_ADDED[benchmark, table]}"
-    return found
+                frames[table]["citation"] += f"; {_ADDED[benchmark, table]}"
+    return frames
 
 
 @lru_cache

@@ -128,34 +128,40 @@ def compare(
     chosen, notes = truths.choose(ground_truth, runs, selection, measure)
     scores, passed = pooling.latest(scores)
     notes += passed
-    found = pooling.pools(_only(chosen, scenario=scenarios), scores, sources)
-    _check_overlap(found, chosen, scores, scenarios, targets, metrics)
-    notes += left_out(found, chosen, scores)
+    all_pools = pooling.pools(_only(chosen, scenario=scenarios), scores, sources)
+    _check_overlap(all_pools, chosen, scores, scenarios, targets, metrics)
+    notes += left_out(all_pools, chosen, scores)
     rows: list[dict[str, Any]] = []
     friedman = []
-    for scenario in dict.fromkeys(pool.scenario for pool in found):
-        own = [pool for pool in found if pool.scenario == scenario]
-        kept = [scored_only(pool) for pool in own if not targets or pool.target in targets]
-        if not kept:
+    for scenario in dict.fromkeys(pool.scenario for pool in all_pools):
+        scenario_pools = [pool for pool in all_pools if pool.scenario == scenario]
+        compared = [scored_only(pool) for pool in scenario_pools if not targets or pool.target in targets]
+        if not compared:
             continue
-        table = ScenarioRows(kept, statistics, resamples, seed)
+        table = ScenarioRows(compared, statistics, resamples, seed)
         add_metrics(table, metrics, orientation)
         friedman += _friedman(table, scenario)
-        elsewhere = own if len(own) > 1 else all_targets(chosen, scenario)
+        elsewhere = scenario_pools if len(scenario_pools) > 1 else all_targets(chosen, scenario)
         add_baselines(table, elsewhere, sources)
         if runs is not None:
             notes += table.add_ceiling(runs, str(chosen.selection.iloc[0]))
         rows += table.rows
     benchmark = str(chosen.benchmark.iloc[0])
-    whole = _frame(rows).assign(benchmark=benchmark, selection=str(chosen.selection.iloc[0]))
-    if runs is not None and whole[whole.variant == CEILING].value.notna().any() and truths.one_draw(runs):
+    table_rows = _frame(rows).assign(benchmark=benchmark, selection=str(chosen.selection.iloc[0]))
+    if runs is not None and table_rows[table_rows.variant == CEILING].value.notna().any() and truths.one_draw(runs):
         notes.append(
-            f"{SPLIT_HALF}: all runs share their training images, so it holds the noise of settings and seeds only, for this "
-            "one draw of training images; another draw would differ by more."
+            f"{SPLIT_HALF}: all runs share one draw of training images, so it holds the noise of settings and seeds only."
         )
-    notes += remarks(whole) + uninformative(whole, chosen)
+    notes += remarks(table_rows) + uninformative(table_rows, chosen)
     return Comparison(
-        benchmark, str(chosen.selection.iloc[0]), _ordered(whole), friedman, notes, seed, resamples, _compared(chosen, scores)
+        benchmark,
+        str(chosen.selection.iloc[0]),
+        _ordered(table_rows),
+        friedman,
+        notes,
+        seed,
+        resamples,
+        _compared(chosen, scores),
     )
 
 
@@ -195,18 +201,18 @@ def _friedman(table: ScenarioRows, scenario: str) -> list[dict[str, Any]]:
         if row["statistic"] == "weighted_tau" and row["target"] != MEAN and _is_method(row["metric"]):
             value = np.nan if row["value"] is None else row["value"]
             taken.setdefault(row["variant"], {}).setdefault(row["metric"], []).append(value)
-    found = []
+    tests = []
     for variant, taus in taken.items():
-        one: dict[str, Any] = {
+        test: dict[str, Any] = {
             "scenario": scenario, "variant": variant, "methods": list(taus), "n_targets": len(table.pools),
             "chi2": None, "p": None, "undefined": None,
         }  # fmt: skip
         try:
-            one["chi2"], one["p"] = agreement.friedman(list(taus.values()))
+            test["chi2"], test["p"] = agreement.friedman(list(taus.values()))
         except UndefinedAgreement as error:
-            one["undefined"] = str(error)
-        found.append(one)
-    return found
+            test["undefined"] = str(error)
+        tests.append(test)
+    return tests
 
 
 def _compared(truth: "pd.DataFrame", scores: "pd.DataFrame") -> dict[str, str]:
@@ -233,23 +239,23 @@ def _only(frame: "pd.DataFrame", **wanted: Sequence[str]) -> "pd.DataFrame":
 
 
 def _check_overlap(
-    found: Sequence[Pool],
+    all_pools: Sequence[Pool],
     truth: "pd.DataFrame",
     scores: "pd.DataFrame",
     scenarios: Sequence[str],
     targets: Sequence[str],
     metrics: Sequence[str],
 ) -> None:
-    if not found:
+    if not all_pools:
         raise UsageError(
             f"no scenario and target has both ground truth ({', '.join(sorted(truth.target.unique()))}) and scores "
             f"({', '.join(sorted(scores.target.unique()))}). Use the same names of scenarios and targets in both."
         )
     _only(truth, target=targets)
-    if lacking := [target for target in targets if target not in {pool.target for pool in found}]:
-        there = ", ".join(dict.fromkeys(pool.target for pool in found))
+    if lacking := [target for target in targets if target not in {pool.target for pool in all_pools}]:
+        there = ", ".join(dict.fromkeys(pool.target for pool in all_pools))
         raise UsageError(f"there are no scores for target {', '.join(lacking)}. There are for: {there}.")
-    known = list(dict.fromkeys(metric for metric, _ in methods(found)))
+    known = list(dict.fromkeys(metric for metric, _ in methods(all_pools)))
     if unknown := [metric for metric in metrics if metric not in known]:
         raise UsageError(f"there are no scores of {', '.join(unknown)}. There are of: {', '.join(known)}.")
     if not known:

@@ -17,34 +17,34 @@ MOSTLY_TIED = 0.5  # share of the sources with one and the same performance, ove
 NEARLY_EQUAL = 0.002  # performance between best and worst source, under which no choice matters
 
 
-def left_out(found: Sequence[Pool], truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[str]:
+def left_out(all_pools: Sequence[Pool], truth: "pd.DataFrame", scores: "pd.DataFrame") -> list[str]:
     """What stands in one of the tables only, in words."""
     notes = []
-    for scenario in dict.fromkeys(pool.scenario for pool in found):
-        own = [pool for pool in found if pool.scenario == scenario]
-        targets = {pool.target for pool in own}
+    for scenario in dict.fromkeys(pool.scenario for pool in all_pools):
+        scenario_pools = [pool for pool in all_pools if pool.scenario == scenario]
+        targets = {pool.target for pool in scenario_pools}
         rest = sorted(set(truth[truth.scenario == scenario].target) - targets)
         if rest and len(targets) > 1:
             notes.append(f"{scenario}: {', '.join(rest)} has ground truth but no scores, and is left out.")
-        judged = {source for pool in own for source in pool.performance.index}
+        judged = {source for pool in scenario_pools for source in pool.performance.index}
         given = scores[(scores.scenario == scenario) & scores.target.isin(targets)]
         if extra := sorted(set(given.source) - judged - targets):
             notes.append(f"{scenario}: {', '.join(extra)} has scores but no ground truth, and is left out.")
-        unscored = {source for pool in own for source in pool.scores.index[pool.scores.isna().all(axis=1)]}
+        unscored = {source for pool in scenario_pools for source in pool.scores.index[pool.scores.isna().all(axis=1)]}
         if unscored:
             names = ", ".join(sorted(unscored))
             notes.append(f"{scenario}: {names} has ground truth but no score on some targets, and is left out there.")
-        for metric, variant in methods(own):
+        for metric, variant in methods(scenario_pools):
             lacking = {
                 source: pool.target
-                for pool in own
+                for pool in scenario_pools
                 if (metric, variant) in pool.scores
                 for source in pool.scores.index[pool.scores[metric, variant].isna() & pool.scores.notna().any(axis=1)]
             }
             if lacking:
                 notes.append(
-                    f"{scenario}: {metric} lacks a score for {', '.join(lacking)} on some targets; each is compared over the "
-                    "sources that have one, so that its figures rest on fewer sources."
+                    f"{scenario}: {metric} lacks a score for {', '.join(lacking)} on some targets, and is compared there over "
+                    "the other sources."
                 )
     return notes
 
@@ -76,9 +76,9 @@ def uninformative(rows: "pd.DataFrame", truth: "pd.DataFrame") -> list[str]:
 def _nearly_equal(rows: "pd.DataFrame", truth: "pd.DataFrame") -> list[str]:
     notes = []
     judged = truth[truth.target.isin(set(rows.target)) & (truth.source != truth.target)]
-    for (scenario, measure), own in judged.groupby(["scenario", "measure"], sort=False):
-        spans = own.groupby("target", sort=False).performance.agg(lambda values: values.max() - values.min())
-        ties = own.groupby("target", sort=False).performance.agg(lambda values: values.value_counts().iloc[0] / len(values))
+    for (scenario, measure), group in judged.groupby(["scenario", "measure"], sort=False):
+        spans = group.groupby("target", sort=False).performance.agg(lambda values: values.max() - values.min())
+        ties = group.groupby("target", sort=False).performance.agg(lambda values: values.value_counts().iloc[0] / len(values))
         if (tied := ties[ties > MOSTLY_TIED]).size:
             notes.append(f"{scenario}: uninformative, because most sources have the same performance: {', '.join(tied.index)}.")
         if (equal := spans[spans < NEARLY_EQUAL]).size:
@@ -91,12 +91,12 @@ def _nearly_equal(rows: "pd.DataFrame", truth: "pd.DataFrame") -> list[str]:
 
 
 def _seeds_differ(rows: "pd.DataFrame", truth: "pd.DataFrame") -> list[str]:
-    found = reliability_over_seeds(truth)
-    found = found[(found.value < RELIABLE) & found.target.isin(set(rows.target))]
+    unreliable = reliability_over_seeds(truth)
+    unreliable = unreliable[(unreliable.value < RELIABLE) & unreliable.target.isin(set(rows.target))]
     return [
         f"{scenario}: uninformative, because noise of the fine-tuning seeds is more than half of what the sources differ by: "
-        f"{', '.join(f'{row.target} (reliability {row.value:.2f})' for row in own.itertuples())}."
-        for scenario, own in found.groupby("scenario", sort=False)
+        f"{', '.join(f'{row.target} (reliability {row.value:.2f})' for row in group.itertuples())}."
+        for scenario, group in unreliable.groupby("scenario", sort=False)
     ]
 
 
@@ -104,6 +104,6 @@ def _halves_differ(rows: "pd.DataFrame") -> list[str]:
     halves = rows[(rows.metric == SPLIT_HALF) & (rows.statistic == "weighted_tau") & (rows.target != MEAN)]
     return [
         f"{scenario}: uninformative, because two halves of their runs agree at less than {RELIABLE:g}: "
-        f"{', '.join(f'{row.target} ({row.value:.2f})' for row in own.itertuples())}."
-        for scenario, own in halves[halves.value < RELIABLE].groupby("scenario", sort=False)
+        f"{', '.join(f'{row.target} ({row.value:.2f})' for row in group.itertuples())}."
+        for scenario, group in halves[halves.value < RELIABLE].groupby("scenario", sort=False)
     ]

@@ -30,30 +30,30 @@ Scorer = Callable[[Pool], "tuple[pd.Series, pd.Series]"]
 class ScenarioRows:
     """The rows of one scenario, as they grow; all methods are resampled with the same draws of sources."""
 
-    def __init__(self, kept: Sequence[Pool], statistics: Sequence[str], resamples: int, seed: int):
-        self.pools = kept
-        self.scenario = kept[0].scenario
+    def __init__(self, compared: Sequence[Pool], statistics: Sequence[str], resamples: int, seed: int):
+        self.pools = compared
+        self.scenario = compared[0].scenario
         self.rows: list[dict[str, Any]] = []
         self._statistics = {name: STATISTICS[name] for name in statistics}
         self._seed = seed
-        self._sources = list(dict.fromkeys(source for pool in kept for source in pool.performance.index))
+        self._sources = list(dict.fromkeys(source for pool in compared for source in pool.performance.index))
         self._counts = agreement.draws(len(self._sources), resamples, seed)
         self._place = {source: i for i, source in enumerate(self._sources)}
 
     def add(self, metric: str, variant: str, scorer: Scorer, orientation: int = 1) -> None:
         """Every statistic of a method, per target and on average."""
-        found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray] | str] = {}
+        scored: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray] | str] = {}
         for pool in self.pools:
             try:
                 values, performance = scorer(pool)
             except UndefinedAgreement as error:
-                found[pool.target] = str(error)
+                scored[pool.target] = str(error)
             else:
                 counts = self._counts[:, [self._place[source] for source in values.index]]
-                found[pool.target] = values.to_numpy(dtype=float), performance.to_numpy(dtype=float), counts
+                scored[pool.target] = values.to_numpy(dtype=float), performance.to_numpy(dtype=float), counts
         for statistic, function in self._statistics.items():
             outcomes: list[_Outcome] = []
-            for target, given in found.items():
+            for target, given in scored.items():
                 if isinstance(given, str):
                     outcomes.append(_Outcome(target, reason=given))
                     continue
@@ -96,8 +96,8 @@ class ScenarioRows:
             return [f"no noise ceiling: it is unknown how {selection} comes from the runs."]
         divided = []
         for pool in self.pools:
-            own = runs[runs.source.isin(pool.performance.index)]
-            divided.append(truths.halves(own, pool.scenario, pool.target, selection, seed=self._seed))
+            pool_runs = runs[runs.source.isin(pool.performance.index)]
+            divided.append(truths.halves(pool_runs, pool.scenario, pool.target, selection, seed=self._seed))
         for statistic in self._statistics:
             outcomes = []
             for pool, (sources, first, second) in zip(self.pools, divided, strict=True):
@@ -124,14 +124,14 @@ class ScenarioRows:
 
     def _measure(self, target: str) -> str:
         """What was compared on a target, or on all of them."""
-        found = {pool.measure for pool in self.pools if target in (pool.target, MEAN)}
-        return found.pop() if len(found) == 1 else tables.MIXED
+        measures = {pool.measure for pool in self.pools if target in (pool.target, MEAN)}
+        return measures.pop() if len(measures) == 1 else tables.MIXED
 
     def _record(self, metric: str, variant: str, statistic: str, outcomes: "Sequence[_Outcome]", orientation: int = 1) -> None:
-        defined = [each for each in outcomes if each.value is not None]
-        sizes = {each.n_sources for each in defined}
-        spreads = [each.spread for each in defined if each.spread is not None]
-        values = [each.value for each in defined if each.value is not None]
+        defined = [outcome for outcome in outcomes if outcome.value is not None]
+        sizes = {outcome.n_sources for outcome in defined}
+        spreads = [outcome.spread for outcome in defined if outcome.spread is not None]
+        values = [outcome.value for outcome in defined if outcome.value is not None]
         spread = agreement.means(spreads) if spreads and len(spreads) == len(defined) else None
         if statistic.startswith(_REGRET) and variant != CEILING and metric != RANDOM:
             # A resample without the best source cannot show what missing it costs. So targets are resampled instead.
@@ -145,14 +145,14 @@ class ScenarioRows:
             _reasons(outcomes),
             len(defined),
         )
-        for each in (*outcomes, mean):
-            low, high = (agreement.interval(each.spread) if each.spread is not None else None) or (None, None)
+        for outcome in (*outcomes, mean):
+            low, high = (agreement.interval(outcome.spread) if outcome.spread is not None else None) or (None, None)
             self.rows.append(
                 {
-                    "scenario": self.scenario, "metric": metric, "variant": variant, "target": each.target,
-                    "statistic": statistic, "value": each.value, "low": low, "high": high, "n_sources": each.n_sources,
-                    "measure": self._measure(each.target), "orientation": orientation, "n_targets": each.n_targets,
-                    "undefined": each.reason,
+                    "scenario": self.scenario, "metric": metric, "variant": variant, "target": outcome.target,
+                    "statistic": statistic, "value": outcome.value, "low": low, "high": high, "n_sources": outcome.n_sources,
+                    "measure": self._measure(outcome.target), "orientation": orientation, "n_targets": outcome.n_targets,
+                    "undefined": outcome.reason,
                 }
             )  # fmt: skip
 
@@ -170,7 +170,7 @@ class _Outcome:
 def _reasons(outcomes: Iterable[_Outcome]) -> str | None:
     """Why there is no value -> the targets without one."""
     targets: dict[str, list[str]] = {}
-    for each in outcomes:
-        if each.reason:
-            targets.setdefault(each.reason, []).append(each.target)
+    for outcome in outcomes:
+        if outcome.reason:
+            targets.setdefault(outcome.reason, []).append(outcome.target)
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in targets.items()) or None

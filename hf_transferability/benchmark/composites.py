@@ -57,7 +57,7 @@ def _formed(metric: Metric, rows: "pd.DataFrame", variant: str, scenario: str, f
 
     arrays = part_arrays(metric, rows, variant, facts)
     lists = {name: [None if np.isnan(value) else float(value) for value in values] for name, values in arrays.items()}
-    own = variant if variant in metric.variants else "default"
+    used_variant = variant if variant in metric.variants else "default"
     with collect_flags():  # a pool without a combination has no score, which the comparison says
-        values = metric.combine(lists, variant=own, scenario=scenario)
+        values = metric.combine(lists, variant=used_variant, scenario=scenario)
     return pd.Series([np.nan if value is None else value for value in values], index=rows.index, dtype=float)

@@ -155,22 +155,22 @@ def factors(
     truth = newest(ground_truth[ground_truth.source != ground_truth.target], ["scenario", "source", "target"])
     scored = {(pool.scenario, pool.target): pool for pool in pools(truth, scores)}
     rows: list[dict[str, Any]] = []
-    found: dict[str, dict[str, _Finding]] = {}
+    findings: dict[str, dict[str, _Finding]] = {}
     for scenario in scenarios or truth.scenario.unique():
-        own = _pools(truth, str(scenario), scored)
-        names = list(dict.fromkeys(source for pool in own for source in pool.performance.index))
+        scenario_pools = _pools(truth, str(scenario), scored)
+        names = list(dict.fromkeys(source for pool in scenario_pools for source in pool.performance.index))
         counts = agreement.draws(len(names), resamples, seed)
-        found[scenario] = {
-            factor: _finding(factor, own, names, counts, lambda pool, f=factor: _values(f, pool, facts, ranks))
+        findings[scenario] = {
+            factor: _finding(factor, scenario_pools, names, counts, lambda pool, f=factor: _values(f, pool, facts, ranks))
             for factor in FACTORS
             if factor != RANK or effective_ranks
         }
-        rows += [_row(str(scenario), finding) for finding in found[scenario].values()]
-        notes += _undecided(str(scenario), found[scenario].values())
-        notes += _unknown(str(scenario), own, facts, ranks, found[scenario])
+        rows += [_row(str(scenario), finding) for finding in findings[scenario].values()]
+        notes += _undecided(str(scenario), findings[scenario].values())
+        notes += _unknown(str(scenario), scenario_pools, facts, ranks, findings[scenario])
     if unknown := sorted(set(ranks.index) - set(truth.source)):
         notes.append(f"features of {', '.join(unknown)} are not used: the ground truth has no source of that name.")
-    claims = [_diversity(found.get("source_dataset", {})), _turned_round(found)]
+    claims = [_diversity(findings.get("source_dataset", {})), _turned_round(findings)]
     if set(truth.benchmark) == {"paper"}:
         notes.append("the claims were made on these very figures: that they fit here is no independent evidence.")
     benchmark, selection = (str(truth[column].iloc[0]) for column in ("benchmark", "selection"))
@@ -193,18 +193,22 @@ def _values(factor: str, pool: Pool, facts: "pd.DataFrame", ranks: "pd.Series") 
 
     known = facts.reindex(pool.performance.index)
     if factor in PAPER_PARTS:
-        variant = next((each for each in ("published", "default") if (factor, each) in pool.scores), None)
+        variant = next((form for form in ("published", "default") if (factor, form) in pool.scores), None)
         values = pool.scores[factor, variant] if variant else pd.Series(dtype=float)
     elif factor == RANK:
         values = ranks.reindex(pool.performance.index)
     elif factor == "same_modality":
-        own = facts.modality.get(pool.target)
-        wanted = _words(own) if isinstance(own, str) else set()
+        target_fact = facts.modality.get(pool.target)
+        wanted = _words(target_fact) if isinstance(target_fact, str) else set()
         described = known.modality.dropna() if wanted else pd.Series(dtype=object)
         values = described.map(lambda text: float(bool(_words(text) & wanted)))
     elif factor == "same_colour":
-        own = facts.channels.get(pool.target)
-        values = (known.channels.dropna() == own).astype(float) if own is not None and own == own else pd.Series(dtype=float)
+        target_fact = facts.channels.get(pool.target)
+        values = (
+            (known.channels.dropna() == target_fact).astype(float)
+            if target_fact is not None and target_fact == target_fact
+            else pd.Series(dtype=float)
+        )
     else:
         values = known[factor]
     return values.dropna().astype(float)
@@ -215,10 +219,10 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[a-z0-9-]+", text.lower())) - _FILLERS
 
 
-def _finding(factor: str, own: Sequence[Pool], names: Sequence[str], counts: np.ndarray, values_of: Any) -> _Finding:
+def _finding(factor: str, scenario_pools: Sequence[Pool], names: Sequence[str], counts: np.ndarray, values_of: Any) -> _Finding:
     place = {name: i for i, name in enumerate(names)}
     taken, spreads, reasons, n_sources = [], [], {}, 0
-    for pool in own:
+    for pool in scenario_pools:
         values = values_of(pool)
         performance = pool.performance[values.index]
         try:
@@ -276,16 +280,16 @@ def _undecided(scenario: str, findings: Iterable[_Finding]) -> list[str]:
 
 
 def _unknown(
-    scenario: str, own: Sequence[Pool], facts: "pd.DataFrame", ranks: "pd.Series", found: Mapping[str, _Finding]
+    scenario: str, scenario_pools: Sequence[Pool], facts: "pd.DataFrame", ranks: "pd.Series", findings: Mapping[str, _Finding]
 ) -> list[str]:
     """The sources for which a factor is unknown, in words."""
     notes: dict[str, list[str]] = {}
-    for factor, finding in found.items():
+    for factor, finding in findings.items():
         if finding.value is None:
             continue
         lacking = {
             source
-            for pool in own
+            for pool in scenario_pools
             if len(values := _values(factor, pool, facts, ranks)) > 0
             for source in pool.performance.index.difference(values.index)
         }
@@ -294,11 +298,11 @@ def _unknown(
     return [f"{scenario}: {', '.join(names)} unknown for {sources}." for sources, names in notes.items()]
 
 
-def _diversity(found: Mapping[str, _Finding]) -> dict[str, Any]:
+def _diversity(findings: Mapping[str, _Finding]) -> dict[str, Any]:
     """The claim that the diversity of a source counts for more than its size."""
     claim = "the diversity of a source counts for more than its size"
-    measured = RANK in found and found[RANK].value is not None
-    diversity, size = found.get(RANK if measured else CLASSES), found.get(SIZE)
+    measured = RANK in findings and findings[RANK].value is not None
+    diversity, size = findings.get(RANK if measured else CLASSES), findings.get(SIZE)
     how = "effective rank of its features" if measured else "number of classes, a stand-in for diversity"
     if diversity is None or size is None or diversity.spread is None or size.spread is None:
         return _claim(claim, None, None, f"needs {how} and number of images of several sources in scenario source_dataset")
@@ -307,14 +311,14 @@ def _diversity(found: Mapping[str, _Finding]) -> dict[str, Any]:
     return _claim(claim, diversity.value - size.value, agreement.interval(diversity.spread - size.spread), numbers, diversity)
 
 
-def _turned_round(found: Mapping[str, Mapping[str, _Finding]]) -> dict[str, Any]:
+def _turned_round(findings: Mapping[str, Mapping[str, _Finding]]) -> dict[str, Any]:
     """The claim that feature quality and update ratio predict the opposite across architectures."""
     claim = "the order turns round between the scenarios"
     both = []
     for scenario in ("source_dataset", "architecture"):
-        findings = [found.get(scenario, {}).get(part) for part in PAPER_PARTS]
-        values = [each.value for each in findings if each and each.value is not None]
-        spreads = [each.spread for each in findings if each and each.spread is not None]
+        pair = [findings.get(scenario, {}).get(part) for part in PAPER_PARTS]
+        values = [finding.value for finding in pair if finding and finding.value is not None]
+        spreads = [finding.spread for finding in pair if finding and finding.spread is not None]
         if len(values) < len(PAPER_PARTS):
             return _claim(claim, None, None, "needs feature quality and update ratio in both scenarios")
         both.append((float(np.mean(values)), np.mean(spreads, axis=0)))

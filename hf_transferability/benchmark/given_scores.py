@@ -61,11 +61,13 @@ def read_scores(
     if target not in set(ground_truth.target):
         there = ", ".join(sorted(ground_truth.target.unique()))
         raise UsageError(f"the ground truth has no target {target}; it has {there}. Name one of these with --target.")
-    own = ground_truth[ground_truth.target == target]
-    scenario = scenario or ranking.get("scenario") or _only_one(own.scenario.unique())
+    of_target = ground_truth[ground_truth.target == target]
+    scenario = scenario or ranking.get("scenario") or _only_one(of_target.scenario.unique())
     if scenario is None:
-        raise UsageError(f"{path} does not say its scenario. Name it with --scenario: {', '.join(own.scenario.unique())}.")
-    sources = sorted(own[own.scenario == scenario].source.unique())
+        raise UsageError(
+            f"{path} does not say its scenario. Name it with --scenario: {', '.join(of_target.scenario.unique())}."
+        )
+    sources = sorted(of_target[of_target.scenario == scenario].source.unique())
     rows: list[dict[str, Any]] = []
     sizes: list[dict[str, Any]] = []
     unmatched: list[str] = []
@@ -159,7 +161,7 @@ def _match(name: str, known: Sequence[str]) -> str | None:
     """The known name that this one is, as a whole or by its last part."""
     plain = re.sub(r"@[^/@]*$", "", name).rstrip("/")
     wanted = [name.lower(), plain.lower(), plain.rpartition("/")[2].lower()]
-    return next((each for text in wanted for each in known if each.lower() == text), None)
+    return next((name for text in wanted for name in known if name.lower() == text), None)
 
 
 def _only_one(values: Any) -> str | None:

@@ -60,7 +60,7 @@ def choose(
     """
     there = [] if ground_truth is None else sorted(ground_truth.selection.unique())
     if selection is None:
-        selection = there[0] if len(there) == 1 else next((each for each in _DEFAULTS if each in there or not there), None)
+        selection = there[0] if len(there) == 1 else next((name for name in _DEFAULTS if name in there or not there), None)
         if selection is None:
             raise UsageError(f"the ground truth has the selections {', '.join(there)}. Choose one with --selection.")
     missing: set[tuple[str, str, str]] = set()
@@ -165,8 +165,8 @@ def from_runs(runs: "pd.DataFrame", selection: str = PUBLISHED) -> "pd.DataFrame
 
 def one_draw(runs: "pd.DataFrame") -> bool:
     """Whether all runs of a pair share one draw of training images: as in the paper, and where the runs do not say it."""
-    said = [name for name in ("sample_seed", "dataset_fingerprint") if name in runs]
-    return bool((runs.groupby(PAIR)[said].nunique() < 2).all(axis=None)) if said else True
+    columns = [name for name in ("sample_seed", "dataset_fingerprint") if name in runs]
+    return bool((runs.groupby(PAIR)[columns].nunique() < 2).all(axis=None)) if columns else True
 
 
 def with_shared_runs(runs: "pd.DataFrame") -> "pd.DataFrame":
@@ -214,11 +214,11 @@ def halves(
 
     best = runs_of(selection)
     rng = np.random.default_rng([seed, *f"{scenario}/{target}".encode()])
-    own = runs[(runs.scenario == scenario) & (runs.target == target) & (runs.source != target)]
-    settings = own.groupby([name for name in RUN if name in own], sort=True, dropna=False).ngroup()
-    in_first = _divisions(int(settings.max()) + 1 if len(own) else 0, repeats, rng)
+    pair_runs = runs[(runs.scenario == scenario) & (runs.target == target) & (runs.source != target)]
+    settings = pair_runs.groupby([name for name in RUN if name in pair_runs], sort=True, dropna=False).ngroup()
+    in_first = _divisions(int(settings.max()) + 1 if len(pair_runs) else 0, repeats, rng)
     sources, first, second = [], [], []
-    for source, finished in _finished(own).groupby("source", sort=False):
+    for source, finished in _finished(pair_runs).groupby("source", sort=False):
         if len(finished) < 2:
             continue
         aucs = finished.test_auc.to_numpy()
@@ -284,21 +284,21 @@ def reliability_over_seeds(ground_truth: "pd.DataFrame") -> "pd.DataFrame":
 
     rows = []
     known = ground_truth[ground_truth.performance_sd.notna()] if "performance_sd" in ground_truth else ground_truth.head(0)
-    for (scenario, target), own in known.groupby(["scenario", "target"], sort=False):
-        if len(own) < 3:
+    for (scenario, target), group in known.groupby(["scenario", "target"], sort=False):
+        if len(group) < 3:
             continue
-        noise = float((own.performance_sd**2 / own.n_runs.fillna(1).astype(float)).mean())
-        between = float(own.performance.var())
-        rows.append((scenario, target, max(0.0, 1 - noise / between) if between > 0 else 0.0, len(own)))
+        noise = float((group.performance_sd**2 / group.n_runs.fillna(1).astype(float)).mean())
+        between = float(group.performance.var())
+        rows.append((scenario, target, max(0.0, 1 - noise / between) if between > 0 else 0.0, len(group)))
     return pd.DataFrame(rows, columns=["scenario", "target", "value", "n_sources"])
 
 
 def ceiling(statistic: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The statistic between two halves, [repeats]; a division that leaves a source without a figure is NaN."""
     values = np.full(len(first), np.nan)
-    whole = ~(np.isnan(first) | np.isnan(second)).any(axis=1)
-    if first.shape[1] > 1 and whole.any():
-        values[whole] = agreement.split_half(statistic, first[whole], second[whole])
+    complete = ~(np.isnan(first) | np.isnan(second)).any(axis=1)
+    if first.shape[1] > 1 and complete.any():
+        values[complete] = agreement.split_half(statistic, first[complete], second[complete])
     return values
 
 

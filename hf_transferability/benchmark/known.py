@@ -105,8 +105,8 @@ class KnownResults:
         table = self.percentiles
         key = hub_key(checkpoint, self.same_weights)
         wanted = {_plain_digest(digest) for digest in digests if digest}
-        own = table[((table.checkpoint == key) & (key != "")) | table.digest.isin(wanted - {""})]
-        return summary(own)
+        matching = table[((table.checkpoint == key) & (key != "")) | table.digest.isin(wanted - {""})]
+        return summary(matching)
 
 
 def summary(rows: "pd.DataFrame") -> Known | None:
@@ -126,14 +126,14 @@ def percentiles(results: "pd.DataFrame") -> "pd.DataFrame":
     """
     beside = results.groupby(["study", "group", "target"]).value
     size = beside.transform("size")
-    found = results.assign(percentile=(beside.rank() - 1) / (size - 1).clip(lower=1))
-    return found[size > 1].drop(columns="value").reset_index(drop=True)
+    ranked = results.assign(percentile=(beside.rank() - 1) / (size - 1).clip(lower=1))
+    return ranked[size > 1].drop(columns="value").reset_index(drop=True)
 
 
 def bundled() -> KnownResults:
     """The published results that come with the package; the caller may change the frame."""
-    found = _bundled()
-    return replace(found, percentiles=found.percentiles.copy())
+    results = _bundled()
+    return replace(results, percentiles=results.percentiles.copy())
 
 
 def hub_key(checkpoint: str, same_weights: dict[str, str]) -> str:
@@ -204,13 +204,13 @@ def _from_ground_truth(ground_truth: "pd.DataFrame", same_weights: dict[str, str
 
 def _with_datasets(other_names: dict[str, tuple[str, ...]], ground_truth: "pd.DataFrame") -> dict[str, tuple[str, ...]]:
     """The other names of targets, with the ids and fingerprints of the datasets that a table names."""
-    found = dict(other_names)
+    names = dict(other_names)
     for column in ("dataset", "dataset_fingerprint"):
         pairs = set(zip(ground_truth.target, _column(ground_truth, column), strict=True))
         for target, name in sorted(pairs):
             if name:
-                found[target] = (*found.get(target, ()), name)
-    return found
+                names[target] = (*names.get(target, ()), name)
+    return names
 
 
 def _column(frame: "pd.DataFrame", name: str) -> "pd.Series":

@@ -158,9 +158,9 @@ def leaderboard(
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for column in columns:
-        found, others, sources, selection, left_out = pools_of(column)
-        table = ScenarioRows(found, (TAU, REGRET), resamples, seed)
-        scored = not found[0].scores.empty
+        column_pools, others, sources, selection, left_out = pools_of(column)
+        table = ScenarioRows(column_pools, (TAU, REGRET), resamples, seed)
+        scored = not column_pools[0].scores.empty
         if scored:
             add_metrics(table, metrics, orientation)
         add_baselines(table, others, sources)
@@ -168,9 +168,10 @@ def leaderboard(
             table.add_ceiling(truths.with_shared_runs(bundled.load("runs", column.benchmarks[0])), selection)
         means = [row for row in table.rows if row["target"] == MEAN]
         rows += _cells(column.name, means)
-        described.append(_description(column, found, selection, means[0]["measure"], scored))
+        described.append(_description(column, column_pools, selection, means[0]["measure"], scored))
         notes += [
-            f"{column.name}: {note}" for note in filter(None, [column.remark, *left_out, *_fewer_sources(table.rows, found)])
+            f"{column.name}: {note}"
+            for note in filter(None, [column.remark, *left_out, *_fewer_sources(table.rows, column_pools)])
         ]
     known = list(dict.fromkeys(row["metric"] for row in rows if row["kind"] == "metric"))
     if unknown := [metric for metric in metrics if metric not in known]:
@@ -202,24 +203,24 @@ def pools_of(column: Column) -> "tuple[list[Pool], list[Pool], pd.DataFrame, str
         truth = truth[~truth.target.isin(tied)]
     others = all_targets(truth, column.scenario)
     if scores is not None:
-        found = [scored_only(pool) for pool in pools(truth, _one_form(scores), sources)]
-        others = found if len(found) > 1 else others
+        column_pools = [scored_only(pool) for pool in pools(truth, _one_form(scores), sources)]
+        others = column_pools if len(column_pools) > 1 else others
     else:
-        found = others
+        column_pools = others
     if column.domain:
         facts = pd.concat([bundled.load("targets", name) for name in column.benchmarks])
-        kept = set(facts[facts.domain == column.domain].target)
-        found = [pool for pool in found if pool.target in kept]
-    return found, others, sources, str(truth.selection.iloc[0]), left_out
+        in_domain = set(facts[facts.domain == column.domain].target)
+        column_pools = [pool for pool in column_pools if pool.target in in_domain]
+    return column_pools, others, sources, str(truth.selection.iloc[0]), left_out
 
 
 def pools_with_parameters(column: Column) -> "Iterator[tuple[Pool, pd.Series | None]]":
     """The pools of a column that has scores, each with the number of parameters of its sources by name."""
     if not any(name in bundled.with_table("scores") for name in column.benchmarks):
         return
-    found, _, sources, _, _ = pools_of(column)
+    column_pools, _, sources, _, _ = pools_of(column)
     parameters = sources.drop_duplicates("source").set_index("source").parameters if "parameters" in sources else None
-    for pool in found:
+    for pool in column_pools:
         yield pool, parameters
 
 
@@ -233,11 +234,11 @@ def _as_one_pool(
     together = "+".join(column.benchmarks)
     merged: list[pd.DataFrame] = []
     for frames in zip(*parts, strict=True):
-        own = [
+        renamed = [
             frame.assign(benchmark=together, source=f"{name}/" + frame.source)
             for name, frame in zip(column.benchmarks, frames, strict=True)
         ]
-        merged.append(pd.concat(own, ignore_index=True))
+        merged.append(pd.concat(renamed, ignore_index=True))
     truth, scores, sources = merged
     scores = scores[~scores.metric.isin(relative)]
     return truth.assign(scenario=column.scenario), scores.assign(scenario=column.scenario), sources
@@ -269,18 +270,18 @@ def _cells(column: str, means: Sequence[Mapping[str, Any]]) -> Iterator[dict[str
             }  # fmt: skip
 
 
-def _description(column: Column, found: Sequence[Pool], selection: str, measure: str, scored: bool) -> dict[str, Any]:
+def _description(column: Column, column_pools: Sequence[Pool], selection: str, measure: str, scored: bool) -> dict[str, Any]:
     return {
         "name": column.name, "benchmarks": list(column.benchmarks), "scenario": column.scenario, "about": column.about,
         "domain": column.domain, "selection": selection,
-        "measure": measure, "unit": truths.unit(pool.measure for pool in found), "n_targets": len(found),
-        "n_sources": max(len(pool.performance) for pool in found), "scored": scored,
+        "measure": measure, "unit": truths.unit(pool.measure for pool in column_pools), "n_targets": len(column_pools),
+        "n_sources": max(len(pool.performance) for pool in column_pools), "scored": scored,
     }  # fmt: skip
 
 
-def _fewer_sources(rows: Sequence[Mapping[str, Any]], found: Sequence[Pool]) -> list[str]:
+def _fewer_sources(rows: Sequence[Mapping[str, Any]], column_pools: Sequence[Pool]) -> list[str]:
     """Metrics and baselines that are unknown for some of the sources."""
-    sizes = {pool.target: len(pool.performance) for pool in found}
+    sizes = {pool.target: len(pool.performance) for pool in column_pools}
     most: dict[str, int] = {}
     for row in rows:
         if row["statistic"] == TAU and row["value"] is not None and row["target"] in sizes and row["variant"] != CEILING:

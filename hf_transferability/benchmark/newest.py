@@ -21,7 +21,7 @@ def newest(frame: "pd.DataFrame", by: Sequence[str]) -> "pd.DataFrame":
     names = list(by)
     if not frame.duplicated(names).any():
         return frame
-    found = ages(frame)
-    order = sorted(range(len(frame)), key=found.__getitem__)
+    row_ages = ages(frame)
+    order = sorted(range(len(frame)), key=row_ages.__getitem__)
     passed = frame.iloc[order].duplicated(names, keep="last").tolist()
     return frame.iloc[sorted(place for place, left_out in zip(order, passed, strict=True) if not left_out)]

@@ -67,15 +67,15 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame", sources: "pd.Dat
         UsageError: scores of several other benchmarks.
     """
     if scores.benchmark.nunique() > 1:
-        own = scores[scores.benchmark.isin(ground_truth.benchmark)]
-        if own.benchmark.nunique() != 1:
+        of_benchmark = scores[scores.benchmark.isin(ground_truth.benchmark)]
+        if of_benchmark.benchmark.nunique() != 1:
             names = ", ".join(sorted(scores.benchmark.unique()))
             raise UsageError(f"the scores must be of one benchmark; got {names}. Keep one.")
-        scores = own
+        scores = of_benchmark
     scores, _ = latest(scores)
     ground_truth = newest(ground_truth, _PAIR)
     facts = None if sources is None else sources.drop_duplicates("source").set_index("source")
-    found = []
+    scored_pools = []
     groups = dict(iter(scores.groupby(["scenario", "target"], sort=False)))
     for key, truth in ground_truth.groupby(["scenario", "target"], sort=False):
         scenario, target = map(str, key)
@@ -84,8 +84,8 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame", sources: "pd.Dat
             wide = groups[key].pivot(index="source", columns=["metric", "variant"], values="score")
             scored = with_composites(wide, performance.index, scenario, facts)
             measure = str(truth.measure.iloc[0])
-            found.append(Pool(scenario, target, performance, scored, measure, _in_paper_forms(groups[key])))
-    return found
+            scored_pools.append(Pool(scenario, target, performance, scored, measure, _in_paper_forms(groups[key])))
+    return scored_pools
 
 
 def latest(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
@@ -95,16 +95,16 @@ def latest(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
     are of several, scores of a composite metric give way to its parts, from which `pools` forms them anew; of another metric,
     or without the parts, the pool of the newest row stays.
     """
-    kept = newest(scores.reset_index(drop=True), [*_PAIR, "metric", "variant"])
-    passed = len(scores) - len(kept)
-    kept, mixed = _of_one_pool(kept)
+    newest_scores = newest(scores.reset_index(drop=True), [*_PAIR, "metric", "variant"])
+    passed = len(scores) - len(newest_scores)
+    newest_scores, mixed = _of_one_pool(newest_scores)
     notes = []
     if passed:
         notes.append(
             f"scores: of several rows of one source, target and metric (other checkpoints, samples or pools) the newest "
             f"counts; {passed} older ones were passed over."
         )
-    return kept, notes + mixed
+    return newest_scores, notes + mixed
 
 
 def _of_one_pool(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
@@ -150,11 +150,11 @@ def orientation(metric: str, variant: str, scenario: str, convention: str = "pub
 
 def methods(of: Sequence[Pool]) -> list[tuple[str, str]]:
     """Every (metric, variant) that has a score in one of the pools."""
-    found: dict[tuple[str, str], None] = {}
+    seen_methods: dict[tuple[str, str], None] = {}
     for pool in of:
         there = pool.scores.columns[pool.scores.notna().any()]
-        found |= dict.fromkeys(zip(there.get_level_values("metric"), there.get_level_values("variant"), strict=True))
-    return list(found)
+        seen_methods |= dict.fromkeys(zip(there.get_level_values("metric"), there.get_level_values("variant"), strict=True))
+    return list(seen_methods)
 
 
 def _in_paper_forms(scores: "pd.DataFrame") -> bool:

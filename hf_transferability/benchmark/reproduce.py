@@ -125,37 +125,37 @@ def _scores(given: "pd.DataFrame") -> Iterator[Check]:
     same = np.isclose(both.score, both.given, rtol=1e-9, atol=1e-12)
     yield Check("figures", "published scores that are as published", len(both), int(same.sum()), 0)
     for row in both[~same].reset_index().to_dict("records"):
-        found = None if np.isnan(row["given"]) else float(row["given"])
+        score = None if np.isnan(row["given"]) else float(row["given"])
         name = f"{row['metric']} {row['source']} on {row['target']}"
-        yield Check(f"scores, {row['scenario']}", name, float(row["score"]), found, 1e-9 * abs(row["score"]))
+        yield Check(f"scores, {row['scenario']}", name, float(row["score"]), score, 1e-9 * abs(row["score"]))
 
 
 def _taus(given: "pd.DataFrame") -> dict[tuple[str, str, str], float | str]:
     """(scenario, metric, target) -> weighted tau, or why it is undefined."""
-    found: dict[tuple[str, str, str], float | str] = {}
+    taus: dict[tuple[str, str, str], float | str] = {}
     for pool in pools(bundled.load("ground_truth"), given):
         for metric, variant in methods([pool]):
             sign = pool.orientation(metric, variant)
             values, performance = pool.scored(metric, variant)
             try:
-                found[pool.scenario, metric, pool.target] = agreement.weighted_tau(sign * values, performance)
+                taus[pool.scenario, metric, pool.target] = agreement.weighted_tau(sign * values, performance)
             except UndefinedAgreement as error:
-                found[pool.scenario, metric, pool.target] = str(error)
-    return found
+                taus[pool.scenario, metric, pool.target] = str(error)
+    return taus
 
 
 def _values(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
     for row in bundled.load("agreement").to_dict("records"):
         expected = None if np.isnan(row["value"]) else float(row["value"])
         key = (row["scenario"], row["metric"], row["target"])
-        found = taus.get(key, "no scores")
+        tau = taus.get(key, "no scores")
         group, name = f"weighted tau, {key[0]}", " ".join(key[1:])
-        if isinstance(found, str):
+        if isinstance(tau, str):
             # A value that is missing because its scores are is no match, not even of an undefined one.
-            missing = found == "no scores" and expected is None
-            yield Check(group, name, expected, math.inf if missing else None, TOLERANCE, f"undefined: {found}")
+            missing = tau == "no scores" and expected is None
+            yield Check(group, name, expected, math.inf if missing else None, TOLERANCE, f"undefined: {tau}")
         else:
-            yield Check(group, name, expected, found, TOLERANCE)
+            yield Check(group, name, expected, tau, TOLERANCE)
 
 
 def _means(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
@@ -166,32 +166,32 @@ def _means(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
             remark = (
                 f"over {len(defined)} targets; undefined on {len(values) - len(defined)}" if len(defined) < len(values) else ""
             )
-            found = float(np.mean(defined)) if defined else None
-            yield Check(f"mean weighted tau, {scenario}", metric, pair[i], found, 0.5e-3, remark)
+            mean = float(np.mean(defined)) if defined else None
+            yield Check(f"mean weighted tau, {scenario}", metric, pair[i], mean, 0.5e-3, remark)
 
 
 def _friedman(taus: dict[tuple[str, str, str], float | str]) -> Iterator[Check]:
     for scenario, expected in FRIEDMAN.items():
         table = [_of(taus, scenario, metric) for metric in MEANS if metric not in PAPER_PARTS]
-        found: tuple[float | None, float | None] = (None, None)
+        test: tuple[float | None, float | None] = (None, None)
         remark = ""
         try:
             if len({len(row) for row in table}) > 1:
                 raise UndefinedAgreement("the metrics have scores for different targets")
-            found = agreement.friedman(table)
+            test = agreement.friedman(table)
         except UndefinedAgreement as error:
             remark = str(error)
         instead = _FRIEDMAN_INSTEAD.get(scenario, (None, None))
         for k, (name, tolerance) in enumerate((("chi2", 0.5e-3), ("p", 0.5e-4))):
-            check = Check("Friedman's test", f"{name}, {scenario}", expected[k], found[k], tolerance, remark, instead[k])
+            check = Check("Friedman's test", f"{name}, {scenario}", expected[k], test[k], tolerance, remark, instead[k])
             yield replace(check, remark=_FRIEDMAN_NOTE) if check.outcome == "known difference" else check
 
 
 def _ground_truth() -> Iterator[Check]:
     """One check of their number, and one for each that differs."""
     key = ["scenario", "source", "target"]
-    found = truths.from_runs(truths.with_shared_runs(bundled.load("runs"))).set_index(key).performance
-    both = bundled.load("ground_truth").set_index(key)[["performance"]].join(found.rename("found"))
+    recomputed = truths.from_runs(truths.with_shared_runs(bundled.load("runs"))).set_index(key).performance
+    both = bundled.load("ground_truth").set_index(key)[["performance"]].join(recomputed.rename("found"))
     same = np.isclose(both.performance, both.found, rtol=0, atol=TOLERANCE)
     yield Check("figures", "ground truth that follows from the runs", len(both), int(same.sum()), 0)
     for row in both[~same].reset_index().to_dict("records"):
@@ -203,20 +203,20 @@ def _ground_truth() -> Iterator[Check]:
 def _mean_rank() -> Iterator[Check]:
     comparison = compare(bundled.load("ground_truth"), bundled.load("scores"), metrics=["leep"], resamples=1)
     rows = comparison.rows[(comparison.rows.metric == "mean_rank_elsewhere") & (comparison.rows.target == MEAN)]
-    found = rows[rows.statistic == "weighted_tau"].set_index("scenario").value
+    by_scenario = rows[rows.statistic == "weighted_tau"].set_index("scenario").value
     for scenario, expected in ELSEWHERE.items():
-        yield Check("mean rank on the other targets", scenario, expected, float(found[scenario]), 0.5e-3)
+        yield Check("mean rank on the other targets", scenario, expected, float(by_scenario[scenario]), 0.5e-3)
 
 
 def _split_half() -> Iterator[Check]:
     rows = truths.reliability(bundled.load("runs"))
     judged = set(bundled.load("scores").target)
     for scenario, expected in SPLIT_HALF.items():
-        own = rows[(rows.scenario == scenario) & rows.target.isin(judged)]
-        yield Check("agreement of two halves of the runs", scenario, expected, float(own.value.mean()), _DIVISIONS)
+        of_scenario = rows[(rows.scenario == scenario) & rows.target.isin(judged)]
+        yield Check("agreement of two halves of the runs", scenario, expected, float(of_scenario.value.mean()), _DIVISIONS)
 
 
 def _of(taus: dict[tuple[str, str, str], float | str], scenario: str, metric: str) -> list[float]:
     """The values of a metric over its targets, in the targets' order; NaN where undefined."""
-    own = sorted((target, tau) for (where, name, target), tau in taus.items() if (where, name) == (scenario, metric))
-    return [math.nan if isinstance(tau, str) else tau for _, tau in own]
+    values = sorted((target, tau) for (where, name, target), tau in taus.items() if (where, name) == (scenario, metric))
+    return [math.nan if isinstance(tau, str) else tau for _, tau in values]

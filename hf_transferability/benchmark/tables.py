@@ -226,7 +226,7 @@ def read(path: str | Path, name: str) -> "pd.DataFrame":
     import pandas as pd
 
     path = Path(path)
-    texts = {column: "str" for column, own in (TABLES[name].columns | PROVENANCE).items() if own.kind == "text"}
+    texts = {column: "str" for column, form in (TABLES[name].columns | PROVENANCE).items() if form.kind == "text"}
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".parquet": pd.read_parquet,
         # A name may look like a number, or be "None" or "NA".
@@ -260,20 +260,20 @@ def check(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.Da
     table = TABLES[name]
     if "measure" in table.columns:
         frame = _with_measure(frame)
-    missing = [column for column, own in table.columns.items() if own.needed and column not in frame]
+    missing = [column for column, form in table.columns.items() if form.needed and column not in frame]
     if missing:
         raise UsageError(f"{origin} must have the columns {', '.join(missing)} to be a table of {name}. Add them.")
-    known = {**table.columns, **{column: own for column, own in PROVENANCE.items() if column in frame}}
-    whole = _with_columns(frame, known, origin)
+    known = {**table.columns, **{column: form for column, form in PROVENANCE.items() if column in frame}}
+    typed = _with_columns(frame, known, origin)
     measures = (*MEASURES, MIXED) if name == "agreement" else MEASURES
     for column, known_values in (("scenario", SCENARIOS), ("measure", measures), ("domain", DOMAINS)):
         if column in table.columns:
-            _check_known(whole, name, column, known_values, origin)
-    key = table.names(whole)
-    if (twice := whole.duplicated(key)).any():
-        first = whole.loc[twice, key].iloc[0].tolist()
+            _check_known(typed, name, column, known_values, origin)
+    key = table.names(typed)
+    if (twice := typed.duplicated(key)).any():
+        first = typed.loc[twice, key].iloc[0].tolist()
         raise UsageError(f"{origin} must have one row per {', '.join(key)}; {first} is there twice. Drop one.")
-    return whole.reset_index(drop=True)
+    return typed.reset_index(drop=True)
 
 
 def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table") -> "pd.DataFrame":
@@ -289,34 +289,34 @@ def check_provenance(frame: "pd.DataFrame", name: str, origin: str = "the table"
     import pandas as pd
 
     table = TABLES[name]
-    whole = _with_columns(check(frame, name, origin), {**table.columns, **PROVENANCE}, origin)
-    made = ~_filled(whole["citation"])
+    typed = _with_columns(check(frame, name, origin), {**table.columns, **PROVENANCE}, origin)
+    made = ~_filled(typed["citation"])
     if name == "runs":
-        made &= ~failed(whole)
-    lacking = {field: made & ~_has(whole, field) for field in table.provenance}
+        made &= ~failed(typed)
+    lacking = {field: made & ~_has(typed, field) for field in table.provenance}
     if name == "scores" and made.any():
-        lacking["pool"] = made & whole["metric"].isin(_pool_relative()) & ~_filled(whole["pool"])
+        lacking["pool"] = made & typed["metric"].isin(_pool_relative()) & ~_filled(typed["pool"])
     bad = [i for i, any_lacking in enumerate(pd.DataFrame(lacking).any(axis=1)) if any_lacking]
     if bad:
-        named = [f"{_named(whole, i, table)} lacks {', '.join(f for f in lacking if lacking[f][i])}" for i in bad[:3]]
+        named = [f"{_named(typed, i, table)} lacks {', '.join(f for f in lacking if lacking[f][i])}" for i in bad[:3]]
         more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise UsageError(
-            f"{origin}: {len(bad)} of {len(whole)} rows of {name} do not say where they come from: {'; '.join(named)}{more}. "
+            f"{origin}: {len(bad)} of {len(typed)} rows of {name} do not say where they come from: {'; '.join(named)}{more}. "
             "Fill these columns, or `citation` for figures out of a publication."
         )
     if name == "scores":
         # A score that this package cannot compute is known by the publication that did.
-        foreign = whole["metric"].isin(FOREIGN_METRICS) & ~made
-        _check_known(whole[~foreign], name, "metric", _metrics(), origin)
+        foreign = typed["metric"].isin(FOREIGN_METRICS) & ~made
+        _check_known(typed[~foreign], name, "metric", _metrics(), origin)
     if "variant" in table.columns:
-        _check_known(whole, name, "variant", (*_FORMS, *(("baseline", "ceiling") if name == "agreement" else ())), origin)
-    for i, date in enumerate(whole["date"].tolist()):
+        _check_known(typed, name, "variant", (*_FORMS, *(("baseline", "ceiling") if name == "agreement" else ())), origin)
+    for i, date in enumerate(typed["date"].tolist()):
         if isinstance(date, str) and not _is_past(date):
             raise UsageError(
-                f"{origin}: `date` of {_named(whole, i, table)} must be like 2025-01-31T12:00:00+00:00 (UTC), or a year, month "
+                f"{origin}: `date` of {_named(typed, i, table)} must be like 2025-01-31T12:00:00+00:00 (UTC), or a year, month "
                 f"or day, and not in the future; got {date!r}. Correct it."
             )
-    return whole
+    return typed
 
 
 def _with_measure(frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -363,13 +363,13 @@ def _with_columns(frame: "pd.DataFrame", columns: dict[str, Column], origin: str
     import pandas as pd
 
     typed: dict[Any, pd.Series] = {}
-    for column, own in columns.items():
+    for column, form in columns.items():
         values = frame[column] if column in frame else pd.Series([None] * len(frame), index=frame.index, dtype=object)
         try:
-            typed[column] = _TYPED[own.kind](values)
+            typed[column] = _TYPED[form.kind](values)
         except (ValueError, TypeError) as error:
-            raise UsageError(f"{origin}: column {column} must be a {own.kind}; {error}. Correct it.") from error
-        if own.needed and typed[column].isna().any():
+            raise UsageError(f"{origin}: column {column} must be a {form.kind}; {error}. Correct it.") from error
+        if form.needed and typed[column].isna().any():
             raise UsageError(f"{origin}: column {column} must have a value in every row. Fill it.")
     return pd.DataFrame(typed | {column: frame[column] for column in frame if column not in typed})
 
@@ -414,10 +414,10 @@ def _filled(values: "pd.Series") -> "pd.Series":
 def _has(frame: "pd.DataFrame", field: str) -> "pd.Series":
     """Whether each row has a value in a column, or in one of several joined by "or"."""
     first, *others = field.split(" or ")
-    found = _filled(frame[first])
+    filled = _filled(frame[first])
     for other in others:
-        found |= _filled(frame[other])
-    return found
+        filled |= _filled(frame[other])
+    return filled
 
 
 def _named(frame: "pd.DataFrame", row: int, table: Table) -> str:

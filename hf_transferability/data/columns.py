@@ -14,23 +14,27 @@ def find_image_column(features: datasets.Features, requested: str | None) -> str
     Raises:
         UsageError: it does not exist, holds something else, or cannot be told; the text names the columns.
     """
-    found = _image_columns(features)
+    image_columns = _image_columns(features)
     if requested is not None:
         if requested not in features:
             raise UsageError(unknown_name("image_column", requested, features))
         feature = features[requested]
         kind = getattr(feature, "dtype", type(feature).__name__)
         stored = isinstance(feature, dict) and set(feature) == {"bytes", "path"}
-        if not (requested in found or stored or re.fullmatch(r"(large_)?(string|binary)", kind)):
+        if not (requested in image_columns or stored or re.fullmatch(r"(large_)?(string|binary)", kind)):
             raise UsageError(
                 f"`image_column` must hold one image, or the path of one, in each row; {requested} holds {kind}. "
                 "Choose another column."
             )
         return requested
-    if len(found) != 1:
-        what = f"several image columns ({', '.join(found)})" if found else f"no image column among {', '.join(features)}"
+    if len(image_columns) != 1:
+        what = (
+            f"several image columns ({', '.join(image_columns)})"
+            if image_columns
+            else f"no image column among {', '.join(features)}"
+        )
         raise UsageError(f"`image_column` must be named: there is {what}. Pass --image-column.")
-    return found[0]
+    return image_columns[0]
 
 
 def undecoded(table: Any, column: str) -> Any:

@@ -80,16 +80,16 @@ def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int
     for level in range(1, max(map(len, folders), default=0) + 1):
         names = {parts[level - 1] for parts in folders if len(parts) >= level}
         complete = all(len(parts) >= level for parts in folders)
-        whole = {name: kind for name in names if (kind := split_kind(name))}
-        if complete and len(whole) == len(names):
+        split_names = {name: kind for name in names if (kind := split_kind(name))}
+        if complete and len(split_names) == len(names):
             return level
         with_folders = {parts[level - 1] for parts in folders if len(parts) > level}
         partly = {name: kinds for name in names if (kinds := _kinds_within(name))}
         partial_kinds = set().union(*partly.values())
         if complete and len(partly) == len(names) and len(partial_kinds) > 1 and _share_a_folder(folders, level, names):
             return level
-        mixed = len(set(whole.values())) > 1 or (with_folders and "train" in partial_kinds and len(partial_kinds) > 1)
-        if level != class_level and (mixed or with_folders & set(whole)):
+        mixed = len(set(split_names.values())) > 1 or (with_folders and "train" in partial_kinds and len(partial_kinds) > 1)
+        if level != class_level and (mixed or with_folders & set(split_names)):
             raise UsageError(
                 f"the folders {_listed(names)} look only partly like splits. "
                 f"Name all split folders train, validation or test; if these are classes, pass --class-level {level}."
@@ -99,7 +99,9 @@ def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int
 
 def _share_a_folder(folders: list[tuple[str, ...]], level: int, names: Collection[str]) -> bool:
     """Whether folders of this level have a sub-folder of one name in common, as the classes of several splits have."""
-    below = Counter(name for own in names for name in {p[level] for p in folders if len(p) > level and p[level - 1] == own})
+    below = Counter(
+        name for parent in names for name in {p[level] for p in folders if len(p) > level and p[level - 1] == parent}
+    )
     return max(below.values(), default=0) > 1
 
 

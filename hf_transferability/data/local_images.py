@@ -76,7 +76,7 @@ def list_files(folder: Path, follow_links: bool, allowed: Collection[Path]) -> L
             f"`dataset` must be the folder of one dataset; got {folder}, a home folder or the root. Pass a sub-folder."
         )
     endings = image_endings()
-    found: dict[str, list[str]] = {"images": [], "tables": [], "metadata": [], "others": []}
+    by_kind: dict[str, list[str]] = {"images": [], "tables": [], "metadata": [], "others": []}
     hidden, linked_out, entries = 0, [], 0
     waiting, visited = deque([(folder, "")]), {resolved}
     while waiting:
@@ -106,12 +106,12 @@ def list_files(folder: Path, follow_links: bool, allowed: Collection[Path]) -> L
                 if ending in TABLES
                 else "others"
             )
-            found[kind].append(path)
-        if entries > _MOST_ENTRIES_WITHOUT_IMAGE and not (found["images"] or found["tables"] or found["metadata"]):
+            by_kind[kind].append(path)
+        if entries > _MOST_ENTRIES_WITHOUT_IMAGE and not (by_kind["images"] or by_kind["tables"] or by_kind["metadata"]):
             raise UsageError(
                 f"`dataset` must be a folder of images or tables; {folder} has none among {entries} entries. Pass a sub-folder."
             )
-    images, tables, metadata, others = (sorted(found[kind]) for kind in ("images", "tables", "metadata", "others"))
+    images, tables, metadata, others = (sorted(by_kind[kind]) for kind in ("images", "tables", "metadata", "others"))
     return Listing(images, tables, metadata, others, hidden, linked_out)
 
 
@@ -159,7 +159,9 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
     if stray := images.intersection(arrangement.shallow):
         left_out["images outside the class folders"] = len(stray)
     splits = {
-        split: kept for split, files in arrangement.splits.items() if (kept := [path for path in files if path in images])
+        split: split_files
+        for split, files in arrangement.splits.items()
+        if (split_files := [path for path in files if path in images])
     }
     features: dict[str, Any] = {"image": datasets.Image(decode=False)}
     names = sorted({arrangement.classes[path] for path in listing.images if path in arrangement.classes})

@@ -34,10 +34,10 @@ def draw_sample(codes: np.ndarray, size: int | str | None, draw: str, seed: int)
     if draw == "random":
         return order[:n]
     in_order = codes[order]
-    kept = np.zeros(len(codes), dtype=bool)
+    is_drawn = np.zeros(len(codes), dtype=bool)
     for code, count in _shares(codes, n).items():
-        kept[np.flatnonzero(in_order == code)[:count]] = True
-    return order[kept]
+        is_drawn[np.flatnonzero(in_order == code)[:count]] = True
+    return order[is_drawn]
 
 
 def sample_size(size: int | str | None, n_classes: int) -> int | None:

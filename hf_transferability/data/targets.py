@@ -289,16 +289,16 @@ def check_images(
             flags["windowed"] += f", which leaves them dark (at most {report.brightest} of 255): choose --window LOW,HIGH"
     if report.corrupt:
         flags["corrupt_skipped"] = f"{len(report.corrupt)} of {len(target)} images"
-    kept = [i for i in range(len(target)) if i not in report.corrupt]
-    codes, class_names = target.labels[kept], target.class_names
+    readable = [i for i in range(len(target)) if i not in report.corrupt]
+    codes, class_names = target.labels[readable], target.class_names
     if target.task == "single_label":
         present, codes = np.unique(codes, return_inverse=True)
         class_names = [class_names[i] for i in present]
     provenance = {**target.provenance, "modes": report.modes, "corrupt_skipped": len(report.corrupt)}
-    positions = [target.positions[i] for i in kept]
-    checked = _target(target.images.subset(kept), codes, class_names, target.task, positions, provenance)
+    positions = [target.positions[i] for i in readable]
+    checked = _target(target.images.subset(readable), codes, class_names, target.task, positions, provenance)
     kept_flags = {name: target.flags[name] for name in _FROM_LOADING if name in target.flags}
-    return replace(checked, flags={**checked.flags, **kept_flags, **flags}, files=[target.files[i] for i in kept]), report
+    return replace(checked, flags={**checked.flags, **kept_flags, **flags}, files=[target.files[i] for i in readable]), report
 
 
 def _target(

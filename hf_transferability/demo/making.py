@@ -209,11 +209,11 @@ def _complete(folder: Path, recipe: Mapping[str, Any]) -> bool:
         return False
     if not (folder / "demo.json").is_file():
         raise ValueError(f"`folder` must be absent, empty or made by the demo; got {folder}. Choose another one.")
-    found = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
+    written = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
     wanted = {"format": _FORMAT, **recipe}
-    if found["recipe"] != wanted:
-        raise ValueError(f"`folder` must be made as {wanted}; got {folder} as {found['recipe']}. Choose another one.")
-    return all((folder / name).is_file() for name in found["files"])
+    if written["recipe"] != wanted:
+        raise ValueError(f"`folder` must be made as {wanted}; got {folder} as {written['recipe']}. Choose another one.")
+    return all((folder / name).is_file() for name in written["files"])
 
 
 @contextlib.contextmanager

@@ -114,10 +114,10 @@ def run(
     Cost: about 45 s, 10 MB on disk; nothing when all of it is there.
     """
     with contextlib.ExitStack() as stack:
-        kept = folder is not None
+        stays = folder is not None
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hf-transferability-demo-"))
         pool_sizes = {name: sizes.pop(name) for name in ("steps", "images") if name in sizes}
         target = make_target(Path(folder) / "target", seed, progress, **sizes)
         checkpoints = make_checkpoints(Path(folder) / "checkpoints", seed, progress, **pool_sizes)
-        yield Demo(target, checkpoints, kept)
+        yield Demo(target, checkpoints, stays)

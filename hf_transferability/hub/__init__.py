@@ -5,7 +5,6 @@ downloads with their sha256, and `messages` turns errors into sentences for the 
 """
 
 from hf_transferability.hub.cached import Snapshot
-from hf_transferability.hub.calls import call, is_connection_error
 from hf_transferability.hub.messages import explain
 from hf_transferability.hub.reading import (
     dataset_head,
@@ -16,6 +15,7 @@ from hf_transferability.hub.reading import (
     resolve_dataset,
     resolve_model,
 )
+from hf_transferability.hub.retries import call, is_connection_error
 from hf_transferability.hub.sizes import Size, size_of
 from hf_transferability.hub.verified import DamagedFileError
 

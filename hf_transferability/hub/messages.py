@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
 
 from hf_transferability.errors import first_line
 from hf_transferability.hub.cached import cached_commits
-from hf_transferability.hub.calls import (
+from hf_transferability.hub.retries import (
     LONGEST_WAIT,
     TEMPORARY_STATUS,
     cannot_connect,

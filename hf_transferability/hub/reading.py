@@ -14,7 +14,7 @@ from huggingface_hub.hf_api import RepoSibling
 from tqdm import tqdm
 
 from hf_transferability.hub.cached import COMMIT, Snapshot, cached_commits, cached_model, remember_commit
-from hf_transferability.hub.calls import ask, call, caused_by, is_connection_error
+from hf_transferability.hub.retries import ask, call, caused_by, is_connection_error
 from hf_transferability.hub.verified import DamagedFileError, is_complete, remove
 
 TIMEOUT = 10.0  # seconds for a request of metadata

@@ -6,8 +6,8 @@ from typing import Any
 
 from huggingface_hub import HfApi
 
-from hf_transferability.hub.calls import ask
 from hf_transferability.hub.reading import TIMEOUT
+from hf_transferability.hub.retries import ask
 
 
 @dataclass(frozen=True)

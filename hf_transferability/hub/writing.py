@@ -21,9 +21,9 @@ from huggingface_hub.utils import logging, validate_repo_id
 
 from hf_transferability.errors import PublishError, UsageError, first_line
 from hf_transferability.hub.cached import Snapshot
-from hf_transferability.hub.calls import call, caused_by, response_of
 from hf_transferability.hub.messages import explain_publishing
 from hf_transferability.hub.reading import TIMEOUT, dataset_head
+from hf_transferability.hub.retries import call, caused_by, response_of
 
 _HEAD_MOVED_STATUS = (409, 412)
 

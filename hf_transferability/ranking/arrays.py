@@ -93,7 +93,10 @@ def rank_features(
     rows, notes = ranked(ranked_files, chosen, variant, scenario)
     if get_metric(chosen[0]).uses_scenario:
         notes = [*scenario_notes(scenario), *notes]
-    notes += [f"{name} is left out: it depends on what differs between the candidates. Name --scenario." for name in left_out]
+    notes += [
+        f"{name} is left out, because it needs to know what differs between the candidates: name --scenario."
+        for name in left_out
+    ]
     if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
         notes += advice["text"]
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
@@ -131,14 +134,14 @@ def _possible(name: str, contents: Sequence[dict[str, np.ndarray]]) -> bool:
     return all(can_score(name, task, content) for content in contents)
 
 
-def _sizes(files: Sequence[str | Path], found: Sequence[int | None], given: Sizes) -> list[int | None]:
+def _sizes(files: Sequence[str | Path], from_metadata: Sequence[int | None], given: Sizes) -> list[int | None]:
     """The number of parameters of every file's network: as given, else as found in the file.
 
     Raises:
         UsageError: a file that is not among these, or that two of them may be; another number of sizes than of files; a size
             that is not a positive whole number.
     """
-    sizes = list(found)
+    sizes = list(from_metadata)
     for size in given.values() if isinstance(given, Mapping) else given:
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
             raise UsageError(f"`parameters` must be positive whole numbers; got {size!r}. Count the network's weights.")

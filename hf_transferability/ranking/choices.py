@@ -51,11 +51,11 @@ def keys_to_compute(metrics: Sequence[str], task: str, variant: str, shown: Sequ
         shown: computed as well, where the task allows; those from gradients only beside a metric that needs gradients,
             because these cost a backward pass.
     """
-    own = tuple(
+    asked_keys = tuple(
         chain.from_iterable(part_keys(name, variant).values() if get_metric(name).is_composite else [name] for name in metrics)
     )
-    shown = [part for part in shown if needs_gradients(own) or not needs_gradients([part])]
-    return tuple(key for key in dict.fromkeys([*shown, *own]) if task in get_metric(form(key, variant)[0]).tasks)
+    shown = [part for part in shown if needs_gradients(asked_keys) or not needs_gradients([part])]
+    return tuple(key for key in dict.fromkeys([*shown, *asked_keys]) if task in get_metric(form(key, variant)[0]).tasks)
 
 
 def needs_gradients(keys: Sequence[str]) -> bool:
@@ -75,9 +75,9 @@ def part_keys(composite: str, variant: str) -> dict[str, str]:
 
 def form(key: str, variant: str) -> tuple[str, str]:
     """The metric of a key, and the variant to compute it in where the user asked for `variant`."""
-    name, _, own = key.partition(":")
-    wanted = own or variant
-    return name, wanted if wanted in get_metric(name).variants else "default"
+    name, _, key_variant = key.partition(":")
+    used_variant = key_variant or variant
+    return name, used_variant if used_variant in get_metric(name).variants else "default"
 
 
 def floors_needed(metric: str, scenario: str) -> tuple[str, ...]:

@@ -64,12 +64,12 @@ def _described(candidate: Candidate, results: known.KnownResults, hashed: bool) 
     folder = Path(candidate.name).expanduser()
     local = folder.is_dir()
     digests = [str(candidate.revision or ""), *(_weights_sha256(folder) if hashed else ())] if local else []
-    found = results.of(str(folder.resolve()) if local else candidate.name, digests)
+    result = results.of(str(folder.resolve()) if local else candidate.name, digests)
     facts = {
-        "known_elsewhere": found.value if found else None,
-        "known_targets": found.targets if found else None,
-        "known_medical": found.medical if found else None,
-        "known_studies": list(found.studies) if found else [],
+        "known_elsewhere": result.value if result else None,
+        "known_targets": result.targets if result else None,
+        "known_medical": result.medical if result else None,
+        "known_studies": list(result.studies) if result else [],
     }
     return replace(candidate, facts={**candidate.facts, **facts})
 

@@ -54,8 +54,10 @@ def disagreement(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
     if len(firsts) < 2:
         return []
     by_candidate = "; ".join(f"{checkpoint} by {', '.join(names)}" for checkpoint, names in firsts.items())
-    left_out = f" Without a value for every candidate: {', '.join(lacking)}." if lacking else ""
-    return [
-        f"the metrics put different candidates first: {by_candidate}. Mean agreement with the order by {metrics[0]} "
-        f"(weighted Kendall tau): {np.mean(taus):.2f}.{left_out}"
+    notes = [
+        f"the metrics put different candidates first: {by_candidate}; their mean agreement with the order by {metrics[0]} is "
+        f"{np.mean(taus):.2f} (weighted Kendall tau)."
     ]
+    if lacking:
+        notes.append(f"not compared, as they lack a value for some candidate: {', '.join(lacking)}.")
+    return notes

@@ -1,5 +1,6 @@
-"""A pool of candidates: scores that exist only over it, intervals, ranks and tie groups."""
+"""A pool of candidates: scores that exist only over it, intervals, ranks and places."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,9 @@ from scipy.stats import t as student
 from hf_transferability.metrics import collect_flags, describe, get_metric
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.choices import form, part_keys
-from hf_transferability.ranking.scoring import Value
+from hf_transferability.ranking.scoring import UNSTABLE, Value
+from hf_transferability.ranking.tie_groups import tie_groups
 
-_FLIPS = 0.1  # share of half-samples in which two candidates may change places and still be told apart
 Numbers = list[float | None]
 
 
@@ -99,22 +100,23 @@ def score_pool(
     for name in metrics:
         with collect_flags() as raised:
             values = metric_over_pool(name, candidates, scenario, variant)
-        compared = [i for i in alive if values[i] is not None and not candidates[i].untrained]
+        trained = [i for i in alive if not candidates[i].untrained]
+        compared = [i for i in trained if values[i] is not None]
         numbers = {values[i] for i in compared}
         if len(compared) > 1 and len(numbers) == 1:
             raised.setdefault("constant_over_pool", f"{name} {numbers.pop():.4g}")
         for flag, detail in raised.items():
             notes.setdefault(describe(flag, detail), []).append(name)
-            for i in alive:
+            for i in trained:  # the untrained have no part in what holds for the pool
                 flags[i].setdefault(flag, detail)
         with collect_flags():  # what holds for a half says nothing about the whole
             halves = [metric_over_pool(name, candidates, scenario, variant, half) for half in range(n_halves)]
         if name == (sorting or metrics[0]):
             for i, detail in _unstable_ranks(compared, halves).items():
-                flags[i].setdefault("unstable", detail)
+                flags[i].setdefault(UNSTABLE, f"{name}: {detail}")
+        ranges = _reachable(name, candidates, scenario, variant)
         intervals = [
-            _interval(name, variant, value, [half[i] for half in halves if half[i] is not None])
-            for i, value in enumerate(values)
+            _interval(value, [half[i] for half in halves if half[i] is not None], ranges[i]) for i, value in enumerate(values)
         ]
         scored[name] = MetricScores(values, intervals, halves)
     return PoolScores(scored, flags, [f"{', '.join(names)}: {text}." for text, names in notes.items()])
@@ -131,6 +133,13 @@ def metric_over_pool(
     metric = get_metric(name)
     if not metric.is_pool_relative:
         return [_value(candidate, name, half) for candidate in candidates]  # type: ignore[misc]
+    columns = _columns(name, candidates, variant, half)
+    return metric.combine(columns, variant=form(name, variant)[1], scenario=scenario)
+
+
+def _columns(name: str, candidates: Sequence[Candidate], variant: str, half: int | None = None) -> dict[str, list]:
+    """What the formula of a pool-relative metric is applied to: name -> one value per candidate, None for untrained ones."""
+    metric = get_metric(name)
     trained = [candidate if not candidate.untrained else Candidate(candidate.name) for candidate in candidates]
     columns: dict[str, list] = {fact: [candidate.facts.get(fact) for candidate in trained] for fact in metric.facts}
     for part, key in part_keys(name, variant).items():
@@ -138,15 +147,41 @@ def metric_over_pool(
     for component in metric.components:
         values = [_value(candidate, name, half) for candidate in trained]
         columns[component] = [value[component] if isinstance(value, dict) else None for value in values]
-    return metric.combine(columns, variant=form(name, variant)[1], scenario=scenario)
+    return columns
+
+
+def _reachable(name: str, candidates: Sequence[Candidate], scenario: str, variant: str) -> list[tuple[float, float]]:
+    """The lowest and highest score that each candidate could have in this pool, whatever its images.
+
+    For a score that exists only over the pool: with each of the candidate's raw numbers below or above those of all others,
+    while the others and its facts, such as its size, stay. Otherwise the metric's range.
+    """
+    metric = get_metric(name)
+    widest = metric.range_of(variant)
+    if not metric.is_pool_relative:
+        return [widest] * len(candidates)
+    columns = {key: np.array(values, dtype=float) for key, values in _columns(name, candidates, variant).items()}
+    raw = [key for key in metric.raw_names if np.isfinite(columns[key]).any()]
+    sides = np.array(list(itertools.product((False, True), repeat=len(raw))))
+    ranges = []
+    for i in range(len(candidates)):
+        moved = {key: np.tile(values, (len(sides), 1)) for key, values in columns.items()}
+        for key, above in zip(raw, sides.T, strict=True):
+            low, high = np.nanmin(columns[key]), np.nanmax(columns[key])
+            margin = (high - low) or 1.0
+            if np.isfinite(columns[key][i]):
+                moved[key][:, i] = np.where(above, high + margin, low - margin)
+        scores = metric.combine_pools(moved, variant=form(name, variant)[1], scenario=scenario)[:, i]
+        scores = scores[np.isfinite(scores)]
+        ranges.append((float(scores.min()), float(scores.max())) if len(scores) else widest)
+    return ranges
 
 
 def order(entries: Sequence[Entry]) -> list[Place]:
     """Places in rank order: scored, then scored at the floor, then without score, then failed on the images, then untrained,
     and those that could not be loaded last.
 
-    Equal scores share a rank. Candidates that change places in more than a tenth of the half-samples share a tie group, and so
-    do those between them.
+    Equal scores share a rank; see `tie_groups` for the groups.
     """
     positions = sorted(range(len(entries)), key=lambda i: _place_key(entries[i]))
     scored = [i for i in positions if entries[i].score is not None]
@@ -162,7 +197,9 @@ def order(entries: Sequence[Entry]) -> list[Place]:
     if any(len(entries[i].halves) for i in scored):
         for at_floor in (False, True):  # a candidate at its floor is not tied with one above it, whatever their scores
             members = [i for i in scored if entries[i].at_floor == at_floor]
-            groups |= _tie_groups([entries[i] for i in members], members, max(groups.values(), default=0))
+            numbers = tie_groups([(entries[i].score, entries[i].halves) for i in members])
+            last = max(groups.values(), default=0)
+            groups |= {i: last + number for i, number in zip(members, numbers, strict=True)}
         ahead = [i for i in scored if not entries[i].at_floor] or scored  # one at its floor is never listed before these
         shares = dict.fromkeys(scored, 0.0) | _first_shares({i: entries[i].halves for i in ahead})
     return [Place(i, ranks.get(i), groups.get(i), shares.get(i)) for i in positions]
@@ -188,10 +225,11 @@ def _value(candidate: Candidate, key: str, half: int | None = None) -> Value:
     return halves[half] if halves else None
 
 
-def _interval(name: str, variant: str, value: float | None, halves: Sequence[float | None]) -> list[float] | None:
+def _interval(value: float | None, halves: Sequence[float | None], reachable: tuple[float, float]) -> list[float] | None:
+    """Student's 90 % interval from the half-samples, without what the score cannot reach."""
     if value is None or len(halves) < 2:
         return None
-    low, high = get_metric(name).range_of(variant)
+    low, high = reachable
     reach = float(student.ppf(0.95, len(halves) - 1) * np.std(np.array(halves, dtype=float), ddof=1))
     return [max(value - reach, min(low, value)), min(value + reach, max(high, value))]
 
@@ -207,32 +245,6 @@ def _unstable_ranks(compared: Sequence[int], halves: Sequence[Numbers]) -> dict[
         for i, low, high in zip(compared, ranks.min(axis=0), ranks.max(axis=0), strict=True)
         if high - low > len(compared) / 2
     }
-
-
-def _tie_groups(entries: Sequence[Entry], positions: Sequence[int], group: int) -> dict[int, int]:
-    """Groups of candidates that cannot be told apart, in rank order, numbered after `group`: position -> number."""
-    reach = -1
-    last = [
-        max(j for j in range(i, len(entries)) if j == i or _flips(entries[i], entries[j]) > _FLIPS) for i in range(len(entries))
-    ]
-    groups = {}
-    for i, position in enumerate(positions):
-        if i > reach:
-            group += 1
-        groups[position] = group
-        reach = max(reach, last[i])
-    return groups
-
-
-def _flips(better: Entry, worse: Entry) -> float:
-    """Share of half-samples in which the order of two candidates is turned round; equality counts half.
-
-    1 for equal scores, and where no half-sample has both, since nothing tells the two apart.
-    """
-    if better.score == worse.score:
-        return 1.0
-    pairs = [(a, b) for a, b in zip(better.halves, worse.halves, strict=True) if a is not None and b is not None]
-    return sum((a < b) + 0.5 * (a == b) for a, b in pairs) / len(pairs) if pairs else 1.0
 
 
 def _first_shares(halves: dict[int, Sequence[float | None]]) -> dict[int, float]:

@@ -8,6 +8,7 @@ from hf_transferability.ranking import notes
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.choices import SHOWN_PARTS, floors_needed, form, part_keys
 from hf_transferability.ranking.pool import Entry, Place, PoolScores, order, score_pool
+from hf_transferability.ranking.scoring import UNSTABLE
 from hf_transferability.results import Row
 
 _KNOWN = ("known_elsewhere", "known_targets", "known_medical", "known_studies")
@@ -92,6 +93,8 @@ def _flags(candidate: Candidate, of_pool: dict[str, str]) -> dict[str, str]:
         flags["trained_on_target"] = candidate.trained_on_target
     if candidate.untrained:
         flags.setdefault("untrained", "")
+    if UNSTABLE in flags and UNSTABLE in of_pool:
+        flags[UNSTABLE] += f"; {of_pool[UNSTABLE]}"
     return flags | {flag: detail for flag, detail in of_pool.items() if flag not in flags}
 
 
@@ -123,8 +126,8 @@ def _error(candidate: Candidate, sorting: str, variant: str) -> str | None:
 def _undefined(candidate: Candidate, sorting: str, variant: str, error: str | None) -> dict[str, str]:
     """Metric -> why it has no value, without what the error says already."""
     reasons = candidate.scores.reasons if candidate.scores else {}
-    said = _keys_of(sorting, variant) if error else []
-    return {form(key, variant)[0]: text for key, text in reasons.items() if key not in said}
+    in_error = _keys_of(sorting, variant) if error else []
+    return {form(key, variant)[0]: text for key, text in reasons.items() if key not in in_error}
 
 
 def _keys_of(metric: str, variant: str) -> list[str]:

@@ -221,23 +221,25 @@ def _agreed(target: Target | None, failure: Exception | None, state: Processes) 
 
 def _candidates(names: Sequence[str], work: Work, request: Request) -> tuple[list[Candidate], list[Callable]]:
     """All candidates with their scores, and what gives their arrays; metrics are computed while the next is extracted."""
-    found: list[Found] = []
+    entries: list[Found] = []
     futures: list[Future[Scores] | None] = []
     with ThreadPoolExecutor(1) as scorer:
         for number, name in enumerate(names, 1):
             work.progress.start(number, len(names), name)
-            found.append(find_candidate(name, work))
-            error = found[-1].candidate.error
+            entries.append(find_candidate(name, work))
+            error = entries[-1].candidate.error
             score = work.state.is_main_process and error is None
-            futures.append(scorer.submit(score_candidate, found[-1].read, work.target, request, work.cache) if score else None)
-            outcome = "from the cache" if found[-1].cached else "extracted"
+            futures.append(
+                scorer.submit(score_candidate, entries[-1].read, work.target, request, work.cache) if score else None
+            )
+            outcome = "from the cache" if entries[-1].cached else "extracted"
             work.progress.finish(outcome if error is None else f"FAILED: {error}")
-        work.progress.stage("scoring", len(found))
+        work.progress.stage("scoring", len(entries))
         candidates = []
-        for each, future in zip(found, futures, strict=True):
-            candidates.append(_with_scores(each.candidate, future))
+        for entry, future in zip(entries, futures, strict=True):
+            candidates.append(_with_scores(entry.candidate, future))
             work.progress.advance(len(candidates))
-    return candidates, [each.read for each in found]
+    return candidates, [entry.read for entry in entries]
 
 
 def _with_scores(candidate: Candidate, future: Future[Scores] | None) -> Candidate:

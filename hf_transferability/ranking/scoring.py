@@ -15,6 +15,7 @@ from hf_transferability.metrics._validation import task_of
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import form
 
+UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
 _PROTOCOL = 5  # of half-samples and floors; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
@@ -83,6 +84,8 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
             cache.write_json(entry, asdict(part))
         for field_name, mine in vars(total).items():
             for label, value in getattr(part, field_name).items():
+                if label == UNSTABLE and label in mine:
+                    mine[label] += f"; {value}"  # each metric has numbers of its own
                 mine.setdefault(wanted if label == name and field_name != "flags" else label, value)
     return total
 
@@ -118,7 +121,7 @@ def add_floors(
             with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
                 inputs = _inputs(metric, arrays, target)
                 values = [_value(metric, inputs | {"labels": shuffled}, variant) for shuffled in shuffles]
-            numbers = [each for each in values if isinstance(each, float)]
+            numbers = [value for value in values if isinstance(value, float)]
             stored = {"floor": max(numbers) if numbers else None}
             cache.write_json(entry, stored)
         floor = stored["floor"]
@@ -144,7 +147,7 @@ def half_samples(labels: np.ndarray, n_halves: int, seed: int, largest: int | No
     members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
     halves = []
     for _ in range(n_halves):
-        drawn = [rng.permutation(each)[: max(int(len(each) * share + rng.random()), 1)] for each in members]
+        drawn = [rng.permutation(indices)[: max(int(len(indices) * share + rng.random()), 1)] for indices in members]
         halves.append(np.sort(np.concatenate(drawn)))
     return halves
 

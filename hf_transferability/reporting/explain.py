@@ -78,8 +78,8 @@ def _background(metric: Metric) -> str:
 
 def _costs(metric: Metric) -> list[str]:
     """Cost and smallest sample, as the docstring has them."""
-    found = re.search(r"^Cost: (.*?)(?:\n\n|\Z)", inspect.getdoc(metric.function) or "", re.MULTILINE | re.DOTALL)
-    return [f"cost: {' '.join(found[1].split())}"] if found else []
+    match = re.search(r"^Cost: (.*?)(?:\n\n|\Z)", inspect.getdoc(metric.function) or "", re.MULTILINE | re.DOTALL)
+    return [f"cost: {' '.join(match[1].split())}"] if match else []
 
 
 def _flag(name: str) -> str:

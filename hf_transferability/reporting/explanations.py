@@ -23,8 +23,8 @@ FLAGS = {
     "size_unknown": "The score uses the size of the network where candidates differ in it, and one candidate's is not known.",
     "several_frames": "Choose the frame or page that shows the finding, such as --frame middle for a stack of slices.",
     "extra_channels": "Networks expect one or three channels. Convert the images yourself if another channel matters.",
-    "untrained": "A network whose normalisation layers hold their initial values has never been trained. Check whether the "
-    "right weights were loaded.",
+    "untrained": "It comes after every trained network, whatever the metric and the scenario. Check whether the right weights "
+    "were loaded.",
     "at_majority": "A rule that always answers with the largest class would do as well, so the features help this classifier "
     "not at all. Do not choose this candidate because of this metric.",
     "at_floor": "The labels are shuffled five times and feature quality is measured each time; the candidate does not exceed "
@@ -93,7 +93,8 @@ COLUMNS = {
     "update ratio), and their spread gives the interval. It does not cover another choice of dataset.",
     "tie_group": "Candidates of one group change places in more than one of ten half-samples, each with the next or with one "
     "further down. Fine-tune each of them, or take more images. Two equally good candidates still get different groups in "
-    "about one case of three: read a border between groups as a hint.",
+    "about one case of three: read a border between groups as a hint. Groups are chains: two of one group may differ clearly, "
+    "with others between them.",
     "revision": "It identifies what was scored.",
     "seconds": "It does not count the metrics.",
     "error": "The other candidates are ranked all the same.",
@@ -108,8 +109,9 @@ TERMS = {
     "regret": "Fine-tuned performance that is lost by fine-tuning only the first candidates of an order (regret@1, @3, @5) "
     "instead of the best one. 0 is perfect. The intervals come from resampled targets.",
     "split_half": "The noise ceiling: how well one random half of the fine-tuning runs predicts the ground truth from the "
-    "other half, with the middle 90 % of 50 divisions. Where it is low, no metric can be judged. A perfect metric could "
-    "exceed it, since the ground truth of all runs is less noisy than that of a half.",
+    "other half, with the middle 90 % of 50 divisions. Where it is low, no metric can be judged. Runs that share one draw of "
+    "training images differ by less than runs on other draws would. A perfect metric could exceed it, "
+    "since the ground truth of all runs is less noisy than that of a half.",
     "mean_rank_elsewhere": "A baseline that looks at no image of the target: the mean rank of a source on the other targets.",
     "parameter_count": "A baseline that looks at no image of the target: more parameters count as better.",
     "feature_width": "A baseline that looks at no image of the target: more features count as better.",

@@ -51,8 +51,8 @@ footer { margin-top: 2.5rem; color: #6b6b6b; font-size: .87rem; }
 """
 
 _READING = {
-    "rank": "1 is the candidate to try first. Equal scores share a rank.",
-    "score": "higher is better. It predicts how candidates compare after fine-tuning, not how accurate they will be.",
+    "rank": "1 is the candidate to try first; equal scores share a rank.",
+    "score": "higher is better; it predicts how candidates compare after fine-tuning, not how accurate they will be.",
     "interval": "the 90 % interval of the score, from ten random half-samples of the images.",
     "tie group": "this sample cannot order candidates of one group: fine-tune each of them, or take more images.",
 }
@@ -161,11 +161,14 @@ def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
 def _table(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
     from hf_transferability.reporting.terminal import columns
 
-    found = columns(rows, str(document["metric"]))
-    head = "".join(_cell("th", column.title, "" if column.right else "text", ' scope="col"') for column in found)
-    kinds = [{"checkpoint": "text name", "flags": "text flags"}.get(each.title, "" if each.right else "text") for each in found]
+    shown_columns = columns(rows, str(document["metric"]))
+    head = "".join(_cell("th", column.title, "" if column.right else "text", ' scope="col"') for column in shown_columns)
+    kinds = [
+        {"checkpoint": "text name", "flags": "text flags"}.get(column.title, "" if column.right else "text")
+        for column in shown_columns
+    ]
     lines = [
-        "".join(_cell("td", column.cells[number], kind) for column, kind in zip(found, kinds, strict=True))
+        "".join(_cell("td", column.cells[number], kind) for column, kind in zip(shown_columns, kinds, strict=True))
         for number in range(len(rows))
     ]
     return _rows_of(head, lines, [' class="failed"' if row["error"] else "" for row in rows])
@@ -263,7 +266,7 @@ def _list(entries: Iterable[tuple[str, Any]]) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
+        return ", ".join(f"{name} {item}" for name, item in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(str(each) for each in value)
+        return ", ".join(str(item) for item in value)
     return "-" if value is None else str(value)

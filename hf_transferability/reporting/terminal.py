@@ -89,9 +89,11 @@ def flag_meanings(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _details(rows: Sequence[dict[str, Any]], flag: str) -> str:
-    """The numbers behind a flag, if there are at most three; the JSON output has all of them."""
-    details = list(dict.fromkeys(row.get("flag_details", {}).get(flag) for row in rows if flag in row["flags"]))
-    shown = [detail for detail in details if detail]
+    """The numbers behind a flag, with their checkpoints where they differ, if there are at most three; JSON has all of them."""
+    flagged = [(row["checkpoint"], row.get("flag_details", {}).get(flag)) for row in rows if flag in row["flags"]]
+    shown = list(dict.fromkeys(detail for _, detail in flagged if detail))
+    if len(shown) > 1:
+        shown = [f"{checkpoint}: {detail}" for checkpoint, detail in flagged if detail]
     return f" ({'; '.join(shown)})" if 0 < len(shown) <= 3 else ""
 
 
@@ -116,7 +118,7 @@ def print_figures(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: 
     columns = [Column(title, [row[i] for row in rows], right=i > 0) for i, title in enumerate(titles)]
     name, blocks = columns[0], [[columns[0]]]
     for column in columns[1:]:
-        used = sum(each.full_width + _GAP for each in blocks[-1])
+        used = sum(figure.full_width + _GAP for figure in blocks[-1])
         if terminal and len(blocks[-1]) > 1 and used + column.full_width > console.width:
             blocks.append([name])
         blocks[-1].append(column)

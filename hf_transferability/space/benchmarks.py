@@ -57,8 +57,8 @@ class Benchmark:
         self.ground_truth = newest(one_measure(tables["ground_truth"]), [*_PAIR, "selection"])[_COLUMNS["ground_truth"]]
         self.scores = latest(tables["scores"])[0].reindex(columns=_COLUMNS["scores"])
         self.sources = tables["sources"][_COLUMNS["sources"]] if "sources" in tables else None
-        self.scenarios = [each for each in self.ground_truth["scenario"].unique() if each in set(self.scores["scenario"])]
-        self.selections = sorted(self.ground_truth["selection"].unique(), key=lambda each: each != PUBLISHED)
+        self.scenarios = [name for name in self.ground_truth["scenario"].unique() if name in set(self.scores["scenario"])]
+        self.selections = sorted(self.ground_truth["selection"].unique(), key=lambda name: name != PUBLISHED)
         self._beside = {table: tables[table] for table in _BESIDE if table in tables}
         self._given = tables.get("agreement")
         self._found: dict[str, pd.DataFrame] = {}
@@ -97,11 +97,11 @@ def write(path: str | Path) -> None:
     import pandas as pd
 
     parts = []
-    for each in _bundled().values():
-        agreement = pd.concat([each.agreement(selection) for selection in each.selections])
-        tables = {"ground_truth": each.ground_truth, "scores": each.scores, "agreement": agreement}
-        if each.sources is not None:
-            tables["sources"] = each.sources
+    for benchmark in _bundled().values():
+        agreement = pd.concat([benchmark.agreement(selection) for selection in benchmark.selections])
+        tables = {"ground_truth": benchmark.ground_truth, "scores": benchmark.scores, "agreement": agreement}
+        if benchmark.sources is not None:
+            tables["sources"] = benchmark.sources
         parts += [frame.assign(table=name) for name, frame in tables.items()]
     pd.concat(parts, ignore_index=True).to_parquet(path, index=False)
 
@@ -110,11 +110,11 @@ def write(path: str | Path) -> None:
 def _bundled() -> dict[str, Benchmark]:
     from hf_transferability.benchmark import bundled
 
-    found = {}
+    benchmarks = {}
     for name in sorted(bundled.with_table("scores"), key=_order):
         tables = bundled.with_provenance(name)
-        found[name] = Benchmark(name, {table: tables[table] for table in _SOURCE if table in tables})
-    return found
+        benchmarks[name] = Benchmark(name, {table: tables[table] for table in _SOURCE if table in tables})
+    return benchmarks
 
 
 @lru_cache(maxsize=1)
@@ -134,8 +134,8 @@ def _of_file(path: str) -> dict[str, Benchmark]:
     import pandas as pd
 
     try:
-        whole = pd.read_parquet(path)
-        return _by_benchmark({str(name): frame[_COLUMNS[str(name)]] for name, frame in whole.groupby("table")}, path)
+        rows = pd.read_parquet(path)
+        return _by_benchmark({str(name): frame[_COLUMNS[str(name)]] for name, frame in rows.groupby("table")}, path)
     except (OSError, KeyError, ValueError) as error:
         raise UsageError(
             f"{path} is not a parquet file made by `hf-transferability space --publish`. Publish the Space again."

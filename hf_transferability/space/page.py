@@ -169,13 +169,16 @@ def _rank_tab() -> None:
         return work.example()
 
     def clear() -> list[Any]:
-        return ["", *(type(each)(visible=False) for each in shown[1:])]
+        return ["", *(type(component)(visible=False) for component in shown[1:])]
 
     private: dict[str, Any] = {"api_visibility": "private"}
     hub_tab.select(None, None, by_file, js="() => false", **private)
     file_tab.select(None, None, by_file, js="() => true", **private)
     # The previous ranking is not an answer to the new request.
-    cleared = [each.click(clear, None, shown, queue=False, show_progress="hidden", **private) for each in (button, demo_button)]
+    cleared = [
+        component.click(clear, None, shown, queue=False, show_progress="hidden", **private)
+        for component in (button, demo_button)
+    ]
     private |= {"show_progress_on": summary, "scroll_to_output": True}
     inputs = [by_file, dataset, names, size, files, scenario, metric]
     done = cleared[0].then(from_inputs, inputs, shown, **private, **_WORK)
@@ -212,20 +215,22 @@ def _benchmark_tab() -> dict[str, Any]:
 
     def look(name: str, scenario: str, selection: str, metric: str, target: str) -> list[Any]:
         names = list(work.benchmarks.shown()[0])
-        own = work.benchmark(name if name in names else "")
-        scenario = _one_of(own.scenarios, scenario)
-        selection = _one_of(own.selections, selection)
-        metrics, targets = work.choices(own, selection, scenario)
+        benchmark = work.benchmark(name if name in names else "")
+        scenario = _one_of(benchmark.scenarios, scenario)
+        selection = _one_of(benchmark.selections, selection)
+        metrics, targets = work.choices(benchmark, selection, scenario)
         metric, target = _one_of(metrics, metric), _one_of(["mean", *targets], target)
         return [
-            gr.Dropdown(names, value=own.name),
-            gr.Radio([each for each in _SCENARIOS if each[1] in own.scenarios], value=scenario),
-            gr.Radio([(_spaced(each), each) for each in own.selections], value=selection, visible=len(own.selections) > 1),
+            gr.Dropdown(names, value=benchmark.name),
+            gr.Radio([item for item in _SCENARIOS if item[1] in benchmark.scenarios], value=scenario),
+            gr.Radio(
+                [(_spaced(item), item) for item in benchmark.selections], value=selection, visible=len(benchmark.selections) > 1
+            ),
             gr.Dropdown(metrics, value=metric),
-            gr.Dropdown([("all targets", "mean"), *((each, each) for each in targets)], value=target),
-            work.benchmark_summary(own, selection, scenario, target),
-            work.agreement_table(own, selection, scenario, target),
-            *work.benchmark_pictures(own, selection, scenario, metric, target),
+            gr.Dropdown([("all targets", "mean"), *((item, item) for item in targets)], value=target),
+            work.benchmark_summary(benchmark, selection, scenario, target),
+            work.agreement_table(benchmark, selection, scenario, target),
+            *work.benchmark_pictures(benchmark, selection, scenario, metric, target),
             work.leaderboard_picture(),
         ]
 
@@ -233,7 +238,7 @@ def _benchmark_tab() -> dict[str, Any]:
         "inputs": asked, "outputs": [*asked, summary, table, chart, scatter, heat, overview],
         "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "look",
     }  # fmt: skip
-    gr.on([each.input for each in asked], _show_errors(look), **options)
+    gr.on([item.input for item in asked], _show_errors(look), **options)
     return {"fn": _show_errors(look), **options}
 
 

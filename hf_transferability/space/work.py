@@ -153,50 +153,52 @@ def lookup_benchmark(
     Raises:
         UsageError: an unknown benchmark, selection, scenario, metric or target.
     """
-    own = benchmark(name)
-    selection = selection or own.selections[0]
-    rows = agreement_table(own, selection, scenario, target)
-    _check_metric(own, selection, scenario, metric)
+    chosen = benchmark(name)
+    selection = selection or chosen.selections[0]
+    rows = agreement_table(chosen, selection, scenario, target)
+    _check_metric(chosen, selection, scenario, metric)
     known, notice = benchmarks.shown()
     return {
-        "benchmark": own.name, "benchmarks": list(known), "notice": notice, "selection": selection,
-        "selections": own.selections, "scenario": scenario, "target": target, "metric": metric, "agreement": _records(rows),
-        "pairs": _pairs(own, selection, scenario, metric, target),
+        "benchmark": chosen.name, "benchmarks": list(known), "notice": notice, "selection": selection,
+        "selections": chosen.selections, "scenario": scenario, "target": target, "metric": metric, "agreement": _records(rows),
+        "pairs": _pairs(chosen, selection, scenario, metric, target),
     }  # fmt: skip
 
 
-def benchmark_summary(own: Benchmark, selection: str, scenario: str, target: str = "mean") -> str:
+def benchmark_summary(chosen: Benchmark, selection: str, scenario: str, target: str = "mean") -> str:
     """What a benchmark is and its noise ceiling, as Markdown."""
     from hf_transferability.benchmark import bundled
     from hf_transferability.benchmark.comparison_notes import RELIABLE
     from hf_transferability.benchmark.comparison_rows import CEILING
     from hf_transferability.benchmark.ground_truth import in_words
 
-    rows = _agreement(own, selection, scenario, target)
-    metrics, targets = choices(own, selection, scenario)
+    rows = _agreement(chosen, selection, scenario, target)
+    metrics, targets = choices(chosen, selection, scenario)
     shown = f"{len(targets)} targets" if target == "mean" else f"target {_code(target)}"
-    truth = in_words(selection, measures=_truth(own, selection, scenario, target)["measure"])
-    lines = [f"**{bundled.title(own.name) or own.name}**: {len(metrics)} metrics, {shown}. Ground truth: {truth}."]
+    truth = in_words(selection, measures=_truth(chosen, selection, scenario, target)["measure"])
+    lines = [f"**{bundled.title(chosen.name) or chosen.name}**: {len(metrics)} metrics, {shown}. Ground truth: {truth}."]
     ceiling = rows[(rows["variant"] == CEILING) & rows["value"].notna()]
     if len(ceiling):
         value, low, high = ceiling[["value", "low", "high"]].iloc[0]
         lines.append(
-            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): how well half of the fine-tuning runs predicts the rest. "
-            "A metric can hardly agree better." + (" It is low, so no metric can be judged here." if value < RELIABLE else "")
+            f"Noise ceiling {value:.2f} ({low:.2f} to {high:.2f}): how well half of the fine-tuning runs predicts the "
+            "rest, which a metric can hardly exceed."
         )
+        if value < RELIABLE:
+            lines.append("The noise ceiling is low, so no metric can be judged here.")
     else:
         lines.append("It has no noise ceiling, since it has no fine-tuning runs.")
     return "\n\n".join(filter(None, [benchmarks.shown()[1], *lines]))
 
 
-def agreement_table(own: Benchmark, selection: str, scenario: str, target: str = "mean") -> "pd.DataFrame":
+def agreement_table(chosen: Benchmark, selection: str, scenario: str, target: str = "mean") -> "pd.DataFrame":
     """Weighted Kendall tau of every metric, baseline and the ceiling for a target, or over all; the best first.
 
     Raises:
         UsageError: no such selection, scenario or target.
     """
     titles = {"metric": "metric", "value": "weighted tau", "low": "90 % low", "high": "90 % high", "variant": "kind"}
-    rows = _agreement(own, selection, scenario, target)[list(titles)].rename(columns=titles)
+    rows = _agreement(chosen, selection, scenario, target)[list(titles)].rename(columns=titles)
     return rows.sort_values("weighted tau", ascending=False, na_position="last").round(3)
 
 
@@ -207,48 +209,50 @@ def leaderboard_picture() -> "Figure":
 
 
 def benchmark_pictures(
-    own: Benchmark, selection: str, scenario: str, metric: str, target: str = "mean"
+    chosen: Benchmark, selection: str, scenario: str, metric: str, target: str = "mean"
 ) -> tuple["Figure", "Figure", "Figure"]:
     """Agreement of every metric, one metric against fine-tuned performance, and that performance itself.
 
     Raises:
         UsageError: no such selection, scenario, metric or target.
     """
-    _check_metric(own, selection, scenario, metric)
+    _check_metric(chosen, selection, scenario, metric)
     return (
-        plots.agreement_chart(_agreement(own, selection, scenario), scenario),
-        plots.score_against_auc(own.scores, _truth(own, selection, scenario, target), scenario, metric, sources=own.sources),
-        plots.ground_truth_heatmap(_truth(own, selection, scenario)),
+        plots.agreement_chart(_agreement(chosen, selection, scenario), scenario),
+        plots.score_against_auc(
+            chosen.scores, _truth(chosen, selection, scenario, target), scenario, metric, sources=chosen.sources
+        ),
+        plots.ground_truth_heatmap(_truth(chosen, selection, scenario)),
     )
 
 
-def choices(own: Benchmark, selection: str, scenario: str) -> tuple[list[str], list[str]]:
+def choices(chosen: Benchmark, selection: str, scenario: str) -> tuple[list[str], list[str]]:
     """Metrics and targets of a scenario of a benchmark.
 
     Raises:
         UsageError: no such selection or scenario.
     """
-    rows = _agreement(own, selection, scenario)
+    rows = _agreement(chosen, selection, scenario)
     metrics = rows[~rows["variant"].isin(["baseline", "ceiling"])]["metric"]
     return list(dict.fromkeys(metrics)), [name for name in dict.fromkeys(rows["target"]) if name != "mean"]
 
 
-def _truth(own: Benchmark, selection: str, scenario: str, target: str = "mean") -> "pd.DataFrame":
-    rows = own.ground_truth
+def _truth(chosen: Benchmark, selection: str, scenario: str, target: str = "mean") -> "pd.DataFrame":
+    rows = chosen.ground_truth
     rows = rows[(rows["selection"] == selection) & (rows["scenario"] == scenario)]
     return rows if target == "mean" else rows[rows["target"] == target]
 
 
-def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: str) -> list[dict[str, Any]]:
+def _pairs(chosen: Benchmark, selection: str, scenario: str, metric: str, target: str) -> list[dict[str, Any]]:
     """A metric's scores beside fine-tuned performance; a target's own model is not a candidate."""
     from hf_transferability.benchmark.pools import methods, pools
 
-    found = []
-    scores_there = own.scores[own.scores["scenario"] == scenario]
-    for pool in pools(_truth(own, selection, scenario, target), scores_there, own.sources):
+    points = []
+    scores_there = chosen.scores[chosen.scores["scenario"] == scenario]
+    for pool in pools(_truth(chosen, selection, scenario, target), scores_there, chosen.sources):
         for variant in [variant for name, variant in methods([pool]) if name == metric]:
             scores, performance = pool.scored(metric, variant)
-            found += [
+            points += [
                 {
                     "source": source,
                     "target": pool.target,
@@ -259,33 +263,33 @@ def _pairs(own: Benchmark, selection: str, scenario: str, metric: str, target: s
                 }
                 for source, score, figure in zip(scores.index, scores, performance, strict=True)
             ]
-    return found
+    return points
 
 
-def _agreement(own: Benchmark, selection: str, scenario: str, target: str | None = None) -> "pd.DataFrame":
+def _agreement(chosen: Benchmark, selection: str, scenario: str, target: str | None = None) -> "pd.DataFrame":
     """A benchmark's rows of weighted tau, without methods that have no value, and without variants that are the same."""
-    if selection not in own.selections:
-        raise UsageError(f"`selection` must be one of {', '.join(own.selections)}; got {selection!r}. Choose one of these.")
-    whole = own.agreement(selection)
-    rows = whole[(whole["statistic"] == "weighted_tau") & (whole["scenario"] == scenario)]
+    if selection not in chosen.selections:
+        raise UsageError(f"`selection` must be one of {', '.join(chosen.selections)}; got {selection!r}. Choose one of these.")
+    agreement_rows = chosen.agreement(selection)
+    rows = agreement_rows[(agreement_rows["statistic"] == "weighted_tau") & (agreement_rows["scenario"] == scenario)]
     if rows.empty:
-        raise UsageError(f"the benchmark {own.name} has no scenario {scenario}. It has: {', '.join(own.scenarios)}.")
+        raise UsageError(f"the benchmark {chosen.name} has no scenario {scenario}. It has: {', '.join(chosen.scenarios)}.")
     rows = rows[rows["value"].notna().groupby([rows["metric"], rows["variant"]]).transform("any")]
-    same = [name for name, each in all_metrics().items() if not each.variants_differ]
+    same = [name for name, registered in all_metrics().items() if not registered.variants_differ]
     rows = rows[~rows["metric"].isin(same) | ~rows.duplicated(["metric", "target"])]
     if target is None:
         return rows
     if target not in set(rows["target"]):
         known = ", ".join(dict.fromkeys(rows["target"]))
-        raise UsageError(f"the benchmark {own.name} has no {target} in scenario {scenario}. It has: {known}.")
+        raise UsageError(f"the benchmark {chosen.name} has no {target} in scenario {scenario}. It has: {known}.")
     return rows[rows["target"] == target]
 
 
-def _check_metric(own: Benchmark, selection: str, scenario: str, metric: str) -> None:
-    known = choices(own, selection, scenario)[0]
+def _check_metric(chosen: Benchmark, selection: str, scenario: str, metric: str) -> None:
+    known = choices(chosen, selection, scenario)[0]
     if metric not in known:
         raise UsageError(
-            f"`metric` must be one that the benchmark {own.name} has in scenario {scenario}; got {metric!r}. "
+            f"`metric` must be one that the benchmark {chosen.name} has in scenario {scenario}; got {metric!r}. "
             f"Choose one of {', '.join(known) or 'another scenario'}."
         )
 
@@ -297,7 +301,7 @@ def _done(lines: Iterator[str | Document], tell: Tell) -> Document:
         if isinstance(line, dict):
             return line
         if place := _PLACE.search(line):
-            number, total = (int(each) for each in place.groups() if each)
+            number, total = (int(group) for group in place.groups() if group)
             share = (number - 1) / total
         tell(line, share)
     raise AssertionError("the worker ends with a document or an error")

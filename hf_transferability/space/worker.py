@@ -71,14 +71,14 @@ def run(
         late = threading.Event()
         clock = threading.Timer(seconds, _stop, [process, late])
         clock.start()
-        said: list[str] = []
+        stderr_lines: list[str] = []
         if visitor:
             _running.setdefault(visitor, []).append(process)
         try:
             assert process.stderr is not None
             for line in process.stderr:
-                said = [*said[-20:], line.rstrip().replace(f"{folder}/", "")]
-                yield said[-1]
+                stderr_lines = [*stderr_lines[-20:], line.rstrip().replace(f"{folder}/", "")]
+                yield stderr_lines[-1]
             status = process.wait()
         finally:  # also if the caller asks for no further line
             clock.cancel()
@@ -91,7 +91,7 @@ def run(
             raise TransferabilityError(
                 f"the work is stopped after {seconds:.0f} seconds. Name fewer checkpoints or images, or use your own machine."
             )
-        yield _outcome(status, output.read_bytes(), said)
+        yield _outcome(status, output.read_bytes(), stderr_lines)
 
 
 def leave(visitor: str) -> None:
@@ -100,17 +100,17 @@ def leave(visitor: str) -> None:
         _kill(process)
 
 
-def _outcome(status: int, output: bytes, said: Sequence[str]) -> Document:
+def _outcome(status: int, output: bytes, stderr_lines: Sequence[str]) -> Document:
     if status in (0, 1) and output.strip():
         document: Document = json.loads(output)
         return document
-    if status not in (0, 2) and any(_NO_MEMORY.search(line) for line in said):
+    if status not in (0, 2) and any(_NO_MEMORY.search(line) for line in stderr_lines):
         raise TransferabilityError(
             f"the work needs more than the {limits.MEMORY / 2**30:g} GiB of memory that this page gives it. "
             "Name fewer or smaller checkpoints or images, or use your own machine."
         )
-    told = [line.removeprefix(_PROGRAM) for line in said if line.startswith(_PROGRAM)] or list(said[-1:])
-    text = " ".join(told) or f"the work ended with status {status}, perhaps for lack of memory. Name fewer checkpoints."
+    messages = [line.removeprefix(_PROGRAM) for line in stderr_lines if line.startswith(_PROGRAM)] or list(stderr_lines[-1:])
+    text = " ".join(messages) or f"the work ended with status {status}, perhaps for lack of memory. Name fewer checkpoints."
     raise (UsageError if status == 2 else TransferabilityError)(text)
 
 

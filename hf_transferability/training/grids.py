@@ -156,8 +156,8 @@ def run_grid(
         state.wait_for_everyone()  # processes that start together see each other's last runs
         if n_missing := queue.n_missing():
             progress.note(
-                f"{n_missing} runs are left to other processes that work on this folder; the tables do not have them yet. "
-                "Wait for these, or start the same command again."
+                f"{n_missing} runs are left to other processes that work on this folder: wait for them, or start the same "
+                "command again."
             )
     finally:  # also after an error, the tables have the runs that ended before it
         if run_files.run_files(folder):

@@ -48,8 +48,8 @@ def by_metrics(**columns: list) -> list[dict]:
 def test_metrics_that_put_others_first_are_named_with_their_agreement():
     rows = by_metrics(transferability=[0.9, 0.5, 0.1], knn=[0.7, 0.6, 0.5], logme=[1.0, 2.0, 3.0], parc=[1.0, 2.0, 3.0])
     (note,) = notes.disagreement(rows, ["transferability", "knn", "logme", "parc"])
-    assert "put different candidates first: a by transferability, knn; c by logme, parc. Mean agreement" in note
-    assert "with the order by transferability (weighted Kendall tau): -0.33." in note
+    assert "put different candidates first: a by transferability, knn; c by logme, parc;" in note
+    assert "agreement with the order by transferability is -0.33 (weighted Kendall tau)." in note
     assert "\n" not in note
 
 
@@ -76,7 +76,7 @@ def test_a_first_that_shares_rank_1_is_no_disagreement():
     rows[1]["rank"] = 1
     assert notes.disagreement(rows, ["transferability", "logme"]) == []
     (note,) = notes.disagreement([row | {"knn": -row["score"]} for row in rows], ["transferability", "logme", "knn"])
-    assert "candidates first: a and b by transferability, logme; c by knn." in note
+    assert "candidates first: a and b by transferability, logme; c by knn;" in note
 
 
 def test_rows_without_rank_are_not_compared():
@@ -90,5 +90,6 @@ def test_rows_without_rank_are_not_compared():
 
 def test_a_metric_that_lacks_values_is_named_as_left_out():
     rows = by_metrics(transferability=[0.9, 0.5], logme=[1.0, 2.0], leep=[1.0, None])
-    (note,) = notes.disagreement(rows, ["transferability", "logme", "leep"])
-    assert note.endswith("-1.00. Without a value for every candidate: leep.")
+    first, second = notes.disagreement(rows, ["transferability", "logme", "leep"])
+    assert "agreement with the order by transferability is -1.00" in first
+    assert second.endswith("lack a value for some candidate: leep.")

@@ -141,6 +141,37 @@ def test_ranks_that_move_over_half_of_the_pool_are_flagged():
         scores = [Scores({"logme": float(i)}, {"logme": list(column)}) for i, column in enumerate(columns)]
         pool = score_pool(candidates(*scores), ["logme"], "source_dataset")
         assert ["unstable" in flags for flags in pool.flags] == [flagged, False, False, False]
+        assert not flagged or pool.flags[0]["unstable"] == "logme: rank 1 to 4 of 4 on half-samples"
+
+
+def test_flags_of_the_pool_are_not_given_to_untrained_candidates():
+    facts = [{}, {}, {"untrained": True}]
+    pool = score_pool(
+        candidates(paper(0.5, 1.0), paper(0.75, 3.0), paper(9.0, 9.0), facts=facts), ["transferability"], "source_dataset"
+    )
+    assert [list(flags) for flags in pool.flags] == [["pool_of_two"], ["pool_of_two"], []]
+
+
+def agreeing(quality: float, *halves: float) -> Scores:
+    """Scores whose two members of the consensus agree, also on the half-samples."""
+    names = ("feature_quality", "logme")
+    return Scores(dict.fromkeys(names, quality), {name: list(halves) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("sizes", "reachable"),
+    [
+        ([None] * 4, [(1 / 8, 7 / 8)] * 4),  # (rank - 1/2) / 4 for ranks 1 and 4
+        ([1, 2, 3, 4], [(size / 8, size / 8 + 3 / 8) for size in (1, 2, 3, 4)]),  # half of that, and half of the size's rank
+    ],
+)
+def test_an_interval_holds_only_what_the_rank_and_the_size_of_a_candidate_can_give(sizes, reachable):
+    scores = [agreeing(0.4, 0.4, 0.1), agreeing(0.3, 0.3, 0.4), agreeing(0.2, 0.2, 0.3), agreeing(0.1, 0.1, 0.2)]
+    pool = candidates(*scores, facts=[{"parameters": size} for size in sizes])
+    intervals = score_pool(pool, ["consensus"], "source_dataset").metrics["consensus"].intervals
+    for interval, (low, high) in zip(intervals, reachable, strict=True):
+        assert low - 1e-9 <= interval[0] <= interval[1] <= high + 1e-9
+    assert intervals[0] == pytest.approx(reachable[0])  # first and last of two halves: everything that it can reach
 
 
 def test_a_failed_candidate_has_no_values():

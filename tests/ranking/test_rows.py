@@ -67,3 +67,15 @@ def test_consensus_needs_one_of_its_parts_only(missing):
     rows, _ = ranked([lacking, candidate("whole", 0.9, 1.0, 1.0)], ["consensus"], "default", "source_dataset")
     assert all(row["score"] is not None and row["error"] is None for row in rows)
     assert rows[-1]["undefined"] == {missing: "undefined"}
+
+
+def test_a_flag_of_several_metrics_names_each_of_them_with_its_numbers():
+    halves = [[4.0, 3.0, 2.0, 1.0], [0.5, 4.0, 3.0, 2.0]]  # by logme the first becomes the last
+    pool = []
+    for name, column in zip("abcd", zip(*halves, strict=True), strict=True):
+        scores = Scores({"logme": column[0]}, {"logme": list(column)}, flags={"unstable": "nleep: spread 0.2"})
+        pool.append(Candidate(name, facts=FACTS, scores=scores))
+    rows, _ = ranked(pool, ["logme"], "default", "source_dataset")
+    details = {row["checkpoint"]: row["flag_details"]["unstable"] for row in rows}
+    assert details["a"] == "nleep: spread 0.2; logme: rank 1 to 4 of 4 on half-samples"
+    assert details["c"] == "nleep: spread 0.2"

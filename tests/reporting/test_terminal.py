@@ -68,3 +68,13 @@ def test_what_is_known_elsewhere_is_a_column_with_the_number_of_targets():
     assert "known elsewhere (targets)" in lines[2]
     assert "0.66 (12)" in lines[3]
     assert "(" not in lines[4]
+
+
+def test_numbers_behind_a_flag_name_their_checkpoint_where_they_differ():
+    rows = [
+        {"checkpoint": "a", "flags": ["unstable"], "flag_details": {"unstable": "rank 1 to 4"}},
+        {"checkpoint": "b", "flags": ["unstable", "n<=d"], "flag_details": {"unstable": "rank 2 to 5", "n<=d": "5 images"}},
+    ]
+    meanings = dict(terminal.flag_meanings(rows))
+    assert meanings["unstable"].endswith("(a: rank 1 to 4; b: rank 2 to 5)")
+    assert meanings["n<=d"].endswith("(5 images)")

@@ -6,7 +6,7 @@ import pytest
 
 from hf_transferability import UsageError
 from hf_transferability.benchmark import bundled
-from hf_transferability.hub import calls
+from hf_transferability.hub import retries
 from hf_transferability.space import benchmarks, work
 
 
@@ -135,7 +135,7 @@ def test_what_cannot_be_read_is_said_and_the_bundled_shown(ask_for, at_hub, orig
 
 
 def test_a_hub_that_does_not_answer_is_said(ask_for, at_hub, monkeypatch):
-    monkeypatch.setattr(calls.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(retries.time, "sleep", lambda seconds: None)
     at_hub.commit("dataset", "alice/away", {"README.md": b""})
     at_hub.faults.add("/api/datasets/alice/away", status=503)
     ask_for("alice/away")

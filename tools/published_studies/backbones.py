@@ -56,7 +56,7 @@ def take_apart(model_type: str, parameters: int, backbones: "dict[str, dict[str,
             if rest == 0 and 2 <= classes <= LARGEST_HEAD
         ]
     if len(fits) != 1:
-        raise ValueError(f"{parameters} parameters of a {model_type} fit {[each.architecture for each in fits]}")
+        raise ValueError(f"{parameters} parameters of a {model_type} fit {[fit.architecture for fit in fits]}")
     return fits[0]
 
 
@@ -90,36 +90,36 @@ def _vits() -> dict[str, Size]:
     kinds = [("ti", 16, 224), ("s", 16, 224), *(("b", patch, image) for patch, image in ((16, 224), (16, 384), (32, 384))),
              ("l", 16, 224), ("l", 32, 384)]  # fmt: skip
     names = {"ti": "tiny", "s": "small", "b": "base", "l": "large"}
-    found = {
+    backbones = {
         f"vit-{names[size]}-patch{patch}-{image}": _built(
             transformers.ViTModel, _vit_config(transformers.ViTConfig, size, patch, image), _VIT[size][0],
             add_pooling_layer=False,
         )
         for size, patch, image in kinds
     }  # fmt: skip
-    return found | {"vit-for-tests": _FOR_TESTS}
+    return backbones | {"vit-for-tests": _FOR_TESTS}
 
 
 def _deits() -> "dict[str, tuple[Size, int]]":
-    found = {}
+    backbones = {}
     for size, name, image in (("ti", "tiny", 224), ("s", "small", 224), ("b", "base", 224), ("b", "base", 384)):
         config = _vit_config(transformers.DeiTConfig, size, image=image)
         built = _built(transformers.DeiTModel, config, _VIT[size][0], add_pooling_layer=False)
-        found[f"deit-{name}-distilled-patch16-{image}"] = (built, 2)
-    return found
+        backbones[f"deit-{name}-distilled-patch16-{image}"] = (built, 2)
+    return backbones
 
 
 def _beits(family: str) -> dict[str, Size]:
     config, model = getattr(transformers, f"{family}Config"), getattr(transformers, f"{family}Model")
-    found = {}
+    backbones = {}
     for size, name, image in (("b", "base", 224), ("l", "large", 224), ("l", "large", 384)):
-        own = _vit_config(config, size, image=image)
-        own.use_relative_position_bias, own.use_mask_token, own.use_mean_pooling = True, False, True
-        found[f"beit-{name}-patch16-{image}"] = _built(model, own, _VIT[size][0], add_pooling_layer=True)
-    own = _vit_config(config, "b")
-    own.use_shared_relative_position_bias, own.use_mask_token, own.use_mean_pooling = True, True, True
-    found["beit-base-patch16-224-pt22k"] = _built(model, own, 768, add_pooling_layer=True)
-    return found
+        settings = _vit_config(config, size, image=image)
+        settings.use_relative_position_bias, settings.use_mask_token, settings.use_mean_pooling = True, False, True
+        backbones[f"beit-{name}-patch16-{image}"] = _built(model, settings, _VIT[size][0], add_pooling_layer=True)
+    settings = _vit_config(config, "b")
+    settings.use_shared_relative_position_bias, settings.use_mask_token, settings.use_mean_pooling = True, True, True
+    backbones["beit-base-patch16-224-pt22k"] = _built(model, settings, 768, add_pooling_layer=True)
+    return backbones
 
 
 def _convnexts() -> dict[str, Size]:
@@ -139,11 +139,11 @@ def _swins() -> dict[str, Size]:
     kinds = [("tiny", 96, [2, 2, 6, 2], 3, 7, 224), ("small", 96, [2, 2, 18, 2], 3, 7, 224)]
     kinds += [(name, width, [2, 2, 18, 2], heads, window, image) for name, width, heads in (("base", 128, 4), ("large", 192, 6))
               for window, image in ((7, 224), (12, 384))]  # fmt: skip
-    found = {}
+    backbones = {}
     for name, width, depths, heads, window, image in kinds:
         config = transformers.SwinConfig(
             embed_dim=width, depths=depths, num_heads=[heads * 2**stage for stage in range(4)], window_size=window,
             image_size=image,
         )  # fmt: skip
-        found[f"swin-{name}-patch4-window{window}-{image}"] = _built(transformers.SwinModel, config, width * 8)
-    return found
+        backbones[f"swin-{name}-patch4-window{window}-{image}"] = _built(transformers.SwinModel, config, width * 8)
+    return backbones

@@ -77,9 +77,9 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
         }
         for name, classes in given.groupby("dataset").classes.first().items()
     ]  # fmt: skip
-    found = {
+    frames = {
         "ground_truth": pd.concat(truth), "scores": scores[~broken], "sources": frame(sources), "targets": frame(targets)
     }  # fmt: skip
-    found = {name: each.assign(**PUBLISHED) for name, each in found.items()}
-    found["sources"]["citation"] += "; parameters and feature widths counted in timm"
-    return found
+    frames = {name: table.assign(**PUBLISHED) for name, table in frames.items()}
+    frames["sources"]["citation"] += "; parameters and feature widths counted in timm"
+    return frames

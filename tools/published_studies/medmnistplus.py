@@ -64,7 +64,7 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
         probe[pair].assign(metric="linear_probe", score=probe.auc / 100),
         neighbours[pair].assign(metric="knn", score=neighbours.acc / 100),
     ]
-    found = {
+    frames = {
         "ground_truth": pd.concat(truth), "scores": pd.concat(scores).assign(variant="published"),
         "sources": _sources(folder),
         "targets": frame(
@@ -72,11 +72,11 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
             for name, (classes, modality) in TARGETS.items()
         ),
     }  # fmt: skip
-    found = {name: each.assign(**PUBLISHED) for name, each in found.items()}
-    found["sources"]["citation"] += (
+    frames = {name: table.assign(**PUBLISHED) for name, table in frames.items()}
+    frames["sources"]["citation"] += (
         "; parameters and feature widths counted in timm and torchvision, ImageNet top-1 as timm and torchvision publish it"
     )
-    return found
+    return frames
 
 
 def _sources(folder: Path) -> pd.DataFrame:

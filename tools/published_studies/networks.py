@@ -66,4 +66,4 @@ def timm_top1(folder: Path, names: list[str]) -> dict[str, float]:
 
 
 def _count(module: nn.Module) -> int:
-    return sum(each.numel() for each in module.parameters())
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -65,8 +65,8 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
     truth = given.assign(
         source=given.model, target=given.dataset, scenario=given.group.map(SCENARIOS), selection=given.group.map(SELECTIONS),
         measure=given.dataset.map({name: measure for name, (_, measure) in TARGETS.items()}), performance=given.acc / 100,
-        citation=given.group.map({name: own["citation"] for name, own in PUBLISHED.items()}),
-        date=given.group.map({name: own["date"] for name, own in PUBLISHED.items()}),
+        citation=given.group.map({name: publication["citation"] for name, publication in PUBLISHED.items()}),
+        date=given.group.map({name: publication["date"] for name, publication in PUBLISHED.items()}),
     )  # fmt: skip
     columns = ["scenario", "source", "target", "selection", "measure", "performance", "citation", "date"]
     targets = frame(

@@ -45,10 +45,10 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
         {"target": name, "domain": domain, "classes": classes, "modality": modality, "note": NOTES.get(name)}
         for name, (classes, domain, modality) in TARGETS.items()
     ]
-    found = {"ground_truth": truth, "sources": frame(sources), "targets": frame(targets)}
-    found = {name: each.assign(**PUBLISHED) for name, each in found.items()}
-    found["sources"]["citation"] += "; parameters without head, feature widths and classes derived from its counts"
-    return found
+    frames = {"ground_truth": truth, "sources": frame(sources), "targets": frame(targets)}
+    frames = {name: table.assign(**PUBLISHED) for name, table in frames.items()}
+    frames["sources"]["citation"] += "; parameters without head, feature widths and classes derived from its counts"
+    return frames
 
 
 def _source(row: dict[str, Any], sizes: "dict[str, dict[str, tuple[backbones.Size, int]]]") -> dict[str, Any]:
@@ -59,6 +59,6 @@ def _source(row: dict[str, Any], sizes: "dict[str, dict[str, tuple[backbones.Siz
     }
     if pd.isna(row["number_of_parameters"]):
         return facts
-    found = backbones.take_apart(row["model_type"], int(row["number_of_parameters"]), sizes)
-    size = {"parameters": found.size.parameters, "feature_width": found.size.feature_width}
-    return {**facts, **size, "architecture": found.architecture, "classes": found.classes}
+    backbone = backbones.take_apart(row["model_type"], int(row["number_of_parameters"]), sizes)
+    size = {"parameters": backbone.size.parameters, "feature_width": backbone.size.feature_width}
+    return {**facts, **size, "architecture": backbone.architecture, "classes": backbone.classes}

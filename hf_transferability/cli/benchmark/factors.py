@@ -50,7 +50,7 @@ def _factors(options: argparse.Namespace) -> int:
 
     figures = read_figures(taken(FigureFiles, options), options.scenario)
     check_scenarios(figures.chosen, options.scenario)
-    found = factors(
+    result = factors(
         figures.chosen,
         figures.scores,
         figures.sources,
@@ -58,34 +58,34 @@ def _factors(options: argparse.Namespace) -> int:
         scenarios=options.scenario,
         seed=options.seed,
     )
-    found.notes[:0] = [*figures.choice_notes, *figures.score_notes]
-    print_result(options, found.to_dict(), lambda: _print_table(found), lambda: _print_markdown(found))
+    result.notes[:0] = [*figures.choice_notes, *figures.score_notes]
+    print_result(options, result.to_dict(), lambda: _print_table(result), lambda: _print_markdown(result))
     return 0
 
 
-def _print_table(found: "Factors") -> None:
+def _print_table(result: "Factors") -> None:
     from hf_transferability.reporting.terminal import print_figures, print_notes
 
-    print(f"what goes with good transfer: benchmark {found.benchmark}, ground truth {found.selection}")
-    for scenario in dict.fromkeys(row["scenario"] for row in found.rows):
+    print(f"what goes with good transfer: benchmark {result.benchmark}, ground truth {result.selection}")
+    for scenario in dict.fromkeys(row["scenario"] for row in result.rows):
         print(f"\nscenario {scenario}: correlation with fine-tuned AUC, mean over targets\n")
-        print_figures(_COLUMNS, [_line(row) for row in found.rows if row["scenario"] == scenario], sys.stdout)
+        print_figures(_COLUMNS, [_line(row) for row in result.rows if row["scenario"] == scenario], sys.stdout)
     print("\nclaims of the paper, on these figures:\n")
-    print_notes([f"{each['claim']}: {each['verdict']} ({each['numbers']})" for each in found.claims], sys.stdout)
+    print_notes([f"{claim['claim']}: {claim['verdict']} ({claim['numbers']})" for claim in result.claims], sys.stdout)
     print()
-    print_notes([*found.notes, *_READING], sys.stdout)
+    print_notes([*result.notes, *_READING], sys.stdout)
 
 
-def _print_markdown(found: "Factors") -> None:
-    print(f"What goes with good transfer: benchmark {found.benchmark}, ground truth {found.selection}.\n")
+def _print_markdown(result: "Factors") -> None:
+    print(f"What goes with good transfer: benchmark {result.benchmark}, ground truth {result.selection}.\n")
     titles = ("scenario", *_COLUMNS)
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
-    for row in found.rows:
+    for row in result.rows:
         print(f"| {' | '.join([row['scenario'], *_line(row)])} |")
     print()
-    for each in found.claims:
-        print(f"- {each['claim']}: {each['verdict']} ({each['numbers']})")
-    for note in (*found.notes, *_READING):
+    for claim in result.claims:
+        print(f"- {claim['claim']}: {claim['verdict']} ({claim['numbers']})")
+    for note in (*result.notes, *_READING):
         print(f"- {note}")
 
 

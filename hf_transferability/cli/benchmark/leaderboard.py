@@ -154,9 +154,10 @@ def _reading(board: "Leaderboard") -> list[str]:
     return [
         *(f"{MIXED}: {column['unit']}, as the target has it." for column in mixed[:1]),
         f"{orientation} A metric's default form counts where a benchmark has it, otherwise the published one (--format json).",
-        "worst: the lowest agreement among the columns with scores, marked by an asterisk. Metrics that fewer than half of "
-        "these columns have come after the others.",
+        "worst: the lowest agreement among the columns with scores, marked by an asterisk.",
+        "Metrics that fewer than half of these columns have come after the others.",
         "Intervals come from resampled sources, the same for all targets; a dash says that the benchmark lacks it.",
         "mean_rank_elsewhere, parameter_count, imagenet_top1 and feature_width look at no target data; random is a random "
-        "order; split_half is the noise ceiling, how well one half of the fine-tuning runs predicts the other.",
+        "order.",
+        "split_half is the noise ceiling: how well one half of the fine-tuning runs predicts the other.",
     ]

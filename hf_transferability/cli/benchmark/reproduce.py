@@ -66,8 +66,8 @@ def _reproduce(options: argparse.Namespace) -> int:
 def _line(check: "Check") -> list[str]:
     # As many digits as the expected value has.
     digits = 0 if check.tolerance == 0 else max(0, math.ceil(-math.log10(2 * check.tolerance) - 1e-6))
-    found = _finite(check.to_dict())["found"]
-    return [check.name, _text(check.expected, digits), _text(found, max(6, digits) if digits else 0), check.outcome]
+    recomputed = _finite(check.to_dict())["found"]
+    return [check.name, _text(check.expected, digits), _text(recomputed, max(6, digits) if digits else 0), check.outcome]
 
 
 def _finite(check: dict[str, Any]) -> dict[str, Any]:

@@ -95,13 +95,13 @@ def score_against_auc(
     Raises:
         UsageError: no rows of such a scenario, metric and variant, or matplotlib is not installed.
     """
-    found = _pools_with(scores, ground_truth, scenario, metric, variant, sources)
-    columns = min(len(found), 4)
-    lines = math.ceil(len(found) / columns)
+    drawn_pools = _pools_with(scores, ground_truth, scenario, metric, variant, sources)
+    columns = min(len(drawn_pools), 4)
+    lines = math.ceil(len(drawn_pools) / columns)
     figure = new_figure(max(2.9 * columns, 4.5), 2.5 * lines + 0.6)
     cells = figure.subplots(lines, columns, squeeze=False).ravel()
     points, sign = [], 1
-    for axes, (pool, used) in zip(cells, found, strict=False):
+    for axes, (pool, used) in zip(cells, drawn_pools, strict=False):
         values, performance = pool.scored(metric, used)
         sign = pool.orientation(metric, used)
         axes.plot(values, performance, "o", color=BLUE, markersize=5, markeredgecolor="white", markeredgewidth=0.5)
@@ -120,11 +120,11 @@ def score_against_auc(
         names = performance.sort_values(ascending=False).index
         order = [names[0], names[-1], *names[1:-1]] if len(names) > 1 else names  # the best and the worst first
         points.append((axes, [(values[name], performance[name]) for name in order], [(str(name),) for name in order]))
-    for axes in cells[len(found) :]:
+    for axes in cells[len(drawn_pools) :]:
         axes.set_visible(False)
     lower = " (lower counts as better, as in the paper)" if sign < 0 else ""
     figure.supxlabel(plain(f"{metric}{lower}; {SCENARIO_NAMES.get(scenario, scenario)}"), fontsize=FONT + 1)
-    figure.supylabel(f"fine-tuned performance (test {unit(pool.measure for pool, _ in found)})", fontsize=FONT + 1)
+    figure.supylabel(f"fine-tuned performance (test {unit(pool.measure for pool, _ in drawn_pools)})", fontsize=FONT + 1)
     settle(figure)
     for axes, places, texts in points:
         place_labels(axes, places, texts, reaches=(5,))
@@ -195,14 +195,16 @@ def _pools_with(
     """The pools of a scenario that have such scores, each with the variant that is drawn."""
     truth = ground_truth[ground_truth["scenario"] == scenario]
     truth = truth[truth["selection"] == truth["selection"].iloc[0]] if len(truth) else truth
-    own = pools(truth, scores[scores["scenario"] == scenario], sources)
-    used = variant or next((each for name, each in methods(own) if name == metric), None)
-    found = [
-        (pool, used) for pool in own if used and (metric, used) in pool.scores and pool.scores[metric, used].notna().sum() > 0
+    scenario_pools = pools(truth, scores[scores["scenario"] == scenario], sources)
+    used = variant or next((form for name, form in methods(scenario_pools) if name == metric), None)
+    drawn_pools = [
+        (pool, used)
+        for pool in scenario_pools
+        if used and (metric, used) in pool.scores and pool.scores[metric, used].notna().sum() > 0
     ]
-    if not found:
+    if not drawn_pools:
         raise UsageError(f"there are no scores of {metric} with ground truth in scenario {scenario}. Choose another metric.")
-    return found
+    return drawn_pools
 
 
 def _stacked(figure: "Figure", heights: list[float]) -> list["Axes"]:

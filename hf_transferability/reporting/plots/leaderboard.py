@@ -37,9 +37,9 @@ def leaderboard(document: Mapping[str, Any]) -> "Figure":
     values = np.array([[cells[name].get(column, np.nan) for column in columns] for name in names])
     figure = new_figure(1.9 + 0.78 * (len(columns) + 1), 1.1 + 0.27 * len(names))
     axes = figure.add_subplot()
-    whole = np.column_stack([values, np.nanmin(values, axis=1)])
-    axes.imshow(whole, cmap="cividis", vmin=_LOWEST, vmax=_HIGHEST, aspect="auto", alpha=0.85)
-    for (line, place), value in np.ndenumerate(whole):
+    with_worst = np.column_stack([values, np.nanmin(values, axis=1)])
+    axes.imshow(with_worst, cmap="cividis", vmin=_LOWEST, vmax=_HIGHEST, aspect="auto", alpha=0.85)
+    for (line, place), value in np.ndenumerate(with_worst):
         if np.isnan(value):
             axes.text(place, line, "-", ha="center", va="center", fontsize=FONT, color=GREY)
             continue

@@ -256,8 +256,10 @@ def _draw_components(axes: "Axes", document: Document) -> tuple[list[tuple[float
     axes.set_xlabel(plain(_with_unit(all_metrics()[first])))
     axes.set_ylabel(plain(_with_unit(all_metrics()[second])))
     tidy(axes, "both")
-    own = first in all_metrics()[str(document["metric"])].parts
-    axes.set_title("What the score is made of" if own else "Two parts of a score", fontsize=FONT + 2, loc="left", color=INK)
+    has_parts = first in all_metrics()[str(document["metric"])].parts
+    axes.set_title(
+        "What the score is made of" if has_parts else "Two parts of a score", fontsize=FONT + 2, loc="left", color=INK
+    )
     if len({row["score"] for row in known}) > 1:
         bar = axes.figure.colorbar(dots, ax=axes, pad=0.02, shrink=0.85)
         bar.set_label(plain(str(document["metric"])), size=FONT)

@@ -8,15 +8,15 @@ import pytest
 from helpers.hub_errors import ConnectError, ConnectTimeout, ReadError, answered, caused
 
 from hf_transferability import hub
-from hf_transferability.hub import calls
+from hf_transferability.hub import retries
 
 
 @pytest.fixture
 def waits(monkeypatch):
     """The seconds that would have been waited."""
     seconds: list[float] = []
-    monkeypatch.setattr(calls.time, "sleep", seconds.append)
-    monkeypatch.setattr(calls, "_last_unreachable", None)
+    monkeypatch.setattr(retries.time, "sleep", seconds.append)
+    monkeypatch.setattr(retries, "_last_unreachable", None)
     return seconds
 
 
@@ -117,7 +117,7 @@ def test_without_network_a_second_request_fails_at_once(waits, monkeypatch):
     function = fail(ConnectError("refused"))
     for _ in range(3):
         with pytest.raises(ConnectError):
-            calls.ask(function)
+            retries.ask(function)
     assert (function.calls, waits) == (2, [1])
-    monkeypatch.setattr(calls, "_last_unreachable", (time.monotonic() - 31, ConnectError("refused")))
-    assert calls.ask(fail(ConnectError("refused"), times=1)) == "answer"
+    monkeypatch.setattr(retries, "_last_unreachable", (time.monotonic() - 31, ConnectError("refused")))
+    assert retries.ask(fail(ConnectError("refused"), times=1)) == "answer"
