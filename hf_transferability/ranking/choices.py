@@ -48,14 +48,22 @@ def keys_to_compute(metrics: Sequence[str], task: str, variant: str, shown: Sequ
         metrics: to show.
         task: the target's task.
         variant: that the user asked for.
-        shown: computed as well, where the task allows; those from gradients only beside a metric that needs gradients,
-            because these cost a backward pass.
+        shown: computed in any case, where the task allows.
     """
-    asked_keys = tuple(
-        chain.from_iterable(part_keys(name, variant).values() if get_metric(name).is_composite else [name] for name in metrics)
+    asked_keys = chain.from_iterable(
+        part_keys(name, variant).values() if get_metric(name).is_composite else [name] for name in metrics
     )
-    shown = [part for part in shown if needs_gradients(asked_keys) or not needs_gradients([part])]
     return tuple(key for key in dict.fromkeys([*shown, *asked_keys]) if task in get_metric(form(key, variant)[0]).tasks)
+
+
+def keys_to_extract(metrics: Sequence[str], task: str, variant: str) -> tuple[str, ...]:
+    """What to compute of candidates that may have to be extracted first; arguments as for `keys_to_compute`.
+
+    The shown part that comes from gradients is left out where no metric needs them, because they cost a backward pass.
+    """
+    asked_keys = keys_to_compute(metrics, task, variant, ())
+    shown = [part for part in SHOWN_PARTS if needs_gradients(asked_keys) or not needs_gradients([part])]
+    return keys_to_compute(metrics, task, variant, shown)
 
 
 def needs_gradients(keys: Sequence[str]) -> bool:

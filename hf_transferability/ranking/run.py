@@ -25,7 +25,7 @@ from hf_transferability.ranking.choices import (
     check_metrics,
     choose_metrics,
     floors_needed,
-    keys_to_compute,
+    keys_to_extract,
     needs_gradients,
 )
 from hf_transferability.ranking.known import read_known, with_known
@@ -151,7 +151,7 @@ def _ranking(
     """The candidates' arrays and scores, and their order, which the main process forms and all get."""
     target, cache = work.target, work.cache
     chosen = _choose_metrics(run.metrics, target)
-    request = Request(keys_to_compute(chosen, target.task, run.variant), run.variant, run.n_halves, sample.seed)
+    request = Request(keys_to_extract(chosen, target.task, run.variant), run.variant, run.n_halves, sample.seed)
     store = PixelStore() if len(names) > 1 else None
     work = replace(work, gradients=needs_gradients(request.keys), store=store)
     candidates, readers = _candidates(names, work, request)
