@@ -114,8 +114,8 @@ def _forward(
         values.append(features)
         if logits is not None:
             probabilities.append(torch.softmax(logits.detach().cpu().double(), dim=1).float().numpy())
-    features = torch.cat([features.detach() for features in values]).cpu().numpy()
-    return BatchResult(features, np.concatenate(probabilities) if probabilities else None), values
+    joined = torch.cat([part_values.detach() for part_values in values]).cpu().numpy()
+    return BatchResult(joined, np.concatenate(probabilities) if probabilities else None), values
 
 
 def _gradient_norms(checkpoint: Checkpoint, values: Iterator[torch.Tensor], gradient: torch.Tensor) -> tuple[float, float]:

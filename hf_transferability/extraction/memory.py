@@ -69,7 +69,7 @@ def activation_bytes(checkpoint: Checkpoint, pixels: torch.Tensor) -> int:
 def free_bytes(device: torch.device) -> int:
     """Bytes that are free on a device: on a card with what torch holds unused, on a CPU those of the machine."""
     module = getattr(torch, device.type, None)
-    if device.type != "cpu" and hasattr(module, "mem_get_info"):
+    if module is not None and device.type != "cpu" and hasattr(module, "mem_get_info"):
         free, _ = module.mem_get_info(device)
         return free + module.memory_reserved(device) - module.memory_allocated(device)
     return free_memory()
