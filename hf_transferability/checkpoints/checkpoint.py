@@ -1,6 +1,7 @@
 """A loaded network: images in, features and source logits out."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +76,19 @@ class Checkpoint:
         if self.input_names == ("pixel_values",):
             return batch["pixel_values"]
         return Inputs({name: batch[name] for name in self.input_names})  # type: ignore[return-value]
+
+    @contextlib.contextmanager
+    def gradients(self) -> Iterator[None]:
+        """Within the block, passes keep what the gradients of the two layers need, and of no other weight."""
+        weights = [layer.weight for layer in self.layers]
+        for weight in weights:
+            weight.requires_grad_(True)
+        try:
+            with torch.enable_grad():
+                yield
+        finally:
+            for weight in weights:
+                weight.requires_grad_(False)
 
     def run(self, pixels: torch.Tensor) -> Any:
         """The network's own output for preprocessed images."""

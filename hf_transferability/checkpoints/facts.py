@@ -1,17 +1,15 @@
 """What a row of results records about a checkpoint: its card, its architecture, its weights, and its flags."""
 
-import contextlib
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import transformers
-import yaml
 from torch import nn
 
+from hf_transferability.checkpoints.cards import card_facts
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.source import Source
@@ -25,11 +23,6 @@ _NOT_ARCHITECTURE = re.compile(
     r"_attn_implementation\w*|chunk_size_feed_forward|is_encoder_decoder|"
     r"out_features|out_indices|pooler_\w+|auxiliary_\w+|use_auxiliary_head|use_mask_token|encoder_stride"
 )
-
-_HEAD = re.compile(r"\s*---[^\S\n]*\n(.*?)\n---[^\S\n]*(?:\n|$)", re.DOTALL)
-_LARGEST_HEAD = 64 * 2**10  # bytes of a card that are read
-_LONGEST = 200  # characters of a licence or a name
-_MOST_DATASETS = 100
 
 
 def loaded_facts(
@@ -113,28 +106,3 @@ def architecture_signature(config: Any, network: nn.Module | None = None) -> str
         return value
 
     return hashlib.sha256(json.dumps(kept(values), default=str, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def card_facts(folder: Path) -> dict[str, Any]:
-    """Licence and training datasets from a checkpoint's model card; None and [] where the card cannot be parsed."""
-    card = _card(folder / "README.md")
-    licence, trained = card.get("license"), card.get("datasets")
-    names = trained if isinstance(trained, list) else [trained]
-    return {
-        "licence": "".join(filter(str.isprintable, licence))[:_LONGEST] or None if isinstance(licence, str) else None,
-        "training_datasets": [name[:_LONGEST] for name in names[:_MOST_DATASETS] if isinstance(name, str)],
-    }
-
-
-def _card(path: Path) -> dict[str, Any]:
-    """The head of a model card; empty where there is none, or none that can be read. No size of card delays a ranking."""
-    head = b""
-    with contextlib.suppress(OSError):
-        if os.path.isfile(path):
-            with path.open("rb") as file:
-                head = file.read(_LARGEST_HEAD)
-    found = _HEAD.match(head.decode("utf-8", "replace"))
-    content = None
-    with contextlib.suppress(Exception):  # a broken card is no reason to refuse the checkpoint
-        content = yaml.safe_load(found[1]) if found else None
-    return content if isinstance(content, dict) else {}

@@ -13,7 +13,9 @@ import transformers
 
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.facts import loaded_facts, loaded_flags
-from hf_transferability.checkpoints.formats import Built, adapters, build, configured
+from hf_transferability.checkpoints.formats import adapters, configured
+from hf_transferability.checkpoints.formats.building import build
+from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.image_size import set_size, size_of
 from hf_transferability.checkpoints.pooling import Embedding, checked, name_pooling
 from hf_transferability.checkpoints.source import Source

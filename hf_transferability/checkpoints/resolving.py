@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_transferability import hub
-from hf_transferability.checkpoints.formats import Choice, adapters, choose
-from hf_transferability.checkpoints.formats.files import CONFIGURATION, PickleOnlyError
+from hf_transferability.checkpoints.formats.choosing import adapter_base, choose
+from hf_transferability.checkpoints.formats.files import CONFIGURATION, Choice, PickleOnlyError
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.errors import CheckpointError, shown
@@ -32,7 +32,7 @@ def resolve(name: str, options: LoadOptions | None = None, **changes: Any) -> So
     source = _located(name, options)
     if source.layout == "adapter":
         folder = source.fetch()
-        base = resolve(adapters.base_name(name, folder), replace(options, processor=None))
+        base = resolve(adapter_base(name, folder), replace(options, processor=None))
         source = replace(source, base=base, key=f"{source.key} on {base.key}")
     if options.processor is not None:
         lender = _located(options.processor, replace(options, processor=None), processor_only=True)

@@ -93,12 +93,12 @@ def print_ranking(ranking: "Ranking", output: "OutputOptions", leave_out: Sequen
     Returns:
         The exit status, the same in all processes: 1 if a candidate failed.
     """
-    from accelerate import PartialState
+    from hf_transferability.extraction.processes import Processes
 
-    state = PartialState()
-    if state.is_main_process:
+    processes = Processes()
+    if processes.is_main_process:
         print_document(ranking.to_dict(), output, leave_out)
-    state.destroy_process_group()
+    processes.close()
     return 1 if any(row["error"] for row in ranking.rows) else 0
 
 

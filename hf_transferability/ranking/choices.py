@@ -57,6 +57,21 @@ def keys_to_compute(metrics: Sequence[str], task: str, variant: str, shown: Sequ
     return tuple(key for key in dict.fromkeys([*shown, *asked_keys]) if task in get_metric(form(key, variant)[0]).tasks)
 
 
+def keys_to_extract(metrics: Sequence[str], task: str, variant: str) -> tuple[str, ...]:
+    """What to compute of candidates that may have to be extracted first; arguments as for `keys_to_compute`.
+
+    The shown part that comes from gradients is left out where no metric needs them, because they cost a backward pass.
+    """
+    asked_keys = keys_to_compute(metrics, task, variant, ())
+    shown = [part for part in SHOWN_PARTS if needs_gradients(asked_keys) or not needs_gradients([part])]
+    return keys_to_compute(metrics, task, variant, shown)
+
+
+def needs_gradients(keys: Sequence[str]) -> bool:
+    """Whether any of these keys of `keys_to_compute` is computed from gradient norms."""
+    return any("gradient_norms" in get_metric(key.partition(":")[0]).inputs for key in keys)
+
+
 def part_keys(composite: str, variant: str) -> dict[str, str]:
     """Part of a composite metric -> its key of `keys_to_compute`; nothing for a metric without parts."""
     _, used = form(composite, variant)

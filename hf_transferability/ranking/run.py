@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accelerate.utils import broadcast_object_list, gather_object
-
 from hf_transferability import arguments
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.benchmark.known import KnownResults
@@ -16,13 +14,21 @@ from hf_transferability.data.images import ImageReport
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import Target, check_images, load_target
 from hf_transferability.errors import TargetError, UsageError, unknown_name
-from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Cache
+from hf_transferability.extraction.pixels import PixelStore
+from hf_transferability.extraction.processes import Processes
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.names import SCENARIOS, split_options
+from hf_transferability.names import BATCHES, SCENARIOS, split_options
 from hf_transferability.progress import NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
-from hf_transferability.ranking.choices import check_choices, check_metrics, choose_metrics, floors_needed, keys_to_compute
+from hf_transferability.ranking.choices import (
+    check_choices,
+    check_metrics,
+    choose_metrics,
+    floors_needed,
+    keys_to_extract,
+    needs_gradients,
+)
 from hf_transferability.ranking.known import read_known, with_known
 from hf_transferability.ranking.leaks import with_leaks
 from hf_transferability.ranking.result import Ranking
@@ -100,7 +106,7 @@ def rank(
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, sample.seed)
     arguments.whole("leak_check", leak_check, 0)
     reports = given(progress)
-    state = passes.process_state()
+    state = Processes()
     progress = reports if state.is_main_process else NullProgress()
     if len(names) < len(checkpoints):
         progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
@@ -132,19 +138,19 @@ def _read(
     run: _Run,
     cache: Cache,
     skip_corrupt: bool,
-    state: Any,
+    state: Processes,
     progress: Progress,
 ) -> tuple[Target, KnownResults]:
     """The checked target, the same in every process, and what is known of checkpoints elsewhere."""
     target, elsewhere, failure = None, None, None
-    with state.main_process_first():
+    with state.main_first():
         # Caught inside: an error that left this block would leave the other processes waiting at its end.
         try:
             target = _checked(load_target(dataset, sample, token=load.token), cache, skip_corrupt, progress)
             elsewhere = read_known(run.known, load.token)
         except Exception as error:
             failure = error
-    agreed = _agreed(target, failure)
+    agreed = _agreed(target, failure, state)
     progress.note(agreed.account)
     where = agreed.provenance
     kind = {"single_label": "classes", "multi_label": "labels an image"}.get(agreed.task)
@@ -162,9 +168,11 @@ def _ranking(
     """The candidates' arrays and scores, and their order, which the main process forms and all get."""
     target, cache = work.target, work.cache
     chosen = _choose_metrics(run.metrics, target)
-    request = Request(keys_to_compute(chosen, target.task, run.variant), run.variant, run.n_halves, sample.seed)
+    request = Request(keys_to_extract(chosen, target.task, run.variant), run.variant, run.n_halves, sample.seed)
+    store = PixelStore() if len(names) > 1 else None
+    work = replace(work, gradients=needs_gradients(request.keys), store=store)
     candidates, readers = _candidates(names, work, request)
-    formed: list[Any] = [None]
+    formed: Any = None
     if work.state.is_main_process:
         scenario, notes = choose_scenario(run.scenario, candidates)
         floors = request.keys if run.floor else floors_needed(chosen[0], scenario)
@@ -182,8 +190,8 @@ def _ranking(
         words, has_test_split = _finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
         if advice := advise(rows, chosen[0], run.variant, scenario, named, target.task, words, has_test_split):
             notes += advice["text"]
-        formed = [(rows, scenario, notes, advice, cited)]
-    rows, scenario, notes, advice, cited = broadcast_object_list(formed)[0]
+        formed = (rows, scenario, notes, advice, cited)
+    rows, scenario, notes, advice, cited = work.state.broadcast(formed)
     for note in notes:
         work.progress.note(note)
     versions = metric_versions(request.keys, chosen)
@@ -222,9 +230,9 @@ def _finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> 
     return words + [f"--{name}" for name, wanted in flags.items() if wanted]
 
 
-def _agreed(target: Target | None, failure: Exception | None) -> Target:
+def _agreed(target: Target | None, failure: Exception | None, state: Processes) -> Target:
     """The target, if every process has the same one; else the reason, in all of them."""
-    states = gather_object([(None if failure is None else reason(failure), target.key if target else None)])
+    states = state.gather((None if failure is None else reason(failure), target.key if target else None))
     if failure is not None:
         raise failure
     if failures := [text for text, _ in states if text]:
@@ -274,8 +282,8 @@ def _check_arguments(
     if not names:
         raise UsageError("`checkpoints` must name at least one checkpoint; got none.")
     check_choices(scenario, variant, seed)
-    if not isinstance(batches, str) or batches not in passes.BATCHES:
-        raise UsageError(unknown_name("batches", batches, passes.BATCHES))
+    if not isinstance(batches, str) or batches not in BATCHES:
+        raise UsageError(unknown_name("batches", batches, BATCHES))
     check_metrics(metrics)
     return names
 

@@ -74,11 +74,11 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
         CheckpointError: the arrays have vanished from the cache meanwhile.
     """
     arrays = _present(read)
-    key = _key(arrays, target)
     total = Scores(flags={**target.flags, **arrays.flags})
     forms = {wanted: form(wanted, request.variant) for wanted in request.keys}
     entries = {
-        (name, variant): _entry("score", name, variant, request, key) | {"halves": request.halves}
+        (name, variant): _entry("score", name, variant, request, _key(get_metric(name), arrays, target))
+        | {"halves": request.halves}
         for name, variant in forms.values()
     }
     stored = {chosen: cache.read_json(entry) for chosen, entry in entries.items()}
@@ -115,7 +115,6 @@ def add_floors(
     if not names:
         return
     arrays = _present(read)
-    key = _key(arrays, target)
     rng = np.random.default_rng(request.seed)
     inputs = _shared_inputs(arrays, target)
     shuffles = [shuffled_labels(target.labels, target.groups, rng) for _ in range(_SHUFFLES)]
@@ -124,7 +123,7 @@ def add_floors(
         metric, value = get_metric(name), scores.values.get(wanted)
         if "labels" not in metric.inputs or value is None:
             continue
-        entry = _entry("floor", name, variant, request, key)
+        entry = _entry("floor", name, variant, request, _key(metric, arrays, target))
         stored = cache.read_json(entry)
         if stored is None:
             with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
@@ -250,11 +249,14 @@ def _present(read: Callable[[], Arrays | None]) -> Arrays:
     return arrays
 
 
-def _key(arrays: Arrays, target: Labelled) -> dict[str, Any]:
-    """What a score depends on beside metric and request: the values themselves, and the libraries that compute with them."""
+def _key(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
+    """What a score depends on beside metric and request: the values of its inputs, and the libraries that compute with them.
+
+    Only its inputs, so that arrays which are extended by gradients leave the other scores valid.
+    """
     versions = package_versions()
     libraries = [f"{name} {versions.get(name)}" for name in ("numpy", "scipy", "scikit-learn")]
-    key = {"values": arrays.digest(), "target": target.key, "libraries": libraries}
+    key = {"values": arrays.digest(metric.inputs), "target": target.key, "libraries": libraries}
     if target.groups is not None:
         key["groups"] = hashlib.sha256(target.groups.astype("<i8").tobytes()).hexdigest()
     return key

@@ -16,7 +16,7 @@ from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import CheckpointError, UnknownArgument, UsageError
-from hf_transferability.extraction import passes
+from hf_transferability.extraction.processes import Processes
 from hf_transferability.names import file_name, plain_name, split_options
 from hf_transferability.progress import Progress, given
 from hf_transferability.training import run_files
@@ -141,7 +141,7 @@ def run_grid(
         raise UnknownArgument(
             f"run_grid() got an unexpected keyword argument {drawn[0]!r}. Set it in `protocol` or `split_names`."
         )
-    progress, state = given(progress), passes.process_state()
+    progress, state = given(progress), Processes()
     progress.stage("reading images")
     splits = Splits(dataset, names=split_names, token=load_options.token, **columns)
     for split in splits.pools.values():

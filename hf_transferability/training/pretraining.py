@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from transformers import (
     PrinterCallback,
     ProgressCallback,
@@ -26,7 +25,7 @@ from hf_transferability.data.groups import shared_groups
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import groups_of_split, load_target
 from hf_transferability.errors import TransferabilityError, UsageError
-from hf_transferability.extraction import passes
+from hf_transferability.extraction.processes import Processes
 from hf_transferability.names import plain_name
 from hf_transferability.progress import Progress, given
 from hf_transferability.training import model_card
@@ -136,7 +135,7 @@ def pretrain(
     names = [plain_name(source) for source in sources]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"`sources` must be one or more datasets of different names; got {', '.join(names) or 'none'}.")
-    progress, state = given(progress), passes.process_state()
+    progress, state = given(progress), Processes()
     state.wait_for_everyone()  # the first process might otherwise make the folder before another has looked for it
     config = read_config(architecture)
     progress.stage("reading images")
@@ -197,7 +196,7 @@ def _pools(
     return pools, classes
 
 
-def _train(model: Any, pools: Sequence[Pool], options: PretrainingOptions, state: PartialState, progress: Progress) -> None:
+def _train(model: Any, pools: Sequence[Pool], options: PretrainingOptions, state: Processes, progress: Progress) -> None:
     """Train a network in place.
 
     Raises:
@@ -233,7 +232,7 @@ def _train(model: Any, pools: Sequence[Pool], options: PretrainingOptions, state
         raise TransferabilityError("pre-training diverged: weights are not finite. Choose a lower --learning-rate.")
 
 
-def _training_arguments(scratch: str, options: PretrainingOptions, n_images: int, state: PartialState) -> TrainingArguments:
+def _training_arguments(scratch: str, options: PretrainingOptions, n_images: int, state: Processes) -> TrainingArguments:
     # Batch normalisation needs more than one image, so a last batch of one is dropped. With several processes accelerate fills
     # the last batches with images from the start; dropping would lose every batch that not all processes have.
     single_image_left = n_images > options.batch_size and n_images % options.batch_size == 1

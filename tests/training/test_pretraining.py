@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from hf_transferability import UsageError, rank
-from hf_transferability.checkpoints.facts import card_facts
+from hf_transferability.checkpoints.cards import card_facts
 from hf_transferability.cli import main
 from hf_transferability.errors import TransferabilityError
 from hf_transferability.training import pretraining

@@ -4,7 +4,6 @@ The features are the input of the projection into the space shared with texts, a
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,14 @@ from timm.models.byobnet import checkpoint_filter_fn as resnet_names
 from transformers import TimmWrapperConfig
 
 from hf_transferability.checkpoints.formats.built import Built
-from hf_transferability.checkpoints.formats.files import Choice
+from hf_transferability.checkpoints.formats.choosing import OPEN_CLIP
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
 from hf_transferability.checkpoints.formats.timm_arguments import shown_by_weights
 from hf_transferability.checkpoints.formats.timm_layout import load_timm
-from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import stored_weights
 from hf_transferability.errors import CheckpointError
 
-CONFIG = "open_clip_config.json"
-_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 _TRUNK = "visual.trunk."
 _PROJECTIONS = ("visual.head", "visual.proj", "visual.attnpool.c_proj")
 # open_clip's resize_mode -> timm's crop_mode.
@@ -59,23 +55,13 @@ _NAMES = (
 )
 
 
-def choose(name: str, files: Sequence[str], options: LoadOptions) -> Choice:
-    """The files of a repository of open_clip.
-
-    Raises:
-        CheckpointError: no weights, or only pickle weights while those are not allowed.
-    """
-    weights = [file for file in _WEIGHTS if file in files]
-    return Choice.of_weights(name, "open_clip", files, weights, [CONFIG], options)
-
-
 def build(source: Source, folder: Path) -> Built:
     """The image tower of a repository of open_clip.
 
     Raises:
         CheckpointError: a tower that timm cannot build.
     """
-    content = json.loads((folder / CONFIG).read_text("utf-8"))
+    content = json.loads((folder / OPEN_CLIP).read_text("utf-8"))
     vision = content["model_cfg"]["vision_cfg"]
     stored = stored_weights(folder, source.weights)
     if vision.get("timm_model_name"):
