@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_LONGEST_NAME = 80  # characters of a name in an error
+
 
 class TransferabilityError(Exception):
     """Base of every error that this package raises on purpose; the command line prints its text without a traceback."""
@@ -20,12 +22,20 @@ class CheckpointError(TransferabilityError):
     """A checkpoint cannot be scored, while the rest of the pool still is; the text says why and what to change."""
 
 
+class ImageSizeError(CheckpointError):
+    """A network that cannot take images of the size that was asked for. Choose another size."""
+
+
 class PublishError(TransferabilityError):
     """Results cannot be published: not logged in, no access, a name in use, no network. Nothing was changed."""
 
 
 class UndefinedAgreement(TransferabilityError, ValueError):
     """Two orders cannot be compared: one is constant, or there are too few candidates. The text says which."""
+
+
+class UnknownArgument(UsageError, TypeError):
+    """A keyword argument that the function does not have; Python's own error for this is a TypeError."""
 
 
 def first_line(error: BaseException) -> str:
@@ -41,9 +51,18 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower_case[matches[0]] if matches else None
 
 
+def shown(name: object) -> str:
+    """A name for an error: short, and even where an object has no text of its own."""
+    try:
+        text = repr(name)
+    except Exception:  # any object may be passed, and its code may fail
+        return f"an object of type {type(name).__name__}"
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
+
+
 def unknown_name(argument: str, name: object, known: Iterable[str]) -> str:
     """The text of an error about a name that is not one of the known names."""
     known = list(known)
-    suggestion = nearest(str(name), known)
+    suggestion = nearest(name, known) if isinstance(name, str) else None
     remedy = f"Did you mean {suggestion}?" if suggestion else "Choose one of these."
-    return f"`{argument}` must be one of {', '.join(known)}; got {name!r}. {remedy}"
+    return f"`{argument}` must be one of {', '.join(known)}; got {shown(name)}. {remedy}"

@@ -18,6 +18,7 @@ import numpy as np
 
 from hf_transferability.errors import unknown_name
 from hf_transferability.metrics import all_metrics, collect_flags, score
+from hf_transferability.metrics._groups import encode_groups
 from hf_transferability.metrics._validation import (
     _as_array,
     _as_numbers,
@@ -53,6 +54,8 @@ Args:
     references: labels [n_samples] of any kind; for some metrics [n_samples, n_labels] of 0 and 1, or float targets.
     source_probabilities: [n_samples, n_source_classes], softmax of the source logits.
     gradient_norms: [n_batches, 2], L2 norms of the loss gradient at the first and the second layer.
+    groups: [n_samples], images that belong together, such as those of a patient: metrics that compare or divide images keep
+        them together.
     checkpoints: Hub ids or local folders to rank for these images.
     variant: "default" or "published".
     seed: seed of the metric's random choices; None for the metric's own.
@@ -73,7 +76,7 @@ _CHECKS = {
 }
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 # Options of `rank` that have no meaning for images in memory.
-_NOT_FOR_IMAGES = {"dataset", "config", "split", "revision", "image_column", "label_column", "streaming"}
+_NOT_FOR_IMAGES = {"dataset", "config", "split", "revision", "image_column", "label_column", "streaming", "group_column"}
 
 
 class Transferability(evaluate.Metric):
@@ -118,13 +121,14 @@ class Transferability(evaluate.Metric):
         references: Any = None,
         source_probabilities: Any = None,
         gradient_norms: Any = None,
+        groups: Any = None,
     ) -> None:
         """Add rows for the next `compute`. Every call must give the same inputs, of the same types and widths.
 
         Raises:
             ValueError, TypeError: wrong shapes or types, or inputs that do not match in length or with earlier batches.
         """
-        given = _given(predictions, references, source_probabilities, gradient_norms)
+        given = _given(predictions, references, source_probabilities, gradient_norms, groups)
         batch = {name: _checked_batch(name, value) for name, value in given.items()}
         lengths = {_EVALUATE_NAMES.get(name, name): len(value) for name, value in batch.items() if name != "gradient_norms"}
         if len(set(lengths.values())) > 1:
@@ -137,10 +141,10 @@ class Transferability(evaluate.Metric):
         for name, value in batch.items():
             first = self._batches.get(name, [value])[0]
             # Concatenated they would silently become one type: 1 and "a" text, 1 and 0.5 a regression target.
-            if name == "labels" and value.dtype.kind != first.dtype.kind:
+            if name in ("labels", "groups") and value.dtype.kind != first.dtype.kind:
                 raise TypeError(
-                    f"`references` must be of one type in all batches; got {value.dtype} after {first.dtype}. "
-                    "Give every image a label of one type."
+                    f"`{_EVALUATE_NAMES.get(name, name)}` must be of one type in all batches; got {value.dtype} after "
+                    f"{first.dtype}. Give every image a value of one type."
                 )
             if value.shape[1:] != first.shape[1:]:
                 raise ValueError(
@@ -162,6 +166,7 @@ class Transferability(evaluate.Metric):
         references: Any = None,
         source_probabilities: Any = None,
         gradient_norms: Any = None,
+        groups: Any = None,
         checkpoints: Sequence[Any] | None = None,
         variant: str = "default",
         seed: int | None = None,
@@ -172,7 +177,7 @@ class Transferability(evaluate.Metric):
         Raises:
             ValueError, TypeError: a missing or unknown input, or one for which the metric is undefined.
         """
-        inputs = _given(predictions, references, source_probabilities, gradient_norms)
+        inputs = _given(predictions, references, source_probabilities, gradient_norms, groups)
         if self._batches:
             if checkpoints is not None:
                 raise ValueError(
@@ -209,7 +214,7 @@ class Transferability(evaluate.Metric):
         from hf_transferability.data.options import SampleOptions
         from hf_transferability.ranking.run import rank  # imports torch
 
-        if extra := set(inputs) - {"features", "labels"}:
+        if extra := set(inputs) - {"features", "labels", "groups"}:
             raise ValueError(
                 f"`{min(extra)}` must be left out with `checkpoints`, from which it is extracted; got both. Choose one."
             )
@@ -220,16 +225,20 @@ class Transferability(evaluate.Metric):
             raise TypeError(f"compute() got unexpected arguments: {unknown}. Possible: {', '.join(sorted(possible))}.")
         metrics = () if self.config_name == "default" else (self.config_name,)
         dataset = _dataset(inputs.get("features"), inputs.get("labels"))
+        if "groups" in inputs:
+            dataset = dataset.add_column("group", [str(code) for code in encode_groups(inputs["groups"], len(dataset))])
+            options = {**options, "group_column": "group"}
         return rank(dataset, checkpoints, **{"metrics": metrics, "sample_size": "all", **options}).to_dict()
 
 
-def _given(predictions: Any, references: Any, source_probabilities: Any, gradient_norms: Any) -> dict[str, Any]:
+def _given(predictions: Any, references: Any, source_probabilities: Any, gradient_norms: Any, groups: Any) -> dict[str, Any]:
     """The inputs that are not None, under the package's names."""
     inputs = {
         "features": predictions,
         "labels": references,
         "source_probabilities": source_probabilities,
         "gradient_norms": gradient_norms,
+        "groups": groups,
     }
     return {name: value for name, value in inputs.items() if value is not None}
 
@@ -240,14 +249,17 @@ def _listed(names: Mapping[str, Any]) -> str:
 
 def _checked_batch(name: str, value: Any) -> np.ndarray:
     """Some rows of an input as an array whose type does not depend on other batches."""
-    if name != "labels":
+    if name not in ("labels", "groups"):
         return _as_numbers(
             _EVALUATE_NAMES.get(name, name), value, ndim=2, shape="with one row per image or gradient batch"
         ).copy()
     kinds = {type(item) for item in value} if isinstance(value, list | tuple) else set()
     if str in kinds and len(kinds) > 1:
-        raise TypeError(f"`references` must be of one type; got {', '.join(sorted(kind.__name__ for kind in kinds))}.")
+        given = _EVALUATE_NAMES.get(name, name)
+        raise TypeError(f"`{given}` must be of one type; got {', '.join(sorted(kind.__name__ for kind in kinds))}.")
     array = _as_array(value)
+    if name == "groups" and array.ndim != 1:
+        raise ValueError(f"`groups` must be [n_samples]; got shape {array.shape}. Pass one group per image.")
     if array.ndim not in (1, 2):
         raise ValueError(f"`references` must be [n_samples] or [n_samples, n_labels]; got shape {array.shape}.")
     return array.copy()  # the caller may reuse one buffer for all batches
@@ -307,6 +319,8 @@ def _check_inputs(inputs: dict[str, Any]) -> None:
             f"`labels` must be classes in the default configuration; got {_as_array(labels).dtype}. "
             "Encode classes as integers; for a regression target load the configuration logme."
         )
+    if "groups" in inputs:
+        encode_groups(inputs["groups"], len(_as_array(labels)))
     with collect_flags():  # no warnings here: the metrics give them
         for n_samples in rows.values():
             encode_targets(labels, n_samples)

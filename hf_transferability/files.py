@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_transferability import arguments
 from hf_transferability.errors import TransferabilityError, UsageError
+from hf_transferability.escaping.csv import cell as csv_cell
+from hf_transferability.escaping.terminal import ERRORS
 from hf_transferability.results import Row
 
 FORMATS = ("table", "json", "csv")
@@ -27,12 +30,15 @@ def to_json(document: Mapping[str, Any]) -> str:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """The rows as CSV text: one column per key, lists joined by ";", nothing for a missing value."""
+    """The rows as CSV text: one column per key, lists joined by ";", nothing for a missing value.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows([{key: _flat(value) for key, value in row.items()} for row in rows])
+    writer.writerows([{key: csv_cell(_flat(value)) for key, value in row.items()} for row in rows])
     return text.getvalue()
 
 
@@ -50,6 +56,7 @@ def check_output(path: str | Path, option: str = "output", endings: Sequence[str
     Raises:
         UsageError: another ending, a missing folder, or a place without write access.
     """
+    arguments.text(option, path, path=True)
     path = Path(path)
     if path.suffix.lower() not in endings:
         *others, last = endings
@@ -75,11 +82,11 @@ def save(document: Mapping[str, Any], path: str | Path) -> None:
     if ending == ".parquet":
         import pandas as pd
 
-        flat = [{key: _flat(value) for key, value in row.items()} for row in document["rows"]]
+        flat = [{key: _encodable(_flat(value)) for key, value in row.items()} for row in document["rows"]]
         write_file(path, pd.DataFrame(flat).to_parquet(None, index=False))
     else:
         text = (to_json(document) + "\n") if ending == ".json" else to_csv(document["rows"])
-        write_file(path, text.encode())
+        write_file(path, text.encode("utf-8", ERRORS))
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -122,3 +129,8 @@ def _flat(value: Any) -> Any:
     if isinstance(value, list):
         return ";".join(str(item) for item in value)
     return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _encodable(value: Any) -> Any:
+    """A text without the undecodable bytes of a file's name, which Parquet has no form for."""
+    return value.encode("utf-8", ERRORS).decode() if isinstance(value, str) else value

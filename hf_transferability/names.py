@@ -3,12 +3,15 @@
 Nothing heavy is imported here, so that the command line can show its choices at once.
 """
 
-import difflib
+import contextlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+from hf_transferability.arguments import unknown_argument
 
 SCENARIOS = ("source_dataset", "architecture")  # what differs between the candidates of a pool
 VARIANTS = ("default", "published")  # of a metric: its correct form, or the one of the paper's tables
@@ -16,15 +19,23 @@ ORIENTATIONS = ("published", "natural")  # which way round a published variant c
 DRAWS = ("random", "stratified")  # how a sample of images is drawn
 BATCHES = ("paper", "balanced")  # how a sample is divided into gradient batches
 TASKS = ("single_label", "multi_label", "regression")  # kinds of labels
+LEAK_IMAGES = 1000  # of a source dataset that are compared with the target by default
 POOLINGS = ("native", "cls", "mean", "cls+mean")  # how tokens become one vector
 
 _FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # the folders of an absolute path, but not of a URL
 
 
+def expanded(name: str | Path) -> Path:
+    """A path with ~ as a home; unchanged where that home does not exist, so that it leads nowhere."""
+    with contextlib.suppress(RuntimeError):
+        return Path(name).expanduser()
+    return Path(name)
+
+
 def plain_name(name: str | Path) -> str:
     """A Hub id unchanged; for a local folder its last part, as the path is private."""
-    path = Path(name).expanduser()
-    return path.resolve().name if path.is_dir() or path.is_absolute() else str(name)
+    path = expanded(name)
+    return path.resolve().name if os.path.isdir(path) or path.is_absolute() else str(name)
 
 
 def without_folders(text: str, name: str | Path) -> str:
@@ -34,7 +45,7 @@ def without_folders(text: str, name: str | Path) -> str:
         text: for example an error message.
         name: Hub id or folder; its path becomes its plain name.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     for form in (path.resolve(), path.absolute()):
         text = text.replace(str(form), plain_name(name))
     return _FOLDERS.sub("", text)
@@ -67,11 +78,6 @@ def _fold(text: str, width: int, patterns: Sequence[str]) -> list[str]:
     return lines
 
 
-def printable(text: str) -> str:
-    """A text without control characters, which could change what a terminal shows; each is written as its escape."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else repr(letter)[1:-1] for letter in text)
-
-
 def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tuple[Any, ...]:
     """Keyword arguments divided among dataclasses by their fields; one instance of each.
 
@@ -81,12 +87,10 @@ def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tu
         *kinds: dataclasses without a field in common.
 
     Raises:
-        TypeError: an argument that is a field of none of them.
+        UnknownArgument: an argument that is a field of none of them.
     """
     known = {kind: [field.name for field in fields(kind)] for kind in kinds}
     all_names = [name for names in known.values() for name in names]
     if unknown := [name for name in options if name not in all_names]:
-        near = difflib.get_close_matches(unknown[0], all_names, n=1)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}.{meant}")
+        raise unknown_argument(function, unknown[0], all_names)
     return tuple(kind(**{name: options[name] for name in names if name in options}) for kind, names in known.items())

@@ -4,7 +4,8 @@ import os
 import time
 from typing import Any, TextIO
 
-from hf_transferability.names import printable
+from hf_transferability.errors import UsageError, shown
+from hf_transferability.escaping.terminal import printable
 
 _LARGE = 10**7  # bytes; smaller downloads get no line of their own
 
@@ -36,6 +37,17 @@ class Progress:
 
 class NullProgress(Progress):
     """Reports nothing."""
+
+
+def given(progress: Progress | None) -> Progress:
+    """The progress that a caller has passed; one that reports nothing for None.
+
+    Raises:
+        UsageError: something else.
+    """
+    if progress is not None and not isinstance(progress, Progress):
+        raise UsageError(f"`progress` must be a Progress; got {shown(progress)}. Leave it out.")
+    return NullProgress() if progress is None else progress
 
 
 class Lines(Progress):
@@ -71,7 +83,7 @@ class Lines(Progress):
             return
         try:
             print(printable(text), file=self._stream, flush=True)
-        except BrokenPipeError:  # the reader has closed the pipe; the work goes on
+        except OSError:  # the reader has closed the pipe, or the disk is full; the work goes on
             self._stream = None
 
 

@@ -404,3 +404,25 @@ def test_the_page_can_be_built():
     script = "import app; print({each['api_name'] for each in app.build_demo().get_config_file()['dependencies']})"
     done = subprocess.run([sys.executable, "-c", script], cwd=METRIC_PATH, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["{'score'}"], done.stderr
+
+
+def test_groups_reach_the_metrics(load, arrays):
+    groups = [f"p{i // 4}" for i in range(120)]
+    given = {"predictions": arrays["features"], "references": arrays["labels"]}
+    expected = score("knn", features=arrays["features"], labels=arrays["labels"], groups=groups)
+    assert load("knn").compute(**given, groups=groups) == {"knn": expected}
+    metric = load("knn")
+    for part in (slice(0, 50), slice(50, 120)):
+        metric.add_batch(predictions=given["predictions"][part], references=given["references"][part], groups=groups[part])
+    assert metric.compute() == {"knn": expected}
+    assert load().compute(**given, groups=groups)["knn"] == expected
+    with pytest.raises(ValueError, match="one entry per image"):
+        load().compute(**given, groups=groups[:5])
+
+
+def test_images_with_groups_are_ranked(load, pool, pictures):
+    images, labels = pictures
+    groups = [f"Meier {i // 3}" for i in range(len(labels))]
+    ranking = load("knn").compute(predictions=images, references=labels, checkpoints=pool, groups=groups, intervals=False)
+    assert ranking["dataset"]["groups"] == len(set(groups))
+    assert "Meier" not in str(ranking)

@@ -3,13 +3,11 @@
 import pytest
 
 from hf_transferability.data import sampling
-from hf_transferability.extraction import passes
-from hf_transferability.names import BATCHES, DRAWS, plain_name, without_folders
+from hf_transferability.names import DRAWS, plain_name, without_folders
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_package():
     assert sampling.DRAWS == DRAWS
-    assert passes.BATCHES == BATCHES
 
 
 def test_a_folder_has_its_own_name_even_if_it_was_removed(tmp_path):

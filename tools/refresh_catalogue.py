@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import timm
 import torch
 from timm.models import get_pretrained_cfg, is_model_pretrained
@@ -53,12 +54,12 @@ def from_timm(results: Path) -> Iterator[dict[str, object]]:
 
 def from_transfergraph() -> Iterator[dict[str, object]]:
     """The checkpoints that transfergraph fine-tuned."""
-    sources = load("transfergraph", "sources")
+    sources = load("sources", "transfergraph")
     for row in sources.itertuples():
         yield {
             "id": row.checkpoint,
             "task": "image-classification",
-            "parameters": None if row.parameters != row.parameters else int(row.parameters),
+            "parameters": None if pd.isna(row.parameters) else int(row.parameters),
             "format": "transformers",
             "verified": "listed by TransferGraph (ICDE 2024); whether it is still on the Hub is unknown",
         }

@@ -73,7 +73,9 @@ PROVENANCE = {
     "dataset_fingerprint": Column("text", "sha256 over the sample's encoded images and labels, in order"),
     "split": Column("text", "where the images were drawn from"),
     "sample_size": Column("count", "images drawn"),
-    "draw": Column("text", "random or stratified"),
+    "draw": Column(
+        "text", "random or stratified; also how many groups (patients, for example) of which column were kept together"
+    ),
     "sample_seed": Column("count", "of the draw, the order of the images and resampling"),
     "preprocessing": Column("text", "from a file to the network's input"),
     "metric_version": Column("count", "raised whenever the metric's values change"),
@@ -88,6 +90,7 @@ _MADE = (*_RUN_ON, "split", "sample_size", "sample_seed", "preprocessing", "vers
 # Two measurements of one source and target are of the same thing only if all of these agree.
 _SAMPLE = (
     "checkpoint_revision", "dataset_config", "dataset_revision", "dataset_fingerprint", "split", "sample_size", "sample_seed",
+    "draw",
 )  # fmt: skip
 _FORMS = ("default", "published")
 # What a fine-tuned performance can be, and what a regret in its unit is called.
@@ -143,6 +146,9 @@ TABLES = {
             "momentum": Column("number", "of SGD; Nesterov where above 0", needed=True),
             "weight_decay": Column("number", "of SGD", needed=True),
             "epochs": Column("count", "at most", needed=True),
+            "image_size": Column("text", "side of the network's square input in pixels, or height x width"),
+            "normalisation": Column("text", "mean and standard deviation of each channel, as shares of the largest value"),
+            "dtype": Column("text", "number format of the weights in training"),
             "stopped_epoch": Column("count", "last epoch that was trained"),
             "validation_loss": Column("number", "cross-entropy in nats"),
             "validation_auc": Column("share", "0 to 1"),

@@ -1,7 +1,8 @@
 """A loaded network: images in, features and source logits out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Checkpoint:
         flags: flag -> detail.
         embedding: where the features come from without a head.
         input_names: the processor's outputs that the network takes.
+        image_size: height and width in pixels of a square image in the network's input.
+        run_options: arguments of the network's forward beside the inputs.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Checkpoint:
     flags: dict[str, str]
     embedding: Embedding | None = None
     input_names: tuple[str, ...] = ("pixel_values",)
+    image_size: tuple[int, int] = (0, 0)
+    run_options: dict[str, Any] = field(default_factory=dict)
 
     def preprocess(self, images: Sequence[np.ndarray]) -> torch.Tensor:
         """Images as the network's input, on the CPU.
@@ -72,9 +77,45 @@ class Checkpoint:
             return batch["pixel_values"]
         return Inputs({name: batch[name] for name in self.input_names})  # type: ignore[return-value]
 
+    @contextlib.contextmanager
+    def gradients(self) -> Iterator[None]:
+        """Within the block, passes keep what the gradients of the two layers need, and of no other weight."""
+        weights = [layer.weight for layer in self.layers]
+        for weight in weights:
+            weight.requires_grad_(True)
+        try:
+            with torch.enable_grad():
+                yield
+        finally:
+            for weight in weights:
+                weight.requires_grad_(False)
+
     def run(self, pixels: torch.Tensor) -> Any:
         """The network's own output for preprocessed images."""
-        return self.network(**pixels) if isinstance(pixels, dict) else self.network(pixel_values=pixels)
+        inputs = pixels if isinstance(pixels, dict) else {"pixel_values": pixels}
+        return self.network(**inputs, **self.run_options)
+
+    def from_images(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images as the network's input, without a processor.
+
+        Args:
+            images: float32 [batch, 3, height, width].
+
+        Returns:
+            The images; for a network that takes patches and their positions, `Inputs` with all patches of each image.
+        """
+        if self.input_names == ("pixel_values",):
+            return images
+        side = self.processor.patch_size
+        n, channels, height, width = images.shape
+        rows, columns = height // side, width // side
+        patches = images.reshape(n, channels, rows, side, columns, side).permute(0, 2, 4, 3, 5, 1)
+        values = {
+            "pixel_values": patches.reshape(n, rows * columns, side * side * channels),
+            "pixel_attention_mask": torch.ones((n, rows * columns), dtype=torch.int32, device=images.device),
+            "spatial_shapes": torch.tensor([[rows, columns]] * n, device=images.device),
+        }
+        return Inputs({name: values[name] for name in self.input_names})  # type: ignore[return-value]
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Features [batch, n_features] and source logits [batch, n_source_classes] (None without a source head)."""

@@ -1,6 +1,5 @@
 """What a row of results records about a checkpoint: its card, its architecture, its weights, and its flags."""
 
-import contextlib
 import hashlib
 import json
 import re
@@ -8,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from huggingface_hub import ModelCard
 from torch import nn
 
+from hf_transferability.checkpoints.cards import card_facts
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.source import Source
@@ -49,6 +48,7 @@ def loaded_facts(
         **card_facts(folder),
         "weights_used": built.use.n_used,
         "weights_left_out": ", ".join(f"{part}: {count}" for part, count in left_out.items()),
+        **({"image_size": source.options.image_size} if source.options.image_size else {}),
         **({"model_args": built.model_args} if built.model_args else {}),
         **({"adapter_of": f"{source.base.name}@{source.base.revision}"} if source.base else {}),
         **({"lent_processor": f"{source.lender.name}@{source.lender.revision}"} if source.lender else {}),
@@ -106,16 +106,3 @@ def architecture_signature(config: Any, network: nn.Module | None = None) -> str
         return value
 
     return hashlib.sha256(json.dumps(kept(values), default=str, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def card_facts(folder: Path) -> dict[str, Any]:
-    """Licence and training datasets from a checkpoint's model card; None and [] where the card cannot be parsed."""
-    card: dict[str, Any] = {}
-    if (folder / "README.md").exists():
-        with contextlib.suppress(Exception):  # a broken card is no reason to refuse the checkpoint
-            card = ModelCard.load(folder / "README.md").data.to_dict()
-    licence, trained = card.get("license"), card.get("datasets") or []
-    return {
-        "licence": "".join(filter(str.isprintable, str(licence))) if licence else None,
-        "training_datasets": [trained] if isinstance(trained, str) else [str(name) for name in trained],
-    }

@@ -1,6 +1,7 @@
 """A resolved checkpoint becomes a loaded network that has passed every check: no random, dropped or damaged weights."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,10 @@ import transformers
 
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.facts import loaded_facts, loaded_flags
-from hf_transferability.checkpoints.formats import Built, adapters, build, configured
+from hf_transferability.checkpoints.formats import adapters, configured
+from hf_transferability.checkpoints.formats.building import build
+from hf_transferability.checkpoints.formats.built import Built
+from hf_transferability.checkpoints.image_size import set_size, size_of
 from hf_transferability.checkpoints.pooling import Embedding, checked, name_pooling
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.tracing import Trace, find_head, gradient_layers, trace
@@ -39,10 +43,13 @@ def load(source: Source) -> Checkpoint:
 
 def _load(source: Source, folder: Path) -> Checkpoint:
     built = _built(source, folder)
-    network = built.network.eval().requires_grad_(False)
+    network = built.network.float().eval().requires_grad_(False)
     checkpoint = Checkpoint(source.name, network, built.processor, None, False, [], {}, {}, input_names=built.input_names)
     noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    if source.options.image_size is not None:
+        set_size(checkpoint, source.options.image_size, list(noise))
     pixels = checkpoint.preprocess(list(noise))
+    checkpoint.image_size = size_of(checkpoint, pixels)
     traced = trace(network, lambda: checkpoint.run(pixels))
     head_name = _find_features(source, built, checkpoint, traced, pixels)
     left_out = check_unused(source.name, built.use.unused)
@@ -123,9 +130,16 @@ def _explained(source: Source, error: Exception) -> str:
         return f"{source.name} needs code from its own repository. Read that code, then pass --trust-remote-code."
     advice = "Check that its files are whole and that this version of transformers or timm knows its architecture."
     if "channel" in text and "expected" in text.lower():
-        advice = "Its network takes another number of colour channels; only networks for RGB images can be ranked."
+        advice = "Its network takes another number of colour channels; choose a version for RGB images."
     elif "doesn't match model" in text or "image size" in text.lower():
-        advice = "Its image processor gives another size than the network takes; lend one with --processor."
+        wanted = re.search(r"doesn't match model \(?(\d+)", text)
+        size = wanted[1] if wanted else "PX"
+        advice = (
+            "Its image processor gives another size than the network takes; "
+            f"pass --image-size {size}, or lend a processor with --processor."
+        )
+    elif "model_type" in text:
+        advice = "Its config.json names no family; if its network is one of timm, pass --architecture timm:NAME."
     elif "input_ids" in text or "decoder_input" in text:
         advice = "It takes text beside images; choose its image tower."
     elif "quantiz" in text.lower() or "bitsandbytes" in text:

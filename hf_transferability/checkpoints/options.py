@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_transferability.errors import UsageError, unknown_name
+from hf_transferability import arguments
+from hf_transferability.errors import UsageError, shown, unknown_name
 from hf_transferability.names import POOLINGS
 
 
@@ -21,6 +22,8 @@ class LoadOptions:
         pooling: how tokens become one vector: "native" (as the checkpoint's authors do), "cls", "mean" or "cls+mean".
         model_args: arguments of the timm network beside those in config.json, as (name, value) pairs.
         architecture: "timm:NAME", the network of a weights file that has no configuration.
+        image_size: side in pixels of the square images that the network gets, for which its positions are interpolated;
+            None for its own size.
 
     Raises:
         UsageError: an unknown pooling, or an architecture that is not of the form timm:NAME.
@@ -33,9 +36,17 @@ class LoadOptions:
     pooling: str = "native"
     model_args: tuple[tuple[str, Any], ...] = ()
     architecture: str | None = None
+    image_size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.pooling not in POOLINGS:
+        for name in ("allow_pickle", "trust_remote_code"):
+            arguments.flag(name, getattr(self, name))
+        for name in ("token", "processor", "architecture"):
+            if getattr(self, name) is not None:
+                arguments.text(name, getattr(self, name), path=name == "processor")
+        if self.processor is not None:
+            object.__setattr__(self, "processor", str(self.processor))
+        if not isinstance(self.pooling, str) or self.pooling not in POOLINGS:
             raise UsageError(unknown_name("pooling", self.pooling, POOLINGS))
         if self.architecture is not None and not self.architecture.removeprefix("timm:").strip():
             raise UsageError(
@@ -43,12 +54,17 @@ class LoadOptions:
             )
         if self.architecture is not None and not self.architecture.startswith("timm:"):
             raise UsageError(
-                f"`architecture` must have the form timm:NAME; got {self.architecture!r}. Example: timm:vit_large_patch16_224."
+                f"`architecture` must have the form timm:NAME; got {shown(self.architecture)}. Example: timm:resnet18."
+            )
+        if not _are_pairs(self.model_args):
+            raise UsageError(
+                f"`model_args` must be (name, value) pairs; got {shown(self.model_args)}. Example: ((name, 1e-5),)."
             )
 
     def identity(self) -> str:
         """The options that change the features, as text for the cache key; empty where all have their defaults."""
-        values = {"pooling": self.pooling, "model_args": self.model_args, "architecture": self.architecture}
+        names = ("pooling", "model_args", "architecture", "image_size")
+        values = {name: getattr(self, name) for name in names}
         return " ".join(f"{name}={value}" for name, value in values.items() if value not in ("native", (), None))
 
 
@@ -62,10 +78,15 @@ def parse_model_args(words: Iterable[str]) -> tuple[tuple[str, Any], ...]:
     for word in words:
         name, sign, text = word.partition("=")
         if not sign or not name.isidentifier():
-            raise UsageError(f"`model_args` must be words of the form KEY=VALUE; got {word!r}. Example: init_values=1e-5.")
+            raise UsageError(f"`model_args` must be words of the form KEY=VALUE; got {shown(word)}. Example: init_values=1e-5.")
         try:
             value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
             value = text
         pairs.append((name, value))
-    return tuple(sorted(pairs))
+    return tuple(sorted(pairs, key=lambda pair: pair[0]))
+
+
+def _are_pairs(values: Any) -> bool:
+    pairs = isinstance(values, tuple | list) and all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in values)
+    return pairs and all(isinstance(name, str) for name, _ in values)

@@ -111,12 +111,17 @@ def name_pooling(network: nn.Module, forward: Callable[[], torch.Tensor]) -> str
             return "attention"
         for values in (output, given):
             if values is not None and (found := _named(values, targets)) is not None:
-                return found
+                return "mean" if found == "cls" and _leads_with_mean(given) else found
     return "native"
 
 
 def _vectors(output: torch.Tensor) -> list[torch.Tensor]:
     return [output] if output.ndim == 2 else [output[:, 0]] if output.ndim == 3 else []
+
+
+def _leads_with_mean(values: torch.Tensor | None) -> bool:
+    """Whether the first token is no class token but the mean of the others, as in DINOv3's ConvNeXt."""
+    return values is not None and values.ndim == 3 and values.shape[1] > 1 and _same(values[:, 0], values[:, 1:].mean(dim=1))
 
 
 def _named(values: torch.Tensor, targets: list[torch.Tensor]) -> str | None:

@@ -1,16 +1,20 @@
 """A checkpoint's name becomes exact files: a commit of the Hub, or the hashed files of a local folder."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hf_transferability import hub
-from hf_transferability.checkpoints.formats import Choice, adapters, choose
-from hf_transferability.checkpoints.formats.files import CONFIGURATION, PickleOnlyError
+from hf_transferability.checkpoints.formats.choosing import adapter_base, choose
+from hf_transferability.checkpoints.formats.files import CONFIGURATION, Choice, PickleOnlyError
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.errors import CheckpointError
+from hf_transferability.errors import CheckpointError, shown
+from hf_transferability.names import expanded
+
+_LONGEST = 1000  # characters of a name in an error
 
 
 def resolve(name: str, options: LoadOptions | None = None, **changes: Any) -> Source:
@@ -28,7 +32,7 @@ def resolve(name: str, options: LoadOptions | None = None, **changes: Any) -> So
     source = _located(name, options)
     if source.layout == "adapter":
         folder = source.fetch()
-        base = resolve(adapters.base_name(name, folder), replace(options, processor=None))
+        base = resolve(adapter_base(name, folder), replace(options, processor=None))
         source = replace(source, base=base, key=f"{source.key} on {base.key}")
     if options.processor is not None:
         lender = _located(options.processor, replace(options, processor=None), processor_only=True)
@@ -39,19 +43,21 @@ def resolve(name: str, options: LoadOptions | None = None, **changes: Any) -> So
 
 
 def _located(name: str, options: LoadOptions, processor_only: bool = False) -> Source:
-    path = Path(name).expanduser()
-    if path.is_dir() or (path.is_file() and options.architecture is not None):
+    if "\0" in name or not name.strip():
+        raise CheckpointError(f"a checkpoint must be a Hub id or a folder; got {shown(name)}. Correct it.")
+    path = expanded(name)
+    if os.path.isdir(path) or (os.path.isfile(path) and options.architecture is not None):
         folder = path if path.is_dir() else path.parent
-        files = tuple(sorted(file.name for file in folder.iterdir() if file.is_file())) if path.is_dir() else (path.name,)
+        files = _files(name, folder) if path.is_dir() else (path.name,)
         choice = _chosen(name, files, options, processor_only)
         revision = f"sha256:{_digest(folder, choice.files)}"
         return Source(name, revision, revision, choice.pickle, choice.files, folder, None, choice.layout, options)
-    if path.is_file():
+    if os.path.isfile(path):
         raise CheckpointError(
             f"{name} is a file, so its architecture is unknown. Name its folder, or pass --architecture timm:NAME."
         )
     if path.is_absolute() or name.startswith((".", "~")):
-        raise CheckpointError(f"there is no folder {name}. Check the path.")
+        raise CheckpointError(f"there is no folder {name[:_LONGEST]}. Check the path.")
     repo_id, _, revision = name.partition("@")
     try:
         model = hub.resolve_model(repo_id, revision or None, options.token)
@@ -69,6 +75,18 @@ def _located(name: str, options: LoadOptions, processor_only: bool = False) -> S
     return Source(name, model.commit, key, choice.pickle, choice.files, None, model, choice.layout, options)
 
 
+def _files(name: str, folder: Path) -> tuple[str, ...]:
+    """The regular files of a folder; pipes and devices may never end.
+
+    Raises:
+        CheckpointError: the folder cannot be read.
+    """
+    try:
+        return tuple(sorted(file.name for file in folder.iterdir() if os.path.isfile(file)))
+    except OSError as error:
+        raise CheckpointError(f"the folder {name} cannot be read: {error.strerror}. Check its permissions.") from error
+
+
 def _chosen(name: str, files: tuple[str, ...], options: LoadOptions, processor_only: bool) -> Choice:
     """The files to load: those of a layout, or only those that describe an image processor."""
     if not processor_only:
@@ -84,5 +102,5 @@ def _digest(folder: Path, files: tuple[str, ...]) -> str:
     for file in files:
         if file != "README.md":
             with (folder / file).open("rb") as opened:
-                digest.update(f"{file}\0".encode() + hashlib.file_digest(opened, "sha256").digest())
+                digest.update(f"{file}\0".encode("utf-8", "surrogateescape") + hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()

@@ -20,7 +20,7 @@ from hf_transferability.errors import CheckpointError
 LEFT_OUT = {
     "text tower": r"(text_model|text|text_encoder|transformer|token_embedding|ln_final|text_decoder|text_projection)(\.|$)|"
     r"positional_embedding$|logit_(scale|bias)$",
-    "projection": r"(visual_projection|image_projection|visual\.proj|visual\.head)(\.|$)",
+    "projection": r"(visual_projection|image_projection|visual\.proj|visual\.head|visual\.attnpool\.c_proj)(\.|$)",
     "head": r"(classifier|cls_classifier|distillation_classifier|classifier_distill|head|head_dist|fc|lm_head|"
     r"dino_head|ibot_head|cls_token_head)(\.\d+)?\.(weight|bias)$|(head|head_dist)\.(fc|l|classifier)\d?\.(weight|bias)$",
     "pooler of another task": r"([a-z_0-9]+\.)?pooler\.dense\.(weight|bias)$",

@@ -1,16 +1,17 @@
 """The command line: parsing and printing only. Data on stdout, everything else on stderr.
 
 Each command is a module of this package with a function `add`. Exit status: 0 all went well, 1 something failed (the rest
-is still ranked), 2 wrong usage, 130 interrupted.
+is still ranked), 2 wrong usage, 130 interrupted, 143 terminated.
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hf_transferability import __version__
+from hf_transferability import __version__, signals
 from hf_transferability.cli import (
     benchmark,
     candidates,
@@ -25,12 +26,16 @@ from hf_transferability.cli import (
     report,
     score,
     space,
+    streams,
 )
 from hf_transferability.errors import TransferabilityError, UsageError, nearest
+from hf_transferability.escaping.terminal import printable
 
-PROGRAM = "hf-transferability"
+PROGRAM = signals.PROGRAM
 # One module each, in the order of --help.
 COMMANDS = (candidates, rank, score, report, plot, metrics, explain, benchmark, pretrain, finetune, register, space, demo)
+_LOST = "stdout cannot be written: {}. Free some space, or send it elsewhere."
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 FIRST_STEPS = f"""\
@@ -48,37 +53,76 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["--"]:  # `hf extensions exec transferability -- ...` passes the dashes on
         words = words[1:]
+    ended: SystemExit | None = None
+    signals.begin()
+    try:
+        status = _status(words)
+    except SystemExit as end:  # argparse, after --help or a wrong option
+        status, ended = 2, end
+    finally:
+        signals.end()
+    if lost := streams.flush():
+        if not isinstance(lost, BrokenPipeError):
+            streams.say(f"{PROGRAM}: {_LOST.format(lost.strerror)}")
+        return 1
+    if ended is not None:
+        raise ended
+    return status
+
+
+def _status(words: list[str]) -> int:
+    """Run the command; every error becomes a line on stderr and an exit status."""
+    try:
+        streams.prepare()
+        return _run(words)
+    except UsageError as error:
+        streams.say(f"{PROGRAM}: {error}")
+        return 2
+    except TransferabilityError as error:
+        streams.say(f"{PROGRAM}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        streams.say(signals.line())
+        return signals.status()
+    except BrokenPipeError:  # the reader of stdout has gone, as `| head` does
+        streams.discard()
+        return 1
+    except Exception as error:
+        if signals.received():
+            streams.say(signals.line())
+            return signals.status()
+        if os.environ.get("HF_TRANSFERABILITY_TRACEBACK"):
+            raise
+        streams.say(f"{PROGRAM}: {_explained(error)}")
+        return 1
+
+
+def _run(words: list[str]) -> int:
     if not words:
         print(FIRST_STEPS, file=sys.stderr)
         return 2
     parser = _parser()
-    options = parser.parse_args(words)
-    _quiet_libraries()
     try:
-        return options.run(options)
-    except UsageError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    except TransferabilityError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(
-            f"{PROGRAM}: interrupted. Finished checkpoints are kept; run the same command again to continue.", file=sys.stderr
-        )
-        return 130
-    except BrokenPipeError:  # the reader of stdout has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:
-        if os.environ.get("HF_TRANSFERABILITY_TRACEBACK"):
-            raise
-        print(
-            f"{PROGRAM}: unexpected {type(error).__name__}: {error}\n"
-            "This is an error in the program. Set HF_TRANSFERABILITY_TRACEBACK=1 to see where it happens, and report it.",
-            file=sys.stderr,
-        )
-        return 1
+        options = parser.parse_args(words)
+    except RecursionError:
+        parser.error("an option holds too many nested values")
+    _quiet_libraries()
+    return options.run(options)
+
+
+def _explained(error: Exception) -> str:
+    """An error that no module has explained: what the system refused, or an error in the program."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        place = f"{error.filename} " if error.filename else "a file "
+        return f"{place}cannot be written: {error.strerror}. Free some space, or choose another place."
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"too many files are open: {error.strerror}. Allow more by `ulimit -n`."
+    if isinstance(error, MemoryError):
+        return "the memory is full. Take fewer or smaller images, or another machine."
+    return (
+        f"unexpected {type(error).__name__}: {error}\n"
+        "This is an error in the program. Set HF_TRANSFERABILITY_TRACEBACK=1 to see where it happens, and report it."
+    )
 
 
 def _quiet_libraries() -> None:
@@ -92,6 +136,9 @@ def _quiet_libraries() -> None:
 
 class _Parser(argparse.ArgumentParser):
     """A parser that answers an unknown choice or command with the one that was probably meant, as Python 3.14 can."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(printable(message) if file is sys.stderr else message, file)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:

@@ -62,7 +62,7 @@ def _candidates(options: argparse.Namespace) -> int:
 
 def _cells(entry: Any) -> list[str]:
     from hf_transferability.catalogue.filters import in_short
-    from hf_transferability.names import printable
+    from hf_transferability.escaping.terminal import printable
 
     values = (
         entry.id,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability.cli.options import (
     add_dataset_options,
-    add_image_size,
     add_loading,
     dataset_options,
     load_options,
@@ -15,6 +14,7 @@ from hf_transferability.cli.options import (
     seed,
 )
 from hf_transferability.cli.output import reported
+from hf_transferability.cli.streams import say
 from hf_transferability.names import SCENARIOS
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def add(commands: Any) -> None:
         "--sample-seed", metavar="N", type=seed, default=0, help="decides the images, the same in all runs (default: 0)"
     )
     protocol = finetune.add_argument_group("protocol")
-    add_image_size(protocol)
     protocol.add_argument("--epochs", metavar="N", type=positive, default=200, help="at most so many (default: 200)")
     protocol.add_argument(
         "--patience", metavar="N", type=positive, default=50, help="epochs without a better validation AUC (default: 50)"
@@ -95,6 +94,7 @@ def _finetune(options: argparse.Namespace) -> int:
         from hf_transferability.training.run_tables import ground_truth
         from hf_transferability.training.settings import Protocol, RowLabels, SplitNames
 
+        loading = load_options(options)
         runs = run_grid(
             options.dataset,
             options.checkpoints,
@@ -102,7 +102,7 @@ def _finetune(options: argparse.Namespace) -> int:
             grid=options.grid,
             seeds=options.seeds,
             protocol=Protocol(
-                image_size=options.image_size,
+                image_size=loading.pop("image_size"),
                 epochs=options.epochs,
                 patience=options.patience,
                 train_per_class=options.train_per_class,
@@ -113,14 +113,14 @@ def _finetune(options: argparse.Namespace) -> int:
             ),
             labels=RowLabels(options.benchmark, options.scenario),
             split_names=SplitNames(options.train_split, options.validation_split, options.test_split),
-            **load_options(options),
+            **loading,
             **dataset_options(options),
             progress=progress,
         )
         state = PartialState()
         if state.is_main_process:
             _print(ground_truth(runs), runs)
-            print(f"written: {options.output}/runs.parquet, {options.output}/ground_truth.parquet", file=sys.stderr)
+            say(f"written: {options.output}/runs.parquet, {options.output}/ground_truth.parquet")
         state.destroy_process_group()
     return 1 if (runs["status"] == "failed").any() else 0
 
@@ -132,9 +132,9 @@ def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
 
     summary = summarise(truth, runs)
     for note in summary.sample_notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     for failure in summary.failures:
-        print(f"failed: {failure}", file=sys.stderr)
+        say(f"failed: {failure}")
     print(f"test AUC on {summary.target}: mean over the classes, one versus rest; 0.5 for guessing\n")
     terminal.print_figures(TITLES, summary.lines, sys.stdout)
     print()

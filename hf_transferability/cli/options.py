@@ -4,10 +4,12 @@ A group's options have the names of its dataclass's fields, so that `taken` fill
 """
 
 import argparse
+import math
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from hf_transferability.errors import UsageError
+from hf_transferability.arguments import LARGEST_SEED, LARGEST_WHOLE
+from hf_transferability.errors import UsageError, shown
 from hf_transferability.files import FORMATS
 from hf_transferability.names import BATCHES, DRAWS, POOLINGS, SCENARIOS, TASKS, VARIANTS
 
@@ -56,8 +58,9 @@ def load_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def dataset_options(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of `data.options.SampleOptions` that `add_dataset_options` adds, from the parsed command line."""
-    names = ("config", "revision", "image_column", "label_column", "class_level", "label_separator", "task", "window", "frame")
-    return {name: getattr(options, name) for name in (*names, "max_pixels", "follow_links")}
+    names = ("config", "revision", "image_column", "label_column", "class_level", "label_separator", "group_column", "task")
+    more = ("window", "frame", "slice", "axis", "max_pixels", "follow_links")
+    return {name: getattr(options, name) for name in (*names, *more)}
 
 
 def add_metric_options(command: argparse.ArgumentParser, default: str) -> None:
@@ -126,13 +129,30 @@ def add_dataset_options(group: argparse._ArgumentGroup) -> None:
         "--class-level", metavar="N", type=positive, help="folder level that names the classes; 1 is directly below the root"
     )
     group.add_argument("--label-separator", metavar="TEXT", help="what separates several labels in one text, such as '|'")
+    add_group_column(group)
     group.add_argument("--task", choices=TASKS, help="kind of labels, where the column's type does not tell")
     group.add_argument(
-        "--window", metavar="LOW,HIGH", type=window, help="values that become black and white in 16-bit or float images"
+        "--window",
+        metavar="LOW,HIGH",
+        type=window,
+        help="values that become black and white in DICOM, NIfTI, 16-bit or float images",
     )
     group.add_argument("--frame", metavar="middle|N", type=frame, help="frame of files with several (default: the first)")
+    group.add_argument("--slice", metavar="middle|N", type=frame, help="slice of NIfTI volumes (default: the middle)")
+    group.add_argument(
+        "--axis", type=int, choices=(0, 1, 2),
+        help="axis of the slices: 0 left to right, 1 back to front, 2 feet to head (default: 2)",
+    )  # fmt: skip
     group.add_argument("--max-pixels", metavar="N", type=positive, help="pixels of the largest image that is decoded")
     group.add_argument("--follow-links", action="store_true", help="read images through links that lead out of your folder")
+
+
+def add_group_column(group: argparse._ActionsContainer) -> None:
+    """Add the option that names the column of groups."""
+    group.add_argument(
+        "--group-column", metavar="NAME",
+        help="column of images that belong together (patient, study, slide): drawn in turn, never on both sides of a split",
+    )  # fmt: skip
 
 
 def add_sample(group: argparse._ArgumentGroup) -> None:
@@ -157,11 +177,6 @@ def add_extraction(group: argparse._ActionsContainer) -> None:
     group.add_argument("--no-cache", action="store_false", dest="use_cache", help="extract everything again")
 
 
-def add_image_size(group: argparse._ActionsContainer) -> None:
-    """Add the size of the images that a network is trained on."""
-    group.add_argument("--image-size", metavar="PX", type=positive, default=224, help="side of the images (default: 224)")
-
-
 def add_loading(group: argparse._ActionsContainer) -> None:
     """Add the options of `checkpoints.options.LoadOptions`, without the token, which is read from the login."""
     group.add_argument(
@@ -176,6 +191,9 @@ def add_loading(group: argparse._ActionsContainer) -> None:
         "--model-args", metavar="KEY=VALUE", action="append", default=[], help="argument of a timm network; repeatable"
     )
     group.add_argument("--architecture", metavar="timm:NAME", help="network of a weights file without configuration")
+    group.add_argument(
+        "--image-size", metavar="PX", type=positive, help="side of the images; positions are interpolated (default: its own)"
+    )
 
 
 def parameters(text: str) -> list[tuple[str | None, int]]:
@@ -207,8 +225,8 @@ def parameter_count(text: str) -> int:
 
 
 def frame(text: str) -> int | str:
-    """Read a frame: its number from 0, or "middle"."""
-    if text != "middle" and not text.isdigit():
+    """Read a frame or slice: its number from 0, or "middle"."""
+    if text != "middle" and not _is_whole(text, LARGEST_WHOLE):
         raise argparse.ArgumentTypeError(f"must be middle or a number from 0; got {text!r}")
     return text if text == "middle" else int(text)
 
@@ -219,24 +237,29 @@ def sample_size(text: str) -> int | str:
 
 
 def seed(text: str) -> int:
-    """Read a seed: 0 or more."""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"must be 0 or a positive whole number; got {text!r}")
+    """Read a seed: 0 or more, of 32 bits."""
+    if not _is_whole(text, LARGEST_SEED):
+        raise argparse.ArgumentTypeError(f"must be 0 or a positive whole number; got {shown(text)}")
     return int(text)
 
 
 def positive(text: str) -> int:
     """Read a count: 1 or more."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive whole number; got {text!r}")
+    if not _is_whole(text, LARGEST_WHOLE) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive whole number; got {shown(text)}")
     return int(text)
 
 
 def port(text: str) -> int:
     """Read a port: 1 to 65535."""
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535; got {text!r}")
+    if not _is_whole(text, 65535) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535; got {shown(text)}")
     return int(text)
+
+
+def _is_whole(text: str, largest: int) -> bool:
+    """Whether a text is a whole number in ASCII digits, at most so large."""
+    return text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(largest)) and int(text) <= largest
 
 
 def number(text: str) -> float:
@@ -256,6 +279,6 @@ def window(text: str) -> tuple[float, float]:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be two numbers LOW,HIGH; got {text!r}") from None
-    if not low < high:
+    if not (low < high and math.isfinite(low) and math.isfinite(high)):
         raise argparse.ArgumentTypeError(f"must have LOW below HIGH; got {text!r}")
     return low, high

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hf_transferability.cli.streams import say
+
 if TYPE_CHECKING:
     from hf_transferability.cli.options import OutputOptions
     from hf_transferability.progress import Progress
@@ -77,7 +79,7 @@ def print_result(
         show_table()
     if options.output:
         files.save(document if to_save is None else to_save, options.output)
-        print(f"written: {options.output}", file=sys.stderr)
+        say(f"written: {options.output}")
 
 
 def print_ranking(ranking: "Ranking", output: "OutputOptions", leave_out: Sequence[str] = ()) -> int:
@@ -91,12 +93,12 @@ def print_ranking(ranking: "Ranking", output: "OutputOptions", leave_out: Sequen
     Returns:
         The exit status, the same in all processes: 1 if a candidate failed.
     """
-    from accelerate import PartialState
+    from hf_transferability.extraction.processes import Processes
 
-    state = PartialState()
-    if state.is_main_process:
+    processes = Processes()
+    if processes.is_main_process:
         print_document(ranking.to_dict(), output, leave_out)
-    state.destroy_process_group()
+    processes.close()
     return 1 if any(row["error"] for row in ranking.rows) else 0
 
 
@@ -124,7 +126,7 @@ def print_document(document: dict[str, Any], output: "OutputOptions", leave_out:
 
         html.save(document, output.report)
     for path in output.paths:
-        print(f"written: {path}", file=sys.stderr)
+        say(f"written: {path}")
 
 
 def _streams_are_one() -> bool:
@@ -138,7 +140,7 @@ def _streams_are_one() -> bool:
 def print_published(published: "Published", stream: TextIO) -> None:
     """Print what a publication changed to the stream; its address and further notes go to stderr."""
     for note in published.notes:
-        print(note, file=sys.stderr)
+        say(note)
     for line in published.lines():
         print(line, file=stream)
     outcome = {
@@ -148,4 +150,4 @@ def print_published(published: "Published", stream: TextIO) -> None:
         "dry run": "nothing was changed",
     }[published.how]
     if published.address:
-        print(f"{outcome}: {published.address}", file=sys.stderr)
+        say(f"{outcome}: {published.address}")

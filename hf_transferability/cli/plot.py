@@ -1,9 +1,10 @@
 """`hf-transferability plot`: draw a saved ranking."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
+
+from hf_transferability.cli.streams import say
 
 
 def add(commands: Any) -> None:
@@ -29,5 +30,5 @@ def _plot(options: argparse.Namespace) -> int:
     path = Path(options.output or Path(options.ranking).with_suffix(".png"))
     plots.check_picture(path)
     plots.save(plots.ranking(document), path)
-    print(f"written: {path}", file=sys.stderr)
+    say(f"written: {path}")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from hf_transferability.cli.options import add_image_size, number, positive, seed
+from hf_transferability.cli.options import add_group_column, number, positive, seed
 from hf_transferability.cli.output import reported
 
 
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
         help="Hub id or folder that gives the configuration, or a .json file with one",
     )  # fmt: skip
     pretrain.add_argument("--output", metavar="DIR", required=True, help="new folder for the checkpoint")
-    add_image_size(pretrain)
+    pretrain.add_argument("--image-size", metavar="PX", type=positive, default=224, help="side of the images (default: 224)")
     length = pretrain.add_mutually_exclusive_group()
     length.add_argument("--epochs", metavar="N", type=number, default=90, help="default: 90; 0 saves random weights")
     length.add_argument("--steps", metavar="N", type=positive, help="steps of the optimiser, instead of epochs")
@@ -39,6 +39,7 @@ def add(commands: Any) -> None:
     )
     pretrain.add_argument("--weight-decay", metavar="X", type=number, default=0.05, help="default: 0.05")
     pretrain.add_argument("--seed", type=seed, default=0, help="decides weights, order and augmentation (default: 0)")
+    add_group_column(pretrain)
     pretrain.add_argument("--licence", metavar="ID", help="for the card (default: the datasets' own, where they agree)")
 
 
@@ -60,6 +61,7 @@ def _pretrain(options: argparse.Namespace) -> int:
                 seed=options.seed,
             ),
             licence=options.licence,
+            group_column=options.group_column,
             progress=progress,
         )
         from accelerate import PartialState

@@ -14,9 +14,11 @@ from hf_transferability.cli.options import (
     add_output,
     add_sample,
     load_options,
+    positive,
     taken,
 )
 from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
+from hf_transferability.names import LEAK_IMAGES
 
 
 def add(commands: Any) -> None:
@@ -41,6 +43,11 @@ def add(commands: Any) -> None:
     add_sample(rank.add_argument_group("target dataset"))
     work = rank.add_argument_group("checkpoints and work")
     add_extraction(work)
+    work.add_argument(
+        "--leak-check", metavar="N", nargs="?", type=positive, const=LEAK_IMAGES, default=0,
+        help="compare the sample with N images of each dataset that a model card names as training data "
+        f"(N: {LEAK_IMAGES})",
+    )  # fmt: skip
     work.add_argument(
         "--known", metavar="FILE|OWNER/NAME", action="append", default=[],
         help="fine-tuned results of your own for the column known_elsewhere: a table of ground truth, a folder of `finetune`, "
@@ -73,6 +80,7 @@ def _rank(options: argparse.Namespace) -> int:
             batches=options.batches,
             micro_batch=options.micro_batch,
             known=options.known,
+            leak_check=options.leak_check,
             use_cache=options.use_cache,
             progress=progress,
             **asdict(taken(MetricOptions, options)),

@@ -1,9 +1,10 @@
 """`hf-transferability report`: write a saved ranking as a page."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
+
+from hf_transferability.cli.streams import say
 
 
 def add(commands: Any) -> None:
@@ -27,5 +28,5 @@ def _report(options: argparse.Namespace) -> int:
     path = Path(options.output or Path(options.ranking).with_suffix(".html"))
     html.check_page(path)
     html.save(document, path)
-    print(f"written: {path}", file=sys.stderr)
+    say(f"written: {path}")
     return 0

@@ -1,7 +1,6 @@
 """`hf-transferability score`: rank arrays that the user already has."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +15,7 @@ from hf_transferability.cli.options import (
     taken,
 )
 from hf_transferability.cli.output import check_files, print_ranking
+from hf_transferability.cli.streams import say
 from hf_transferability.errors import UsageError
 
 
@@ -25,7 +25,8 @@ def add(commands: Any) -> None:
         "score",
         help="rank arrays that you have extracted yourself",
         description="Rank candidates by arrays in files, one file each, all of one sample of images in one order. Arrays: "
-        "features [images, features], labels [images], source_probabilities [images, classes], gradient_norms [batches, 2]. "
+        "features [images, features], labels [images], source_probabilities [images, classes], gradient_norms [batches, 2], "
+        "groups [images] (patients, for example). "
         "A file may also hold the number of the network's `parameters`: an entry of .npz, or of the metadata of .safetensors.",
         allow_abbrev=False,
     )
@@ -54,7 +55,7 @@ def _score(options: argparse.Namespace) -> int:
         **asdict(taken(MetricOptions, options)),
     )
     for note in ranking.notes:
-        print(note, file=sys.stderr)
+        say(note)
     return print_ranking(ranking, output)
 
 

@@ -1,6 +1,9 @@
 """Files of arrays that users have extracted themselves: read without pickle, and only if they fit the memory."""
 
 import io
+import stat
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,14 +13,20 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_safetensors
 
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import UsageError, shown
 from hf_transferability.metrics._registry import INPUTS
 from hf_transferability.metrics._validation import one_column
 
 # KeyError: a type that numpy lacks; RuntimeError: an encrypted archive, or (NotImplementedError) an unknown compression.
-_UNREADABLE = (ValueError, OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, SafetensorError)
+# RecursionError (a RuntimeError), TypeError, SyntaxError, MemoryError, tokenize's error: a header of .npy that is none.
+_UNREADABLE = (
+    ValueError, OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, SafetensorError, TypeError,
+    SyntaxError, AttributeError, OverflowError, IndexError, struct.error, tokenize.TokenError,
+)  # fmt: skip
 
 
+_LABELS = "iubfUTO"  # kinds of types
+_NAMES = (*INPUTS, "groups")
 _PARAMETERS = "parameters"  # the number of a network's parameters, beside its arrays
 
 
@@ -30,7 +39,7 @@ def read_candidate(path: str | Path) -> tuple[dict[str, np.ndarray], int | None]
     """What a .npz or .safetensors file holds of one candidate.
 
     Returns:
-        Its arrays by name: features, labels, source_probabilities, gradient_norms; and the number of the network's
+        Its arrays by name: features, labels, source_probabilities, gradient_norms, groups; and the number of the network's
         parameters (without source head) where the file has it: an entry `parameters` of a .npz file, or of the metadata of a
         .safetensors file.
 
@@ -45,27 +54,33 @@ def read_candidate(path: str | Path) -> tuple[dict[str, np.ndarray], int | None]
     size = arrays.pop(_PARAMETERS, size)
     if "logits" in arrays and "source_probabilities" not in arrays:
         arrays["source_probabilities"] = _softmax(arrays.pop("logits"))
-    if unknown := [name for name in arrays if name not in INPUTS]:
-        raise UsageError(f"{path} must hold arrays called {', '.join(INPUTS)}; got {', '.join(unknown)}. Rename or drop these.")
+    if unknown := [name for name in arrays if name not in _NAMES]:
+        raise UsageError(f"{path} must hold arrays called {', '.join(_NAMES)}; got {', '.join(unknown)}. Rename or drop these.")
     if "labels" not in arrays:
         raise UsageError(f"{path} must hold an array called labels; got {', '.join(arrays) or 'none'}. Add it.")
     arrays["labels"] = one_column(arrays["labels"])
+    _check_labels(arrays["labels"], path)
     return arrays, None if size is None else _count(size, path)
 
 
 def _content(path: Path) -> tuple[dict[str, np.ndarray], Any]:
     """All arrays of a file, and the number of parameters in its metadata."""
     try:
+        if path.suffix in (".npz", ".safetensors") and not stat.S_ISREG(path.stat().st_mode):
+            raise UsageError(f"{path} must be a regular file. Save the arrays in one.")  # a pipe or a device may never end
         if path.suffix == ".npz":
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                return dict(file), None
+                arrays = dict(file)
+            if odd := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+                raise UsageError(f"{path} holds {odd[0]}, which is no array. Save the arrays with numpy.savez.")
+            return arrays, None
         if path.suffix == ".safetensors":
             arrays = load_safetensors(path.read_bytes())
             with safe_open(path, framework="numpy") as file:
                 return arrays, (file.metadata() or {}).get(_PARAMETERS)
         raise UsageError(f"`file` must end in .npz or .safetensors; got {path}. Save the arrays with numpy.savez.")
     except FileNotFoundError:
-        raise UsageError(f"there is no file {path}. Check the path.") from None
+        raise UsageError(f"there is no file {shown(str(path))}. Check the path.") from None
     except UsageError:
         raise
     except MemoryError as error:
@@ -75,6 +90,18 @@ def _content(path: Path) -> tuple[dict[str, np.ndarray], Any]:
         raise UsageError(
             f"{path} cannot be read: {cause}. Save whole arrays of plain numbers, no bfloat16, no objects (a pickle)."
         ) from error
+
+
+def _check_labels(labels: np.ndarray, path: Path) -> None:
+    """Refuse labels that are neither one per image nor a row per image, or of a type that is no label."""
+    if labels.ndim not in (1, 2) or 0 in labels.shape:
+        raise UsageError(
+            f"`labels` of {path} must have one entry or one row per image; got shape {labels.shape}. Save them as [n_images]."
+        )
+    if labels.dtype.kind not in _LABELS:
+        raise UsageError(
+            f"`labels` of {path} must be integers, texts, booleans or floats; got {labels.dtype}. Encode classes as integers."
+        )
 
 
 def _count(value: Any, path: Path) -> int:
@@ -89,7 +116,12 @@ def _count(value: Any, path: Path) -> int:
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
     """Source probabilities [n_samples, n_source_classes] of a source head's logits, computed in float64."""
-    values = np.asarray(logits, dtype=np.float64)
+    values = np.asarray(logits)
+    if values.dtype.kind not in "iuf" or values.ndim != 2 or 0 in values.shape or not np.isfinite(values).all():
+        raise UsageError(
+            f"`logits` must be finite, [n_images, n_classes]; got {values.dtype}, shape {values.shape}. Correct or drop them."
+        )
+    values = values.astype(np.float64)
     exponents = np.exp(values - values.max(axis=-1, keepdims=True))
     return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
 

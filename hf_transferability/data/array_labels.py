@@ -7,21 +7,23 @@ import numpy as np
 
 from hf_transferability.data.targets import LabelledArrays, class_flags
 from hf_transferability.errors import UsageError
+from hf_transferability.metrics._groups import encode_groups
 from hf_transferability.metrics._validation import refuse_unclear_numbers, task_of
 
 
-def labelled_arrays(labels: np.ndarray, provenance: dict[str, Any]) -> LabelledArrays:
+def labelled_arrays(labels: np.ndarray, provenance: dict[str, Any], groups: np.ndarray | None = None) -> LabelledArrays:
     """Labels of a sample whose images are elsewhere.
 
     Args:
         labels: [n_samples] or [n_samples, 1], classes of any kind or numbers to predict; or [n_samples, n_labels] of 0 and 1.
-        provenance: where they come from; task and number of images are added.
+        provenance: where they come from; task and numbers of images and groups are added.
+        groups: [n_samples], images that belong together; see `metrics._groups.encode_groups`.
 
     Returns:
         The labels as class codes, 0/1 columns or floats. The key tells apart labels of another type or shape.
 
     Raises:
-        UsageError: floats that may be classes.
+        UsageError: floats that may be classes, or groups that do not fit the labels.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -36,4 +38,13 @@ def labelled_arrays(labels: np.ndarray, provenance: dict[str, Any]) -> LabelledA
         flags = class_flags(codes, [str(name) for name in classes])
     digest = hashlib.sha256(repr((task, codes.dtype.str, codes.shape)).encode())
     digest.update(np.ascontiguousarray(codes).tobytes())
-    return LabelledArrays(codes, task, digest.hexdigest(), {**provenance, "task": task, "images": len(codes)}, flags)
+    provenance = {**provenance, "task": task, "images": len(codes)}
+    group_codes = None
+    if groups is not None:
+        try:
+            group_codes = encode_groups(groups, len(codes))
+        except (TypeError, ValueError) as error:
+            raise UsageError(str(error)) from error
+        sizes = np.bincount(group_codes)
+        provenance |= {"group_column": "groups", "groups": len(sizes), "largest_group": int(sizes.max())}
+    return LabelledArrays(codes, task, digest.hexdigest(), provenance, flags, group_codes)

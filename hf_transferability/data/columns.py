@@ -9,7 +9,7 @@ from hf_transferability.errors import UsageError, unknown_name
 
 
 def find_image_column(features: datasets.Features, requested: str | None) -> str:
-    """The image column: the requested one, or the only one of type Image.
+    """The image column: the requested one, or the only one of type Image or Nifti.
 
     Raises:
         UsageError: it does not exist, holds something else, or cannot be told; the text names the columns.
@@ -42,10 +42,11 @@ def undecoded(table: Any, column: str) -> Any:
     if isinstance(table, datasets.IterableDataset) and any(getattr(f, "decode", False) for f in table.features.values()):
         table = table.decode(False)  # a stream may carry decoding of its own, which a cast does not switch off
     feature = table.features[column]
-    if not isinstance(feature, datasets.Image) or feature.decode:
-        table = table.cast_column(column, datasets.Image(decode=False))
+    kind = datasets.Nifti if isinstance(feature, datasets.Nifti) else datasets.Image
+    if not isinstance(feature, kind) or feature.decode:
+        table = table.cast_column(column, kind(decode=False))
     return table
 
 
 def _image_columns(features: datasets.Features) -> list[str]:
-    return [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
+    return [name for name, feature in features.items() if isinstance(feature, datasets.Image | datasets.Nifti)]

@@ -14,9 +14,12 @@ from datasets.utils.file_utils import xopen
 from huggingface_hub import constants
 
 from hf_transferability import hub
+from hf_transferability.data.medical.signature import kind_of
 from hf_transferability.errors import TargetError
+from hf_transferability.names import expanded
 
 LARGEST = 256 * 2**20  # bytes of one encoded image
+LARGEST_VOLUME = 2**31  # bytes of a DICOM or NIfTI file, of which one frame or slice stays in memory
 _LONGEST_PATH = 4096  # characters; longer texts hold something else, such as the image itself
 _UNPACKED = re.compile(r"(zip|gzip|bz2|lz4|xz|zstd)://")  # how `datasets` names a member of an archive, before "::"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -46,7 +49,7 @@ def place_of(name: str, commit: str | None, *, follow_links: bool = False) -> Pl
     if commit is not None:
         cached = Path(constants.HF_HUB_CACHE, "datasets--" + name.replace("/", "--"))
         return Place((cached, *map(Path, unpacked)), f"hf://datasets/{name}@{commit}/")
-    folder = Path(name).expanduser().resolve()
+    folder = expanded(name).resolve()
     # A snapshot in the Hub's cache links to the blobs beside it.
     blobs = (folder.parents[1],) if folder.parent.name == "snapshots" else ()
     return Place((folder, *blobs, *map(Path, unpacked)), follow_links=follow_links)
@@ -61,7 +64,8 @@ def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str |
         token: Hub token.
 
     Raises:
-        TargetError: a path that leads elsewhere, something that is no file, or more than LARGEST bytes.
+        TargetError: a path that leads elsewhere, something that is no file, or more than LARGEST bytes
+            (LARGEST_VOLUME of a medical file).
     """
     if record is None:
         return b""
@@ -128,10 +132,12 @@ def _read(path: str, token: str | None) -> bytes:
             raise TargetError(f"the image {path!r} must be a regular file. Replace it by the image itself.")
     with xopen(path, "rb", download_config=DownloadConfig(token=token)) as file:
         content: bytes = file.read(LARGEST + 1)
+        if len(content) > LARGEST and kind_of(content):
+            content += file.read(LARGEST_VOLUME + 1 - len(content))
     return content
 
 
 def _bounded(content: bytes, name: str) -> bytes:
-    if len(content) > LARGEST:
-        raise TargetError(f"the image {name!r} must have at most {LARGEST / 2**20:.0f} MiB. Make it smaller, or remove it.")
+    if len(content) > LARGEST and len(content) > (largest := LARGEST_VOLUME if kind_of(content) else LARGEST):
+        raise TargetError(f"the image {name!r} must have at most {largest / 2**20:.0f} MiB. Make it smaller, or remove it.")
     return content

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from hf_transferability.data import converted
+from hf_transferability.data.duplicates import WORDS, perceptual_hash
 from hf_transferability.data.headers import Header, deep_colour, open_image, read_header
 from hf_transferability.errors import UsageError
 
@@ -45,11 +47,19 @@ class ImageReport:
         modes: PIL mode -> number of images; "RGB;16" and the like for colour of 16 bits a channel.
         corrupt: position -> reason.
         brightest: the highest pixel that integer images of more than 8 bits reached, of 255; None without such images.
+        hashes: perceptual hash of every image in hexadecimal digits, "" of a corrupt one; None in reports of older versions.
     """
 
     modes: dict[str, int]
     corrupt: dict[int, str]
     brightest: int | None = None
+    hashes: list[str] | None = None
+
+    def hash_array(self) -> np.ndarray:
+        """The hashes as uint64 [n_images, duplicates.WORDS], 0 of a corrupt image."""
+        empty = "00" * 8 * WORDS
+        joined = bytes.fromhex("".join(digits or empty for digits in self.hashes or ()))
+        return np.frombuffer(joined, dtype=np.uint64).reshape(-1, WORDS)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; see `from_dict`."""
@@ -59,7 +69,7 @@ class ImageReport:
     def from_dict(cls, stored: dict[str, Any]) -> "ImageReport":
         """The report that `to_dict` gave, also after JSON has made texts of the positions."""
         corrupt = {int(position): reason for position, reason in stored["corrupt"].items()}
-        return cls(stored["modes"], corrupt, stored.get("brightest"))
+        return cls(stored["modes"], corrupt, stored.get("brightest"), stored.get("hashes"))
 
 
 @dataclass(frozen=True)
@@ -146,10 +156,12 @@ class Images(Sequence[np.ndarray]):
         modes: Counter[str] = Counter()
         corrupt: dict[int, str] = {}
         brightest: int | None = None
+        hashes: list[str] = []
 
-        def attempt(index: int) -> tuple[np.ndarray, str] | Exception:
+        def attempt(index: int) -> tuple[np.ndarray, str, str] | Exception:
             try:
-                return self._decode(index)
+                pixels, mode = self._decode(index)
+                return pixels, mode, perceptual_hash(pixels).tobytes().hex()
             except UsageError:
                 raise
             except Exception as error:  # any decoder's failure on any damage is the same to the user: a corrupt image
@@ -159,8 +171,10 @@ class Images(Sequence[np.ndarray]):
             for index, result in enumerate(pool.map(attempt, range(len(self)))):
                 if isinstance(result, Exception):
                     corrupt[index] = str(result) or type(result).__name__
+                    hashes.append("")
                 else:
-                    pixels, mode = result
+                    pixels, mode, digits = result
+                    hashes.append(digits)
                     modes[mode] += 1
                     if mode.startswith("I") or mode.endswith(";16"):
                         brightest = max(brightest or 0, int(pixels.max()))
@@ -168,7 +182,7 @@ class Images(Sequence[np.ndarray]):
                         self._free -= pixels.nbytes
                         self._decoded[index] = pixels
                 progress(index + 1)
-        return ImageReport(dict(sorted(modes.items())), corrupt, brightest)
+        return ImageReport(dict(sorted(modes.items())), corrupt, brightest, hashes)
 
 
 def decode(
@@ -185,20 +199,34 @@ def decode(
     """
     if not encoded:
         raise ValueError("the file is missing, empty or unreadable")
+    if reason := converted.failure(encoded):
+        raise ValueError(reason)
+    if converted.is_converted(encoded):
+        frame = None  # chosen before
     with open_image(encoded) as image:
-        limit = max_pixels or Image.MAX_IMAGE_PIXELS or np.inf
-        pixels = image.width * image.height
-        if pixels > limit:
-            raise ValueError(
-                f"{image.width} x {image.height} pixels are more than the limit of {limit}; allow more by --max-pixels"
-            )
+        check_size(image.width, image.height, max_pixels)
         try:
-            if pixels <= _LARGE:
+            if image.width * image.height <= _LARGE:
                 return _pixels(encoded, image, window, frame)
             with _one_large_image:
                 return _pixels(encoded, image, window, frame)
         except MemoryError:
             raise ValueError(f"{image.width} x {image.height} pixels are too many for the memory of this machine") from None
+
+
+def check_size(width: int, height: int, max_pixels: int | None) -> None:
+    """Refuse images that are too large to decode.
+
+    Args:
+        width, height: in pixels.
+        max_pixels: the limit; None for Pillow's own.
+
+    Raises:
+        ValueError: the image has more pixels.
+    """
+    limit = max_pixels or Image.MAX_IMAGE_PIXELS or np.inf
+    if width * height > limit:
+        raise ValueError(f"{width} x {height} pixels are more than the limit of {limit}; allow more by --max-pixels")
 
 
 def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
@@ -209,7 +237,7 @@ def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
         ValueError: a float image with values that are not finite.
     """
     if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(_eight_bit(np.asarray(image), image.mode == "F", window)).convert("RGB")
+        return Image.fromarray(eight_bit(np.asarray(image), image.mode == "F", window)).convert("RGB")
     if image.mode == "P":
         image = image.convert("RGBA")  # PIL warns of the direct way where the palette holds transparency
     return image.convert("RGB")
@@ -220,7 +248,7 @@ def _pixels(encoded: bytes, image: Image.Image, window: Window | None, frame: in
     header = Header.of(image, encoded)
     if header.deep_colour and (deep := deep_colour(encoded, number)) is not None:
         colour = deep if deep.shape[2] > 1 else deep.repeat(3, axis=2)
-        rgb8 = _eight_bit(colour, False, window)
+        rgb8 = eight_bit(colour, False, window)
         # Pillow turns a TIFF itself when it loads it.
         return rgb8 if image.format == "TIFF" else _upright_array(rgb8, image), f"{image.mode};16"
     if header.deep_colour and window is not None:
@@ -259,7 +287,13 @@ def _upright_array(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
         return pixels
 
 
-def _eight_bit(values: np.ndarray, floating: bool, window: Window | None) -> np.ndarray:
+def eight_bit(values: np.ndarray, floating: bool, window: Window | None) -> np.ndarray:
+    """Values scaled to uint8: by the window, else floating ones by their own range, and integers by 0..65535.
+
+    Raises:
+        UsageError: integers outside 0..65535 and no window.
+        ValueError: values that are not finite.
+    """
     values = values.astype(np.float32 if values.dtype == np.uint16 else np.float64)
     if not np.isfinite(values).all():
         raise ValueError("the image holds NaN or infinite values")

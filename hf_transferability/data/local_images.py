@@ -19,6 +19,7 @@ from hf_transferability.data.folders import Arrangement, arrange
 from hf_transferability.data.foreign import check_own_path
 from hf_transferability.data.image_files import is_below
 from hf_transferability.data.labels import LABEL_NAMES
+from hf_transferability.data.medical.signature import is_dicom_file, is_medical_name
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import TargetError, UsageError
 
@@ -37,7 +38,7 @@ class Listing:
     """The files of a folder, as paths relative to it.
 
     Attributes:
-        images: files whose ending Pillow reads.
+        images: files whose ending Pillow reads, DICOM files (also by their first bytes) and NIfTI volumes.
         tables: files that `datasets` reads as tables, without metadata files.
         metadata: metadata.csv, metadata.jsonl and metadata.parquet.
         others: all other files that are not hidden.
@@ -57,6 +58,11 @@ def image_endings() -> set[str]:
     """The file endings of the formats that this Pillow reads, such as ".png"."""
     Image.init()
     return {ending for ending, name in Image.EXTENSION.items() if name in Image.OPEN and name not in _NOT_OPENED}
+
+
+def is_image_name(path: str) -> bool:
+    """Whether a file's name has an ending that Pillow reads, or one of DICOM or NIfTI."""
+    return os.path.splitext(path)[1].lower() in image_endings() or is_medical_name(path)
 
 
 def list_files(folder: Path, follow_links: bool, allowed: Collection[Path]) -> Listing:
@@ -97,22 +103,26 @@ def list_files(folder: Path, follow_links: bool, allowed: Collection[Path]) -> L
                     waiting.append((Path(entry.path), path + "/"))
                 continue
             ending = os.path.splitext(entry.name)[1].lower()
-            kind = (
-                "metadata"
-                if entry.name in METADATA
-                else "images"
-                if ending in endings
-                else "tables"
-                if ending in TABLES
-                else "others"
-            )
-            by_kind[kind].append(path)
+            by_kind[_kind(entry.path, ending, endings)].append(path)
         if entries > _MOST_ENTRIES_WITHOUT_IMAGE and not (by_kind["images"] or by_kind["tables"] or by_kind["metadata"]):
             raise UsageError(
                 f"`dataset` must be a folder of images or tables; {folder} has none among {entries} entries. Pass a sub-folder."
             )
     images, tables, metadata, others = (sorted(by_kind[kind]) for kind in ("images", "tables", "metadata", "others"))
     return Listing(images, tables, metadata, others, hidden, linked_out)
+
+
+def _kind(path: str, ending: str, image_endings: set[str]) -> str:
+    """The field of `Listing` that a file belongs to."""
+    name = os.path.basename(path)
+    if name in METADATA:
+        return "metadata"
+    if ending in image_endings or is_medical_name(name):
+        return "images"
+    if ending in TABLES:
+        return "tables"
+    known = ending in ARCHIVES or (ending in _NO_DATA and ending)
+    return "images" if not known and is_dicom_file(path) else "others"
 
 
 def refuse_links(listing: Listing, folder: Path) -> None:
@@ -128,18 +138,12 @@ def refuse_links(listing: Listing, folder: Path) -> None:
         )
 
 
-def unreadable_kind(folder: Path, listing: Listing) -> str | None:
+def unreadable_kind(listing: Listing) -> str | None:
     """A sentence on files that are no images and what to do, for a folder without any image; None where nothing is known."""
     names = [name.lower() for name in listing.others]
-    if any(name.endswith((".dcm", ".dicom")) for name in names) or any(
-        _is_dicom(folder / name) for name in listing.others[:5] if "." not in Path(name).name
-    ):
-        return "holds DICOM files, which are not read as they are. Convert them to 16-bit PNG, and pass --window."
-    if any(name.endswith((".nii", ".nii.gz")) for name in names):
-        return "holds NIfTI volumes, which are not read as they are. Save one slice of each as a 16-bit PNG."
     if names and not any(name.endswith(ARCHIVES) for name in names):  # `datasets` reads archives that hold metadata
         endings = ", ".join(sorted({os.path.splitext(name)[1] or "no ending" for name in names})[:5])
-        return f"holds no images that Pillow reads, only files with {endings}. Convert them to PNG."
+        return f"holds no images that can be read, only files with {endings}. Convert them to PNG."
     return None
 
 
@@ -294,20 +298,12 @@ def _column_types(rows: dict[str, dict[str, Any]], columns: list[str]) -> dict[s
     return dict(datasets.Features.from_arrow_schema(table.schema))
 
 
-def _is_dicom(path: Path) -> bool:
-    """Whether a file without an ending is DICOM, by its magic bytes."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
 def _record(folder: Path, path: str) -> dict[str, Any]:
     return {"bytes": None, "path": str(folder / path)}
 
 
 def _refuse_vanishing(
-    arrangement: Arrangement, used: set[str], unused: list[str], why: str = "no images that Pillow reads"
+    arrangement: Arrangement, used: set[str], unused: list[str], why: str = "no images that can be read"
 ) -> None:
     """Refuse to lose every file of a class in a split.
 

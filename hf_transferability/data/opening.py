@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +13,16 @@ import datasets
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-from hf_transferability import hub
+from hf_transferability import errors, hub
 from hf_transferability.data import foreign, local_images
 from hf_transferability.data.account import Account
 from hf_transferability.data.folders import arrange, split_kind
 from hf_transferability.data.image_files import Place, place_of
+from hf_transferability.data.medical.signature import DICOM_ENDINGS
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 
+_DOWNLOAD = "Download it (`hf download {} --repo-type dataset`) and pass the local folder."
 _LONGEST_NAME = 255  # characters of a part of a path; longer ones fail in every file system
 
 
@@ -53,12 +56,13 @@ def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None)
         TargetError: no network or no access, a damaged dataset, or one that names files elsewhere.
     """
     if not isinstance(dataset, str | Path):
+        _check_loaded(dataset)
         return _open_loaded(dataset, options.split, "(in memory)", None)
     name = str(dataset)
     folder = _local_folder(name)
     if folder is not None:
         return _open_folder(name, folder, options, token)
-    return _open_hub(name, options, token)
+    return open_hub_dataset(name, options, token)
 
 
 def split_names(
@@ -90,6 +94,19 @@ def split_names(
     if images is not None:
         return [str(name) for name in images[0]]
     return _builder_splits(_folder_builder(folder, options, token))
+
+
+def _check_loaded(dataset: Any) -> None:
+    """Refuse what is no dataset of `datasets`, nor splits of one.
+
+    Raises:
+        UsageError: something else.
+    """
+    tables = list(dataset.values()) if isinstance(dataset, dict) else [dataset]
+    if not tables or not all(isinstance(table, datasets.Dataset | datasets.IterableDataset) for table in tables):
+        raise UsageError(
+            f"`dataset` must be a Hub id, a folder or a dataset of `datasets`; got {errors.shown(dataset)}. Pass one of these."
+        )
 
 
 def _local_folder(name: str) -> Path | None:
@@ -142,7 +159,7 @@ def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.Datase
     if foreign.has_configurations(folder) or options.config is not None:
         return None
     if not listing.images:
-        if not listing.tables and (kind := local_images.unreadable_kind(folder, listing)):
+        if not listing.tables and (kind := local_images.unreadable_kind(listing)):
             raise UsageError(f"dataset {folder.name} {kind}")
         return None
     read = local_images.read_image_folder(folder, listing, options)
@@ -181,9 +198,15 @@ def _splits_of_tables(tables: Sequence[str]) -> dict[str, list[str]]:
     return splits
 
 
-def _open_hub(name: str, options: SampleOptions, token: str | None) -> Opened:
+def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Opened:
+    """Open a split of a Hub dataset, whatever folders this machine has; see `open_dataset`."""
     builder, commit = _hub_builder(name, options, token)
     opened = _open_builder(builder, name, commit, place_of(name, commit), options)
+    if commit is not None and (damaged := hub.remove_damaged_files(name, commit, token)):
+        shutil.rmtree(builder.cache_dir, ignore_errors=True)  # it may hold tables made of them
+        raise TargetError(
+            f"{len(damaged)} files of dataset {name} arrived other than the Hub states, for example {damaged[0]}. Run it again."
+        )
     account = _with_repository_files(opened.account, builder, name, commit, token, options)
     return replace(opened, account=account)
 
@@ -202,6 +225,8 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
     except TransferabilityError:
         raise
     except Exception as error:
+        if not hub.is_connection_error(error):
+            _refuse_dicom(_repository_files(name, commit, token) or [], name)
         raise dataset_error(error, name) from error
     return builder, commit
 
@@ -233,17 +258,16 @@ def _with_repository_files(
         UsageError: splits or classes that `datasets` reads otherwise than the folders are named.
     """
     files = [str(path) for paths in (builder.config.data_files or {}).values() for path in paths]
-    endings = local_images.image_endings()
-    used = {split: _relative(paths, endings) for split, paths in (builder.config.data_files or {}).items()}
-    if not any(used.values()) or builder.name != "imagefolder" or commit is None:
+    used = {split: _relative_images(paths) for split, paths in (builder.config.data_files or {}).items()}
+    if not any(used.values()) or builder.name not in ("imagefolder", "niftifolder") or commit is None:
         return account
-    try:
-        listed = hub.call(HfApi(token=token).list_repo_files, name, repo_type="dataset", revision=commit)
-    except Exception:  # offline: the cached files are all there is
+    listed = _repository_files(name, commit, token)
+    if listed is None:
         return replace(account, found=len(files))
-    images = [path for path in listed if os.path.splitext(path)[1].lower() in endings]
+    _refuse_dicom(listed, name)
+    images = [path for path in listed if local_images.is_image_name(path)]
     has_metadata = any(os.path.basename(path) in local_images.METADATA for path in listed)
-    remedy = f"Download it (`hf download {name} --repo-type dataset`) and pass the local folder."
+    remedy = _DOWNLOAD.format(name)
     if not has_metadata:
         arrangement = arrange(images, options.class_level)
         placed = {split: set(paths) for split, paths in arrangement.splits.items()}
@@ -258,10 +282,30 @@ def _with_repository_files(
     return replace(account, found=len(images), left_out={"image files that no split holds": unused} if unused else {})
 
 
-def _relative(paths: Sequence[Any], endings: set[str]) -> list[str]:
+def _repository_files(name: str, commit: str | None, token: str | None) -> list[str] | None:
+    """All files of a Hub dataset; None where the Hub does not say, as offline, when the cached files are all there is."""
+    try:
+        return list(hub.call(HfApi(token=token).list_repo_files, name, repo_type="dataset", revision=commit))
+    except Exception:
+        return None
+
+
+def _refuse_dicom(files: Sequence[str], name: str) -> None:
+    """Refuse a Hub dataset with DICOM files, which `datasets` leaves out.
+
+    Raises:
+        UsageError: names their number and the remedy.
+    """
+    if dicom := [path for path in files if path.lower().endswith(DICOM_ENDINGS)]:
+        raise UsageError(
+            f"dataset {name} holds {len(dicom)} DICOM files, which `datasets` does not read. {_DOWNLOAD.format(name)}"
+        )
+
+
+def _relative_images(paths: Sequence[Any]) -> list[str]:
     """Paths in the repository of the image files among hf:// URLs."""
     inside = [re.sub(r"^hf://datasets/[^@]+@[^/]+/", "", str(path)) for path in paths]
-    return [path for path in inside if os.path.splitext(path)[1].lower() in endings]
+    return [path for path in inside if local_images.is_image_name(path)]
 
 
 def _is_saved(folder: Path) -> bool:

@@ -12,7 +12,9 @@ LARGEST_DEFAULT = 10_000  # images; a column of thousands of classes would other
 DRAWS = ("random", "stratified")
 
 
-def draw_sample(codes: np.ndarray, size: int | str | None, draw: str, seed: int) -> np.ndarray:
+def draw_sample(
+    codes: np.ndarray, size: int | str | None, draw: str, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray:
     """Positions of the drawn images, in seeded random order whatever the draw.
 
     Args:
@@ -20,6 +22,8 @@ def draw_sample(codes: np.ndarray, size: int | str | None, draw: str, seed: int)
         size: number of images; None for 100 x classes, at most 10,000; "all". More than there are means all.
         draw: "random" over images, or "stratified", which keeps each class's share (and at least one image of each).
         seed: seed of the draw and the order.
+        groups: [n_images] codes of images that belong together, such as those of a patient. They are drawn in turn: one image
+            of every group before a second of any (of a stratified draw within each class), so that none fills the sample.
 
     Raises:
         UsageError: an unknown draw or size.
@@ -31,13 +35,31 @@ def draw_sample(codes: np.ndarray, size: int | str | None, draw: str, seed: int)
     order = rng.permutation(len(codes))
     if n is None or n >= len(codes):
         return order
-    if draw == "random":
-        return order[:n]
-    in_order = codes[order]
     is_drawn = np.zeros(len(codes), dtype=bool)
+    if draw == "random":
+        is_drawn[in_turn(None if groups is None else groups[order], len(order))[:n]] = True
+        return order[is_drawn]
+    in_order = codes[order]
     for code, count in _shares(codes, n).items():
-        is_drawn[np.flatnonzero(in_order == code)[:count]] = True
+        members = np.flatnonzero(in_order == code)
+        is_drawn[members[in_turn(None if groups is None else groups[order][members], len(members))[:count]]] = True
     return order[is_drawn]
+
+
+def in_turn(groups: np.ndarray | None, n: int) -> np.ndarray:
+    """Positions [n], the first image of every group before the second of any; in their order without groups.
+
+    Args:
+        groups: codes [n] from 0, or None.
+        n: number of images.
+    """
+    if groups is None:
+        return np.arange(n)
+    by_group = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[by_group], prepend=-1))
+    turn = np.empty(n, dtype=np.int64)
+    turn[by_group] = np.arange(n) - np.repeat(starts, np.diff([*starts, n]))
+    return np.argsort(turn, kind="stable")
 
 
 def sample_size(size: int | str | None, n_classes: int) -> int | None:

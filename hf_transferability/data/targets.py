@@ -1,6 +1,7 @@
 """The target dataset: a Hub id, a local folder or a `datasets.Dataset` becomes a sample of encoded images with class codes."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +11,17 @@ import datasets
 import numpy as np
 
 from hf_transferability.data.columns import find_image_column, undecoded
+from hf_transferability.data.duplicates import examples, near_pairs
+from hf_transferability.data.groups import SMALLEST, check_group_column, group_names
 from hf_transferability.data.image_files import image_bytes
-from hf_transferability.data.images import DECODING_VERSION, Decoding, ImageReport, Images
+from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.labels import LabelReader, find_label_column
+from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.opening import Opened, dataset_error, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
-from hf_transferability.errors import TargetError, TransferabilityError, UsageError, unknown_name
+from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
+from hf_transferability.metrics._groups import first_seen_codes
 
 __all__ = [
     "SMALLEST_SAMPLE", "Labelled", "LabelledArrays", "SampleOptions", "Target", "check_images", "class_flags", "load_target",
@@ -24,7 +29,13 @@ __all__ = [
 ]  # fmt: skip
 
 SMALLEST_SAMPLE = 12  # below this no gradient batch of floor(n / 6) images can hold two of one class
-_FROM_LOADING = ("class_not_drawn", "several_frames", "extra_channels", "windowed")  # flags that decoding does not change
+_FROM_LOADING = (
+    "class_not_drawn",
+    "several_frames",
+    "extra_channels",
+    "windowed",
+    "one_slice",
+)  # flags that decoding does not change
 _DARK = 128  # 15-bit images and less: scans of 12 bits reach 16 of 255 when 65535 is white
 
 
@@ -51,6 +62,11 @@ class Labelled(Protocol):
         """Flags that hold for every candidate."""
         ...
 
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Codes of images that belong together; see `Target`."""
+        ...
+
 
 @dataclass(frozen=True)
 class LabelledArrays:
@@ -61,6 +77,7 @@ class LabelledArrays:
     key: str
     provenance: dict[str, Any]
     flags: dict[str, str] = field(default_factory=dict)
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,9 @@ class Target:
         provenance: what was drawn from where, for the row of results; "account" says what the dataset holds.
         flags: flags that hold for every candidate on this target, with their details.
         files: each image's file and folder, "" where the dataset does not say, to name a corrupt one.
+        group_names: each image's group as the dataset names it; empty without a group column. They may name patients: only
+            `groups` and counts leave the process.
+        hashes: perceptual hashes uint64 [n_samples, duplicates.WORDS], once the images have been decoded; else None.
     """
 
     images: Images
@@ -89,6 +109,13 @@ class Target:
     provenance: dict[str, Any]
     flags: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    group_names: list[str] = field(default_factory=list, repr=False)
+    hashes: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Codes int64 [n_samples] of images that belong together, in order of appearance; None without a group column."""
+        return first_seen_codes(np.asarray(self.group_names)) if self.group_names else None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -108,6 +135,7 @@ class _Drawn:
     positions: list[int]
     available: int
     all_labels: list | None
+    groups: list[str] = field(default_factory=list)
 
 
 def load_target(
@@ -139,12 +167,16 @@ def load_target(
         )
     image_column = find_image_column(features, options.image_column)
     label_column = find_label_column(features, options.label_column, image_column)
+    if options.group_column is not None:
+        check_group_column(features, options.group_column, (image_column, label_column))
     reader = LabelReader(label_column, features[label_column], task=options.task, separator=options.label_separator)
     try:
-        table = undecoded(opened.table, image_column).select_columns([image_column, label_column]).with_format(None)
+        columns = [image_column, label_column, *filter(None, [options.group_column])]
+        table = undecoded(opened.table, image_column).select_columns(columns).with_format(None)
         draw = _draw_from_stream if isinstance(table, datasets.IterableDataset) else _draw_from_table
         drawn = draw(table, image_column, reader, options)
-        encoded = [image_bytes(record, opened.place, token) for record in drawn.records]
+        medical = Medical()
+        encoded = [medical.convert(image_bytes(record, opened.place, token), options) for record in drawn.records]
     except TransferabilityError:
         raise
     except Exception as error:
@@ -153,22 +185,53 @@ def load_target(
     counts = reader.counts(drawn.all_labels or [])
     absent = set(counts) - set(class_names) if task == "single_label" else set()
     images = Images(encoded, options.window, frame=options.frame, max_pixels=options.max_pixels)
-    flags = _header_flags(images, options.decoding) | ({"class_not_drawn": ", ".join(sorted(absent))} if absent else {})
+    flags = _header_flags(images, options, medical) | ({"class_not_drawn": ", ".join(sorted(absent))} if absent else {})
     provenance = {
         **opened.where,
         "image_column": image_column,
         "label_column": label_column,
+        "group_column": options.group_column,
         "task": task,
         "images_available": drawn.available,
         "draw": options.draw,
         "seed": options.seed,
         "window": list(options.window) if options.window else None,
         "frame": options.frame,
+        "slice": options.slice,
+        "axis": options.axis,
         "account": _account(opened, counts, drawn, reader, options),
     }
     target = _target(images, codes, class_names, task, drawn.positions, provenance)
     files = ["/".join(Path((record or {}).get("path") or "").parts[-2:]) for record in drawn.records]
-    return replace(target, files=files, flags=target.flags | flags)
+    return _with_groups(replace(target, files=files, flags=target.flags | flags), drawn.groups)
+
+
+def _with_groups(target: Target, names: list[str]) -> Target:
+    """The target with each image's group, and their number in its provenance.
+
+    Raises:
+        UsageError: all images of the sample are of one group.
+    """
+    if not names:
+        return target
+    sizes = Counter(names)
+    if len(sizes) < SMALLEST:
+        raise UsageError(
+            "`group_column` must have at least 2 groups in the sample; got one. Take more images, or leave it out."
+        )
+    counts = {"groups": len(sizes), "largest_group": max(sizes.values())}
+    return replace(target, group_names=names, provenance={**target.provenance, **counts})
+
+
+def groups_of_split(dataset: Any, options: SampleOptions, column: str, token: str | None = None) -> list[str]:
+    """The group of every image of a split, without reading the images; see `group_names` for what may be done with them.
+
+    Raises:
+        UsageError, TargetError: as `load_target`.
+    """
+    table = open_dataset(dataset, options, token).table
+    check_group_column(table.features, column, ())
+    return group_names(column, table.select_columns([column]).with_format(None)[column][:])
 
 
 def _options(options: SampleOptions | None, by_name: dict[str, Any]) -> SampleOptions:
@@ -177,7 +240,7 @@ def _options(options: SampleOptions | None, by_name: dict[str, Any]) -> SampleOp
         by_name = {**{name: value for name, value in by_name.items() if name != "sample"}, "sample_size": by_name["sample"]}
     for name in by_name:
         if name not in SampleOptions.names():
-            raise TypeError(unknown_name("option", name, SampleOptions.names()))
+            raise UnknownArgument(unknown_name("option", name, SampleOptions.names()))
     return replace(options, **by_name) if options else SampleOptions(**by_name)
 
 
@@ -194,27 +257,32 @@ def _account(
     return account.to_dict()
 
 
-def _header_flags(images: Images, decoding: Decoding) -> dict[str, str]:
+def _header_flags(images: Images, options: SampleOptions, medical: Medical) -> dict[str, str]:
     """Flags of images that are not used whole, from their headers.
 
     Raises:
-        UsageError: a window that no image needs, or that cannot act.
+        UsageError: a window that no image needs, or that cannot act; a slice where no file is a volume.
     """
     headers = images.headers()
-    if decoding.window is not None and len(images):
+    if options.window is not None and len(images):
         if headers.undecodable_depth:
             raise UsageError(
                 f"`window` cannot act on {headers.undecodable_depth} of {len(images)} images, which are read with 8 bits only. "
                 "Convert them to 16-bit PNG or TIFF, or leave it out."
             )
-        if not headers.deep:
+        if not headers.deep and not medical.grey and not medical.failed:
             raise UsageError("`window` must be left out: no image of the sample has more than 8 bits a channel.")
     flags = {}
+    if scaled := medical.windowed(options):
+        flags["windowed"] = scaled
     if headers.undecodable_depth:
-        flags["windowed"] = f"{headers.undecodable_depth} of {len(images)} images, reduced to 8 bits by Pillow"
-    if headers.several_frames:
-        which = "the first" if decoding.frame is None else f"frame {decoding.frame}"
-        flags["several_frames"] = f"{headers.several_frames} of {len(images)} images, of which {which} is used"
+        reduced = f"{headers.undecodable_depth} of {len(images)} images, reduced to 8 bits by Pillow"
+        flags["windowed"] = f"{flags['windowed']}; {reduced}" if scaled else reduced
+    if several := headers.several_frames + medical.several_frames:
+        which = "the first" if options.frame is None else f"frame {options.frame}"
+        flags["several_frames"] = f"{several} of {len(images)} images, of which {which} is used"
+    if slices := medical.one_slice(options, len(images)):
+        flags["one_slice"] = slices
     if headers.extra_channels:
         flags["extra_channels"] = f"{headers.extra_channels} of {len(images)} images"
     return flags
@@ -225,15 +293,20 @@ def _draw_from_table(table: datasets.Dataset, image_column: str, reader: LabelRe
     reader.refuse_missing(raw, range(len(raw)))
     labels = reader.settle(raw)
     _check_draw(reader, options)
-    chosen = draw_sample(reader.group_codes(labels), options.sample_size, options.draw, options.seed)
+    names = group_names(options.group_column, table[options.group_column][:]) if options.group_column is not None else []
+    groups = first_seen_codes(np.asarray(names)) if names else None
+    chosen = draw_sample(reader.group_codes(labels), options.sample_size, options.draw, options.seed, groups)
     records = table.select(chosen)[image_column][:] if len(chosen) else []
-    return _Drawn(records, [labels[i] for i in chosen], chosen.tolist(), len(labels), labels)
+    of_groups = [names[i] for i in chosen] if names else []
+    return _Drawn(records, [labels[i] for i in chosen], chosen.tolist(), len(labels), labels, of_groups)
 
 
 def _draw_from_stream(
     table: datasets.IterableDataset, image_column: str, reader: LabelReader, options: SampleOptions
 ) -> _Drawn:
     sample = options.sample_size
+    if options.group_column is not None:
+        raise UsageError("`group_column` must go without streaming: groups are drawn in turn, from all of their images.")
     if options.draw != "random" or sample == "all":
         raise UsageError("`streaming` must go with a random draw of a limited size: the whole is never in memory.")
     if sample is None and reader.names is None:
@@ -297,8 +370,32 @@ def check_images(
     provenance = {**target.provenance, "modes": report.modes, "corrupt_skipped": len(report.corrupt)}
     positions = [target.positions[i] for i in readable]
     checked = _target(target.images.subset(readable), codes, class_names, target.task, positions, provenance)
+    if "windowed" in flags and "windowed" in target.flags:
+        flags["windowed"] = f"{target.flags['windowed']}; {flags['windowed']}"
     kept_flags = {name: target.flags[name] for name in _FROM_LOADING if name in target.flags}
-    return replace(checked, flags={**checked.flags, **kept_flags, **flags}, files=[target.files[i] for i in readable]), report
+    hashes = None if report.hashes is None else report.hash_array()[readable]
+    checked = replace(
+        checked, flags={**checked.flags, **kept_flags, **flags}, files=[target.files[i] for i in readable], hashes=hashes
+    )
+    return _with_groups(
+        _with_duplicates(checked), [target.group_names[i] for i in readable] if target.group_names else []
+    ), report
+
+
+def _with_duplicates(target: Target) -> Target:
+    """The target with the number of near-duplicate pairs in its provenance, and a flag of those with different labels."""
+    if target.hashes is None:
+        return target
+    pairs = near_pairs(target.hashes)
+    first, second = target.labels[pairs[:, 0]], target.labels[pairs[:, 1]]
+    different = pairs[(first != second) if first.ndim == 1 else (first != second).any(axis=1)]
+    flags = dict(target.flags)
+    if len(different):
+        plural = "s" if len(different) > 1 else ""
+        rows = examples(different, target.positions, target.positions)
+        flags["duplicate_labels"] = f"{len(different)} pair{plural}: {rows}"
+    counts = {"near_duplicates": len(pairs), "near_duplicates_of_other_labels": len(different)}
+    return replace(target, flags=flags, provenance={**target.provenance, **counts})
 
 
 def _target(

@@ -59,7 +59,7 @@ def verify(
             loaded = load(resolve(str(folder)))
             seeds = range(seed * repeats, (seed + 1) * repeats)
             protocol = Protocol(epochs=epochs, augment=False)
-            runs = [fine_tune(loaded, draw, _FINE_TUNE, protocol, seed=run_seed) for run_seed in seeds]
+            runs = [fine_tune(loaded, draw.at(loaded.image_size), _FINE_TUNE, protocol, seed=run_seed) for run_seed in seeds]
         finished = [run["test_auc"] for run in runs if run["status"] == "ok"]
         if not finished:
             raise TransferabilityError(f"all {repeats} runs of {folder.name} diverged. Choose another seed for the demo.")

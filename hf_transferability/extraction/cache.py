@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from safetensors.numpy import save
 from hf_transferability.errors import UsageError
 from hf_transferability.files import replace_file
 
-_ARRAYS = ("features", "source_probabilities", "gradient_norms")
+EXTRACTION_VERSION = 5  # part of every key of arrays: raise it when the same input would give other arrays or facts
+ARRAYS = ("features", "source_probabilities", "gradient_norms")
 _ABANDONED = 24 * 3600  # seconds; an unfinished file of this age was left by a killed process
 
 
@@ -30,6 +32,7 @@ class Arrays:
         gradient_norms: float64 [n_batches, 2], or None for a multi-label target or without two layers.
         facts: about the checkpoint and the extraction, for the row of results.
         flags: flag -> detail.
+        with_gradients: False if gradient norms were not asked for, so that their absence says nothing.
     """
 
     features: np.ndarray
@@ -37,11 +40,14 @@ class Arrays:
     gradient_norms: np.ndarray | None
     facts: dict[str, Any]
     flags: dict[str, str]
+    with_gradients: bool = True
 
-    def digest(self) -> str:
-        """sha256 of the arrays' values."""
+    def digest(self, names: Collection[str] = ARRAYS) -> str:
+        """sha256 of the values of these arrays."""
         digest = hashlib.sha256()
-        for name in _ARRAYS:
+        for name in ARRAYS:
+            if name not in names:
+                continue
             if (array := getattr(self, name)) is not None:
                 digest.update(f"{name}{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -64,9 +70,11 @@ class Cache:
         try:
             self.folder = Path(folder) if folder else cached_assets_path("hf-transferability", "arrays", "v1")
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError, RuntimeError) as error:  # ValueError: the Hub's client, where a file is in the way
             place = f"`cache_dir` must be a folder that can be written to; {folder}" if folder else "the Hub's assets cache"
-            raise UsageError(f"{place} cannot be made: {error.strerror or error}. Pass --cache-dir with another.") from error
+            raise UsageError(
+                f"{place} cannot be made: {getattr(error, 'strerror', None) or error}. Pass --cache-dir with another."
+            ) from error
         self.failure: str | None = None
         for part in self.folder.glob("*.part"):  # left by a killed run
             with contextlib.suppress(OSError):  # another process has just finished it
@@ -82,14 +90,16 @@ class Cache:
                     return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             probabilities, norms = tensors.get("source_probabilities"), tensors.get("gradient_norms")
-            return Arrays(tensors["features"], probabilities, norms, stored["facts"], stored["flags"])
+            complete = stored.get("with_gradients", True)  # earlier versions stored no others
+            return Arrays(tensors["features"], probabilities, norms, stored["facts"], stored["flags"], complete)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None
 
     def write(self, key: dict[str, Any], arrays: Arrays) -> bool:
         """Store arrays atomically; returns whether that succeeded, else see `failure`."""
-        tensors = {name: getattr(arrays, name) for name in _ARRAYS if getattr(arrays, name) is not None}
-        entry = json.dumps({"key": key, "facts": arrays.facts, "flags": arrays.flags})
+        tensors = {name: getattr(arrays, name) for name in ARRAYS if getattr(arrays, name) is not None}
+        partial = {} if arrays.with_gradients else {"with_gradients": False}
+        entry = json.dumps({"key": key, "facts": arrays.facts, "flags": arrays.flags} | partial)
         contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         return self._store(self._path(key, "safetensors"), save(contiguous, metadata={"entry": entry}))
 

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import OfflineModeIsEnabled
-from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.hf_api import RepoFile, RepoSibling
 from tqdm import tqdm
 
 from hf_transferability.hub.cached import COMMIT, Snapshot, cached_commits, cached_model, remember_commit
 from hf_transferability.hub.retries import ask, call, caused_by, is_connection_error
-from hf_transferability.hub.verified import DamagedFileError, is_complete, remove
+from hf_transferability.hub.verified import DamagedFileError, has_blob_id, is_complete, remove
 
 TIMEOUT = 10.0  # seconds for a request of metadata
 DownloadCallback = Callable[[str, int, int | None], None]
@@ -126,6 +127,36 @@ def dataset_head(repo_id: str, token: str | None = None) -> Snapshot:
         "dataset",
         bool(info.private),
     )
+
+
+def remove_damaged_files(repo_id: str, commit: str, token: str | None = None) -> list[str]:
+    """Compare a dataset's downloaded files with the content that the Hub states, and remove those that differ.
+
+    The clients name a download by the ETag of the answer alone: two files with one ETag would become one.
+
+    Returns:
+        The paths of the removed files; empty too where the Hub does not say, as in offline mode.
+    """
+    folder = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo_id, repo_type="dataset"), "snapshots", commit)
+    if not folder.is_dir():
+        return []
+    try:
+        tree = call(
+            lambda: list(HfApi(token=token).list_repo_tree(repo_id, recursive=True, revision=commit, repo_type="dataset"))
+        )
+    except Exception:
+        return []
+    damaged = []
+    for entry in tree:
+        path = folder / entry.path
+        if not isinstance(entry, RepoFile) or not path.is_file():
+            continue
+        whole = is_complete(path, entry.lfs.sha256) if entry.lfs else has_blob_id(path, entry.blob_id)
+        if not whole:
+            damaged.append(entry.path)
+    for name in damaged:
+        remove(folder / name)
+    return damaged
 
 
 def download(snapshot: Snapshot, files: Sequence[str], token: str | None = None) -> Path:

@@ -42,6 +42,12 @@ def is_complete(path: Path, sha256: str | None) -> bool:
     return matches
 
 
+def has_blob_id(path: Path, blob_id: str) -> bool:
+    """Whether a small file has the content that the Hub states by git's blob id (a sha1)."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == blob_id
+
+
 def remove(path: Path) -> None:
     """Remove a file from the Hub cache, so that the next request downloads it again."""
     path.resolve().unlink(missing_ok=True)

@@ -108,6 +108,11 @@ class Metric:
         return "seed" in self.options
 
     @property
+    def uses_groups(self) -> bool:
+        """Whether it compares or divides images, so that those of one group must be kept together."""
+        return "groups" in self.options
+
+    @property
     def is_composite(self) -> bool:
         """Whether it is made of other metrics."""
         return bool(self.parts)
@@ -202,7 +207,7 @@ class Metric:
         if not self.is_pool_relative:
             raise TypeError(f"{self.name} has no formula over a pool: its values are its scores. Use them as they are.")
         self.check_variant(variant)
-        if scenario not in SCENARIOS:
+        if not isinstance(scenario, str) or scenario not in SCENARIOS:
             raise ValueError(unknown_name("scenario", scenario, SCENARIOS))
 
     def check_variant(self, variant: str) -> None:
@@ -211,7 +216,7 @@ class Metric:
         Raises:
             ValueError: names those that it has.
         """
-        if variant not in self.variants:
+        if not isinstance(variant, str) or variant not in self.variants:
             raise ValueError(
                 f"`variant` must be one of {', '.join(self.variants)} for {self.name}; got {variant!r}. Choose one of these."
             )

@@ -4,15 +4,18 @@ A metric registers itself: `@register(...)` above its function, in a file of its
 name does not start with an underscore is imported on the first look-up, so a new metric touches one file.
 """
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from hf_transferability.errors import unknown_name
+from hf_transferability.arguments import checked_names
+from hf_transferability.errors import shown, unknown_name
 from hf_transferability.metrics._metric import INPUTS, SCENARIOS, Metric
 from hf_transferability.metrics._pool import FACTS
 from hf_transferability.metrics._validation import TASKS, check_count, check_task, one_column, refuse_unclear_numbers
@@ -42,19 +45,39 @@ def register(**declaration: Any) -> Callable[[Callable], Callable]:
                 f"metric {metric.name} must declare a formula with either parts or components, or none of the three; "
                 f"got parts {metric.parts}, components {metric.components}, formula {metric.formula}."
             )
+        metric = replace(metric, function=_with_checked_variant(metric))
         _METRICS[metric.name] = metric
-        return function
+        return metric.function
 
     return add
 
 
+def _with_checked_variant(metric: Metric) -> Callable:
+    """The metric's function, which refuses a variant that it does not have, also where it is called directly."""
+    if "variant" not in metric.options:
+        return metric.function
+
+    @functools.wraps(metric.function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        if "variant" in options:
+            metric.check_variant(options["variant"])
+        return metric.function(*arguments, **options)
+
+    return call
+
+
 def all_metrics() -> dict[str, Metric]:
     """Every metric by name, in alphabetical order."""
+    _import_all()
+    return dict(sorted(_METRICS.items()))
+
+
+@functools.cache
+def _import_all() -> None:
     package = importlib.import_module(__package__)
     for module in pkgutil.iter_modules(package.__path__):
         if not module.name.startswith("_"):
             importlib.import_module(f"{__package__}.{module.name}")
-    return dict(sorted(_METRICS.items()))
 
 
 def get_metric(name: str) -> Metric:
@@ -64,7 +87,7 @@ def get_metric(name: str) -> Metric:
         ValueError: there is none; the text names those that exist.
     """
     metrics = all_metrics()
-    if name not in metrics:
+    if not isinstance(name, str) or name not in metrics:
         raise ValueError(unknown_name("metric", name, metrics))
     return metrics[name]
 
@@ -84,6 +107,7 @@ def can_score(name: str, task: str, inputs: Collection[str]) -> bool:
     return set(metric.inputs) <= set(inputs)
 
 
+@checked_names
 def score(
     name: str,
     *,
@@ -91,6 +115,7 @@ def score(
     labels: Any = None,
     source_probabilities: Any = None,
     gradient_norms: Any = None,
+    groups: Any = None,
     variant: str = "default",
     seed: int | None = None,
     half_sample: bool = False,
@@ -100,11 +125,14 @@ def score(
 
     Args:
         name: a metric's name, as listed by `hf-transferability metrics`.
-        features: [n_samples, n_features], the input of the source network's last head layer.
+        features: [n_samples, n_features], the input of the source network's last head layer; or a `Sample` of them, whose
+            decompositions several metrics then share.
         labels: [n_samples] class labels of any kind; for some metrics also [n_samples, n_labels] of 0 and 1, or float
             targets.
         source_probabilities: [n_samples, n_source_classes], softmax of the source logits.
         gradient_norms: [n_batches, 2], L2 norms of the loss gradient at the first and the second layer.
+        groups: [n_samples], images that belong together, such as those of a patient; metrics that compare or divide images
+            (`Metric.uses_groups`) keep them together, the others ignore them.
         variant: "default" (the correct or robust form) or "published" (as in the paper's tables).
         seed: for the metric's random choices, where it makes any; None is the metric's own (the paper's, where it names
             one).
@@ -128,6 +156,8 @@ def score(
         -0.276
     """
     metric = get_metric(name)
+    if not isinstance(half_sample, bool):
+        raise TypeError(f"`half_sample` must be True or False; got {shown(half_sample)}. Leave it out.")
     given = {
         "features": features,
         "labels": None if labels is None else one_column(labels),
@@ -143,6 +173,8 @@ def score(
             refuse_unclear_numbers(given["labels"])
         check_task(name, metric.tasks, given["labels"], {other.name: other.tasks for other in all_metrics().values()})
     options: dict[str, Any] = {"seed": seed} if metric.seeded and seed is not None else {}
+    if groups is not None and metric.uses_groups:
+        options["groups"] = groups
     metric.check_variant(variant)
     if "variant" in metric.options:
         options["variant"] = variant

@@ -102,7 +102,7 @@ def check_task(name: str, tasks: tuple[str, ...], labels: Any, others: dict[str,
         able = ", ".join(other for other, possible in others.items() if task in possible)
         array = _as_array(labels)
         raise ValueError(
-            f"`labels` must be {' or '.join(_TARGETS[own] for own in tasks)} for {name}; "
+            f"`labels` must be {' or '.join(_TARGETS[possible] for possible in tasks)} for {name}; "
             f"got {_TARGETS[task]} ({array.dtype}, shape {array.shape}). "
             f"Metrics that score {task} targets: {able}."
             + (" If these are classes, encode them as integers." if task == "regression" else "")
@@ -136,7 +136,10 @@ def encode_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, list]:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise TypeError(f"`labels` must be integers, strings or booleans; got {names}. Give every image one label of one type.")
     if array.dtype.kind in "OT":
-        array = array.astype(str if kinds <= {str, np.str_} else np.int64)
+        try:
+            array = array.astype(str if kinds <= {str, np.str_} else np.int64)
+        except OverflowError as error:
+            raise ValueError("`labels` must be integers of 64 bits; got larger ones. Encode the classes as texts.") from error
     if array.dtype.kind not in "iubU":
         raise TypeError(f"`labels` must be integers, strings or booleans; got {array.dtype}. Encode the classes as integers.")
     classes, codes, counts = np.unique(array, return_inverse=True, return_counts=True)
@@ -277,10 +280,17 @@ def _as_array(value: Any) -> np.ndarray:
     if isinstance(value, list | tuple) and any(hasattr(item, "detach") for item in value):
         value = [_as_array(item) for item in value]
     if hasattr(value, "detach"):  # a torch tensor, on any device, with or without a graph
-        value = value.detach().cpu()
-        if not hasattr(value, "numpy") or str(value.dtype) == "torch.bfloat16":
-            value = value.float()
-    return np.asarray(value)
+        try:
+            value = value.detach().cpu()
+            if not hasattr(value, "numpy") or str(value.dtype) == "torch.bfloat16":
+                value = value.float()
+            value = value.resolve_conj().numpy() if hasattr(value, "resolve_conj") else value
+        except (TypeError, RuntimeError) as error:  # sparse, quantised, or without values (meta)
+            raise TypeError("`array` must be a dense tensor with values; got another kind. Convert it by to_dense.") from error
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError("`array` must be regular; got rows of different lengths or depths. Pass one row per image.") from error
 
 
 def _as_numbers(name: str, value: Any, ndim: int, shape: str) -> np.ndarray:

@@ -18,7 +18,8 @@ from hf_transferability.metrics._discriminant import adaptive_shrinkage, log_pos
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._pool import sum_of_scaled
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
+from hf_transferability.metrics._sample import as_sample
+from hf_transferability.metrics._validation import check_varying, encode_labels
 
 _SATURATED = 0.999
 
@@ -82,7 +83,7 @@ def etran(*, features: Any, labels: Any) -> dict[str, float]:
         >>> {name: round(value, 3) for name, value in etran(features=x, labels=[0, 0, 0, 1, 1, 1]).items()}
         {'energy': 2.0, 'posterior': 0.817}
     """
-    x = check_features(features).astype(np.float64)
+    x = as_sample(features).features.astype(np.float64)
     codes, _ = encode_labels(labels, len(x))
     check_varying(x, codes)
     if len(x) <= x.shape[1]:

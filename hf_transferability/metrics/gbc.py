@@ -12,9 +12,9 @@ import numpy as np
 
 from hf_transferability.errors import unknown_name
 from hf_transferability.metrics._flags import warn
-from hf_transferability.metrics._projection import principal_components
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
+from hf_transferability.metrics._sample import as_sample
+from hf_transferability.metrics._validation import check_varying, encode_labels
 
 COVARIANCES = ("diagonal", "spherical")
 _DIMENSIONS = 64
@@ -59,14 +59,15 @@ def gbc(*, features: Any, labels: Any, variant: str = "default", covariance: str
         >>> round(gbc(features=x, labels=[0, 0, 1, 1]), 3)  # -2 exp(-16 / 8)
         -0.271
     """
-    x = check_features(features).astype(np.float64)
+    sample = as_sample(features)
+    x = sample.features
     codes, classes = encode_labels(labels, len(x))
     check_varying(x)
     if covariance not in COVARIANCES:
         raise ValueError(unknown_name("covariance", covariance, COVARIANCES))
     if len(x) <= x.shape[1]:
         warn("n<=d", f"{len(x)} images, {x.shape[1]} features")
-    projected = principal_components(x, dimensions=_DIMENSIONS)
+    projected = sample.principal_components(dimensions=_DIMENSIONS)
     members = [projected[codes == k] for k in range(len(classes))]
     means = np.stack([images.mean(axis=0) for images in members])
     floor = _SMALLEST_VARIANCE * (1.0 if variant == "published" else projected.var(axis=0).mean())

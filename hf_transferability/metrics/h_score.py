@@ -10,13 +10,11 @@ biased covariances.
 from typing import Any
 
 import numpy as np
-import scipy.linalg
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 from hf_transferability.metrics._flags import warn
-from hf_transferability.metrics._projection import centred
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._validation import check_features, check_varying, encode_targets
+from hf_transferability.metrics._sample import Sample, as_sample
+from hf_transferability.metrics._validation import check_varying, encode_targets
 
 _SMALLEST_SHRINKAGE = 1e-10
 
@@ -56,15 +54,15 @@ def h_score(*, features: Any, labels: Any, variant: str = "default") -> float:
         >>> round(h_score(features=x, labels=[0, 0, 1, 1], variant="published"), 3)
         0.8
     """
-    x = check_features(features).astype(np.float64)
+    sample = as_sample(features)
+    x = sample.features
     targets = encode_targets(labels, len(x))
     check_varying(x)
     if x.shape[0] <= x.shape[1]:
         warn("n<=d", f"{x.shape[0]} images, {x.shape[1]} features")
-    x = centred(x)
-    x /= np.abs(x).max()  # the score does not depend on scale, its arithmetic does
-    whitening = _plain_whitening(x) if variant == "published" else _shrunk_whitening(x)
-    value = float(np.mean([np.sum((_between(x, codes) @ whitening) ** 2) for codes in targets]))
+    directions, weights = _plain_whitening(sample) if variant == "published" else _shrunk_whitening(sample)
+    between = [_between(sample.centred, codes) @ directions.T for codes in targets]
+    value = float(np.mean([np.sum(means**2 * weights) for means in between]))
     highest = float(np.mean([codes.max() for codes in targets]))
     if value > highest * (1 - 1e-6):
         warn("saturated", f"{value:.6g} of at most {highest:.6g}")
@@ -73,22 +71,33 @@ def h_score(*, features: Any, labels: Any, variant: str = "default") -> float:
     return value
 
 
-def _shrunk_whitening(x: np.ndarray) -> np.ndarray:
-    """W with W W' = (1 - a) S^-1 [n_features, n_features]."""
-    d = x.shape[1]
+def _shrunk_whitening(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Directions V [n_directions, n_features] and weights w with V' diag(w) V = (1 - a) S^-1 in the span of the images."""
+    eigenvalues, directions = sample.axes
+    n, d = sample.features.shape
     # The floor keeps S invertible where Ledoit and Wolf shrink by nothing.
-    a = max(ledoit_wolf_shrinkage(x, assume_centered=True), _SMALLEST_SHRINKAGE)
-    covariance = x.T @ x / len(x)
-    shrunk = (1 - a) * covariance + a * np.trace(covariance) / d * np.eye(d)
-    factor = np.linalg.cholesky(shrunk)
-    return scipy.linalg.solve_triangular(factor, np.eye(d), lower=True).T * np.sqrt(1 - a)
+    a = max(_ledoit_wolf_share(sample), _SMALLEST_SHRINKAGE)
+    return directions, (1 - a) / ((1 - a) * eigenvalues / n + a * eigenvalues.sum() / (n * d))
 
 
-def _plain_whitening(x: np.ndarray) -> np.ndarray:
-    """W with W W' the pseudo-inverse of the covariance [n_features, rank]."""
+def _ledoit_wolf_share(sample: Sample) -> float:
+    """How much of the mean variance Ledoit and Wolf mix into the covariance, 0 to 1: scikit-learn's
+    `ledoit_wolf_shrinkage` in O(n d) from known eigenvalues."""
+    variances = sample.axes[0] / len(sample.features)
+    d, total = sample.features.shape[1], variances.sum()  # the unit: fourth powers of features would overflow
+    squares = ((sample.centred / np.sqrt(total)) ** 2).sum(axis=1)
+    spread = ((variances / total) ** 2).sum()
+    distance = spread - 1 / d
+    error = min((np.mean(squares**2) - spread) / len(squares), distance)
+    return float(error / distance) if error > 0 else 0.0
+
+
+def _plain_whitening(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """As `_shrunk_whitening`, of the pseudo-inverse of the covariance."""
+    x = sample.centred / np.abs(sample.centred).max()  # the score does not depend on scale, its arithmetic does
     _, s, vt = np.linalg.svd(x, full_matrices=False)
-    kept = s > s[0] * max(x.shape) * np.finfo(np.float64).eps
-    return vt[kept].T / (s[kept] / np.sqrt(len(x)))
+    used = s > s[0] * max(x.shape) * np.finfo(np.float64).eps
+    return vt[used], len(x) / (s[used] * np.abs(sample.centred).max()) ** 2
 
 
 def _between(x: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -15,10 +15,10 @@ from sklearn.metrics import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 
 from hf_transferability.metrics._flags import warn
-from hf_transferability.metrics._projection import centred
+from hf_transferability.metrics._groups import check_neighbours, encode_groups
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._sample import seeded_subsample
-from hf_transferability.metrics._validation import check_count, check_features, check_varying, encode_targets
+from hf_transferability.metrics._sample import as_sample, seeded_subsample
+from hf_transferability.metrics._validation import check_count, check_varying, encode_targets
 
 _LARGEST_SAMPLE = 20_000  # above this a seeded subsample: all pairs of images are compared
 _CHUNK = 2**23  # distances at once
@@ -37,7 +37,7 @@ _EQUAL = 1e-10  # squared distances that differ by less, relative to the feature
     smallest_n=6,
     published=False,
 )
-def knn(*, features: Any, labels: Any, k: int = 5, seed: int = 0) -> float:
+def knn(*, features: Any, labels: Any, groups: Any = None, k: int = 5, seed: int = 0) -> float:
     """Share of images whose class is the most frequent among their k nearest neighbours, the image itself left out.
 
     A share, 0 to 1; comparable between candidates on one sample. Not optimistic, since no image votes for itself; but
@@ -47,6 +47,8 @@ def knn(*, features: Any, labels: Any, k: int = 5, seed: int = 0) -> float:
         features: [n_samples, n_features], float; computed in float64.
         labels: [n_samples], classes of any kind; or [n_samples, n_labels] of 0 and 1: the mean over the columns that
             vary.
+        groups: [n_samples], of any kind: images that belong together, such as those of a patient, are left out together;
+            None for none.
         k: neighbours that vote.
         seed: decides the subsample above 20,000 images.
 
@@ -55,7 +57,7 @@ def knn(*, features: Any, labels: Any, k: int = 5, seed: int = 0) -> float:
 
     Raises:
         ValueError, TypeError: input that is not finite, does not match in length, has one class, never varies, or has
-            fewer than k + 1 images.
+            fewer than k + 1 images (with groups: k outside a group).
 
     Cost: O(n^2 d), n at most 20,000. Smallest n: k + 1.
 
@@ -65,47 +67,53 @@ def knn(*, features: Any, labels: Any, k: int = 5, seed: int = 0) -> float:
         >>> knn(features=x, labels=[0] * 4 + [1] * 4, k=3)
         1.0
     """
-    x = check_features(features)
+    sample = as_sample(features)
+    x = sample.features
     targets = encode_targets(labels, len(x))
     check_varying(x)
     check_count("k", k)
     if len(x) <= k:
         raise ValueError(f"`features` must have at least {k + 1} rows for k={k}; got {len(x)}. Take a larger sample.")
     rows = seeded_subsample(targets, _LARGEST_SAMPLE, seed)
-    x, targets = centred(x[rows]), [codes[rows] for codes in targets]
-    value = float(np.mean(_accuracies(x, targets, k)))
+    if groups is not None:
+        groups = encode_groups(groups, len(x))[rows]
+        check_neighbours(groups, k)
+    x, targets = sample.part(rows).centred, [codes[rows] for codes in targets]
+    value = float(np.mean(_accuracies(x, targets, k, groups)))
     majority = float(np.mean([np.bincount(codes).max() / len(codes) for codes in targets]))
     if value <= majority:
         warn("at_majority", f"{value:.4g}, largest class {majority:.4g}")
     return value
 
 
-def _accuracies(x: np.ndarray, targets: list[np.ndarray], k: int) -> np.ndarray:
+def _accuracies(x: np.ndarray, targets: list[np.ndarray], k: int, groups: np.ndarray | None) -> np.ndarray:
     """Share of images that are classified rightly, for each target."""
     equal = _EQUAL * (x**2).sum() / len(x)
-    distances, neighbours = NearestNeighbors(n_neighbors=min(k + 1, len(x) - 1)).fit(x).kneighbors()
-    squared = distances**2
-    tied = squared[:, -1] <= squared[:, k - 1] + equal if len(x) > k + 1 else np.zeros(len(x), dtype=bool)
-    clear = np.flatnonzero(~tied)
-    image = np.repeat(np.arange(len(clear)), k)
-    found: list[tuple[np.ndarray, ...]] = [
-        (clear, image, neighbours[clear, :k].ravel(), squared[clear, :k].ravel(), np.ones(len(image)))
-    ]
+    neighbourhoods: list[tuple[np.ndarray, ...]] = []
+    if groups is None:
+        distances, neighbours = NearestNeighbors(n_neighbors=min(k + 1, len(x) - 1)).fit(x).kneighbors()
+        squared = distances**2
+        tied = squared[:, -1] <= squared[:, k - 1] + equal if len(x) > k + 1 else np.zeros(len(x), dtype=bool)
+        clear = np.flatnonzero(~tied)
+        image = np.repeat(np.arange(len(clear)), k)
+        neighbourhoods += [(clear, image, neighbours[clear, :k].ravel(), squared[clear, :k].ravel(), np.ones(len(image)))]
     step = max(_CHUNK // len(x), 1)
-    rest = np.flatnonzero(tied)
-    found += [_with_ties(x, rest[start : start + step], k, equal) for start in range(0, len(rest), step)]
+    # With groups, an image's nearest may all be of its own: every image then looks at all others.
+    rest = np.flatnonzero(tied) if groups is None else np.arange(len(x))
+    left_out = np.arange(len(x)) if groups is None else groups
+    neighbourhoods += [_with_ties(x, rest[start : start + step], k, equal, left_out) for start in range(0, len(rest), step)]
     right = np.zeros(len(targets))
-    for rows, image, neighbour, distance, weight in found:
+    for rows, image, neighbour, distance, weight in neighbourhoods:
         if len(rows):
             right += [_right(image, distance, weight, codes[neighbour], codes[rows], equal) for codes in targets]
     return right / len(x)
 
 
-def _with_ties(x: np.ndarray, rows: np.ndarray, k: int, equal: float) -> tuple[np.ndarray, ...]:
-    """For images whose k-th and next neighbour are at one distance: position in `rows`, neighbour, squared distance and
-    weight of all that share the k votes."""
+def _with_ties(x: np.ndarray, rows: np.ndarray, k: int, equal: float, groups: np.ndarray) -> tuple[np.ndarray, ...]:
+    """For images whose k-th and next neighbour may be at one distance: position in `rows`, neighbour, squared distance and
+    weight of all that share the k votes. Images of one group are no neighbours of each other."""
     squared = euclidean_distances(x[rows], x, squared=True)
-    squared[np.arange(len(rows)), rows] = np.inf  # left out
+    squared[groups[rows, None] == groups] = np.inf
     reach = np.partition(squared, k - 1, axis=1)[:, k - 1 : k]
     image, neighbour = np.nonzero(squared <= reach + equal)
     distance = squared[image, neighbour]
@@ -116,13 +124,13 @@ def _with_ties(x: np.ndarray, rows: np.ndarray, k: int, equal: float) -> tuple[n
 
 
 def _right(
-    image: np.ndarray, distance: np.ndarray, weight: np.ndarray, codes: np.ndarray, own: np.ndarray, equal: float
+    image: np.ndarray, distance: np.ndarray, weight: np.ndarray, codes: np.ndarray, true: np.ndarray, equal: float
 ) -> float:
     """How many images get their own class, from the distance, weight and class of each of their neighbours."""
-    shape = len(own), int(max(codes.max(), own.max())) + 1
+    shape = len(true), int(max(codes.max(), true.max())) + 1
     votes, nearest = np.zeros(shape), np.full(shape, np.inf)
     np.add.at(votes, (image, codes), weight)
     np.minimum.at(nearest, (image, codes), distance)
     nearest[votes < votes.max(axis=1, keepdims=True) - 1e-9] = np.inf
     winners = nearest <= nearest.min(axis=1, keepdims=True) + equal
-    return float((winners[np.arange(len(own)), own] / winners.sum(axis=1)).sum())
+    return float((winners[np.arange(len(true)), true] / winners.sum(axis=1)).sum())

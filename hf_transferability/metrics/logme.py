@@ -13,7 +13,8 @@ import numpy as np
 
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._validation import check_features, check_regression_labels, encode_targets, task_of
+from hf_transferability.metrics._sample import as_sample
+from hf_transferability.metrics._validation import check_regression_labels, encode_targets, task_of
 
 _PUBLISHED_ROUNDS = 11
 _PUBLISHED_TOLERANCE = 1e-3
@@ -60,7 +61,7 @@ def logme(*, features: Any, labels: Any, variant: str = "default") -> float:
         >>> round(logme(features=np.array([[0.0], [0.1], [1.0], [1.1]]), labels=[0, 0, 1, 1]), 3)
         -0.276
     """
-    x = check_features(features).astype(np.float64)
+    x = as_sample(features).features.astype(np.float64)
     targets = _targets(labels, len(x))
     if not x.any():
         raise ValueError("`features` must not be zero throughout; got only zeros. Check the checkpoint.")
@@ -91,16 +92,16 @@ def _left_vectors_and_squared_singular_values(x: np.ndarray, variant: str) -> tu
     if variant == "published":
         # Its SVD of X'X keeps directions that are pure rounding, which moves the published value by what they happen to be.
         _, squared, vt = np.linalg.svd(x.T @ x)
-        v, kept = vt.T, np.sqrt(squared) > 1e-10
-        if not kept.any():
+        v, used = vt.T, np.sqrt(squared) > 1e-10
+        if not used.any():
             raise ValueError(
                 "`features` must have a singular value above 1e-10 for the published variant; "
                 f'got at most {np.sqrt(squared[0]):.4g}. Use variant="default".'
             )
     else:
         squared, v = np.linalg.eigh(x.T @ x)
-        kept = squared > squared[-1] * d * np.finfo(np.float64).eps
-    return (x @ v[:, kept]) / np.sqrt(squared[kept]), squared[kept]
+        used = squared > squared[-1] * d * np.finfo(np.float64).eps
+    return (x @ v[:, used]) / np.sqrt(squared[used]), squared[used]
 
 
 def _exact_evidence(sigma: np.ndarray, projected: np.ndarray, rest: float, n: int, d: int) -> float:

@@ -16,9 +16,9 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._pool import sum_of_scaled
-from hf_transferability.metrics._projection import principal_components
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
+from hf_transferability.metrics._sample import as_sample
+from hf_transferability.metrics._validation import check_varying, encode_labels
 
 _DIMENSIONS = 64
 _SMALLEST_SHRINKAGE = 1e-10
@@ -85,15 +85,16 @@ def ncti(*, features: Any, labels: Any, variant: str = "default") -> dict[str, f
         >>> {name: round(value, 3) for name, value in ncti(features=x, labels=[0, 0, 0, 1, 1, 1]).items()}
         {'seli': 3.873, 'ncc': 0.817, 'vc': 1.354}
     """
-    x = check_features(features).astype(np.float64)
+    sample = as_sample(features)
+    x = sample.features
     codes, classes = encode_labels(labels, len(x))
     check_varying(x, codes)
     if len(x) <= x.shape[1]:
         warn("n<=d", f"{len(x)} images, {x.shape[1]} features")
     if variant == "published":
-        projected = PCA(min(_DIMENSIONS, *x.shape), random_state=42).fit_transform(x)
+        projected = PCA(min(_DIMENSIONS, *x.shape), random_state=42).fit_transform(x.astype(np.float64))
     else:
-        projected = principal_components(x, dimensions=_DIMENSIONS)
+        projected = sample.principal_components(dimensions=_DIMENSIONS)
     discriminant = _fitted_discriminant(projected, codes)
     projection, posterior = discriminant.transform(projected), discriminant.predict_proba(projected)
     ncc = float(posterior[np.arange(len(x)), codes].mean())

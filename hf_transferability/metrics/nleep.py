@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from hf_transferability.metrics._flags import warn
-from hf_transferability.metrics._projection import principal_components
+from hf_transferability.metrics._mixture import MOST_STEPS, mixture_posterior
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._sample import seeded_subsample
-from hf_transferability.metrics._validation import check_count, check_features, check_varying, encode_labels
+from hf_transferability.metrics._sample import as_sample, seeded_subsample
+from hf_transferability.metrics._validation import check_count, check_varying, encode_labels
 
 _VARIANCE = 0.8
 _COMPONENTS_PER_CLASS = 5
@@ -73,21 +72,22 @@ def nleep(*, features: Any, labels: Any, variant: str = "default", seed: int = 0
         >>> nleep(features=x, labels=[0] * 4 + [1] * 4) > -0.001
         True
     """
-    x = check_features(features).astype(np.float64)
+    sample = as_sample(features)
+    x = sample.features
     codes, classes = encode_labels(labels, len(x))
     check_varying(x)
     check_count("mixtures", mixtures)
     if len(x) <= x.shape[1]:
         warn("n<=d", f"{len(x)} images, {x.shape[1]} features")
     rows = seeded_subsample([codes], _LARGEST_SAMPLE, seed)
-    x, codes = x[rows], codes[rows]
+    sample, codes = sample.part(rows), codes[rows]
     components = _COMPONENTS_PER_CLASS * len(classes)
     if variant == "published":
-        return float(_likelihood(_published_posterior(x, components, seed), codes).mean())
-    projected = principal_components(x, variance=_VARIANCE)
+        return float(_likelihood(_published_posterior(sample.features.astype(np.float64), components, seed), codes).mean())
+    projected = sample.principal_components(variance=_VARIANCE)
     order = np.argsort((projected**2).sum(axis=1), kind="stable")
     projected, codes = projected[order] / projected[:, 0].std(), codes[order]
-    components = min(components, max(len(x) // _IMAGES_PER_COMPONENT, 1))
+    components = min(components, max(len(codes) // _IMAGES_PER_COMPONENT, 1))
     posteriors = (_posterior(projected, components, _REGULARISATION, seed + i) for i in range(mixtures))
     values = np.array([np.log(_likelihood(posterior, codes)).mean() for posterior in posteriors])
     if mixtures > 1:
@@ -104,7 +104,7 @@ def _published_posterior(x: np.ndarray, components: int, seed: int) -> np.ndarra
     projected = PCA(n_components=_VARIANCE, random_state=42).fit_transform(x)
     try:
         return _posterior(projected, components, 1e-6, seed)
-    except ValueError as error:  # scikit-learn's text about ill-defined covariances
+    except np.linalg.LinAlgError as error:
         raise ValueError(
             f"`features` must allow {components} separate mixture components for the published variant; got a component that "
             'collapsed. Use variant="default", which regularises them.'
@@ -112,14 +112,13 @@ def _published_posterior(x: np.ndarray, components: int, seed: int) -> np.ndarra
 
 
 def _posterior(projected: np.ndarray, components: int, regularisation: float, seed: int) -> np.ndarray:
-    mixture = GaussianMixture(components, reg_covar=regularisation, random_state=seed)
     # One thread: on matrices this small more of them cost up to four times what they bring.
     with threadpool_limits(1), warnings.catch_warnings():
         # Duplicate images leave k-means with fewer clusters than asked for; the rest is reported below.
         warnings.simplefilter("ignore")
-        posterior = mixture.fit(projected).predict_proba(projected)
-    if not mixture.converged_:
-        warn("not_converged", f"{mixture.max_iter} steps of the mixture with seed {seed}")
+        posterior, converged = mixture_posterior(projected, components, regularisation, seed)
+    if not converged:
+        warn("not_converged", f"{MOST_STEPS} steps of the mixture with seed {seed}")
     return posterior
 
 

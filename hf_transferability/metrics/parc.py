@@ -13,10 +13,9 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 
-from hf_transferability.metrics._projection import principal_components
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._sample import seeded_subsample
-from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
+from hf_transferability.metrics._sample import as_sample, seeded_subsample
+from hf_transferability.metrics._validation import check_varying, encode_labels
 
 _DIMENSIONS = 32
 _LARGEST_SAMPLE = 8000  # above this a seeded subsample: all pairs of images are ranked
@@ -59,20 +58,24 @@ def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0)
         >>> round(parc(features=x, labels=["a", "a", "b", "b"]), 3)
         100.0
     """
-    x = check_features(features).astype(np.float64)
+    sample = as_sample(features)
+    x = sample.features
     codes, _ = encode_labels(labels, len(x))
     check_varying(x)
     rows = seeded_subsample([codes], _LARGEST_SAMPLE, seed)
-    x, codes = x[rows], codes[rows]
+    sample, codes = sample.part(rows), codes[rows]
     if np.bincount(codes).max() < 2:
         raise ValueError("`labels` must have a class with at least 2 images; got one image in each. Take a larger sample.")
-    projected = _published_components(x) if variant == "published" else principal_components(x, dimensions=_DIMENSIONS)
+    if variant == "published":
+        projected = _published_components(sample.features.astype(np.float64))
+    else:
+        projected = sample.principal_components(dimensions=_DIMENSIONS)
     if projected.shape[1] < 2:
         raise ValueError(
             "`features` must vary along at least 2 directions; got 1. A row of one number correlates with nothing: "
             "use another metric for such features."
         )
-    pairs = np.triu(np.ones((len(x), len(x)), dtype=bool), 1)
+    pairs = np.triu(np.ones((len(codes), len(codes)), dtype=bool), 1)
     ranks = rankdata(_distances(projected)[pairs])
     if variant == "published":
         label_ranks = rankdata((1 - np.corrcoef(np.eye(codes.max() + 1)[codes]))[pairs])

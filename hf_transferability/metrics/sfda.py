@@ -14,7 +14,8 @@ from scipy.special import softmax
 from hf_transferability.metrics._discriminant import adaptive_shrinkage, log_posteriors, means_and_within_covariance
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
+from hf_transferability.metrics._sample import as_sample
+from hf_transferability.metrics._validation import check_varying, encode_labels
 
 _SATURATED = 0.999
 
@@ -53,7 +54,7 @@ def sfda(*, features: Any, labels: Any) -> float:
         >>> round(sfda(features=x, labels=[0, 0, 0, 1, 1, 1]), 3)
         0.613
     """
-    x = check_features(features).astype(np.float64)
+    x = as_sample(features).features.astype(np.float64)
     codes, _ = encode_labels(labels, len(x))
     check_varying(x, codes)
     if len(x) <= x.shape[1]:
@@ -61,9 +62,9 @@ def sfda(*, features: Any, labels: Any) -> float:
     means, within = means_and_within_covariance(x, codes)
     shrinkage = adaptive_shrinkage(within)
     confidence = softmax(softmax(log_posteriors(x, codes, means, within, shrinkage), axis=1), axis=1)
-    own = confidence[np.arange(len(x)), codes][:, None]
+    share = confidence[np.arange(len(x)), codes][:, None]
     others = (means.sum(axis=0) - means) / (len(means) - 1)
-    x = own * x + (1 - own) * others[codes]
+    x = share * x + (1 - share) * others[codes]
     means, within = means_and_within_covariance(x, codes)
     posterior = softmax(log_posteriors(x, codes, means, within, shrinkage), axis=1)
     value = float(posterior[np.arange(len(x)), codes].mean())

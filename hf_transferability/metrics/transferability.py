@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_transferability.arguments import checked_names
 from hf_transferability.metrics._metric import SCENARIOS
 from hf_transferability.metrics._pool import scaled
 from hf_transferability.metrics._registry import get_metric, register
@@ -36,6 +37,7 @@ def formula(parts: Mapping[str, np.ndarray], *, scenario: str) -> np.ndarray:
     return quality * ratio if scenario == "source_dataset" else (1 - quality) * (1 - ratio)
 
 
+@checked_names
 def combine(
     feature_quality: Sequence[float | None],
     feature_update_ratio: Sequence[float | None],

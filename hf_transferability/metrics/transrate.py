@@ -3,7 +3,7 @@ https://arxiv.org/abs/2106.09362.
 
 What differs from the authors' listing: the classes count by their share of the images, where theirs is the plain mean over
 the classes (`variant="published"`). With shares, the rates of the classes never exceed that of all images, so the score is
-at least 0. The determinant is computed from singular values, exactly the same number without a [d, d] matrix.
+at least 0. The determinant is computed from eigenvalues or, where these would be rounded, singular values.
 """
 
 from typing import Any
@@ -12,10 +12,11 @@ import numpy as np
 from scipy.linalg import svdvals
 
 from hf_transferability.metrics._flags import warn
-from hf_transferability.metrics._projection import centred
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._validation import check_features, check_varying, encode_labels
+from hf_transferability.metrics._sample import as_sample
+from hf_transferability.metrics._validation import check_varying, encode_labels
 
+_LARGEST_EIGENVALUE = 1e7  # of Z'Z / (n eps): above it the rounding of Z'Z would reach the small eigenvalues
 _EPSILON = 1e-4  # the listing's squared distortion, whatever the scale of the features
 
 
@@ -55,18 +56,25 @@ def transrate(*, features: Any, labels: Any, variant: str = "default") -> float:
         >>> round(transrate(features=x, labels=["a", "a", "b", "b"]), 3)
         4.808
     """
-    x = check_features(features).astype(np.float64)
+    sample = as_sample(features)
+    x = sample.features
     codes, classes = encode_labels(labels, len(x))
     check_varying(x)
     if len(x) <= x.shape[1]:
         warn("n<=d", f"{len(x)} images, {x.shape[1]} features")
-    x = centred(x)
-    rates = [_rate(x[codes == k]) for k in range(len(classes))]
+    rates = [_rate(sample.centred[codes == k]) for k in range(len(classes))]
+    rate = _rate(sample.centred, sample.axes[0])
     if variant == "published":
-        return float(_rate(x) - np.mean(rates))
-    return max(float(_rate(x) - np.average(rates, weights=np.bincount(codes))), 0.0)
+        return float(rate - np.mean(rates))
+    return max(float(rate - np.average(rates, weights=np.bincount(codes))), 0.0)
 
 
-def _rate(features: np.ndarray) -> float:
-    """log det(I + Z'Z / (n eps)) / 2, the nats that a row needs."""
-    return float(np.log1p(svdvals(features) ** 2 / (len(features) * _EPSILON)).sum() / 2)
+def _rate(features: np.ndarray, eigenvalues: np.ndarray | None = None) -> float:
+    """log det(I + Z'Z / (n eps)) / 2, the nats that a row needs; `eigenvalues` are those of Z'Z, where they are known."""
+    unit = len(features) * _EPSILON
+    if eigenvalues is None:
+        wide = features.shape[1] > len(features)
+        eigenvalues = np.linalg.eigvalsh(features @ features.T if wide else features.T @ features)
+    if eigenvalues.max() > _LARGEST_EIGENVALUE * unit:
+        eigenvalues = svdvals(features) ** 2
+    return float(np.log1p(np.maximum(eigenvalues, 0.0) / unit).sum() / 2)

@@ -82,9 +82,15 @@ def _dataset_columns(dataset: Mapping[str, Any]) -> dict[str, Any]:
         "dataset_fingerprint": dataset.get("fingerprint"),
         "split": dataset.get("split"),
         "sample_size": dataset.get("images"),
-        "draw": dataset.get("draw"),
+        "draw": _draw(dataset),
         "sample_seed": dataset.get("seed"),
     }
+
+
+def _draw(dataset: Mapping[str, Any]) -> str | None:
+    """How the images were drawn, with the number of groups and the name of their column, but never the groups' names."""
+    draw, groups = dataset.get("draw"), dataset.get("groups")
+    return f"{draw}, in turn over {groups} groups ({dataset['group_column']})" if groups else draw
 
 
 def _candidate_rows(row: Mapping[str, Any], ranking: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from hf_transferability import arguments
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.data.array_files import read_candidate
 from hf_transferability.data.array_labels import labelled_arrays
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import UsageError, shown
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import all_metrics, can_score, get_metric
 from hf_transferability.metrics._validation import task_of
@@ -32,6 +33,7 @@ from hf_transferability.ranking.scoring import Request, add_floors, score_candid
 Sizes = Mapping[str, int] | Sequence[int]
 
 
+@arguments.checked_names
 def rank_features(
     files: Sequence[str | Path],
     *,
@@ -62,25 +64,36 @@ def rank_features(
         UsageError: files that cannot be read, labels that differ between them, a metric that their arrays do not allow, or
             parameters that do not fit the files.
     """
+    files, metrics = arguments.texts("files", files, paths=True), arguments.texts("metrics", metrics)
+    for name, value in {"intervals": intervals, "floor": floor}.items():
+        arguments.flag(name, value)
+    if cache_dir is not None:
+        arguments.text("cache_dir", cache_dir, path=True)
+    if not isinstance(parameters, Mapping | Sequence) or isinstance(parameters, str | bytes):
+        raise UsageError(f"`parameters` must be numbers, one per file, or by file; got {shown(parameters)}. Pass a list.")
     if not files:
         raise UsageError("`files` must name at least one file; got none.")
     check_choices(scenario, variant, seed)
     candidates = [read_candidate(path) for path in files]
     contents = [arrays for arrays, _ in candidates]
     sizes = _sizes(files, [size for _, size in candidates], parameters)
-    labels = contents[0]["labels"]
+    labels, groups = contents[0]["labels"], contents[0].get("groups")
     for path, content in zip(files, contents, strict=True):
         if not np.array_equal(content["labels"], labels, equal_nan=labels.dtype.kind == "f"):
             raise UsageError(
                 f"{path} must have the same labels as {files[0]}; they differ. Extract all from one sample, in one order."
             )
+        if not _same_groups(content.get("groups"), groups):
+            raise UsageError(
+                f"{path} must have the same groups as {files[0]}; they differ. Put the same array into every file."
+            )
     named = scenario != "auto"
     chosen, left_out = _choose_metrics(metrics, contents, named or len(files) == 1)
     scenario = scenario if named else "source_dataset"
-    target = labelled_arrays(labels, {"id": "(files)"})
+    target = labelled_arrays(labels, {"id": "(files)"}, groups)
     cache = Cache(cache_dir)
-    shown = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
-    request = Request(keys_to_compute(chosen, target.task, variant, shown), variant, HALVES * intervals, seed)
+    always = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
+    request = Request(keys_to_compute(chosen, target.task, variant, always), variant, HALVES * intervals, seed)
     ranked_files = []
     for path, content, size in zip(files, contents, sizes, strict=True):
         arrays = _arrays(content)
@@ -129,6 +142,10 @@ def _choose_metrics(
     return [name for name in chosen if name not in left_out], left_out
 
 
+def _same_groups(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    return np.array_equal(first, second) if first is not None and second is not None else first is second
+
+
 def _possible(name: str, contents: Sequence[dict[str, np.ndarray]]) -> bool:
     task = task_of(contents[0]["labels"])
     return all(can_score(name, task, content) for content in contents)
@@ -144,7 +161,7 @@ def _sizes(files: Sequence[str | Path], from_metadata: Sequence[int | None], giv
     sizes = list(from_metadata)
     for size in given.values() if isinstance(given, Mapping) else given:
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise UsageError(f"`parameters` must be positive whole numbers; got {size!r}. Count the network's weights.")
+            raise UsageError(f"`parameters` must be positive whole numbers; got {shown(size)}. Count the network's weights.")
     if not isinstance(given, Mapping):
         if given and len(given) != len(files):
             raise UsageError(f"`parameters` must be one number per file; got {len(given)} for {len(files)}. Name the files.")

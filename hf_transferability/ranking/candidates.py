@@ -1,25 +1,22 @@
 """One candidate: from the name that the user gave to the arrays of its network, the same decision in every process."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, gather_object
-from accelerate.utils.memory import clear_device_cache
-
-from hf_transferability.checkpoints.facts import card_facts
-from hf_transferability.checkpoints.loading import load
+from hf_transferability.checkpoints.cards import card_facts
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.data.targets import Target
 from hf_transferability.errors import CheckpointError, TransferabilityError
-from hf_transferability.extraction import passes
-from hf_transferability.extraction.cache import Arrays, Cache
+from hf_transferability.extraction.cache import EXTRACTION_VERSION, Arrays, Cache
+from hf_transferability.extraction.pixels import PixelStore
+from hf_transferability.extraction.processes import Processes
+from hf_transferability.names import expanded
 from hf_transferability.progress import Progress
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.scoring import Scores
@@ -31,16 +28,23 @@ _PREPROCESSING = ("transformers", "timm", "torchvision", "pillow")  # another ve
 
 @dataclass(frozen=True)
 class Work:
-    """What is the same for every candidate of a run; the fields are those of `ranking.rank`."""
+    """What is the same for every candidate of a run; the fields are those of `ranking.rank`.
+
+    Attributes:
+        gradients: whether a metric needs gradient norms.
+        store: preprocessed images that candidates of one image processor share; None where there is one candidate.
+    """
 
     target: Target
     cache: Cache
-    state: PartialState
+    state: Processes
     progress: Progress
     use_cache: bool = True
     batches: str = "paper"
+    gradients: bool = True
     micro_batch: int | None = None
     load: LoadOptions = field(default_factory=LoadOptions)
+    store: PixelStore | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Candidate:
         scores: what the metrics say, None where it failed.
         error: why it failed.
         trained_on_target: the entry of its card's training datasets that is the target.
+        seen_images: how many of the target's images which of these datasets holds; None if none, or if that is not known.
     """
 
     name: str
@@ -62,6 +67,7 @@ class Candidate:
     scores: Scores | None = None
     error: str | None = None
     trained_on_target: str | None = None
+    seen_images: str | None = None
 
     @property
     def untrained(self) -> bool | None:
@@ -88,12 +94,14 @@ def find_candidate(name: str, work: Work) -> Found:
     try:
         began = time.monotonic()
         arrays: Arrays | None = None
-        decision: list[Any] = [None]
+        decision: Any = None
         if work.state.is_main_process:
             source, key, failure = _resolved(name, work)
             arrays = work.cache.read(key) if work.use_cache and failure is None else None
-            decision = [(source, key, failure, arrays is not None)]
-        source, key, failure, cached = broadcast_object_list(decision)[0]
+            if arrays is not None and work.gradients and not arrays.with_gradients:
+                arrays = None  # one pass gives the features again beside the gradients, and costs no more than these alone
+            decision = (source, key, failure, arrays is not None)
+        source, key, failure, cached = work.state.broadcast(decision)
         if failure is not None:
             raise CheckpointError(failure)
         revision = source.revision
@@ -123,8 +131,8 @@ def _reader(key: dict[str, Any], arrays: Arrays, cached: bool, work: Work) -> Ca
 
 def trained_on(named: list[str], target: str) -> str | None:
     """The entry of a model card's training datasets that is the target by its id, the last part of it, or a folder's name."""
-    folder = Path(target).expanduser()
-    target = folder.resolve().name if folder.is_dir() else target.strip("/")
+    folder = expanded(target)
+    target = folder.resolve().name if os.path.isdir(folder) else target.strip("/")
     same = {target.lower(), target.split("/")[-1].lower()}
     return next((name for name in named if {name.lower(), name.split("/")[-1].lower()} & same), None)
 
@@ -145,31 +153,40 @@ def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str
     except Exception as error:
         return None, {}, reason(error)
     key: dict[str, Any] = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
-    key |= {"extraction": passes.VERSION, "code": work.load.trust_remote_code}
+    key |= {"extraction": EXTRACTION_VERSION, "code": work.load.trust_remote_code}
     versions = package_versions()
     key["preprocessing"] = [f"{name} {versions.get(name)}" for name in _PREPROCESSING]
     return source, key, None
 
 
 def _extracted(source: Source, work: Work) -> Arrays:
+    # Imported here: arrays from the cache need no torch.
+    from accelerate.utils.memory import clear_device_cache
+
+    from hf_transferability.checkpoints.loading import load
+    from hf_transferability.extraction import passes
+
     failure, checkpoint = None, None
     work.progress.stage("loading")
-    with work.state.local_main_process_first():  # one download per machine
+    with work.state.local_main_first():  # one download per machine
         # Caught inside: an error that left this block would leave the other processes waiting at its end.
         try:
             checkpoint = load(source)
         except Exception as error:
             failure = reason(error)
-    failures = [text for text in gather_object([failure]) if text]
+    failures = [text for text in work.state.gather(failure) if text]
     if failures or checkpoint is None:
         raise CheckpointError(failures[0])
-    work.progress.stage("extracting features and gradients", len(work.target) // work.state.num_processes)
+    stage = "extracting features and gradients" if work.gradients else "extracting features"
+    work.progress.stage(stage, len(work.target) // work.state.num_processes)
     try:
         return passes.extract(
             checkpoint,
             work.target,
             batches=work.batches,
             micro_batch=work.micro_batch,
+            gradients=work.gradients,
+            store=work.store,
             state=work.state,
             progress=work.progress.advance,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import chain
 
+from hf_transferability import arguments
 from hf_transferability.benchmark.composites import PAPER_PARTS
 from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.metrics import SCENARIOS, all_metrics, get_metric
@@ -56,6 +57,21 @@ def keys_to_compute(metrics: Sequence[str], task: str, variant: str, shown: Sequ
     return tuple(key for key in dict.fromkeys([*shown, *asked_keys]) if task in get_metric(form(key, variant)[0]).tasks)
 
 
+def keys_to_extract(metrics: Sequence[str], task: str, variant: str) -> tuple[str, ...]:
+    """What to compute of candidates that may have to be extracted first; arguments as for `keys_to_compute`.
+
+    The shown part that comes from gradients is left out where no metric needs them, because they cost a backward pass.
+    """
+    asked_keys = keys_to_compute(metrics, task, variant, ())
+    shown = [part for part in SHOWN_PARTS if needs_gradients(asked_keys) or not needs_gradients([part])]
+    return keys_to_compute(metrics, task, variant, shown)
+
+
+def needs_gradients(keys: Sequence[str]) -> bool:
+    """Whether any of these keys of `keys_to_compute` is computed from gradient norms."""
+    return any("gradient_norms" in get_metric(key.partition(":")[0]).inputs for key in keys)
+
+
 def part_keys(composite: str, variant: str) -> dict[str, str]:
     """Part of a composite metric -> its key of `keys_to_compute`; nothing for a metric without parts."""
     _, used = form(composite, variant)
@@ -86,7 +102,7 @@ def check_metrics(metrics: Sequence[str]) -> None:
     """
     known = [*all_metrics(), "all"]
     for name in metrics:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise UsageError(unknown_name("metric", name, known))
 
 
@@ -96,9 +112,8 @@ def check_choices(scenario: str, variant: str, seed: int) -> None:
     Raises:
         UsageError: names the possible values.
     """
-    if scenario not in ("auto", *SCENARIOS):
+    if not isinstance(scenario, str) or scenario not in ("auto", *SCENARIOS):
         raise UsageError(unknown_name("scenario", scenario, ("auto", *SCENARIOS)))
-    if variant not in VARIANTS:
+    if not isinstance(variant, str) or variant not in VARIANTS:
         raise UsageError(unknown_name("variant", variant, VARIANTS))
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"`seed` must be 0 or a positive whole number; got {seed!r}.")
+    arguments.whole("seed", seed, 0, arguments.LARGEST_SEED)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hf_transferability import hub
 from hf_transferability.benchmark import ground_truth, known, tables
 from hf_transferability.errors import UsageError
-from hf_transferability.names import plain_name
+from hf_transferability.names import expanded, plain_name
 from hf_transferability.ranking.candidates import Candidate
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def with_known(
 
 
 def _described(candidate: Candidate, results: known.KnownResults, hashed: bool) -> Candidate:
-    folder = Path(candidate.name).expanduser()
+    folder = expanded(candidate.name)
     local = folder.is_dir()
     digests = [str(candidate.revision or ""), *(_weights_sha256(folder) if hashed else ())] if local else []
     result = results.of(str(folder.resolve()) if local else candidate.name, digests)
@@ -86,7 +86,7 @@ def _weights_sha256(folder: Path) -> list[str]:
 
 def _ground_truth(origin: str, token: str | None) -> "pd.DataFrame":
     """The ground truth at one origin, with the `domain` of its targets if it is known; of the runs, if only they are there."""
-    path = Path(origin).expanduser()
+    path = expanded(origin)
     if path.is_file():
         return tables.read(path, "ground_truth")
     find = _files_of_folder(path) if path.is_dir() else _files_of_hub(origin, token)

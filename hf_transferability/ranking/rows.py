@@ -91,6 +91,8 @@ def _flags(candidate: Candidate, of_pool: dict[str, str]) -> dict[str, str]:
     flags = dict(candidate.scores.flags) if candidate.scores else {}
     if candidate.trained_on_target:
         flags["trained_on_target"] = candidate.trained_on_target
+    if candidate.seen_images:
+        flags["seen_images"] = candidate.seen_images
     if candidate.untrained:
         flags.setdefault("untrained", "")
     if UNSTABLE in flags and UNSTABLE in of_pool:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accelerate.utils import broadcast_object_list, gather_object
-
+from hf_transferability import arguments
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.benchmark.known import KnownResults
 from hf_transferability.checkpoints.options import LoadOptions
@@ -15,14 +14,23 @@ from hf_transferability.data.images import ImageReport
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import Target, check_images, load_target
 from hf_transferability.errors import TargetError, UsageError, unknown_name
-from hf_transferability.extraction import passes
 from hf_transferability.extraction.cache import Cache
+from hf_transferability.extraction.pixels import PixelStore
+from hf_transferability.extraction.processes import Processes
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.names import SCENARIOS, split_options
-from hf_transferability.progress import NullProgress, Progress
+from hf_transferability.names import BATCHES, SCENARIOS, split_options
+from hf_transferability.progress import NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
-from hf_transferability.ranking.choices import check_choices, check_metrics, choose_metrics, floors_needed, keys_to_compute
+from hf_transferability.ranking.choices import (
+    check_choices,
+    check_metrics,
+    choose_metrics,
+    floors_needed,
+    keys_to_extract,
+    needs_gradients,
+)
 from hf_transferability.ranking.known import read_known, with_known
+from hf_transferability.ranking.leaks import with_leaks
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
@@ -44,6 +52,7 @@ def rank(
     intervals: bool = True,
     floor: bool = False,
     known: Sequence[str | Path] = (),
+    leak_check: int = 0,
     skip_corrupt: bool = False,
     batches: str = "paper",
     micro_batch: int | None = None,
@@ -66,6 +75,8 @@ def rank(
         floor: also the highest value of each metric in five shuffles of the labels.
         known: your own ground truth, beside the bundled results, for the rows' known_elsewhere: tables, folders of
             `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
+        leak_check: compare the sample with so many images of each dataset that a candidate's card names as its training
+            data, as far as it is on the Hub; 0 for none.
         skip_corrupt: leave out images that cannot be decoded.
         batches: "paper" or "balanced" gradient batches.
         micro_batch: images at once; default by measurement.
@@ -84,12 +95,22 @@ def rank(
         TypeError: an unknown option.
     """
     sample, load = split_options("rank", options, SampleOptions, LoadOptions)
+    checkpoints, metrics = arguments.texts("checkpoints", checkpoints, paths=True), arguments.texts("metrics", metrics)
+    known = arguments.texts("known", known, paths=True)
+    for name, value in {"intervals": intervals, "floor": floor, "skip_corrupt": skip_corrupt, "use_cache": use_cache}.items():
+        arguments.flag(name, value)
+    if micro_batch is not None:
+        arguments.whole("micro_batch", micro_batch, 1)
+    if cache_dir is not None:
+        arguments.text("cache_dir", cache_dir, path=True)
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, sample.seed)
-    state = passes.process_state()
-    progress = (progress or NullProgress()) if state.is_main_process else NullProgress()
+    arguments.whole("leak_check", leak_check, 0)
+    reports = given(progress)
+    state = Processes()
+    progress = reports if state.is_main_process else NullProgress()
     if len(names) < len(checkpoints):
         progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
-    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known))
+    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known), leak_check)
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
     target, elsewhere = _read(dataset, sample, load, run, cache, skip_corrupt, state, progress)
@@ -107,6 +128,7 @@ class _Run:
     n_halves: int
     floor: bool
     known: tuple[str | Path, ...]
+    leak_check: int
 
 
 def _read(
@@ -116,24 +138,25 @@ def _read(
     run: _Run,
     cache: Cache,
     skip_corrupt: bool,
-    state: Any,
+    state: Processes,
     progress: Progress,
 ) -> tuple[Target, KnownResults]:
     """The checked target, the same in every process, and what is known of checkpoints elsewhere."""
     target, elsewhere, failure = None, None, None
-    with state.main_process_first():
+    with state.main_first():
         # Caught inside: an error that left this block would leave the other processes waiting at its end.
         try:
             target = _checked(load_target(dataset, sample, token=load.token), cache, skip_corrupt, progress)
             elsewhere = read_known(run.known, load.token)
         except Exception as error:
             failure = error
-    agreed = _agreed(target, failure)
+    agreed = _agreed(target, failure, state)
     progress.note(agreed.account)
     where = agreed.provenance
     kind = {"single_label": "classes", "multi_label": "labels an image"}.get(agreed.task)
+    grouped = f" of {where['groups']} groups ({sample.group_column})" if "groups" in where else ""
     progress.note(
-        f"target {where['id']}, split {where['split']}: {len(agreed)} of {where['images_available']} images, "
+        f"target {where['id']}, split {where['split']}: {len(agreed)} of {where['images_available']} images{grouped}, "
         f"{f'{len(agreed.class_names)} {kind}' if kind else 'a number to predict'}, seed {sample.seed}"
     )
     return agreed, elsewhere  # type: ignore[return-value]
@@ -145,9 +168,11 @@ def _ranking(
     """The candidates' arrays and scores, and their order, which the main process forms and all get."""
     target, cache = work.target, work.cache
     chosen = _choose_metrics(run.metrics, target)
-    request = Request(keys_to_compute(chosen, target.task, run.variant), run.variant, run.n_halves, sample.seed)
+    request = Request(keys_to_extract(chosen, target.task, run.variant), run.variant, run.n_halves, sample.seed)
+    store = PixelStore() if len(names) > 1 else None
+    work = replace(work, gradients=needs_gradients(request.keys), store=store)
     candidates, readers = _candidates(names, work, request)
-    formed: list[Any] = [None]
+    formed: Any = None
     if work.state.is_main_process:
         scenario, notes = choose_scenario(run.scenario, candidates)
         floors = request.keys if run.floor else floors_needed(chosen[0], scenario)
@@ -155,15 +180,18 @@ def _ranking(
             if candidate.scores is not None:
                 add_floors(candidate.scores, floors, read, target, request, cache)
         candidates, cited = with_known(candidates, elsewhere, target.provenance)
+        notes_of_leaks: list[str] = []
+        if run.leak_check:
+            candidates, notes_of_leaks = with_leaks(candidates, target, run.leak_check, cache, work.load.token, work.progress)
         rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
-        notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool]
+        notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
         words, has_test_split = _finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
         if advice := advise(rows, chosen[0], run.variant, scenario, named, target.task, words, has_test_split):
             notes += advice["text"]
-        formed = [(rows, scenario, notes, advice, cited)]
-    rows, scenario, notes, advice, cited = broadcast_object_list(formed)[0]
+        formed = (rows, scenario, notes, advice, cited)
+    rows, scenario, notes, advice, cited = work.state.broadcast(formed)
     for note in notes:
         work.progress.note(note)
     versions = metric_versions(request.keys, chosen)
@@ -179,12 +207,15 @@ def _finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> 
         "label_column",
         "class_level",
         "label_separator",
+        "group_column",
         "task",
         "frame",
+        "slice",
+        "axis",
         "max_pixels",
     )
     values = {name: getattr(sample, name) for name in names}
-    values |= {name: getattr(load, name) for name in ("processor", "architecture")}
+    values |= {name: getattr(load, name) for name in ("processor", "architecture", "image_size")}
     values |= {"window": None if sample.window is None else f"{sample.window[0]:g},{sample.window[1]:g}"}
     values |= {"pooling": None if load.pooling == LoadOptions().pooling else load.pooling}
     values |= {"train_split": sample.split if sample.split not in (None, "train") else None}
@@ -199,9 +230,9 @@ def _finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> 
     return words + [f"--{name}" for name, wanted in flags.items() if wanted]
 
 
-def _agreed(target: Target | None, failure: Exception | None) -> Target:
+def _agreed(target: Target | None, failure: Exception | None, state: Processes) -> Target:
     """The target, if every process has the same one; else the reason, in all of them."""
-    states = gather_object([(None if failure is None else reason(failure), target.key if target else None)])
+    states = state.gather((None if failure is None else reason(failure), target.key if target else None))
     if failure is not None:
         raise failure
     if failures := [text for text, _ in states if text]:
@@ -247,14 +278,12 @@ def _with_scores(candidate: Candidate, future: Future[Scores] | None) -> Candida
 def _check_arguments(
     checkpoints: Sequence[str | Path], metrics: Sequence[str], scenario: str, variant: str, batches: str, seed: int
 ) -> list[str]:
-    if isinstance(checkpoints, str | Path) or isinstance(metrics, str):
-        raise UsageError("`checkpoints` and `metrics` must be lists; got a single text. Put it in a list.")
     names = list(dict.fromkeys(str(name) for name in checkpoints))
     if not names:
         raise UsageError("`checkpoints` must name at least one checkpoint; got none.")
     check_choices(scenario, variant, seed)
-    if batches not in passes.BATCHES:
-        raise UsageError(unknown_name("batches", batches, passes.BATCHES))
+    if not isinstance(batches, str) or batches not in BATCHES:
+        raise UsageError(unknown_name("batches", batches, BATCHES))
     check_metrics(metrics)
     return names
 
@@ -277,9 +306,10 @@ def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Progres
     key = {"kind": "images", "target": target.key}
     known = cache.read_json(key)
     report = None
-    if known is not None:
+    if known is not None and known.get("hashes") is not None:  # older versions stored none
         report = ImageReport.from_dict(known)
     else:
+        known = None
         progress.stage("decoding images", len(target))
     checked, report = check_images(target, skip_corrupt=skip_corrupt, report=report, progress=progress.advance)
     if known is None:

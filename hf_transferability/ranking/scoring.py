@@ -1,6 +1,7 @@
 """The metrics of one candidate: values, their spread over half-samples, floors, flags, and reasons for what is undefined."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,13 +12,14 @@ from hf_transferability.data.targets import Labelled
 from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
+from hf_transferability.metrics._sample import Sample
 from hf_transferability.metrics._validation import task_of
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import form
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
-_PROTOCOL = 5  # of half-samples and floors; part of the key of stored scores
+_PROTOCOL = 6  # of half-samples and floors; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 Value = float | dict[str, float] | None
 
@@ -72,18 +74,23 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
         CheckpointError: the arrays have vanished from the cache meanwhile.
     """
     arrays = _present(read)
-    key = _key(arrays, target)
     total = Scores(flags={**target.flags, **arrays.flags})
-    for wanted in request.keys:
-        name, variant = form(wanted, request.variant)
-        entry = _entry("score", name, variant, request, key) | {"halves": request.halves}
-        stored = cache.read_json(entry)
-        with _few_threads():
-            part = Scores(**stored) if stored else _score(name, variant, arrays, target, request)
-        if not stored:
-            cache.write_json(entry, asdict(part))
+    forms = {wanted: form(wanted, request.variant) for wanted in request.keys}
+    entries = {
+        (name, variant): _entry("score", name, variant, request, _key(get_metric(name), arrays, target))
+        | {"halves": request.halves}
+        for name, variant in forms.values()
+    }
+    stored = {chosen: cache.read_json(entry) for chosen, entry in entries.items()}
+    parts = {chosen: Scores(**scores) for chosen, scores in stored.items() if scores}
+    with _few_threads():
+        computed = _compute([chosen for chosen in entries if chosen not in parts], arrays, target, request)
+    for chosen, part in computed.items():
+        cache.write_json(entries[chosen], asdict(part))
+    parts |= computed
+    for wanted, (name, variant) in forms.items():
         for field_name, mine in vars(total).items():
-            for label, value in getattr(part, field_name).items():
+            for label, value in getattr(parts[name, variant], field_name).items():
                 if label == UNSTABLE and label in mine:
                     mine[label] += f"; {value}"  # each metric has numbers of its own
                 mine.setdefault(wanted if label == name and field_name != "flags" else label, value)
@@ -108,19 +115,18 @@ def add_floors(
     if not names:
         return
     arrays = _present(read)
-    key = _key(arrays, target)
     rng = np.random.default_rng(request.seed)
-    shuffles = [rng.permutation(target.labels) for _ in range(_SHUFFLES)]
+    inputs = _shared_inputs(arrays, target)
+    shuffles = [shuffled_labels(target.labels, target.groups, rng) for _ in range(_SHUFFLES)]
     for wanted in names:
         name, variant = form(wanted, request.variant)
         metric, value = get_metric(name), scores.values.get(wanted)
         if "labels" not in metric.inputs or value is None:
             continue
-        entry = _entry("floor", name, variant, request, key)
+        entry = _entry("floor", name, variant, request, _key(metric, arrays, target))
         stored = cache.read_json(entry)
         if stored is None:
             with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
-                inputs = _inputs(metric, arrays, target)
                 values = [_value(metric, inputs | {"labels": shuffled}, variant) for shuffled in shuffles]
             numbers = [value for value in values if isinstance(value, float)]
             stored = {"floor": max(numbers) if numbers else None}
@@ -135,16 +141,33 @@ def add_floors(
             scores.flags[flag] = f"{scores.flags[flag]}, {detail}" if flag in scores.flags else detail
 
 
-def half_samples(labels: np.ndarray, n_halves: int, seed: int, largest: int | None = None) -> list[np.ndarray]:
+def shuffled_labels(labels: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Labels in random order; whole groups change labels where all images of each group have the same, as with a patient's
+    diagnosis: images of one patient are no independent evidence."""
+    if groups is None:
+        return rng.permutation(labels)
+    first = np.unique(groups, return_index=True)[1]
+    if (labels != labels[first][groups]).any():
+        return rng.permutation(labels)
+    return rng.permutation(labels[first])[groups]
+
+
+def half_samples(
+    labels: np.ndarray, n_halves: int, seed: int, largest: int | None = None, groups: np.ndarray | None = None
+) -> list[np.ndarray]:
     """Positions of random halves of a sample, drawn without replacement within each class, at least one of each.
 
     Without replacement, because a duplicate would be its own neighbour. A half is what makes the spread between the halves
     that of the whole sample: n/2 of n leave a variance of (2/n - 1/n). `largest` is the subsample that the metric takes of a
     larger sample; a half is then half of that.
+
+    With `groups`, a half holds half of the groups, each whole, drawn within the class that most of a group's images have.
     """
     rng = np.random.default_rng(seed)
     codes = labels if labels.ndim == 1 and labels.dtype.kind != "f" else np.zeros(len(labels), dtype=np.int64)
     share = min(len(labels), largest or len(labels)) / (2 * len(labels))
+    if groups is not None:
+        return [_half_of_groups(codes, groups, share, rng) for _ in range(n_halves)]
     members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
     halves = []
     for _ in range(n_halves):
@@ -153,24 +176,64 @@ def half_samples(labels: np.ndarray, n_halves: int, seed: int, largest: int | No
     return halves
 
 
-def _score(name: str, variant: str, arrays: Arrays, target: Labelled, request: Request) -> Scores:
+def _half_of_groups(codes: np.ndarray, groups: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Positions of a random share of the groups, each whole, with at least one image of every class."""
+    classes, codes = np.unique(codes, return_inverse=True)
+    counts = np.zeros((groups.max() + 1, len(classes)), dtype=np.int64)
+    np.add.at(counts, (groups, codes), 1)
+    main = counts.argmax(axis=1)
+    drawn = np.zeros(len(counts), dtype=bool)
+    for code in range(len(classes)):
+        members = rng.permutation(np.flatnonzero(main == code))
+        drawn[members[: max(int(len(members) * share + rng.random()), 1)]] = True
+    for code in range(len(classes)):  # a class that is nowhere the most frequent
+        if not counts[drawn, code].any():
+            drawn[rng.choice(np.flatnonzero(counts[:, code]))] = True
+    return np.flatnonzero(drawn[groups])
+
+
+def _compute(
+    forms: Sequence[tuple[str, str]], arrays: Arrays, target: Labelled, request: Request
+) -> dict[tuple[str, str], Scores]:
+    """Scores of metrics (name, variant), which share what they compute from the same images."""
+    inputs = _shared_inputs(arrays, target)
+    results = {(name, variant): _on_all_images(name, variant, inputs, arrays, target) for name, variant in forms}
+    names = [name for (name, _), result in results.items() if result.values[name] is not None]
+    with collect_flags():  # what holds for a half says nothing about the whole
+        for together in _on_same_halves(names, inputs):
+            for half in _half_inputs(get_metric(together[0]), inputs, request):
+                for (name, variant), result in results.items():
+                    if name in together and name in result.halves:
+                        value = _value(get_metric(name), half, variant, half_sample=True)
+                        result.halves[name].append(value)
+    return results
+
+
+def _on_all_images(name: str, variant: str, inputs: dict[str, Any], arrays: Arrays, target: Labelled) -> Scores:
     metric, result = get_metric(name), Scores(values={name: None})
     if reason := _missing(metric, arrays):
         result.reasons[name] = reason
         return result
-    inputs = _inputs(metric, arrays, target)
     with collect_flags() as flags:
         try:
-            result.values[name] = score(name, **inputs, variant=variant, task=target.task)
+            result.values[name] = score(name, **_inputs(metric, inputs), variant=variant, task=target.task)
         except _UNDEFINED as error:
             cause = arrays.facts.get("no_gradient") if "gradient_norms" in metric.inputs else None
             result.reasons[name] = f"{name} is undefined: {cause or error}"
             return result
     result.flags |= {flag: f"{name}: {detail}" if detail else name for flag, detail in flags.items()}
-    with collect_flags():  # what holds for a half says nothing about the whole
-        halves = _half_inputs(metric, inputs, request)
-        result.halves[name] = [_value(metric, half, variant, half_sample=True) for half in halves]
+    result.halves[name] = []
     return result
+
+
+def _on_same_halves(names: Sequence[str], inputs: dict[str, Any]) -> list[list[str]]:
+    """Names of metrics in groups that take the same half-samples."""
+    groups: dict[Any, list[str]] = {}
+    for name in dict.fromkeys(names):
+        metric, n = get_metric(name), len(inputs["labels"])
+        largest = min(metric.largest_sample or n, n)
+        groups.setdefault("gradient_norms" if "gradient_norms" in metric.inputs else largest, []).append(name)
+    return list(groups.values())
 
 
 def _few_threads() -> threadpool_limits:
@@ -186,11 +249,17 @@ def _present(read: Callable[[], Arrays | None]) -> Arrays:
     return arrays
 
 
-def _key(arrays: Arrays, target: Labelled) -> dict[str, Any]:
-    """What a score depends on beside metric and request: the values themselves, and the libraries that compute with them."""
+def _key(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
+    """What a score depends on beside metric and request: the values of its inputs, and the libraries that compute with them.
+
+    Only its inputs, so that arrays which are extended by gradients leave the other scores valid.
+    """
     versions = package_versions()
     libraries = [f"{name} {versions.get(name)}" for name in ("numpy", "scipy", "scikit-learn")]
-    return {"values": arrays.digest(), "target": target.key, "libraries": libraries}
+    key = {"values": arrays.digest(metric.inputs), "target": target.key, "libraries": libraries}
+    if target.groups is not None:
+        key["groups"] = hashlib.sha256(target.groups.astype("<i8").tobytes()).hexdigest()
+    return key
 
 
 def _entry(kind: str, name: str, variant: str, request: Request, key: dict[str, Any]) -> dict[str, Any]:
@@ -198,14 +267,28 @@ def _entry(kind: str, name: str, variant: str, request: Request, key: dict[str, 
     return entry | {"protocol": _PROTOCOL, "seed": request.seed}
 
 
-def _inputs(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
-    inputs = {
-        "features": arrays.features,
+def _shared_inputs(arrays: Arrays, target: Labelled) -> dict[str, Any]:
+    """All inputs that there are, the features as a sample."""
+    return {
+        "features": _shared(arrays.features),
         "labels": target.labels,
         "source_probabilities": arrays.source_probabilities,
         "gradient_norms": arrays.gradient_norms,
+        "groups": target.groups,
     }
-    return {name: inputs[name] for name in metric.inputs}
+
+
+def _shared(features: Any) -> Any:
+    """Features as a sample that metrics share; as they are where no metric can take them, so that each says why."""
+    try:
+        return Sample(features)
+    except _UNDEFINED:
+        return features
+
+
+def _inputs(metric: Metric, inputs: dict[str, Any]) -> dict[str, Any]:
+    grouped = {"groups": inputs["groups"]} if metric.uses_groups and inputs["groups"] is not None else {}
+    return {name: inputs[name] for name in metric.inputs} | grouped
 
 
 def _missing(metric: Metric, arrays: Arrays) -> str | None:
@@ -217,19 +300,28 @@ def _missing(metric: Metric, arrays: Arrays) -> str | None:
     return None
 
 
-def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> list[dict[str, Any]]:
-    if "gradient_norms" in inputs:
+def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> Iterator[dict[str, Any]]:
+    """The inputs of each half-sample that a metric takes, one after the other, so that one is in memory at a time."""
+    if "gradient_norms" in metric.inputs:
         norms = inputs["gradient_norms"]
         rng = np.random.default_rng(request.seed)
         size = max(len(norms) // 2, 1)  # three of seven: intervals slightly too wide rather than too narrow
-        return [inputs | {"gradient_norms": norms[rng.permutation(len(norms))[:size]]} for _ in range(request.halves)]
-    halves = half_samples(inputs["labels"], request.halves, request.seed, metric.largest_sample)
-    return [{name: value[half] for name, value in inputs.items()} for half in halves]
+        for _ in range(request.halves):
+            yield inputs | {"gradient_norms": norms[rng.permutation(len(norms))[:size]]}
+        return
+    probabilities, groups = inputs["source_probabilities"], inputs["groups"]
+    for rows in half_samples(inputs["labels"], request.halves, request.seed, metric.largest_sample, groups):
+        yield {
+            "features": inputs["features"].part(rows),
+            "labels": inputs["labels"][rows],
+            "source_probabilities": None if probabilities is None else probabilities[rows],
+            "groups": None if groups is None else groups[rows],
+        }
 
 
 def _value(metric: Metric, inputs: dict[str, Any], variant: str, half_sample: bool = False) -> Value:
     try:
         task = task_of(inputs["labels"]) if "labels" in inputs else None  # settled with the target
-        return score(metric.name, **inputs, variant=variant, half_sample=half_sample, task=task)
+        return score(metric.name, **_inputs(metric, inputs), variant=variant, half_sample=half_sample, task=task)
     except _UNDEFINED:
         return None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN
 from hf_transferability.benchmark.ground_truth import unit
+from hf_transferability.escaping import markdown
 from hf_transferability.reporting.terminal import print_figures, print_notes
 
 if TYPE_CHECKING:
@@ -54,13 +55,12 @@ def print_markdown(comparison: "Comparison", stream: TextIO) -> None:
     rows = comparison.rows
     print(f"Agreement with fine-tuning: benchmark {comparison.benchmark}, ground truth {comparison.selection}.\n", file=stream)
     titles = ["scenario", "target", "metric", *_titles(rows)]
-    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}", file=stream)
-    for (scenario, target), target_rows in rows.groupby(["scenario", "target"], sort=False):
-        for line in _summary(target_rows):
-            print(f"| {' | '.join([str(scenario), str(target), *line])} |", file=stream)
+    groups = rows.groupby(["scenario", "target"], sort=False)
+    cells = [[scenario, target, *line] for (scenario, target), found in groups for line in _summary(found)]
+    print(markdown.table(titles, cells), file=stream)
     print(file=stream)
     for text in (*map(_friedman, comparison.friedman), *comparison.notes, *_reading(rows)):
-        print(f"- {text}", file=stream)
+        print(f"- {markdown.line(text)}", file=stream)
 
 
 # The number of targets, and the statistics; the first title of regret is long so that a narrow terminal starts a new block with

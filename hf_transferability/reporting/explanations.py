@@ -21,6 +21,7 @@ FLAGS = {
     "pool_of_two": "Scaled between two candidates, a part can only be 0 or 1. Add candidates if you need to know by how much "
     "one is ahead.",
     "size_unknown": "The score uses the size of the network where candidates differ in it, and one candidate's is not known.",
+    "one_slice": "A finding may lie in another slice. Choose by --slice and --axis, or save the slices that show it as images.",
     "several_frames": "Choose the frame or page that shows the finding, such as --frame middle for a stack of slices.",
     "extra_channels": "Networks expect one or three channels. Convert the images yourself if another channel matters.",
     "untrained": "It comes after every trained network, whatever the metric and the scenario. Check whether the right weights "

@@ -6,11 +6,11 @@ The page needs no network and no script. Every text that comes from elsewhere (n
 import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError
+from hf_transferability.escaping.html import text as escape
 from hf_transferability.files import check_output, write_file
 from hf_transferability.metrics import all_metrics
 from hf_transferability.names import plain_name
@@ -260,7 +260,7 @@ def _provenance(rows: Sequence[Row]) -> str:
 
 
 def _list(entries: Iterable[tuple[str, Any]]) -> str:
-    lines = [f"<dt>{escape(str(name))}</dt><dd>{escape(_text(value))}</dd>" for name, value in entries]
+    lines = [f"<dt>{escape(name)}</dt><dd>{escape(_text(value))}</dd>" for name, value in entries]
     return "<dl>\n" + "\n".join(lines) + "\n</dl>"
 
 

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
+from hf_transferability.escaping.terminal import one_line, printable
 from hf_transferability.metrics import FLAGS, all_metrics
 from hf_transferability.names import fold_id
 from hf_transferability.results import ranked_rows
@@ -62,14 +63,14 @@ def print_table(
     if "tie group" not in leave_out and _tied(rows):
         console.print(TIE_NOTE)
     for reason, names in _undefined(rows).items():
-        console.print(f"{reason}: {', '.join(names)}")
+        console.print(printable(f"{reason}: {', '.join(names)}"))
     for row in rows:
         if row["error"] and not (failures_shown and row["n_features"] is None):
-            console.print(f"\nfailed: {row['checkpoint']}: {row['error']}")
+            console.print(printable(f"\nfailed: {row['checkpoint']}: {row['error']}"))
     if meanings := flag_meanings(rows):
         console.print("\nflags:")
         for flag, meaning in meanings:
-            console.print(f"  {flag}: {meaning}")
+            console.print(printable(f"  {flag}: {meaning}"))
         console.print("Run `hf-transferability explain FLAG` to see what to do about a flag.")
 
 
@@ -101,6 +102,7 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: Tex
     """Print rows of text as a table, or as one block of lines per row where the terminal is too narrow for it."""
     terminal = stream.isatty()
     console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
+    rows = [[printable(cell) for cell in row] for row in rows]
     columns = [Column(title, [row[i] for row in rows], right=False) for i, title in enumerate(titles)]
     if sum(column.full_width + _GAP for column in columns) <= console.width:
         console.print(_table(columns, None))
@@ -115,7 +117,7 @@ def print_figures(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: 
     """Print rows of a name and numbers. A narrow terminal gets blocks of columns that fit it, each with the names."""
     terminal = stream.isatty()
     console = Console(file=stream, width=None if terminal else 10_000, highlight=False, markup=False, emoji=False)
-    columns = [Column(title, [row[i] for row in rows], right=i > 0) for i, title in enumerate(titles)]
+    columns = [Column(one_line(title), [one_line(row[i]) for row in rows], right=i > 0) for i, title in enumerate(titles)]
     name, blocks = columns[0], [[columns[0]]]
     for column in columns[1:]:
         used = sum(figure.full_width + _GAP for figure in blocks[-1])
@@ -133,7 +135,9 @@ def print_notes(notes: Sequence[str], stream: TextIO) -> None:
     terminal = stream.isatty()
     width = Console(file=stream).width if terminal else 10_000
     for note in notes:
-        print("\n".join(textwrap.wrap(f"- {note}", width, subsequent_indent="  ", break_on_hyphens=False)), file=stream)
+        print(
+            "\n".join(textwrap.wrap(f"- {printable(note)}", width, subsequent_indent="  ", break_on_hyphens=False)), file=stream
+        )
 
 
 def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:
@@ -144,7 +148,7 @@ def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:
     flags = [", ".join(row["flags"]) for row in rows]
     always = [
         Column("rank", [_text(row["rank"]) for row in rows]),
-        Column("checkpoint", [row["checkpoint"] for row in rows], right=False),
+        Column("checkpoint", [one_line(row["checkpoint"]) for row in rows], right=False),
         Column("score", [_score(row) for row in rows]),
     ]
     others = [
@@ -155,7 +159,7 @@ def columns(rows: Sequence[dict[str, Any]], metric: str) -> list[Column]:
         Column("flags", flags, right=False),
         Column("features", [_text(row["n_features"]) for row in rows]),
         Column("parameters", [_count(row["parameters"]) for row in rows]),
-        Column("licence", [str(row["licence"] or _NOTHING) for row in rows], right=False),
+        Column("licence", [one_line(str(row["licence"] or _NOTHING)) for row in rows], right=False),
         Column("commit", [(row["revision"] or _NOTHING).removeprefix("sha256:")[:8] for row in rows], right=False),
         Column("seconds", [_NOTHING if row["seconds"] is None else f"{row['seconds']:.1f}" for row in rows]),
     ]

@@ -1,6 +1,7 @@
 """Networks with random weights, from the configuration in a Hub repository, a folder or a .json file."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import torch
 from transformers import AutoConfig, AutoModelForImageClassification
 
 from hf_transferability import hub
-from hf_transferability.errors import CheckpointError, UsageError, first_line
+from hf_transferability.checkpoints.sizes import check_sizes
+from hf_transferability.errors import CheckpointError, UsageError, first_line, shown
+from hf_transferability.names import expanded
 
 
 def read_config(architecture: str | Path) -> Any:
@@ -21,17 +24,22 @@ def read_config(architecture: str | Path) -> Any:
         UsageError: another value.
         CheckpointError: the Hub cannot give it.
     """
-    path = Path(architecture).expanduser()
+    path = expanded(architecture)
     try:
+        if "\0" in str(path) or (os.path.lexists(path) and not (os.path.isfile(path) or os.path.isdir(path))):
+            raise ValueError("it is no regular file")
         if path.suffix == ".json":
             values = json.loads(path.read_text("utf-8"))
+            check_sizes(str(architecture), values)
             return AutoConfig.for_model(values.pop("model_type"), **values)
-        folder = path if path.is_dir() else _download(str(architecture))
+        folder = path if os.path.isdir(path) else _download(str(architecture))
+        if (folder / "config.json").is_file():
+            check_sizes(str(architecture), json.loads((folder / "config.json").read_text("utf-8")))
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"`architecture` must be a Hub id, a folder with a config.json, or a .json file with a model_type; "
-            f"got {architecture} ({first_line(error)}). Check it."
+            f"got {shown(str(architecture))} ({first_line(error)}). Check it."
         ) from error
 
 

@@ -14,10 +14,10 @@ class Augmentation:
     batches are shuffled.
 
     Args:
-        size: side of the square images, in pixels.
+        size: height and width of the images in pixels, or the side of square ones.
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int | tuple[int, int]):
         self._change = v2.Compose(
             [
                 v2.RandomHorizontalFlip(),
@@ -30,5 +30,5 @@ class Augmentation:
         )
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        """New random views of images uint8 [n, 3, size, size], drawn from torch's CPU generator."""
+        """New random views of images uint8 [n, 3, height, width], drawn from torch's CPU generator."""
         return torch.cat([self._change(group) for group in pixels.split(_GROUP_SIZE)])

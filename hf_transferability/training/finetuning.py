@@ -14,7 +14,7 @@ import torch
 from scipy.stats import rankdata
 from torch import nn
 
-from hf_transferability.checkpoints.checkpoint import Checkpoint
+from hf_transferability.checkpoints.checkpoint import Checkpoint, Inputs
 from hf_transferability.training.augmentation import Augmentation
 from hf_transferability.training.samples import Draw, Sample
 from hf_transferability.training.seeding import seeded
@@ -41,7 +41,7 @@ class Classifier(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         # Moving the last axis leaves the values in the memory layout of `channels_last`.
         inputs = (pixels.movedim(1, -1).float() @ self.colours + self.black).movedim(-1, 1)
-        return self.head(self._checkpoint.forward(inputs)[0])
+        return self.head(self._checkpoint.forward(self._checkpoint.from_images(inputs))[0])
 
 
 def fine_tune(
@@ -58,7 +58,7 @@ def fine_tune(
 
     Args:
         checkpoint: loaded network; it is not changed.
-        draw: samples of the target.
+        draw: samples of the target, at the checkpoint's `image_size`.
         setting: hyperparameters.
         protocol: epochs, patience, dropout and augmentation; its samples and image size are those of `draw` here.
         seed: seed of the head, the order of the images, dropout and augmentation.
@@ -148,9 +148,23 @@ def normalisation(checkpoint: Checkpoint) -> tuple[torch.Tensor, torch.Tensor]:
     """
     images = np.zeros((4, 64, 64, 3), np.uint8)  # black, red, green, blue
     images[[1, 2, 3], ..., [0, 1, 2]] = 255
-    pixels = checkpoint.preprocess(list(images)).float()
-    centres = pixels[..., pixels.shape[-2] // 2, pixels.shape[-1] // 2]
+    inputs = checkpoint.preprocess(list(images))
+    if isinstance(inputs, Inputs):
+        centres = inputs["pixel_values"][:, 0].reshape(len(images), -1, 3)[:, 0].float()
+    else:
+        centres = inputs[..., inputs.shape[-2] // 2, inputs.shape[-1] // 2].float()
     return (centres[1:] - centres[0]) / 255, centres[0]
+
+
+def normalisation_name(checkpoint: Checkpoint) -> str:
+    """A checkpoint's normalisation for a row: mean and standard deviation of each channel of its input, as shares of 255."""
+    colours, black = normalisation(checkpoint)
+    sources = colours.abs().argmax(dim=0)  # the colour that each channel shows
+    slopes = 255 * colours[sources, torch.arange(3)]
+    means = ", ".join(f"{value:.4g}" for value in (-black / slopes).tolist())
+    deviations = ", ".join(f"{value:.4g}" for value in (1 / slopes).tolist())
+    order = "".join("RGB"[source] for source in sources.tolist())
+    return f"mean {means}; std {deviations}" + (f"; {order}" if order != "RGB" else "")
 
 
 def _train_epoch(

@@ -7,22 +7,24 @@ stopped, and several processes on one folder (started by accelerate or by hand, 
 import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_transferability import provenance
+from hf_transferability import arguments, provenance
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.errors import CheckpointError, UsageError
-from hf_transferability.extraction import passes
+from hf_transferability.errors import CheckpointError, UnknownArgument, UsageError
+from hf_transferability.extraction.processes import Processes
 from hf_transferability.names import file_name, plain_name, split_options
-from hf_transferability.progress import NullProgress, Progress
+from hf_transferability.progress import Progress, given
 from hf_transferability.training import run_files
 from hf_transferability.training.one_run import RunContext, load_checkpoint, run_row
 from hf_transferability.training.run_tables import collect, write_tables
-from hf_transferability.training.samples import Splits
+from hf_transferability.training.samples import Splits, duplicate_note
 from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames, grid_settings
+from hf_transferability.training.trial import check_trainable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +88,7 @@ class RunQueue:
 
 
 # Options of a sample that a grid does not take: the whole splits are read, and the protocol draws from them.
+_MOST_RUNS = 1_000_000
 _DRAWN_BY_PROTOCOL = ("split", "sample_size", "draw", "seed", "streaming")
 
 
@@ -127,27 +130,45 @@ def run_grid(
     """
     protocol, labels, split_names = protocol or Protocol(), labels or RowLabels(), split_names or SplitNames()
     sample, load_options = split_options("run_grid", options, SampleOptions, LoadOptions)
+    arguments.text("dataset", dataset, path=True)
+    arguments.text("folder", folder, path=True)
+    arguments.whole("seeds", seeds, 1, _MOST_RUNS)
+    sources = _named(checkpoints)
     columns = {name: getattr(sample, name) for name in options if name in SampleOptions.names()}
+    if "image_size" in options:
+        raise UnknownArgument("run_grid() got an unexpected keyword argument 'image_size'. Set it in `protocol`.")
     if drawn := [name for name in _DRAWN_BY_PROTOCOL if name in columns]:
-        raise TypeError(f"run_grid() got an unexpected keyword argument {drawn[0]!r}. `protocol` and `split_names` decide it.")
-    progress, state = progress or NullProgress(), passes.process_state()
+        raise UnknownArgument(
+            f"run_grid() got an unexpected keyword argument {drawn[0]!r}. Set it in `protocol` or `split_names`."
+        )
+    progress, state = given(progress), Processes()
     progress.stage("reading images")
-    splits = Splits(dataset, protocol.image_size, split_names, token=load_options.token, **columns)
+    splits = Splits(dataset, names=split_names, token=load_options.token, **columns)
     for split in splits.pools.values():
         progress.note(split.target.account)
     hyperparameters = grid_settings(grid, len(splits.classes))
-    sources = _named(checkpoints)
+    _check_size(len(sources) * len(hyperparameters) * seeds)
     draw = splits.draw(protocol.sample_seed, protocol.train_per_class, protocol.validation_per_class)
     target = plain_name(dataset)
     shared = _shared_columns(target, splits, protocol, labels, provenance.hardware(state.device.type))
     context = RunContext(str(dataset), draw, protocol, shared, state.device)
     place = Path(folder) / file_name(target)
     loading = {"loading": load_options.identity(), "processor": load_options.processor}
-    run_files.check_protocol(place, context.protocol_document(hyperparameters) | loading)
+    document = context.protocol_document(hyperparameters) | loading
+    run_files.check_protocol(place, document, store=False)
     for source, checkpoint in sources.items():
         shared_labels = {"benchmark": labels.benchmark, "scenario": labels.scenario}
         run_files.check_source(place / file_name(source), source, str(checkpoint), shared_labels, load_options)
     queue = RunQueue(_groups(place, sources, hyperparameters, seeds))
+    if any(queue.open_files(group) for group in queue.groups) and (note := duplicate_note(draw)):
+        progress.note(f"{note}. Remove them from one side: the test figures are too good.")
+        context = replace(context, draw=replace(draw, notes=(*draw.notes, note)))
+    load_options = replace(load_options, image_size=protocol.image_size)
+    progress.stage("trying every checkpoint")
+    check_trainable(
+        {group.source: group.checkpoint for group in queue.groups if queue.open_files(group)}, load_options, state.device
+    )
+    run_files.check_protocol(place, document)
     state.wait_for_everyone()  # processes that start together must not take each other's new failures for earlier ones
     try:
         # Again until nothing is open: another process may have been stopped in the middle of a run that it had claimed.
@@ -168,17 +189,29 @@ def run_grid(
 def _named(checkpoints: Sequence[str | Path] | Mapping[str, str | Path]) -> dict[str, str | Path]:
     """Name in the rows -> Hub id or folder."""
     if isinstance(checkpoints, Mapping):
+        arguments.texts("checkpoints", [*checkpoints.keys()])
+        arguments.texts("checkpoints", [*checkpoints.values()], paths=True)
         sources = dict(checkpoints)
     else:
+        checkpoints = arguments.texts("checkpoints", checkpoints, paths=True)
         sources = {plain_name(checkpoint): checkpoint for checkpoint in checkpoints}
     if len(sources) < len(checkpoints) or not sources:
         raise UsageError("`checkpoints` must be one or more of different names; two folders have one name, or there are none.")
     return sources
 
 
+def _check_size(n_runs: int) -> None:
+    """Refuse a grid that nobody could wait for, whose list of runs alone would fill the memory.
+
+    Raises:
+        UsageError: more than _MOST_RUNS.
+    """
+    if n_runs > _MOST_RUNS:
+        raise UsageError(f"the grid must have at most {_MOST_RUNS:,} runs; got {n_runs:,}. Take fewer seeds or settings.")
+
+
 def _shared_columns(target: str, splits: Splits, protocol: Protocol, labels: RowLabels, hardware: str) -> dict[str, Any]:
     """Columns of `runs` with the same value in every row of a target."""
-    views = "random views" if protocol.augment else "no augmentation"
     return {
         "benchmark": labels.benchmark,
         "scenario": labels.scenario,
@@ -188,8 +221,7 @@ def _shared_columns(target: str, splits: Splits, protocol: Protocol, labels: Row
         "dataset_config": splits.provenance["config"],
         "dataset_revision": splits.provenance["revision"],
         "split": "; ".join(pool.target.provenance["split"] for pool in splits.pools.values()),
-        "draw": "random",
-        "preprocessing": f"{protocol.image_size} px, {views}, dropout {protocol.dropout:g}",
+        "draw": f"random, groups ({column}) in turn" if (column := splits.provenance.get("group_column")) else "random",
         "versions": "; ".join(f"{name} {number}" for name, number in sorted(provenance.package_versions().items())),
         "hardware": hardware,
     }

@@ -2,12 +2,13 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from huggingface_hub import DatasetCard, ModelCardData
 
 from hf_transferability import hub
+from hf_transferability.escaping import markdown
+from hf_transferability.names import expanded
 from hf_transferability.provenance import package_versions
 
 
@@ -21,7 +22,7 @@ def common_licence(datasets: Sequence[Mapping[str, Any]]) -> str:
     for dataset in datasets:
         licence = None
         with contextlib.suppress(Exception):  # training does not depend on a readable card
-            card = Path(dataset["id"]).expanduser() / "README.md"
+            card = expanded(dataset["id"]) / "README.md"
             if dataset["revision"]:
                 snapshot = hub.Snapshot(dataset["id"], dataset["revision"], (card.name,), kind="dataset")
                 card = hub.fetch(snapshot, card.name)
@@ -43,7 +44,9 @@ def render(name: str, datasets: Sequence[str], licence: str, classes: Sequence[s
     data = ModelCardData(
         license=licence, library_name="transformers", pipeline_tag="image-classification", datasets=list(datasets) or None
     )
-    how = f"Trained from scratch on {', '.join(datasets)}" if datasets else "Random weights, not trained"
-    lines = [f"- {key}: {value}" for key, value in {**facts, "classes": len(classes), **package_versions()}.items()]
+    how = f"Trained from scratch on {', '.join(map(markdown.text, datasets))}" if datasets else "Random weights, not trained"
+    lines = [
+        f"- {key}: {markdown.text(value)}" for key, value in {**facts, "classes": len(classes), **package_versions()}.items()
+    ]
     text = f"{how}, by `hf-transferability pretrain`. For research; not for clinical decisions."
-    return f"---\n{data.to_yaml()}\n---\n# {name}\n\n{text}\n\n" + "\n".join(lines) + "\n"
+    return f"---\n{data.to_yaml()}\n---\n# {markdown.text(name)}\n\n{text}\n\n" + "\n".join(lines) + "\n"

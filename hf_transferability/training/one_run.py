@@ -16,9 +16,9 @@ from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import CheckpointError, TransferabilityError, first_line
 from hf_transferability.names import plain_name, without_folders
 from hf_transferability.ranking.candidates import trained_on
-from hf_transferability.training.finetuning import fine_tune
+from hf_transferability.training.finetuning import fine_tune, normalisation_name
 from hf_transferability.training.samples import Draw
-from hf_transferability.training.settings import Protocol, Setting
+from hf_transferability.training.settings import DTYPE, OWN, Protocol, Setting
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RunContext:
 
     Attributes:
         dataset: the target's Hub id or folder.
-        draw: the target's images.
+        draw: the target's images, of any size.
         protocol: how every run is made.
         columns: columns of `runs` with the same value in every row.
         device: where the networks are trained.
@@ -41,7 +41,8 @@ class RunContext:
 
     def protocol_document(self, settings: list[Setting]) -> dict[str, Any]:
         """Everything that must be equal for two calls to add runs to one folder; the content of protocol.json."""
-        return {"settings": settings, **asdict(self.protocol), "images": self.draw.fingerprint}
+        document = {"settings": settings, **asdict(self.protocol), "images": self.draw.fingerprint}
+        return {**document, "image_size": self.protocol.image_size or OWN, "normalisation": OWN, "dtype": DTYPE}
 
 
 def load_checkpoint(name: str, options: LoadOptions) -> Checkpoint | CheckpointError:
@@ -99,22 +100,38 @@ def run_row(
         "sample_size": len(context.draw.train),
         "sample_seed": context.protocol.sample_seed,
         "date": provenance.now(),
+        "preprocessing": _preprocessing(context.protocol, checkpoint),
+        "dtype": DTYPE,
         "validation_images": len(context.draw.validation),
         "test_images": len(context.draw.test),
     }
     if isinstance(checkpoint, CheckpointError):
         return row | _failure(str(checkpoint), name)
     row["checkpoint_revision"] = checkpoint.facts["revision"]
+    row["image_size"] = _size_name(checkpoint.image_size)
+    row["normalisation"] = normalisation_name(checkpoint)
     if leak := trained_on(checkpoint.facts["training_datasets"], context.dataset):
         notes.append(f"{source} was trained on {leak}, as its model card says")
     row["note"] = "; ".join(notes) or None
     return row | _outcome(context, checkpoint, setting, name, seed)
 
 
+def _preprocessing(protocol: Protocol, checkpoint: Checkpoint | CheckpointError) -> str:
+    """From a file to the network's input, in a few words."""
+    size = "own size" if isinstance(checkpoint, CheckpointError) else f"{_size_name(checkpoint.image_size)} px"
+    return f"{size}, {'random views' if protocol.augment else 'no augmentation'}, dropout {protocol.dropout:g}"
+
+
+def _size_name(size: tuple[int, int]) -> str:
+    """Height and width, or the side of a square, in pixels."""
+    return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
+
+
 def _outcome(context: RunContext, checkpoint: Checkpoint, setting: Setting, name: str | Path, seed: int) -> dict[str, Any]:
     """The figures of a run, or why it failed."""
     try:
-        figures = fine_tune(checkpoint, context.draw, setting, protocol=context.protocol, seed=seed, device=context.device)
+        draw = context.draw.at(checkpoint.image_size)
+        figures = fine_tune(checkpoint, draw, setting, protocol=context.protocol, seed=seed, device=context.device)
         json.dumps(figures, allow_nan=False)  # a figure that cannot be written fails this run, not the grid
         return figures
     except TransferabilityError:

@@ -1,5 +1,6 @@
 """Pre-train a source checkpoint from scratch on one dataset or several, with transformers' Trainer, and save it for the Hub."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from transformers import (
     PrinterCallback,
     ProgressCallback,
@@ -19,18 +19,24 @@ from transformers import (
     ViTImageProcessor,
 )
 
+from hf_transferability import arguments
 from hf_transferability.checkpoints.loading import quiet_transformers
-from hf_transferability.data.targets import load_target
+from hf_transferability.data.groups import shared_groups
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.targets import groups_of_split, load_target
 from hf_transferability.errors import TransferabilityError, UsageError
-from hf_transferability.extraction import passes
+from hf_transferability.extraction.processes import Processes
 from hf_transferability.names import plain_name
-from hf_transferability.progress import NullProgress, Progress
+from hf_transferability.progress import Progress, given
 from hf_transferability.training import model_card
 from hf_transferability.training.architectures import build_network, read_config, set_task
 from hf_transferability.training.augmentation import Augmentation
 from hf_transferability.training.samples import Pool
 from hf_transferability.training.seeding import seeded
+from hf_transferability.training.settings import LARGEST_RATE, LARGEST_SIDE
 
+_LARGEST_BATCH = 2**20  # images per step
+_MOST_EPOCHS = 1e6
 _HALF = [0.5, 0.5, 0.5]  # mean and standard deviation that map pixels to -1..1
 
 
@@ -56,6 +62,16 @@ class PretrainingOptions:
     weight_decay: float = 0.05
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        arguments.whole("image_size", self.image_size, 1, LARGEST_SIDE)
+        arguments.whole("batch_size", self.batch_size, 1, _LARGEST_BATCH)
+        arguments.whole("seed", self.seed, 0, arguments.LARGEST_SEED)
+        arguments.number("epochs", self.epochs, 0, _MOST_EPOCHS)
+        if self.max_steps is not None:
+            arguments.whole("max_steps", self.max_steps, 0)
+        for name in ("learning_rate", "weight_decay"):
+            arguments.number(name, getattr(self, name), 0, LARGEST_RATE)
+
     @property
     def trains(self) -> bool:
         """Whether there is any training at all."""
@@ -75,6 +91,7 @@ class PretrainingOptions:
         }
 
 
+@arguments.checked_names
 def pretrain(
     sources: Sequence[str | Path],
     architecture: str | Path,
@@ -82,6 +99,7 @@ def pretrain(
     options: PretrainingOptions | None = None,
     *,
     licence: str | None = None,
+    group_column: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Train a network with random weights on the training split of one dataset, or of several with their classes side by side.
@@ -95,6 +113,8 @@ def pretrain(
             `datasets` name the sources (for a folder its last part), so that `rank` can see a leak.
         options: how it is trained.
         licence: licence in the card; default that of the datasets' cards if they agree.
+        group_column: column of images that belong together (patients, for example), in every dataset: their number goes into
+            the card, and test splits that share groups with the training split are noted.
         progress: gets the progress; default none.
 
     Returns:
@@ -106,19 +126,25 @@ def pretrain(
         CheckpointError: an architecture that the Hub does not give.
         TransferabilityError: the loss is not a finite number.
     """
+    sources = arguments.texts("sources", sources, paths=True)
+    arguments.text("architecture", architecture, path=True)
+    arguments.text("output", output, path=True)
     options, output = options or PretrainingOptions(), Path(output)
-    if output.exists():
+    if os.path.lexists(output):
         raise UsageError(f"`output` must be a new folder; {output} exists. Choose another, or remove it.")
     names = [plain_name(source) for source in sources]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"`sources` must be one or more datasets of different names; got {', '.join(names) or 'none'}.")
-    progress, state = progress or NullProgress(), passes.process_state()
+    progress, state = given(progress), Processes()
     state.wait_for_everyone()  # the first process might otherwise make the folder before another has looked for it
     config = read_config(architecture)
     progress.stage("reading images")
-    pools, classes = _pools(sources, names, options.image_size)
+    pools, classes = _pools(sources, names, options.image_size, group_column)
     for source in pools:
         progress.note(source.target.account)
+    for name, pool in zip(sources, pools, strict=True):
+        if note := _shared_test_groups(name, pool):
+            progress.note(note)
     licence = licence or model_card.common_licence([pool.target.provenance for pool in pools])
     set_task(config, classes, multi_label=pools[0].labels.ndim == 2, image_size=options.image_size)
     n_images = sum(len(pool.labels) for pool in pools)
@@ -129,15 +155,30 @@ def pretrain(
     if state.is_main_process:
         datasets = names if options.trains else []
         facts = options.facts(state.num_processes, n_images)
+        if group_column is not None:
+            facts["groups"] = f"{sum(pool.target.provenance['groups'] for pool in pools)} ({group_column})"
         card = model_card.render(output.name, datasets, licence, classes, facts)
         _save(model, options.image_size, card, output)
     state.wait_for_everyone()
     return output
 
 
-def _pools(sources: Sequence[str | Path], names: Sequence[str], size: int) -> tuple[list[Pool], list[str]]:
+def _shared_test_groups(source: str | Path, pool: Pool) -> str | None:
+    """A note on groups that a dataset's test split shares with the images of its training; None if there are none."""
+    where, column = pool.target.provenance, pool.target.provenance["group_column"]
+    if column is None or where["split"] == "test" or "test" not in where["account"]["rows"]:
+        return None
+    groups, images = shared_groups(pool.target.group_names, groups_of_split(source, SampleOptions(split="test"), column))
+    if not groups:
+        return None
+    return f"{groups} groups of {column} are also in the test split ({images} images): do not test this network on them."
+
+
+def _pools(
+    sources: Sequence[str | Path], names: Sequence[str], size: int, group_column: str | None
+) -> tuple[list[Pool], list[str]]:
     """The training images of every source, with codes that differ between sources, and the names of all classes."""
-    targets = [load_target(source, sample="all") for source in sources]
+    targets = [load_target(source, sample="all", group_column=group_column) for source in sources]
     tasks = {target.task for target in targets}
     if tasks != {"single_label"} and (len(targets) > 1 or tasks != {"multi_label"}):
         raise UsageError(
@@ -155,7 +196,7 @@ def _pools(sources: Sequence[str | Path], names: Sequence[str], size: int) -> tu
     return pools, classes
 
 
-def _train(model: Any, pools: Sequence[Pool], options: PretrainingOptions, state: PartialState, progress: Progress) -> None:
+def _train(model: Any, pools: Sequence[Pool], options: PretrainingOptions, state: Processes, progress: Progress) -> None:
     """Train a network in place.
 
     Raises:
@@ -191,7 +232,7 @@ def _train(model: Any, pools: Sequence[Pool], options: PretrainingOptions, state
         raise TransferabilityError("pre-training diverged: weights are not finite. Choose a lower --learning-rate.")
 
 
-def _training_arguments(scratch: str, options: PretrainingOptions, n_images: int, state: PartialState) -> TrainingArguments:
+def _training_arguments(scratch: str, options: PretrainingOptions, n_images: int, state: Processes) -> TrainingArguments:
     # Batch normalisation needs more than one image, so a last batch of one is dropped. With several processes accelerate fills
     # the last batches with images from the start; dropping would lose every batch that not all processes have.
     single_image_left = n_images > options.batch_size and n_images % options.batch_size == 1

@@ -5,6 +5,7 @@ A process claims a run by a file lock, which the operating system releases when 
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import CheckpointError, UsageError
 from hf_transferability.files import replace_file
+from hf_transferability.names import expanded
+from hf_transferability.training.settings import DTYPE, OWN
 
 
 def run_file(folder: Path, number: int) -> Path:
@@ -68,11 +71,16 @@ def claim(file: Path) -> Iterator[bool]:
 
 
 # What folders mean that were made before these were recorded.
-_BEFORE_LOADING = {"loading": "", "processor": None}
+_BEFORE = {"loading": "", "processor": None, "normalisation": OWN, "dtype": DTYPE}
 
 
-def check_protocol(folder: Path, protocol: Mapping[str, Any]) -> None:
-    """Store how the runs of a target's folder are made, or compare with what is stored.
+def check_protocol(folder: Path, protocol: Mapping[str, Any], store: bool = True) -> None:
+    """Compare how the runs of a target's folder are made with what is stored.
+
+    Args:
+        folder: the target's folder.
+        protocol: everything in which runs may not differ.
+        store: store the protocol where there is none.
 
     Raises:
         UsageError: the folder has runs that were made in another way.
@@ -82,9 +90,11 @@ def check_protocol(folder: Path, protocol: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".protocol.lock"):  # if two start at once, the second must read what the first has written
         if not file.exists():
+            if not store:
+                return
             replace_file(file, (text + "\n").encode())
-        stored = _BEFORE_LOADING | read_run(file)
-    requested = _BEFORE_LOADING | json.loads(text)
+        stored = _BEFORE | read_run(file)
+    requested = _BEFORE | json.loads(text)
     if stored != requested:
         differing = [name for name in requested if stored.get(name) != requested[name]]
         differences = "; ".join(_difference(name, stored.get(name), requested[name]) for name in differing)
@@ -126,7 +136,7 @@ def check_source(folder: Path, source: str, checkpoint: str, labels: Mapping[str
     try:
         expected["checkpoint_revision"] = resolve(checkpoint, options).revision
     except CheckpointError as error:
-        if Path(checkpoint).expanduser().is_dir():
+        if os.path.isdir(expanded(checkpoint)):
             expected["checkpoint_revision"] = str(error)
     for name, value in expected.items():
         if others := sorted({str(row.get(name)) for row in rows} - {value}):

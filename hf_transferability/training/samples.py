@@ -2,20 +2,28 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from torchvision.transforms.v2 import functional
 
+from hf_transferability.data.duplicates import examples, near_pairs, perceptual_hash
+from hf_transferability.data.groups import shared_groups
 from hf_transferability.data.images import MEMORY_BUDGET
+from hf_transferability.data.sampling import in_turn
 from hf_transferability.data.targets import Target, load_target, split_names
 from hf_transferability.errors import TargetError, UsageError
 from hf_transferability.training.settings import SplitNames
 
 _VALIDATION = ("validation", "val", "valid", "dev")
+_ROLES = ("training", "validation", "test")
+_CHUNK = 256  # images that are decoded at once for their hashes
 
 
 class Pool:
@@ -25,16 +33,17 @@ class Pool:
 
     Args:
         target: the complete split.
-        size: side of the square images, in pixels.
+        size: height and width of the resized images in pixels, or the side of square ones.
         classes: class names of all splits; labels are positions (or columns) in this list.
 
     Attributes:
+        size: height and width.
         labels: int64 [n_images], or float32 [n_images, n_classes] of a multi-label dataset.
     """
 
-    def __init__(self, target: Target, size: int, classes: Sequence[str]):
+    def __init__(self, target: Target, size: int | tuple[int, int], classes: Sequence[str]):
         self.target = target
-        self.size = size
+        self.size = (size, size) if isinstance(size, int) else size
         self.classes = list(classes)
         code_of_class = [self.classes.index(name) for name in target.class_names]
         if target.task == "multi_label":
@@ -42,16 +51,27 @@ class Pool:
             self.labels[:, code_of_class] = torch.from_numpy(target.labels).float()
         else:
             self.labels = torch.tensor(code_of_class)[torch.from_numpy(target.labels)]
-        fits = len(target) * 3 * size**2 <= MEMORY_BUDGET
-        self._pixels = torch.empty((len(target), 3, size, size), dtype=torch.uint8) if fits else None
+        self._pixels: torch.Tensor | None = None
         self._decoded = torch.zeros(len(target), dtype=torch.bool)
+        self._resized: Pool | None = None
+
+    def at(self, size: tuple[int, int]) -> "Pool":
+        """The same images at another size; the last of these is remembered with its pixels."""
+        if size == self.size:
+            return self
+        if self._resized is None or self._resized.size != size:
+            self._resized = Pool(self.target, size, self.classes)
+        return self._resized
 
     def pixels(self, positions: torch.Tensor) -> torch.Tensor:
-        """Images uint8 [n, 3, size, size].
+        """Images uint8 [n, 3, height, width].
 
         Raises:
             TargetError: an image cannot be decoded.
         """
+        shape = (len(self.target), 3, *self.size)
+        if self._pixels is None and math.prod(shape) <= MEMORY_BUDGET:
+            self._pixels = torch.empty(shape, dtype=torch.uint8)
         if self._pixels is None:
             return torch.stack([self._decode(position) for position in positions.tolist()])
         for position in positions[~self._decoded[positions]].tolist():
@@ -69,7 +89,7 @@ class Pool:
             raise TargetError(
                 f"{row} of {self.target.provenance['id']} cannot be decoded: {error}. Repair or remove it."
             ) from error
-        return functional.resize(image, [self.size, self.size], antialias=True)
+        return functional.resize(image, list(self.size), antialias=True)
 
 
 @dataclass(frozen=True)
@@ -93,8 +113,23 @@ class Sample:
         return self.pool.labels[self.positions]
 
     def pixels(self, places: torch.Tensor) -> torch.Tensor:
-        """Images uint8 [n, 3, size, size] at some places of the sample, counted from 0."""
+        """Images uint8 [n, 3, height, width] at some places of the sample, counted from 0."""
         return self.pool.pixels(self.positions[places])
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups that its images are of; 0 without a group column."""
+        names = self.pool.target.group_names
+        return len({names[position] for position in self.positions.tolist()}) if names else 0
+
+    def hashes(self) -> np.ndarray:
+        """Perceptual hashes of the resized images; see `data.duplicates`.
+
+        Raises:
+            TargetError: an image cannot be decoded.
+        """
+        parts = [self.pixels(places) for places in torch.arange(len(self)).split(_CHUNK)]
+        return np.stack([perceptual_hash(image.permute(1, 2, 0).numpy()) for part in parts for image in part])
 
     def missing_classes(self) -> list[str]:
         """Names of the classes (or labels) that no image of the sample has."""
@@ -119,10 +154,34 @@ class Draw:
     test: Sample
     notes: tuple[str, ...]
 
+    def at(self, size: tuple[int, int]) -> "Draw":
+        """The same images at another height and width."""
+
+        def resized(sample: Sample) -> Sample:
+            return replace(sample, pool=sample.pool.at(size))
+
+        return Draw(resized(self.train), resized(self.validation), resized(self.test), self.notes)
+
     @property
     def fingerprint(self) -> str:
         """sha256 of the three samples."""
         return hashlib.sha256(b"".join(sample.digest() for sample in (self.train, self.validation, self.test))).hexdigest()
+
+
+def duplicate_note(draw: Draw) -> str | None:
+    """How many test images are also among those of training or validation, with two examples; None if none are.
+
+    Raises:
+        TargetError: an image cannot be decoded.
+    """
+    tested = draw.test.hashes()
+    found, shown = set(), ""
+    for name, sample in (("training", draw.train), ("validation", draw.validation)):
+        if len(pairs := near_pairs(tested, sample.hashes())):
+            found |= set(pairs[:, 0].tolist())
+            rows = ([one.pool.target.positions[i] for i in one.positions.tolist()] for one in (draw.test, sample))
+            shown = shown or f"{examples(pairs, *rows)} (test and {name})"
+    return f"{len(found)} of {len(tested)} test images are also in training or validation: {shown}" if found else None
 
 
 class Splits:
@@ -130,7 +189,7 @@ class Splits:
 
     Args:
         dataset: Hub id, local folder or loaded `datasets.DatasetDict`.
-        size: side of the resized images, in pixels.
+        size: height and width of the resized images in pixels, or the side of square ones; `Draw.at` gives other sizes.
         names: names of the splits; default train, validation (if there is one) and test.
         options: `token` and options of `data.options.SampleOptions`, without split and sample size.
 
@@ -141,12 +200,12 @@ class Splits:
         provenance: provenance of the training split; see `targets.Target`.
 
     Raises:
-        UsageError: no training or test split, one split in two roles, a regression target, or an option that `load_target`
-            refuses.
+        UsageError: no training or test split, one split in two roles, a test split that shares groups with another, a
+            regression target, or an option that `load_target` refuses.
         TargetError: no access to the dataset.
     """
 
-    def __init__(self, dataset: Any, size: int, names: SplitNames | None = None, **options: Any):
+    def __init__(self, dataset: Any, size: int | tuple[int, int] = 224, names: SplitNames | None = None, **options: Any):
         name_of_role = _split_of_role(dataset, names or SplitNames(), options)
         targets = {role: self._load(dataset, name, options) for role, name in name_of_role.items()}
         self.task = targets["train"].task
@@ -155,6 +214,8 @@ class Splits:
                 "the target must have classes to be fine-tuned for; its labels are numbers. Choose another column."
             )
         self.classes = list(dict.fromkeys(name for target in targets.values() for name in target.class_names))
+        _refuse_shared_groups(targets)
+        self._shared_with_validation = _shared_with_validation(targets)
         self.pools = {role: Pool(target, size, self.classes) for role, target in targets.items()}
         self.provenance = targets["train"].provenance
 
@@ -171,33 +232,92 @@ class Splits:
         Args:
             seed: seed of both samples and of their order.
             train_per_class, validation_per_class: images per class on average; the draw is random, not stratified, as in the
-                paper.
+                paper. With a group column, one image of every group is drawn before a second of any.
 
         Returns:
             The samples. If images are too few, or a class is missing from a sample, the notes say so.
         """
         rng = np.random.default_rng(seed)
         pool = self.pools["train"]
-        order = torch.from_numpy(rng.permutation(len(pool.labels)))
+        order = _grouped_order(pool, rng)
         n_train, n_validation = (per_class * len(self.classes) for per_class in (train_per_class, validation_per_class))
         n_available = n_train
         notes = []
         if (validation_pool := self.pools.get("validation")) is None:
-            if len(order) < n_train + n_validation:
-                n_available = len(order) * n_train // (n_train + n_validation)
             notes.append("no validation split: drawn from training")
-            validation = Sample(pool, order[n_available : n_available + n_validation])
+            if pool.target.groups is not None:
+                held_out = _groups_held_out(pool, n_validation / (n_train + n_validation), seed)[order]
+                validation, order = Sample(pool, order[held_out][:n_validation]), order[~held_out]
+            else:
+                if len(order) < n_train + n_validation:
+                    n_available = len(order) * n_train // (n_train + n_validation)
+                validation = Sample(pool, order[n_available : n_available + n_validation])
         else:
-            validation = Sample(validation_pool, torch.from_numpy(rng.permutation(len(validation_pool.labels)))[:n_validation])
+            validation = Sample(validation_pool, _grouped_order(validation_pool, rng)[:n_validation])
         train = Sample(pool, order[:n_available])
         test = Sample(self.pools["test"], torch.arange(len(self.pools["test"].labels)))
         for name, sample, requested in (("training", train, n_train), ("validation", validation, n_validation)):
             if len(sample) < requested:
                 notes.append(f"{len(sample)} {name} images, not {requested}")
-        for name, sample in (("training", train), ("validation", validation), ("test", test)):
+        if column := self.provenance.get("group_column"):
+            counts = [f"{part.n_groups} in {name}" for name, part in zip(_ROLES, (train, validation, test), strict=True)]
+            notes.append(f"groups ({column}): {', '.join(counts)}")
+            notes += self._shared_with_validation
+        for name, sample in zip(_ROLES, (train, validation, test), strict=True):
             if missing := sample.missing_classes():
                 notes.append(f"not in the {name} sample: {', '.join(missing)}")
         return Draw(train, validation, test, tuple(notes))
+
+
+def _grouped_order(pool: Pool, rng: np.random.Generator) -> torch.Tensor:
+    """Positions of a pool's images in random order, and with a group column one of every group before a second of any."""
+    order = rng.permutation(len(pool.labels))
+    groups = pool.target.groups
+    return torch.from_numpy(order if groups is None else order[in_turn(groups[order], len(order))])
+
+
+def _groups_held_out(pool: Pool, share: float, seed: int) -> torch.Tensor:
+    """Which images are of the groups that validation is drawn from, bool [n_images]: whole groups, about a share of the images.
+
+    Of the folds whose classes are like those of all images, the one whose size is nearest to the share.
+    """
+    groups, labels = pool.target.groups, pool.labels.numpy()
+    n_folds = int(np.clip(round(1 / share), 2, pool.target.provenance["groups"]))
+    kind = GroupKFold if labels.ndim == 2 else StratifiedGroupKFold
+    n_folds = n_folds if labels.ndim == 2 else int(min(n_folds, np.bincount(labels).max()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class of fewer groups than folds: its absence is noted later
+        folds = [part for _, part in kind(n_folds, shuffle=True, random_state=seed).split(labels, labels, groups)]
+    chosen = min(folds, key=lambda part: (len(part) == 0, abs(len(part) / len(labels) - share)))
+    held_out = torch.zeros(len(labels), dtype=torch.bool)
+    held_out[torch.from_numpy(chosen)] = True
+    return held_out
+
+
+def _refuse_shared_groups(targets: Mapping[str, Target]) -> None:
+    """Refuse a test split with groups (patients) of the training or validation split, on whom a network is not tested.
+
+    Raises:
+        UsageError: how many groups and images are shared.
+    """
+    for role in ("train", "validation"):
+        if role not in targets:
+            continue
+        groups, images = shared_groups(targets[role].group_names, targets["test"].group_names)
+        if groups:
+            column = targets["test"].provenance["group_column"]
+            raise UsageError(
+                f"`test_split` must not share groups with `{role}_split`: {groups} of {column} are in both, with {images} of "
+                f"{len(targets['test'])} test images. Move each group into one split."
+            )
+
+
+def _shared_with_validation(targets: Mapping[str, Target]) -> list[str]:
+    """A note on groups that a validation split of the dataset's own shares with training; they make its figures too good."""
+    if "validation" not in targets:
+        return []
+    groups, images = shared_groups(targets["train"].group_names, targets["validation"].group_names)
+    return [f"training and validation share {groups} groups ({images} validation images)"] if groups else []
 
 
 def _split_of_role(dataset: Any, names: SplitNames, options: dict[str, Any]) -> dict[str, str]:

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hf_transferability.errors import UsageError
+from hf_transferability import arguments
+from hf_transferability.errors import UsageError, shown
 from hf_transferability.metrics.transferability import SCENARIOS
 
 GRIDS = ("small", "paper")
+LARGEST_GRID = 100_000  # settings; more would take years
+LARGEST_SIDE = 8192  # pixels of a training image
+LARGEST_RATE = 1e6  # of learning rates and weight decays
+OWN = "each network's own"  # image size and normalisation in protocol.json
+DTYPE = "float32"  # of weights, optimiser and images, whatever the type of the stored weights
 
 
 class Setting(NamedTuple):
@@ -34,7 +40,7 @@ class Protocol:
     """How every run of a grid is made, whatever its setting.
 
     Attributes:
-        image_size: side of the square images, in pixels.
+        image_size: side of the square images in pixels; None for each network's own size.
         epochs: maximum number of epochs.
         patience: epochs without a better validation AUC (or an equal one with a lower loss) after which training stops.
         train_per_class, validation_per_class: images per class on average; see `samples.Splits.draw`.
@@ -47,7 +53,7 @@ class Protocol:
         UsageError: a dropout outside its range.
     """
 
-    image_size: int = 224
+    image_size: int | None = None
     epochs: int = 200
     patience: int = 50
     train_per_class: int = 100
@@ -57,6 +63,13 @@ class Protocol:
     sample_seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.image_size is not None:
+            arguments.whole("image_size", self.image_size, 1, LARGEST_SIDE)
+        for name in ("epochs", "patience", "train_per_class", "validation_per_class"):
+            arguments.whole(name, getattr(self, name), 1)
+        arguments.whole("sample_seed", self.sample_seed, 0, arguments.LARGEST_SEED)
+        arguments.flag("augment", self.augment)
+        arguments.number("dropout", self.dropout)
         if not 0 <= self.dropout < 1:
             raise UsageError(
                 f"`dropout` must be at least 0 and less than 1; got {self.dropout:g}. Choose another, 0.5 for example."
@@ -88,7 +101,8 @@ class RowLabels:
     scenario: str = "source_dataset"
 
     def __post_init__(self) -> None:
-        if self.scenario not in SCENARIOS:
+        arguments.text("benchmark", self.benchmark)
+        if not isinstance(self.scenario, str) or self.scenario not in SCENARIOS:
             raise UsageError(f"`scenario` must be one of {', '.join(SCENARIOS)}; got {self.scenario!r}. Choose one of these.")
 
 
@@ -104,6 +118,7 @@ def grid_settings(grid: str | Path, n_classes: int) -> list[Setting]:
     Raises:
         UsageError: an unknown grid, or a file with other content; a batch needs two images, as training skips single ones.
     """
+    arguments.text("grid", grid, path=True)
     if grid == "small":
         return [Setting(32, rate, 0.9, decay) for rate, decay in itertools.product((1e-3, 1e-2, 1e-1), (0.0, 1e-3))]
     if grid == "paper":
@@ -116,8 +131,8 @@ def grid_settings(grid: str | Path, n_classes: int) -> list[Setting]:
     if path.suffix != ".json":
         raise UsageError(f"`grid` must be {', '.join(GRIDS)} or a .json file; got {str(grid)!r}. Choose one of these.")
     try:
-        values = _settings_from(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        values = _settings_from(json.loads(_read(path)))
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UsageError(
             f"`grid` must be a file with values of {', '.join(Setting._fields)}; {grid} has other content: {error}. "
             'Correct it, for example to {"batch_size": [32], "learning_rate": [0.01, 0.1], "momentum": [0.9], '
@@ -128,11 +143,21 @@ def grid_settings(grid: str | Path, n_classes: int) -> list[Setting]:
     return values
 
 
+def _read(path: Path) -> str:
+    """The text of a regular file; a pipe or a device may never end."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no regular file")
+    return path.read_text("utf-8")
+
+
 def _settings_from(content: Any) -> list[Setting]:
     """The settings in a parsed .json file: all combinations of a mapping of lists, or a list of single settings."""
     if isinstance(content, dict):
         if unknown := [name for name in content if name not in Setting._fields]:
             raise ValueError(f"unknown {', '.join(unknown)}")
+        count = math.prod(len(content[name]) for name in Setting._fields)
+        if count > LARGEST_GRID:
+            raise ValueError(f"{count} settings, more than {LARGEST_GRID}")
         combinations = itertools.product(*(content[name] for name in Setting._fields))
         values = [Setting(*combination) for combination in combinations]
     else:
@@ -143,8 +168,12 @@ def _settings_from(content: Any) -> list[Setting]:
 
 
 def _check_setting(setting: Setting) -> None:
-    if not (isinstance(setting.batch_size, int) and setting.batch_size >= 2):
-        raise ValueError(f"batch_size must be a whole number of at least 2, got {setting.batch_size!r}")
+    if isinstance(setting.batch_size, bool) or not isinstance(setting.batch_size, int):
+        raise ValueError(f"batch_size must be a whole number, got {shown(setting.batch_size)}")
+    if not 2 <= setting.batch_size <= arguments.LARGEST_WHOLE:
+        raise ValueError(f"batch_size must be from 2 to {arguments.LARGEST_WHOLE}, got {shown(setting.batch_size)}")
+    for value in setting[1:]:
+        arguments.number("value", value, 0, LARGEST_RATE)
     if not (setting.learning_rate > 0 and all(map(math.isfinite, setting))):  # rows cannot hold infinite numbers
         raise ValueError(f"{setting}")
     if not (0 <= setting.momentum < 1 and setting.weight_decay >= 0):

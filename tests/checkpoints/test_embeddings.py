@@ -11,6 +11,7 @@ import torch
 import transformers as hf
 from helpers.checkpoint_folders import assert_same, change_json, opened, perturbed, refused
 from helpers.formats import SIZE, TEXT, TIMM_VIT, VIT, clip_config, embedded, features_of, save_hf, save_timm
+from helpers.open_clip_folders import OPEN_CLIP, save_open_clip
 from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
 
@@ -95,20 +96,6 @@ def open_clip_names(network: hf.CLIPModel) -> dict[str, torch.Tensor]:
     return visual
 
 
-OPEN_CLIP = {
-    "embed_dim": 8,
-    "vision_cfg": {"image_size": SIZE, "layers": 2, "width": 64, "patch_size": 8},
-    "text_cfg": {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1},
-}
-
-
-def save_open_clip(folder: Path, weights: dict[str, torch.Tensor], model=None, file="open_clip_model.safetensors") -> None:
-    folder.mkdir()
-    save_file({name: value.clone().contiguous() for name, value in weights.items()}, folder / file)
-    preprocess = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28], "interpolation": "bicubic", "resize_mode": "shortest"}
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": model or OPEN_CLIP, "preprocess_cfg": preprocess}))
-
-
 @pytest.mark.parametrize("pool", ["tok", "quick", "trunk", "trunk without projection"])
 def test_open_clip_equals_the_library(tmp_path, pool):
     pytest.importorskip("open_clip", reason="open_clip_torch is not installed")
@@ -172,20 +159,62 @@ def test_open_clip_towers_that_timm_cannot_build_are_refused(clip, tmp_path, cha
     refused(tmp_path / "x", "cannot be built by timm")
 
 
+def timm_siglip_names(network: hf.SiglipModel) -> dict[str, torch.Tensor]:
+    """The vision tower's weights under the names of timm."""
+    names = {
+        "embeddings.position_embedding.weight": "pos_embed",
+        "embeddings.patch_embedding": "patch_embed.proj",
+        "encoder.layers": "blocks",
+        "layer_norm": "norm",
+        "self_attn.out_proj": "attn.proj",
+        "post_layernorm": "norm",
+        "head.probe": "attn_pool.latent",
+        "head.attention.out_proj": "attn_pool.proj",
+        "head.layernorm": "attn_pool.norm",
+        "head.mlp": "attn_pool.mlp",
+    }
+    weights = network.vision_model.state_dict()
+    converted = {}
+    for name, value in weights.items():
+        if any(part in name for part in ("q_proj", "k_proj", "v_proj", "in_proj", "position_ids")):
+            continue
+        for theirs, ours in names.items():
+            name = name.replace(theirs, ours)
+        converted[name] = value[None] if name == "pos_embed" else value
+    width = VIT["hidden_size"]
+    for kind in ("weight", "bias"):
+        for layer in range(VIT["num_hidden_layers"]):
+            parts = [weights[f"encoder.layers.{layer}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            converted[f"blocks.{layer}.attn.qkv.{kind}"] = torch.cat(parts)
+        joined = weights[f"head.attention.in_proj_{kind}"]
+        converted[f"attn_pool.q.{kind}"], converted[f"attn_pool.kv.{kind}"] = joined[:width], joined[width:]
+    return converted
+
+
 def test_siglip_gives_its_attention_pool_in_every_packaging(tmp_path):
-    config = hf.SiglipConfig(vision_config=VIT, text_config=TEXT)
+    config = hf.SiglipConfig(vision_config={**VIT, "hidden_act": "gelu"}, text_config=TEXT)
     network = save_hf(tmp_path / "full", hf.SiglipModel(config))
     vision = hf.SiglipVisionModel(config.vision_config)
     vision.load_state_dict(network.vision_model.state_dict())
-    save = tmp_path / "vision"
-    vision.save_pretrained(save)
-    hf.ViTImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(save)
-    full, tower = opened(tmp_path / "full"), opened(save)
+    vision.save_pretrained(tmp_path / "vision")
+    hf.ViTImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(tmp_path / "vision")
+    weights = timm_siglip_names(network)
+    name, small = "vit_base_patch16_siglip_224", {"patch_size": 8, "embed_dim": 64, "depth": 2, "num_heads": 1}
+    save_timm(tmp_path / "timm", name, n_classes=0, img_size=SIZE, **small)
+    save_file({key: value.contiguous() for key, value in weights.items()}, tmp_path / "timm" / "model.safetensors")
+    tower = {"timm_model_name": name, "timm_pool": "map", "timm_proj": "none", "image_size": SIZE}
+    trunk = {f"visual.trunk.{key}": value for key, value in weights.items()}
+    save_open_clip(tmp_path / "open_clip", trunk, {**OPEN_CLIP, "vision_cfg": tower})
+    full = opened(tmp_path / "full")
     features, pixels = features_of(full)
     with torch.no_grad():
         assert_same(features, network.vision_model(pixel_values=pixels).pooler_output)
-        assert_same(tower.forward(pixels)[0], features)
-    assert full.facts["pooling"] == tower.facts["pooling"] == "attention"
+    for packaging in ("vision", "timm", "open_clip"):
+        options = {"model_args": tuple(sorted(small.items()))} if packaging == "open_clip" else {}
+        checkpoint = opened(tmp_path / packaging, **options)
+        with torch.no_grad():
+            assert_same(checkpoint.forward(pixels)[0], features)
+        assert checkpoint.facts["pooling"] == full.facts["pooling"] == "attention"
 
 
 def test_timm_siglip_gives_its_attention_pool(tmp_path):

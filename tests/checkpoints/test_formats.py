@@ -217,9 +217,14 @@ def test_a_network_for_texts_or_grey_images_is_refused(tmp_path):
     )
     refused(tmp_path / "text", "cannot be ranked|cannot be loaded")
     save_hf(tmp_path / "grey", hf.ViTForImageClassification(hf.ViTConfig(**VIT, num_channels=1, num_labels=3)))
-    refused(tmp_path / "grey", "colour channels")
+    refused(tmp_path / "grey", "colour channels; choose a version for RGB images")
     save_hf(tmp_path / "size", hf.ViTForImageClassification(hf.ViTConfig(**{**VIT, "image_size": 48}, num_labels=3)))
-    refused(tmp_path / "size", "--processor")
+    refused(tmp_path / "size", "pass --image-size 48, or lend a processor with --processor")
+    assert opened(tmp_path / "size", image_size=48).image_size == (48, 48)
+    save_timm(tmp_path / "old", "resnet18", n_classes=3)
+    (tmp_path / "old" / "config.json").write_text(json.dumps({"architecture": "resnet18", "num_classes": 3}))
+    refused(tmp_path / "old", "pass --architecture timm:NAME")
+    assert opened(tmp_path / "old", architecture="timm:resnet18").has_source_head
 
 
 def test_a_lora_adapter_is_merged_into_its_network(tmp_path):
@@ -275,6 +280,7 @@ REVIEWED = {
     "paige-ai/virchow": ("vit_huge_patch14_224", {"mlp_ratio": 5.3375}, 631.2),
     "paige-ai/virchow2": ("vit_huge_patch14_224", {"mlp_ratio": 5.3375, "init_values": 1e-5, "reg_tokens": 4}, 631.2),
     "bioptimus/h-optimus-0": ("vit_giant_patch14_reg4_dinov2", {"img_size": 224}, 1134.8),
+    "bioptimus/h-optimus-1": ("vit_giant_patch14_reg4_dinov2", {"img_size": 224}, 1134.8),
 }
 
 

@@ -1,6 +1,7 @@
 """Hub datasets: folders that `datasets` reads otherwise than they are named are refused, and cards that lead elsewhere."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from helpers.loopback_hub import LoopbackHub
@@ -73,3 +74,16 @@ def test_a_card_that_leads_elsewhere_is_refused(answers, name, file, way):
 
 def test_answers_are_plain(answers):
     assert len(json.dumps(answers)) < 5000
+
+
+def test_files_that_share_an_etag_are_compared_with_what_the_hub_states(tmp_path):
+    """The client keeps a download under its ETag, so all images would be the first one."""
+    with LoopbackHub(tmp_path / "hub") as hub:
+        hub.commit("dataset", "a/plain", images("train/a", "train/b"))
+        honest = hub.state
+        hub.state = replace(honest, etag_of=lambda file: '"same"')
+        (tmp_path / "home").mkdir()
+        answer = client(hub, tmp_path / "home", SCRIPT, "a/plain")["a/plain"]
+        assert "files of dataset a/plain arrived other than the Hub states, for example train/" in answer
+        hub.state = honest
+        assert client(hub, tmp_path / "home", SCRIPT, "a/plain")["a/plain"][1] == 24

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,8 +18,9 @@ from hf_transferability.checkpoints.tracing import find_head, gradient_layers, t
 from hf_transferability.cli import main
 from hf_transferability.data.targets import Target, check_images, load_target
 from hf_transferability.errors import CheckpointError, TransferabilityError
-from hf_transferability.extraction import passes
+from hf_transferability.extraction import gradient_batch
 from hf_transferability.extraction.passes import extract, gradient_batches
+from hf_transferability.extraction.processes import Processes
 from hf_transferability.metrics import score
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "gradients"
@@ -101,7 +101,7 @@ def test_pixels_that_are_not_stored_are_preprocessed_again(tiny, monkeypatch):
     target = checked_target(tiny[0])
     checkpoint = load(resolve(str(tiny[1])))
     stored = extract(checkpoint, target, micro_batch=2)
-    monkeypatch.setattr(passes, "_STORED_PIXELS", 2 * 2 * 3 * 24 * 24 * 4)
+    monkeypatch.setattr(gradient_batch, "_STORED_PIXELS", 2 * 2 * 3 * 24 * 24 * 4)
     again = extract(checkpoint, target, micro_batch=2)
     np.testing.assert_allclose(again.gradient_norms, stored.gradient_norms, rtol=1e-4)
 
@@ -166,9 +166,9 @@ def test_processes_that_are_not_connected_are_refused(monkeypatch):
             pass
 
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(passes, "PartialState", Alone)
+    monkeypatch.setattr("accelerate.PartialState", Alone)
     with pytest.raises(TransferabilityError, match="2 processes were started, but Accelerate sees 1"):
-        passes.process_state()
+        Processes()
 
 
 def test_two_processes_give_the_result_of_one(tiny, tmp_path, capfd):
@@ -211,10 +211,10 @@ def test_every_batch_is_done_once_by_any_number_of_processes(tiny, n_processes, 
     checkpoint = load(resolve(str(tiny[1])))
     expected = extract(checkpoint, target, micro_batch=8)
     shares: list = []
-    monkeypatch.setattr(passes, "gather_object", lambda mine: shares.extend(mine) or shares)
-    real = passes.process_state()
     for rank_of_process in range(n_processes):
-        state = SimpleNamespace(process_index=rank_of_process, num_processes=n_processes, device=real.device)
+        state = Processes()
+        state.process_index, state.num_processes = rank_of_process, n_processes
+        state.gather = lambda mine: shares.append(mine) or shares
         try:
             arrays = extract(checkpoint, target, micro_batch=8, state=state)
         except (AssertionError, ValueError):  # not all shares are there yet

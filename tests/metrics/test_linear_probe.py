@@ -59,7 +59,7 @@ def test_the_seed_draws_the_folds(make_arrays, scored):
 
 
 def test_not_converged_is_flagged(monkeypatch, make_arrays, scored):
-    monkeypatch.setattr(importlib.import_module("hf_transferability.metrics.linear_probe"), "_ITERATIONS", 1)
+    monkeypatch.setattr(importlib.import_module("hf_transferability.metrics._logistic"), "MOST_STEPS", 1)
     assert "not_converged" in scored("linear_probe", make_arrays())[1]
 
 

@@ -236,3 +236,24 @@ def test_a_wrong_size_in_a_file_is_refused(tmp_path, value):
     np.savez(tmp_path / "a.npz", **candidate(0), parameters=value)
     with pytest.raises(UsageError, match=r"^`parameters` of .*a\.npz must be one positive whole number; got"):
         read_arrays(tmp_path / "a.npz")
+
+
+def test_groups_in_files_count(tmp_path, cache):
+    groups = np.array([f"patient {i // 3}" for i in range(60)])
+    for seed in range(2):
+        np.savez(tmp_path / f"{seed}.npz", **candidate(seed), groups=groups)
+    files = [tmp_path / "0.npz", tmp_path / "1.npz"]
+    result = rank_features(files, metrics=["knn"], cache_dir=cache)
+    for row in result.rows:
+        arrays = read_arrays(row["checkpoint"])
+        assert row["knn"] == score("knn", features=arrays["features"], labels=arrays["labels"], groups=groups)
+    document = result.to_dict()
+    assert (document["dataset"]["groups"], document["dataset"]["largest_group"]) == (20, 3)
+    kept = b"".join(path.read_bytes() for path in cache.iterdir())
+    assert b"patient" not in kept
+    assert "patient" not in str(document)
+    np.savez(tmp_path / "other.npz", **candidate(1), groups=groups[::-1])
+    for other in ("other.npz", "none.npz"):
+        np.savez(tmp_path / "none.npz", **candidate(1))
+        with pytest.raises(UsageError, match=r"must have the same groups as .*0\.npz; they differ"):
+            rank_features([files[0], tmp_path / other], metrics=["knn"], cache_dir=cache)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from hf_transferability import UsageError, rank
+from hf_transferability.extraction import passes
 from hf_transferability.ranking import candidates
 
 
@@ -13,7 +14,7 @@ def without_extraction(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a network was loaded although its arrays are in the cache")
 
-    monkeypatch.setattr(candidates, "load", refuse)
+    monkeypatch.setattr("hf_transferability.checkpoints.loading.load", refuse)
 
 
 def test_a_second_run_is_identical_and_loads_no_network(first, target, pool, cache, monkeypatch):
@@ -52,7 +53,7 @@ def test_a_changed_dataset_or_checkpoint_does_not_hit_old_entries(
 
 def test_without_the_cache_nothing_old_is_shown(target, pool, tmp_path, monkeypatch):
     first = rank(target, pool[:1], cache_dir=tmp_path).rows[0]
-    original = candidates.passes.extract
+    original = passes.extract
 
     def extract(*arguments, **options):
         arrays = original(*arguments, **options)
@@ -60,7 +61,7 @@ def test_without_the_cache_nothing_old_is_shown(target, pool, tmp_path, monkeypa
         arrays.gradient_norms = arrays.gradient_norms * [1.0, 2.0]
         return arrays
 
-    monkeypatch.setattr(candidates.passes, "extract", extract)
+    monkeypatch.setattr(passes, "extract", extract)
     again = rank(target, pool[:1], cache_dir=tmp_path, use_cache=False).rows[0]
     assert again["feature_update_ratio"] == pytest.approx(2 * first["feature_update_ratio"])
     assert again["feature_quality"] != first["feature_quality"]
@@ -88,3 +89,42 @@ def test_a_cache_folder_that_cannot_be_made_is_a_usage_error(target, pool, tmp_p
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"cache_dir.*cannot be made"):
         rank(target, pool, cache_dir=tmp_path / "file" / "folder")
+
+
+def test_no_backward_pass_unless_a_metric_needs_gradients(target, pool, tmp_path, monkeypatch):
+    asked = []
+    original = passes.extract
+
+    def extract(*arguments, **options):
+        asked.append(options["gradients"])
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(passes, "extract", extract)
+    first = rank(target, pool[:2], metrics=["logme"], cache_dir=tmp_path, intervals=False)
+    assert asked == [False, False]
+    assert all(row["feature_update_ratio"] is None and row["feature_quality"] for row in first.rows)
+    full = rank(target, pool[:2], cache_dir=tmp_path, intervals=False)
+    assert asked == [False, False, True, True]
+    assert all(row["feature_update_ratio"] for row in full.rows)
+    logme = {row["checkpoint"]: row["logme"] for row in first.rows}
+    assert {row["checkpoint"]: row["logme"] for row in full.rows} == pytest.approx(logme, rel=1e-5)
+    rank(target, pool[:2], cache_dir=tmp_path, intervals=False)
+    rank(target, pool[:2], metrics=["logme"], cache_dir=tmp_path, intervals=False)
+    assert len(asked) == 4, "arrays with gradients serve both"
+
+
+def test_a_network_without_two_layers_is_not_extracted_again(target, pool, tmp_path, monkeypatch):
+    """That a network has no gradients is an answer; that nobody asked for them is none."""
+    original = passes.extract
+
+    def extract(checkpoint, *arguments, **options):
+        checkpoint.layers = checkpoint.layers[:1]
+        return original(checkpoint, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passes, "extract", extract)
+        first = rank(target, pool[:1], metrics=["feature_quality", "transferability"], cache_dir=tmp_path, intervals=False)
+    without_extraction(monkeypatch)
+    again = rank(target, pool[:1], metrics=["feature_quality", "transferability"], cache_dir=tmp_path, intervals=False)
+    assert again.rows == first.rows
+    assert again.rows[0]["feature_update_ratio"] is None

@@ -195,6 +195,23 @@ def test_a_gated_dataset(shell):
     assert shell("alice/gated-data", "alice/one", token="hf_reader_secret").status == 0
 
 
+def test_the_leak_check_streams_the_source_that_a_card_names(shell, hub, made, place, faults):
+    hub.commit("dataset", "lab/source", made.target)
+    (place / "secret").mkdir()
+    for name, card in {"lab/seen": ["lab/source", "lab/gone", "secret"], "lab/fresh": ["lab/clean"]}.items():
+        entries = "".join(f"- {entry}\n" for entry in card)
+        hub.commit("model", name, {**_files(made.a), "README.md": f"---\ndatasets:\n{entries}---\n".encode()})
+    hub.commit("dataset", "lab/clean", made.other)
+    done = shell("alice/data", "lab/seen", "lab/fresh", "--leak-check", "100")
+    assert done.status == 0
+    assert done.rows["lab/seen"]["seen_share"] == 1
+    assert "36 of 36 images are among 36 of lab/source (100 %)" in done.rows["lab/seen"]["flag_details"]["seen_images"]
+    assert (done.rows["lab/fresh"]["seen_share"], "seen_images" in done.rows["lab/fresh"]["flags"]) == (0, False)
+    for name in ("lab/gone", "secret"):
+        assert f"leak check: {name} cannot be compared: dataset {name}" in done.err
+    assert "seen_share" not in shell("alice/data", "lab/seen").rows["lab/seen"]
+
+
 def test_safetensors_in_a_pull_request(shell, faults):
     done = shell("alice/data", "alice/asked", "alice/asked@refs/pr/2")
     assert done.rows["alice/asked@refs/pr/2"]["error"] is None

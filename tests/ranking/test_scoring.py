@@ -1,5 +1,7 @@
 """The scores of one candidate: half-samples, floors, stored scores and reasons."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,8 +10,9 @@ from hypothesis import strategies as st
 from hf_transferability.data.targets import Target
 from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
+from hf_transferability.metrics.knn import knn
 from hf_transferability.ranking import scoring
-from hf_transferability.ranking.scoring import Request, Scores, add_floors, half_samples, score_candidate
+from hf_transferability.ranking.scoring import Request, Scores, add_floors, half_samples, score_candidate, shuffled_labels
 
 
 @pytest.fixture
@@ -48,6 +51,42 @@ def test_halves_of_a_metric_that_takes_a_subsample_are_halves_of_that():
     for half in half_samples(labels, 2, 0, largest=4000):
         assert np.bincount(labels[half]) == pytest.approx(np.array([1, 2, 3]) * 2000 / 6, abs=1)
     assert len(half_samples(labels, 1, 0, largest=40_000)[0]) == 9000
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), min_size=12, max_size=60), st.integers(0, 99))
+def test_half_samples_take_groups_whole(images, seed):
+    labels, groups = np.array(images).T
+    groups = np.unique(groups, return_inverse=True)[1]
+    for half in half_samples(labels, 3, seed, groups=groups):
+        rest = np.setdiff1d(np.arange(len(labels)), half)
+        assert not set(groups[half]) & set(groups[rest])
+        assert set(labels[half]) == set(labels)
+
+
+def test_a_half_holds_half_of_the_groups():
+    groups = np.arange(400) // 4
+    labels = groups % 2
+    for half in half_samples(labels, 5, 0, groups=groups):
+        assert len(set(groups[half])) == 50
+    assert len(set(groups[half_samples(labels, 1, 0, 200, groups)[0]])) == 25
+
+
+def test_labels_are_shuffled_by_whole_groups():
+    groups = np.arange(60) // 3
+    shuffled = shuffled_labels(groups % 2, groups, np.random.default_rng(0))
+    assert all(len(set(shuffled[groups == group])) == 1 for group in range(20))
+    assert (shuffled != groups % 2).any()
+    within = shuffled_labels(np.arange(60) % 2, groups, np.random.default_rng(0))  # a patient with both classes
+    assert any(len(set(within[groups == group])) == 2 for group in range(20))
+
+
+def test_scores_with_and_without_groups_are_stored_apart(cache):
+    arrays, target = candidate()
+    grouped = replace(target, group_names=[str(i // 4) for i in range(60)])
+    naive, aware, again = (score_candidate(lambda: arrays, t, request("knn"), cache) for t in (target, grouped, target))
+    assert naive.values == again.values
+    assert aware.values["knn"] == knn(features=arrays.features, labels=target.labels, groups=grouped.groups)
+    assert naive.halves != aware.halves
 
 
 def test_half_samples_are_seeded():

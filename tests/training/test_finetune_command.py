@@ -1,6 +1,8 @@
 """`hf-transferability finetune`: what it prints and its exit status."""
 
 import pytest
+from datasets import ClassLabel, DatasetDict, concatenate_datasets
+from helpers.splits import in_memory
 
 from hf_transferability.benchmark import tables
 from hf_transferability.cli import main
@@ -50,3 +52,20 @@ def test_the_summary_counts_runs_by_status(target, checkpoint, grid, tmp_path, c
     printed = capfd.readouterr()
     assert printed.out.splitlines()[3].split() == [checkpoint.name, "-", "-", "0", "0", "2"]
     assert "no run finished" in printed.out
+
+
+def test_groups_and_duplicates_are_in_every_run(checkpoint, grid, tmp_path, capfd, instant_runs):
+    data = in_memory({"train": [0, 1] * 20, "test": [0, 1] * 8}, ClassLabel(names=["a", "b"]))
+    data["test"] = concatenate_datasets([data["test"], data["train"].select(range(40))])
+    names = {"train": [f"Meier {i // 4}" for i in range(40)], "test": [f"Huber {i}" for i in range(56)]}
+    data = DatasetDict({split: data[split].add_column("patient", names[split]) for split in names})
+    data.save_to_disk(tmp_path / "data")
+    words = ["finetune", "--dataset", str(tmp_path / "data"), "--checkpoint", str(checkpoint), "--seeds", "1"]
+    words += ["--grid", str(grid(0.05)), "--image-size", "16", "--group-column", "patient"]
+    assert main([*words, "--output", str(tmp_path / "runs")]) == 0
+    row = tables.read(tmp_path / "runs" / "runs.parquet", "runs").iloc[0]
+    assert row["draw"] == "random, groups (patient) in turn"
+    assert "groups (patient): 8 in training, 2 in validation, 56 in test" in row["note"]
+    assert "40 of 56 test images are also in training" in row["note"]
+    written = "".join(path.read_text() for path in (tmp_path / "runs").rglob("*.json"))
+    assert "Meier" not in written + str(row.to_dict()) + capfd.readouterr().err

@@ -1,7 +1,7 @@
 """The model card of a pre-trained checkpoint."""
 
 from hf_transferability import hub
-from hf_transferability.checkpoints.facts import card_facts
+from hf_transferability.checkpoints.cards import card_facts
 from hf_transferability.training import model_card
 
 

@@ -18,17 +18,6 @@ def test_a_checkpoint_that_is_missing_is_an_error_in_its_rows(tmp_path):
     assert isinstance(error, CheckpointError)
 
 
-def test_a_network_that_does_not_accept_the_size_fails_in_its_row(target, make_checkpoint, grid, tmp_path):
-    from transformers import ViTConfig
-
-    vit = ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=24, patch_size=8,
-    )  # fmt: skip
-    runs = run_grid(target, [make_checkpoint(vit)], tmp_path, grid=grid(0.05), **SMALL_GRID)
-    assert runs["status"].tolist() == ["failed"]
-    assert "image size" in runs["note"][0]
-
-
 @pytest.mark.parametrize(
     ("error", "note"),
     [(KeyError("pooler"), "KeyError: 'pooler'"), (ValueError("a\nb"), "ValueError: a"), (OSError(), "OSError")],

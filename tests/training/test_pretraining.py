@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from hf_transferability import UsageError, rank
-from hf_transferability.checkpoints.facts import card_facts
+from hf_transferability.checkpoints.cards import card_facts
 from hf_transferability.cli import main
 from hf_transferability.errors import TransferabilityError
 from hf_transferability.training import pretraining
@@ -219,3 +219,17 @@ def test_command(make_target, architecture, tmp_path, capfd):
     assert "pre-training (1)" in printed.err
     assert main([*arguments, "--steps", "1", "--output", str(tmp_path / "new")]) == 2
     assert "must be a new folder" in capfd.readouterr().err
+
+
+def test_groups_are_counted_on_the_card_and_shared_test_splits_are_noted(architecture, tmp_path, capfd):
+    data = in_memory({"train": [0, 1] * 8, "test": [0, 1] * 6}, datasets.ClassLabel(names=["a", "b"]))
+    patients = {"train": [f"Meier {i // 2}" for i in range(16)], "test": [f"Meier {7 + i // 2}" for i in range(12)]}
+    data = datasets.DatasetDict({split: data[split].add_column("patient", names) for split, names in patients.items()})
+    data.save_to_disk(tmp_path / "data")
+    words = ["pretrain", "--dataset", str(tmp_path / "data"), "--architecture", str(architecture), "--image-size", "24"]
+    assert main([*words, "--steps", "1", "--group-column", "patient", "--output", str(tmp_path / "new")]) == 0
+    printed = capfd.readouterr().err
+    assert "1 groups of patient are also in the test split (2 images)" in printed
+    card = (tmp_path / "new" / "README.md").read_text()
+    assert "- groups: 8 (patient)" in card
+    assert "Meier" not in card + printed

@@ -6,7 +6,7 @@ import torch
 from helpers.splits import in_memory
 
 from hf_transferability import TargetError, UsageError
-from hf_transferability.training.samples import Splits
+from hf_transferability.training.samples import Splits, duplicate_note
 from hf_transferability.training.settings import SplitNames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -98,3 +98,61 @@ def test_a_corrupt_image_is_named(target):
     pool.target.images.encoded[3] = b"no image"
     with pytest.raises(TargetError, match=rf"row {pool.target.positions[3]} of split train .* cannot be decoded.*Repair"):
         pool.pixels(torch.tensor([3]))
+
+
+def grouped(groups: dict[str, list[str]]) -> datasets.DatasetDict:
+    """Splits of two classes whose images are of these groups."""
+    data = in_memory(
+        {split: [0, 1] * (len(names) // 2) for split, names in groups.items()}, datasets.ClassLabel(names=["a", "b"])
+    )
+    return datasets.DatasetDict({split: data[split].add_column("patient", names) for split, names in groups.items()})
+
+
+def named(prefix: str, n: int, each: int = 4) -> list[str]:
+    return [f"{prefix}{i // each}" for i in range(n)]
+
+
+def test_validation_drawn_from_training_keeps_groups_whole():
+    splits = Splits(grouped({"train": ["big"] * 40 + named("p", 60), "test": named("t", 20)}), 16, group_column="patient")
+    for seed in range(5):
+        draw = splits.draw(seed, 20, 5)
+        names = splits.pools["train"].target.group_names
+        train, validation = ({names[i] for i in sample.positions.tolist()} for sample in (draw.train, draw.validation))
+        assert not train & validation
+        assert "big" in train
+        assert len(draw.validation) == 10
+        assert f"groups (patient): {len(train)} in training, {len(validation)} in validation, 5 in test" in draw.notes
+
+
+def test_one_patient_does_not_fill_the_training_sample():
+    data = grouped({"train": ["big"] * 40 + named("p", 60), "validation": named("v", 20), "test": named("t", 20)})
+    draw = Splits(data, 16, group_column="patient").draw(0, 16, 4)
+    names = draw.train.pool.target.group_names
+    assert [names[i] for i in draw.train.positions.tolist()].count("big") <= 2
+    assert not any("share" in note for note in draw.notes)
+
+
+def test_a_test_split_with_patients_of_training_is_refused():
+    data = grouped({"train": named("p", 40), "validation": named("v", 20), "test": [*named("t", 16), *["p0"] * 4]})
+    with pytest.raises(UsageError, match=r"1 of patient are in both, with 4 of 20 test images\. Move each group"):
+        Splits(data, 16, group_column="patient")
+    assert len(Splits(data, 16).draw(0, 8, 4).train) == 16
+    data["test"] = data["test"].remove_columns("patient").add_column("patient", [*named("t", 16), *["v1"] * 4])
+    with pytest.raises(UsageError, match="must not share groups with `validation_split`"):
+        Splits(data, 16, group_column="patient")
+
+
+def test_a_validation_split_with_patients_of_training_is_noted():
+    data = grouped({"train": named("p", 40), "validation": [*named("v", 16), *["p3"] * 4], "test": named("t", 20)})
+    notes = Splits(data, 16, group_column="patient").draw(0, 8, 4).notes
+    assert "training and validation share 1 groups (4 validation images)" in notes
+
+
+def test_test_images_that_training_has_are_noted():
+    data = in_memory({"train": [0, 1, 2] * 8, "validation": [0, 1, 2] * 4, "test": [0, 1, 2] * 4}, datasets.Value("int64"))
+    assert duplicate_note(Splits(data, 24).draw(0, 8, 4)) is None
+    copied = data["train"].select([5, 7]).cast(data["test"].features)
+    data["test"] = datasets.concatenate_datasets([data["test"], copied])
+    note = duplicate_note(Splits(data, 24).draw(0, 8, 4))
+    assert note.startswith("2 of 14 test images are also in training or validation: rows ")
+    assert note.endswith(("rows 12 and 5, 13 and 7 (test and training)", "rows 13 and 7, 12 and 5 (test and training)"))

@@ -1,6 +1,5 @@
 """LoRA and other adapters of peft, merged into the network that they change."""
 
-import json
 import re
 import warnings
 from pathlib import Path
@@ -9,24 +8,6 @@ from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import WeightUse, some_of, stored_shapes
 from hf_transferability.errors import CheckpointError, first_line
-
-CONFIG = "adapter_config.json"
-
-
-def base_name(name: str, folder: Path) -> str:
-    """The Hub id or folder of the network that an adapter changes, as its configuration names it.
-
-    Raises:
-        CheckpointError: the configuration names none.
-    """
-    content = json.loads((folder / CONFIG).read_text("utf-8"))
-    base = content.get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
-        raise CheckpointError(
-            f"{name} is an adapter that does not name its network. Merge it with merge_and_unload, and rank the result."
-        )
-    revision = content.get("revision")
-    return f"{base}@{revision}" if revision and not Path(base).is_dir() else base
 
 
 def head_size(source: Source, folder: Path) -> int | None:
@@ -77,5 +58,5 @@ def merge(source: Source, folder: Path, base: Built) -> Built:
 
 def _plain(name: str) -> str:
     """A weight's name without the parts that peft puts between."""
-    short = name.split("base_model.model.")[-1]
+    short = name.split("base_model.model.")[-1].replace("lora_magnitude_vector.default.weight", "lora_magnitude_vector")
     return re.sub(r"\.(default|modules_to_save)(?=\.|$)", "", short)

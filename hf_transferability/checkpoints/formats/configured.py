@@ -33,12 +33,20 @@ _MULTI_LABEL = "its head is trained for {}, so its outputs are no probabilities 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A class to build: `embedding` None means that the features are the input of its classification head."""
+    """A class to build.
+
+    Attributes:
+        model_class, config: of transformers.
+        embedding: where the features come from; None: the input of its classification head.
+        key_mapping: for `from_pretrained`.
+        tower: the part of the built network that takes images, where transformers builds only the whole.
+    """
 
     model_class: Any
     config: Any
     embedding: Embedding | None
     key_mapping: dict[str, str] | None = None
+    tower: str | None = None
 
 
 def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
@@ -69,6 +77,9 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
         )
         missing = {str(name) for name in info["missing_keys"]} | {str(name[0]) for name in info["mismatched_keys"]}
         missing = {name for name in missing if not name.endswith("num_batches_tracked")}
+        if plan.tower is not None:
+            network = network.get_submodule(plan.tower)
+            missing = {name.removeprefix(f"{plan.tower}.") for name in missing if name.startswith(f"{plan.tower}.")}
         if plan.embedding is not None or not any(_is_pooler(name) for name in missing):
             break  # a classifier with a random pooler gives way to the plain encoder
     embedding = plan.embedding
@@ -123,13 +134,23 @@ def _plans(source: Source, config: Any, shapes: Mapping[str, Any], pooling: str,
     has_head = keep_head or (classifier is not None and _has_head(classifier, config, shapes))
     if classifier is not None and has_head and pooling == "native":
         return [_Plan(classifier, config, None)]
-    if hasattr(config, "vision_config") and (tower := MODEL_MAPPING.get(type(config.vision_config), None)) is not None:
-        return [_Plan(tower, config.vision_config, _reads(pooling))]
+    if hasattr(config, "vision_config"):
+        if (tower := MODEL_MAPPING.get(type(config.vision_config), None)) is not None:
+            return [_Plan(tower, config.vision_config, _reads(pooling))]
+        if (name := _tower_name(config)) is not None:
+            return [_Plan(AutoModel, config, _reads(pooling), tower=name)]
     mapping = _KEY_MAPPING.get(config.model_type)
     encoder = _Plan(AutoModel, config, _reads(pooling), mapping if _outside(mapping, shapes) else None)
     if classifier is None or pooling != "native" or config.model_type in _CLASS_TOKEN or encoder.key_mapping:
         return [encoder]
     return [_Plan(classifier, config, None), encoder]
+
+
+def _tower_name(config: Any) -> str | None:
+    """The name of the image tower inside the network of several towers; None where it has no usual name."""
+    with torch.device("meta"):
+        children = {name for name, _ in AutoModel.from_config(config).named_children()}
+    return next((name for name in ("vision_model", "visual", "vision_tower", "vision_encoder") if name in children), None)
 
 
 def _reads(pooling: str) -> Embedding:

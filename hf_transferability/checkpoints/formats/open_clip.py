@@ -4,26 +4,25 @@ The features are the input of the projection into the space shared with texts, a
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
+from timm.models.byobnet import checkpoint_filter_fn as resnet_names
 from transformers import TimmWrapperConfig
 
 from hf_transferability.checkpoints.formats.built import Built
-from hf_transferability.checkpoints.formats.files import Choice
+from hf_transferability.checkpoints.formats.choosing import OPEN_CLIP
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
 from hf_transferability.checkpoints.formats.timm_arguments import shown_by_weights
 from hf_transferability.checkpoints.formats.timm_layout import load_timm
-from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import stored_weights
 from hf_transferability.errors import CheckpointError
 
-CONFIG = "open_clip_config.json"
-_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 _TRUNK = "visual.trunk."
+_PROJECTIONS = ("visual.head", "visual.proj", "visual.attnpool.c_proj")
 # open_clip's resize_mode -> timm's crop_mode.
 _CROP = {"shortest": "center", "longest": "border", "squash": "squash"}
 # Settings of open_clip's own transformer that timm's has no counterpart for, and their usual values.
@@ -32,6 +31,14 @@ _USUAL = {
     "qk_norm": False, "scaled_cosine_attn": False, "scale_heads": False, "scale_attn_inner": False, "scale_attn": False,
     "scale_fc": False, "act_kwargs": None, "norm_kwargs": None, "ls_init_value": None, "block_type": None,
 }  # fmt: skip
+# Blocks in each stage and width of open_clip's ResNets -> timm's name for the same network.
+_RESNETS = {
+    ((3, 4, 6, 3), 64): "resnet50_clip",
+    ((3, 4, 23, 3), 64): "resnet101_clip",
+    ((4, 6, 10, 6), 80): "resnet50x4_clip",
+    ((6, 8, 18, 8), 96): "resnet50x16_clip",
+    ((3, 15, 36, 10), 128): "resnet50x64_clip",
+}
 # Parts of weight names in open_clip's vision transformer -> timm's, applied in this order.
 _NAMES = (
     ("conv1", "patch_embed.proj"),
@@ -48,27 +55,19 @@ _NAMES = (
 )
 
 
-def choose(name: str, files: Sequence[str], options: LoadOptions) -> Choice:
-    """The files of a repository of open_clip.
-
-    Raises:
-        CheckpointError: no weights, or only pickle weights while those are not allowed.
-    """
-    weights = [file for file in _WEIGHTS if file in files]
-    return Choice.of_weights(name, "open_clip", files, weights, [CONFIG], options)
-
-
 def build(source: Source, folder: Path) -> Built:
     """The image tower of a repository of open_clip.
 
     Raises:
         CheckpointError: a tower that timm cannot build.
     """
-    content = json.loads((folder / CONFIG).read_text("utf-8"))
+    content = json.loads((folder / OPEN_CLIP).read_text("utf-8"))
     vision = content["model_cfg"]["vision_cfg"]
     stored = stored_weights(folder, source.weights)
     if vision.get("timm_model_name"):
         architecture, arguments, weights = _trunk(source, vision, stored)
+    elif isinstance(vision.get("layers", 12), list | tuple):
+        architecture, arguments, weights = _resnet(source, vision, stored)
     else:
         architecture, arguments, weights = _transformer(source, content["model_cfg"], stored)
     arguments |= dict(source.options.model_args)
@@ -80,7 +79,7 @@ def build(source: Source, folder: Path) -> Built:
         {"architecture": architecture, "num_classes": 0, "pretrained_cfg": data_config, "model_args": {**shown, **arguments}}
     )
     built = load_timm(config, pooling=source.options.pooling, n_stored=len(stored), weights=weights)
-    outside = {name for name in stored if not name.startswith("visual.") or name.startswith(("visual.head", "visual.proj"))}
+    outside = {name for name in stored if not name.startswith("visual.") or name.startswith(_PROJECTIONS)}
     built.use.unused.update(outside)
     built.use = type(built.use)(built.use.n_used - len(outside), built.use.missing, built.use.unused)
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
@@ -102,16 +101,33 @@ def _trunk(
     return vision["timm_model_name"], ({"global_pool": pool} if pool else {}), weights
 
 
+def _resnet(
+    source: Source, vision: dict[str, Any], stored: dict[str, torch.Tensor]
+) -> tuple[str, dict[str, Any], dict[str, torch.Tensor]]:
+    """Name, arguments and weights of open_clip's own ResNet, which ends in an attention pool, as timm's."""
+    layers, width = tuple(vision["layers"]), vision.get("width", 64)
+    architecture = _RESNETS.get((layers, width))
+    if architecture is None or vision.get("head_width", 64) != 64:
+        raise CheckpointError(
+            f"{source.name} has an image tower with a ResNet of unusual size, which cannot be built by timm. "
+            "Extract its features with open_clip and rank them with `hf-transferability score`."
+        )
+    size = {"img_size": vision.get("image_size", 224)}
+    with torch.device("meta"):
+        network = timm.create_model(architecture, pretrained=False, num_classes=0, **size)
+    visual = {name: value for name, value in stored.items() if not name.startswith(_PROJECTIONS)}
+    return architecture, size, resnet_names(visual, network)  # type: ignore[arg-type]
+
+
 def _transformer(
     source: Source, model: dict[str, Any], stored: dict[str, torch.Tensor]
 ) -> tuple[str, dict[str, Any], dict[str, torch.Tensor]]:
     """Name, arguments and weights of open_clip's own vision transformer as timm's."""
     vision = model["vision_cfg"]
     unusual = [name for name, usual in _USUAL.items() if vision.get(name, usual) != usual]
-    if unusual or not isinstance(vision.get("layers", 12), int):
-        what = f"the settings {', '.join(unusual)}" if unusual else "a ResNet"
+    if unusual:
         raise CheckpointError(
-            f"{source.name} has an image tower with {what}, which cannot be built by timm. "
+            f"{source.name} has an image tower with the settings {', '.join(unusual)}, which cannot be built by timm. "
             "Extract its features with open_clip and rank them with `hf-transferability score`."
         )
     width, head_width = vision.get("width", 768), vision.get("head_width", 64)
@@ -133,6 +149,8 @@ def _transformer(
         for theirs, ours in _NAMES:
             short = short.replace(theirs, ours)
         weights[short] = value[None, None] if short == "cls_token" else value[None] if short == "pos_embed" else value
+    if not arguments["pre_norm"]:
+        weights["patch_embed.proj.bias"] = torch.zeros(width)  # timm has one without a norm before the blocks
     return f"vit_base_patch16_clip_{'quickgelu_' if quick else ''}224", arguments, weights
 
 

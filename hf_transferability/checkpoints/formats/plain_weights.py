@@ -1,6 +1,6 @@
 """A file of weights without a configuration, for a network that the user names: --architecture timm:NAME."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import timm
@@ -8,30 +8,12 @@ import torch
 from transformers import TimmWrapperConfig
 
 from hf_transferability.checkpoints.formats.built import Built
-from hf_transferability.checkpoints.formats.files import Choice
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
 from hf_transferability.checkpoints.formats.timm_arguments import as_objects
 from hf_transferability.checkpoints.formats.timm_layout import completed, load_timm
-from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import stored_weights
 from hf_transferability.errors import CheckpointError
-
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
-
-
-def choose(name: str, files: Sequence[str], options: LoadOptions) -> Choice:
-    """The single file of weights, a safetensors file where there is one.
-
-    Raises:
-        CheckpointError: no such file or several, or a pickle file that was not allowed.
-    """
-    weights = [file for file in files if file.endswith(_SUFFIXES)]
-    safe = [file for file in weights if file.endswith(".safetensors")]
-    weights = safe or weights
-    if len(weights) > 1:
-        raise CheckpointError(f"{name} holds {len(weights)} files of weights. Name one of them as the checkpoint.")
-    return Choice.of_weights(name, "plain", files, weights, [], options)
 
 
 def build(source: Source, folder: Path) -> Built:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hf_transferability.cli.benchmark.options import FORMATS, add_tables
 from hf_transferability.cli.options import taken
 from hf_transferability.cli.output import print_result
+from hf_transferability.escaping import markdown
 
 if TYPE_CHECKING:
     from hf_transferability.benchmark.factors import Factors
@@ -79,14 +80,12 @@ def _print_table(result: "Factors") -> None:
 def _print_markdown(result: "Factors") -> None:
     print(f"What goes with good transfer: benchmark {result.benchmark}, ground truth {result.selection}.\n")
     titles = ("scenario", *_COLUMNS)
-    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
-    for row in result.rows:
-        print(f"| {' | '.join([row['scenario'], *_line(row)])} |")
+    print(markdown.table(titles, [[row["scenario"], *_line(row)] for row in result.rows]))
     print()
     for claim in result.claims:
         print(f"- {claim['claim']}: {claim['verdict']} ({claim['numbers']})")
     for note in (*result.notes, *_READING):
-        print(f"- {note}")
+        print(f"- {markdown.line(note)}")
 
 
 _READING = (

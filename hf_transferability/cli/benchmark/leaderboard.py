@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability.cli.output import print_result
 from hf_transferability.errors import UsageError
+from hf_transferability.escaping import markdown
 
 if TYPE_CHECKING:
     from hf_transferability.benchmark.leaderboard import Leaderboard
@@ -54,13 +55,11 @@ def _print_markdown(board: "Leaderboard") -> None:
     _print_markdown_table(_DESCRIPTION, _descriptions(board))
     print()
     for text in (*board.notes, *_reading(board)):
-        print(f"- {text}")
+        print(f"- {markdown.line(text)}")
 
 
 def _print_markdown_table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    print(f"\n| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
-    for line in lines:
-        print(f"| {' | '.join(line)} |")
+    print(f"\n{markdown.table(titles, lines)}")
 
 
 def _block(

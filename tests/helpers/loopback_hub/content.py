@@ -50,7 +50,7 @@ def resolve(state: State, request: Incoming, kind: str, repo_id: str, revision: 
         raise HubError(404, "EntryNotFound", "Entry not found", commit_header(commit))
     headers = commit_header(commit)
     if file.is_lfs:
-        headers |= {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(file.size)}
+        headers |= {"X-Linked-Etag": state.etag(file), "X-Linked-Size": str(file.size)}
         if state.content_url is not None:
             prefix = f"/{kind}s" if kind else ""
             address = f"{prefix}/{repo_id}/resolve/{commit.sha}/{quote(path)}"
@@ -81,7 +81,7 @@ def upload(state: State, request: Incoming, sha256: str) -> Answer:
 
 def _content(state: State, request: Incoming, file: StoredFile, headers: dict[str, str]) -> Answer:
     headers |= {
-        "ETag": f'"{file.etag}"',
+        "ETag": state.etag(file),
         "Accept-Ranges": "bytes",
         "Content-Type": "application/octet-stream" if file.is_lfs else "text/plain; charset=utf-8",
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(file.path.rsplit('/', 1)[-1])}",

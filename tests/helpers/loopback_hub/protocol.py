@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .store import Store
+from .store import Store, StoredFile
 
 # A repository id has two parts; one part is let through so that it is answered as a repository that is not there.
 ID = r"(?P<repo_id>[^/]+/[^/]+|[^/]+)"
@@ -95,6 +95,11 @@ class State:
     url: str  # http://127.0.0.1:PORT
     content_url: str | None  # the other origin, to and from which LFS content goes; None: it goes by this one
     page_size: int
+    etag_of: Callable[[StoredFile], str] | None = None  # None: the sha256 or blob id of a file, in quotes
+
+    def etag(self, file: StoredFile) -> str:
+        """The header ETag of a file, as it is sent."""
+        return self.etag_of(file) if self.etag_of else f'"{file.etag}"'
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""What a checkpoint's model card tells."""
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_HEAD = re.compile(r"\s*---[^\S\n]*\n(.*?)\n---[^\S\n]*(?:\n|$)", re.DOTALL)
+_LARGEST_HEAD = 64 * 2**10  # bytes of a card that are read
+_LONGEST = 200  # characters of a licence or a name
+_MOST_DATASETS = 100
+
+
+def card_facts(folder: Path) -> dict[str, Any]:
+    """Licence and training datasets from a checkpoint's model card; None and [] where the card cannot be parsed."""
+    card = _card(folder / "README.md")
+    licence, trained = card.get("license"), card.get("datasets")
+    names = trained if isinstance(trained, list) else [trained]
+    return {
+        "licence": "".join(filter(str.isprintable, licence))[:_LONGEST] or None if isinstance(licence, str) else None,
+        "training_datasets": [name[:_LONGEST] for name in names[:_MOST_DATASETS] if isinstance(name, str)],
+    }
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """The head of a model card; empty where there is none, or none that can be read. No size of card delays a ranking."""
+    head = b""
+    with contextlib.suppress(OSError):
+        if os.path.isfile(path):
+            with path.open("rb") as file:
+                head = file.read(_LARGEST_HEAD)
+    match = _HEAD.match(head.decode("utf-8", "replace"))
+    content = None
+    with contextlib.suppress(Exception):  # a broken card is no reason to refuse the checkpoint
+        content = yaml.safe_load(match[1]) if match else None
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,49 @@
+"""stdout and stderr of the program: usable whatever they are connected to and whatever their encoding lacks."""
+
+import contextlib
+import io
+import os
+import sys
+
+from hf_transferability.errors import TransferabilityError
+from hf_transferability.escaping.terminal import ERRORS, printable
+
+
+def prepare() -> None:
+    """Make the streams take every character, and stderr take everything where it is closed.
+
+    Raises:
+        TransferabilityError: stdout is closed.
+    """
+    closed = sys.stdout is None
+    if closed:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  takes the place of descriptor 1, which a file would get
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ERRORS)
+    if closed:
+        raise TransferabilityError("stdout is closed, so no result can be printed. Open it, or send it to /dev/null.")
+
+
+def say(text: str) -> None:
+    """Print a line for people to stderr, with control characters visible; nothing where nobody can read it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def flush() -> OSError | None:
+    """Write what stdout still holds; the error if that is not possible, and then stdout is left to nobody."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        discard()
+        return error
+    return None
+
+
+def discard() -> None:
+    """Send what stdout still holds nowhere, so that the interpreter does not try again at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

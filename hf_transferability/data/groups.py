@@ -1,0 +1,62 @@
+"""The column that says which images belong together: those of one patient, study or slide."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+
+from hf_transferability.errors import UsageError, unknown_name
+
+SMALLEST = 2  # groups of a sample; with one there is nothing to compare its images with
+_KINDS = re.compile(r"(large_)?string|u?int\d+|bool|float\d+|double")
+
+
+def check_group_column(features: Mapping[str, Any], column: str, others: Sequence[str]) -> None:
+    """Refuse a group column that does not exist, that is one of `others` (images, labels), or that holds no names.
+
+    Raises:
+        UsageError: with the columns that exist.
+    """
+    if column not in features:
+        raise UsageError(unknown_name("group_column", column, features))
+    if column in others:
+        raise UsageError(f"`group_column` must not be the column of images or labels; got {column}. Choose another column.")
+    feature = features[column]
+    kind = getattr(feature, "dtype", type(feature).__name__)
+    if isinstance(feature, datasets.ClassLabel) or (not isinstance(feature, list | dict) and _KINDS.fullmatch(kind)):
+        return
+    raise UsageError(f"`group_column` must hold one text or integer an image; {column} holds {kind}. Choose another column.")
+
+
+def group_names(column: str, values: Sequence[Any]) -> list[str]:
+    """The group of every image as a text, so that splits whose columns are of different types can be compared.
+
+    These are the dataset's values, which may name patients: they stay in memory, and only codes and counts leave it.
+
+    Args:
+        column: its name, for errors.
+        values: the column of the whole split.
+
+    Raises:
+        UsageError: images without a group, or numbers that are not whole.
+    """
+    missing = [row for row, value in enumerate(values) if value is None or value != value or not str(value).strip()]
+    if missing:
+        raise UsageError(
+            f"`group_column` must name a group for every image; {column} is empty for {len(missing)} of {len(values)} "
+            f"(first: row {missing[0]}). Fill it in, or remove those rows."
+        )
+    if any(isinstance(value, float) and value != int(value) for value in values):
+        raise UsageError(f"`group_column` must hold texts or integers; {column} holds fractions. Choose another column.")
+    return [str(int(value)) if isinstance(value, float) else str(value).strip() for value in values]
+
+
+def shared_groups(first: Sequence[str], second: Sequence[str]) -> tuple[int, int]:
+    """How many groups two splits share, and how many images of the second these are.
+
+    Args:
+        first, second: group of every image; see `group_names`.
+    """
+    both = set(first) & set(second)
+    return len(both), sum(name in both for name in second)

@@ -1,0 +1,67 @@
+"""What reading a medical file gives, and what both formats share."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hf_transferability.errors import UsageError
+
+# How values became 8 bits.
+GIVEN, FILE, BITS, OWN, PLAIN = "--window", "the window of each file", "the range of their stored bits", "their own range", ""
+
+
+@dataclass(frozen=True)
+class MedicalImage:
+    """One image of a medical file.
+
+    Attributes:
+        pixels: uint8 [height, width], or [height, width, 3] for colour.
+        kind: signature.DICOM or signature.NIFTI.
+        scale: GIVEN, FILE, BITS, OWN, or PLAIN where 8-bit values were taken as they are.
+        grey: whether a window acts.
+        frames: frames (or points in time) in the file.
+        slices: slices along the axis; 1 for DICOM.
+    """
+
+    pixels: np.ndarray
+    kind: str
+    scale: str
+    grey: bool
+    frames: int = 1
+    slices: int = 1
+
+
+def missing(package: str, kind: str) -> UsageError:
+    """The error for a file whose library is not installed."""
+    return UsageError(f"the dataset holds {kind} files, which need {package}. Run pip install 'hf-transferability[medical]'.")
+
+
+def choose(number: int | str | None, count: int, what: str, default: int) -> int:
+    """A frame or slice from 0.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    chosen = default if number is None else count // 2 if number == "middle" else int(number)
+    if chosen >= count:
+        raise ValueError(f"there is no {what} {chosen} among {count}, counted from 0")
+    return chosen
+
+
+@contextlib.contextmanager
+def quiet(logger: str) -> Iterator[None]:
+    """Without warnings and messages of a library: they may quote a file's values."""
+    log: Any = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,32 @@
+"""All cases of the matrix, by kind."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+# What a case would import is loaded before the first fork.
+import hf_transferability.cli
+import hf_transferability.ranking.run
+import hf_transferability.reporting.terminal
+import hf_transferability.training.grids
+import hf_transferability.training.pretraining  # noqa: F401
+from bad_input import checkpoints, datasets, feature_files, options, python_calls, surroundings
+from bad_input.made import make_good
+from bad_input.outcomes import Case
+
+_MODULES = {
+    "datasets": datasets,
+    "checkpoints": checkpoints,
+    "files": feature_files,
+    "surroundings": surroundings,
+    "python": python_calls,
+    "options": options,
+}
+KINDS = tuple(_MODULES)
+
+
+def of_kinds(kinds: Iterable[str], folder: Path) -> Iterator[Case]:
+    """The cases of these kinds; good inputs to go with them are made in the folder."""
+    good = make_good(folder / "good")
+    for kind in kinds:
+        for name, act, *more in _MODULES[kind].cases(good):
+            yield Case(kind, name, act, **(more[0] if more else {}))

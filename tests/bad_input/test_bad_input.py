@@ -1,0 +1,43 @@
+"""Cases of every kind from the matrix of bad input; `python tests/bad_input/matrix.py` runs all of them."""
+
+import pytest
+
+from bad_input import cases, outcomes
+
+CHOSEN = {
+    "files": ("a fifo", "labels: 0-d", "labels: 3-d", ".npy header: no header", "features: empty", "a member that is no array"),
+    "datasets": ("named ~nosuchuser", "named NUL", "card configs data_files: number", "image column: ftp", "a fifo image", "card: a circle"),
+    "checkpoints": ("card datasets: number", "card: a large head", "vit of 10^6 layers", "config.json is deep", "named ~nosuchuser"),
+    "options": (
+        "pretrain --batch-size '18446744073709551616'", "pretrain --seed '18446744073709551616'", "finetune --seeds '99999999'",
+        "grid: nested 10,000 deep", "grid: nested 200,000 deep", "finetune --dropout 'nan'",
+    ),
+    "python": (
+        "rank(..., a generator)", "rank(window=(1,))", "rank(window=1)", "score(logme, features=sparse tensor)", "save(None)",
+        "rank(sead=1)", "rank_features(nosuch=1)", "gbc(variant='typo')", "transrate(variant='typo')", "rank(progress=a number)",
+        "score(empty list)", "run_grid(..., a generator)",
+    ),
+    "surroundings": ("ascii: '\\u65e5\\u672c' as json", "latin-1: '\\udcff' as table", "files of '=1+1'", "files of 0 bytes: pretrain", "files of 1000 bytes: demo --keep"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def all_cases(tmp_path_factory):
+    return {(case.kind, case.name): case for case in cases.of_kinds(CHOSEN, tmp_path_factory.mktemp("bad"))}
+
+
+@pytest.mark.parametrize("kind, name", [(kind, name) for kind, names in CHOSEN.items() for name in names])
+def test_the_user_is_told_what_is_wrong(all_cases, tmp_path, kind, name):
+    outcome = outcomes.run(all_cases[kind, name], tmp_path)
+    assert outcome.good, outcome
+
+
+def test_what_the_classes_of_outcomes_mean(tmp_path):
+    """The matrix sees a traceback, an error without a name, and bad input that is taken."""
+
+    def unexpected(folder):
+        print("hf-transferability: unexpected KeyError: 'x'")
+        return 1
+
+    for act, kind in ((lambda folder: 1 / 0, "traceback"), (unexpected, "unexpected"), (lambda folder: 0, "wrong result")):
+        assert outcomes.run(outcomes.Case("x", kind, act), tmp_path).kind == kind
