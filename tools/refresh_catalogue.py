@@ -31,25 +31,32 @@ def parameters(architecture: str) -> int:
 
 
 def from_timm(results: Path) -> Iterator[dict[str, object]]:
-    """timm's checkpoints with ImageNet results that have a copy on the Hub, by falling accuracy."""
+    """timm's checkpoints with ImageNet results that have a copy on the Hub, by falling accuracy.
+
+    The file has several image sizes of some checkpoints: the one that the checkpoint is loaded with is taken.
+    """
     with results.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if not is_model_pretrained(row["model"]):
-                continue
-            facts = get_pretrained_cfg(row["model"])
-            if facts is None or not facts.hf_hub_id:
-                continue
-            yield {
-                "id": facts.hf_hub_id,
-                "domain": "general",
-                "task": "image-classification",
-                "parameters": parameters(row["model"]),
-                "image_size": facts.input_size[-1],
-                "licence": None if facts.license in _UNKNOWN_LICENCES else facts.license,
-                "format": "timm",
-                "imagenet_top1": row["top1"],
-                "verified": f"registry of timm {timm.__version__}; top-1 of its results-imagenet.csv, August 2026",
-            }
+        rows = [row for row in csv.DictReader(file) if is_model_pretrained(row["model"])]
+    chosen: dict[str, dict[str, str]] = {}
+    for row in rows:
+        size = get_pretrained_cfg(row["model"]).input_size[-1]  # type: ignore[union-attr]
+        if row["model"] not in chosen or int(row["img_size"]) == size:
+            chosen[row["model"]] = row
+    for model, row in sorted(chosen.items(), key=lambda item: -float(item[1]["top1"])):
+        facts = get_pretrained_cfg(model)
+        if facts is None or not facts.hf_hub_id:
+            continue
+        yield {
+            "id": facts.hf_hub_id,
+            "domain": "general",
+            "task": "image-classification",
+            "parameters": parameters(model),
+            "image_size": int(row["img_size"]),
+            "licence": None if facts.license in _UNKNOWN_LICENCES else facts.license,
+            "format": "timm",
+            "imagenet_top1": row["top1"],
+            "verified": f"registry of timm {timm.__version__}; top-1 of its results-imagenet.csv, August 2026",
+        }
 
 
 def from_transfergraph() -> Iterator[dict[str, object]]:

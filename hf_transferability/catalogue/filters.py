@@ -90,7 +90,7 @@ def count(text: str) -> int:
     Raises:
         ValueError: no such number.
     """
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)([kmb]?)", text.strip().lower())
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([kmb]?)", text.strip().lower())
     if not match or not (value := round(float(match[1]) * _FACTORS.get(match[2], 1))):
         raise ValueError(f"must be a number of parameters such as 50M; got {text!r}")
     return value

@@ -135,7 +135,21 @@ def _quiet_libraries() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that answers an unknown choice or command with the one that was probably meant, as Python 3.14 can."""
+    """A parser that answers an unknown choice or command with the one that was probably meant, as Python 3.14 can.
+
+    With `intermixed`, options may stand between positional words, also where these may be none.
+    """
+
+    intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if not self.intermixed:
+            return super().parse_known_args(args, namespace)
+        self.intermixed = False  # what follows calls this method again
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.intermixed = True
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(printable(message) if file is sys.stderr else message, file)

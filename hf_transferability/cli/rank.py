@@ -31,6 +31,7 @@ def add(commands: Any) -> None:
         allow_abbrev=False,
     )
     rank.set_defaults(run=_rank)
+    rank.intermixed = True
     rank.add_argument("dataset", metavar="DATASET", help="Hub id or local folder of labelled images")
     rank.add_argument(
         "checkpoints", metavar="CHECKPOINT", nargs="*", help="Hub id (owner/name or owner/name@revision) or local folder"

@@ -161,7 +161,7 @@ def run_grid(
         run_files.check_source(place / file_name(source), source, str(checkpoint), shared_labels, load_options)
     queue = RunQueue(_groups(place, sources, hyperparameters, seeds))
     if any(queue.open_files(group) for group in queue.groups) and (note := duplicate_note(draw)):
-        progress.note(f"{note}. Remove them from one side: the test figures are too good.")
+        progress.note(f"{note}: remove them from one side, as the test figures are too good.")
         context = replace(context, draw=replace(draw, notes=(*draw.notes, note)))
     load_options = replace(load_options, image_size=protocol.image_size)
     progress.stage("trying every checkpoint")
