@@ -45,16 +45,24 @@ def say(text: str) -> None:
 
 
 def flush() -> OSError | None:
-    """Write what stdout still holds; the error if that is not possible, and then stdout is left to nobody."""
+    """Write what the streams still hold; the error of stdout if that is not possible.
+
+    A stream that cannot be written is left to nobody, so that the interpreter does not try again at its end.
+    """
+    errors = {stream: _flushed(stream) for stream in (sys.stderr, sys.stdout)}
+    return errors[sys.stdout]
+
+
+def _flushed(stream: TextIO) -> OSError | None:
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError as error:
-        discard()
+        discard(stream)
         return error
     return None
 
 
-def discard() -> None:
-    """Send what stdout still holds nowhere, so that the interpreter does not try again at its end."""
+def discard(stream: TextIO | None = None) -> None:
+    """Send what a stream, by default stdout, still holds nowhere."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
