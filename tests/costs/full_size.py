@@ -4,8 +4,8 @@
 
 For each network: random weights in timm's Hub layout at 224 px, then `hf-transferability rank` in a process of its own, without
 a cache. Processor seconds are those of that process, with loading, all metrics and intervals. The peak is its VmHWM, the
-largest resident memory since its start (Linux); `ru_maxrss` would count that of the parent process too. Set OMP_NUM_THREADS=1 for
-one thread. Without --data, the images are noise of 224 px in two classes.
+largest resident memory since its start (Linux); `ru_maxrss` would count that of the parent process too. OMP_NUM_THREADS=1
+gives one thread. Without --data, the images are noise of 224 px in two classes.
 """
 
 import argparse
