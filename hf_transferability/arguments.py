@@ -24,7 +24,8 @@ def whole(name: str, value: object, smallest: int = 0, largest: int = LARGEST_WH
         UsageError: something else.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or not smallest <= int(value) <= largest:
-        raise UsageError(f"`{name}` must be a whole number from {smallest} to {largest}; got {shown(value)}. Pass another.")
+        limits = f"{smallest} or more" if largest == LARGEST_WHOLE else f"from {smallest} to {largest}"
+        raise UsageError(f"`{name}` must be a whole number, {limits}; got {shown(value)}. Pass another.")
     return int(value)
 
 

@@ -281,7 +281,7 @@ def test_wrong_images_are_refused(load, pool, pictures):
         ({"references": labels[:9]}, ValueError, "`references` must have one entry per row .* got 9 for 36"),
         ({"references": np.linspace(0, 1, 36), "metrics": ["knn"]}, ValueError, "knn cannot score a regression target"),
         ({"source_probabilities": P}, ValueError, "`source_probabilities` must be left out with `checkpoints`"),
-        ({"checkpoints": pool[0]}, ValueError, "must be lists"),
+        ({"checkpoints": pool[0]}, ValueError, "must be a list of paths"),
         ({"split": "train"}, TypeError, "unexpected arguments: split"),
     ]:
         with pytest.raises(error, match=text):

@@ -25,13 +25,13 @@ _WIDTHS = [32, 64, 128]  # channels of the three stages; the last is n_features
 _FORMAT = 1  # raised whenever the same seed makes something else
 _PRE_TRAIN = (3e-3, 64)  # highest learning rate of the one-cycle schedule, images per batch
 
-Progress = Callable[[str], None]
+Say = Callable[[str], None]  # takes one line of text before each step
 
 
 def make_target(
     folder: str | Path,
     seed: int = 0,
-    progress: Progress = lambda text: None,
+    progress: Say = lambda text: None,
     *,
     train_per_class: int = 60,
     test_per_class: int = 110,
@@ -92,7 +92,7 @@ def make_target(
 def make_checkpoints(
     folder: str | Path,
     seed: int = 0,
-    progress: Progress = lambda text: None,
+    progress: Say = lambda text: None,
     *,
     steps: int = 300,
     images: int = 2000,

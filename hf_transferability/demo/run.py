@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.benchmark.advice import NEXT
-from hf_transferability.demo.making import Progress, make_checkpoints, make_target
+from hf_transferability.demo.making import Say, make_checkpoints, make_target
+from hf_transferability.progress import Progress
 
 if TYPE_CHECKING:
     from hf_transferability.ranking.run import Ranking
@@ -46,7 +47,7 @@ class Demo:
         """
         from hf_transferability.ranking.run import rank
 
-        display: Any = _PlainNames(self, progress)
+        display = _PlainNames(self, progress)
         ranking = rank(self.target, self.checkpoints, seed=seed, progress=display)
         rows = [
             {name: self.plain(value) if isinstance(value, str) else value for name, value in row.items()}
@@ -76,14 +77,11 @@ class Demo:
         return text
 
 
-class _PlainNames:
+class _PlainNames(Progress):
     """A progress display that shows folders by their names."""
 
-    def __init__(self, demo: Demo, progress: Any):
+    def __init__(self, demo: Demo, progress: Progress):
         self._demo, self._progress = demo, progress
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._progress, name)
 
     def note(self, text: str) -> None:
         if (note := self._demo.note(text)) is not None:
@@ -92,14 +90,18 @@ class _PlainNames:
     def start(self, number: int, total: int, checkpoint: str) -> None:
         self._progress.start(number, total, self._demo.plain(checkpoint))
 
+    def stage(self, name: str, total: int | None = None) -> None:
+        self._progress.stage(name, total)
+
+    def advance(self, done: int) -> None:
+        self._progress.advance(done)
+
     def finish(self, outcome: str) -> None:
         self._progress.finish(self._demo.plain(outcome))
 
 
 @contextlib.contextmanager
-def run(
-    folder: str | Path | None = None, seed: int = 0, progress: Progress = lambda text: None, **sizes: int
-) -> Iterator[Demo]:
+def run(folder: str | Path | None = None, seed: int = 0, progress: Say = lambda text: None, **sizes: int) -> Iterator[Demo]:
     """Make the whole demo, or the part of it that is missing: `with run() as demo: demo.rank(0, progress)`.
 
     Args:

@@ -9,7 +9,7 @@ from hf_transferability.agreement import weighted_tau
 from hf_transferability.checkpoints.loading import load
 from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.demo.images import SIZE, UNTRAINED
-from hf_transferability.demo.making import Progress, one_thread
+from hf_transferability.demo.making import Say, one_thread
 from hf_transferability.errors import TransferabilityError, UndefinedAgreement
 from hf_transferability.results import Row
 from hf_transferability.training.finetuning import fine_tune
@@ -24,7 +24,7 @@ def verify(
     target: str | Path,
     checkpoints: Sequence[str | Path],
     seed: int = 0,
-    progress: Progress = lambda text: None,
+    progress: Say = lambda text: None,
     *,
     epochs: int = 15,
     repeats: int = REPEATS,

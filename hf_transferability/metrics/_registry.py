@@ -68,14 +68,14 @@ def _with_checked_variant(metric: Metric) -> Callable:
 
 def all_metrics() -> dict[str, Metric]:
     """Every metric by name, in alphabetical order."""
-    _import_all()
+    package = importlib.import_module(__package__)
+    _import_all(tuple(package.__path__))
     return dict(sorted(_METRICS.items()))
 
 
 @functools.cache
-def _import_all() -> None:
-    package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
+def _import_all(folders: tuple[str, ...]) -> None:
+    for module in pkgutil.iter_modules(folders):
         if not module.name.startswith("_"):
             importlib.import_module(f"{__package__}.{module.name}")
 

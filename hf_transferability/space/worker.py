@@ -32,7 +32,9 @@ _PASSED_ON = (
 )  # fmt: skip
 _PROGRAM = "hf-transferability: "
 _running: dict[str, list[subprocess.Popen]] = {}  # by visitor
-_NO_MEMORY = re.compile(r"MemoryError|bad_alloc|allocate memory|Unable to allocate|failed to map segment", re.IGNORECASE)
+_NO_MEMORY = re.compile(
+    r"MemoryError|the memory is full|bad_alloc|allocate memory|Unable to allocate|failed to map segment", re.IGNORECASE
+)
 
 
 def run(

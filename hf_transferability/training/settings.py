@@ -14,7 +14,7 @@ from hf_transferability.metrics.transferability import SCENARIOS
 GRIDS = ("small", "paper")
 LARGEST_GRID = 100_000  # settings; more would take years
 LARGEST_SIDE = 8192  # pixels of a training image
-LARGEST_RATE = 1e6  # of learning rates and weight decays
+LARGEST_RATE = 1e38  # of learning rates and weight decays, which are computed with in float32
 OWN = "each network's own"  # image size and normalisation in protocol.json
 DTYPE = "float32"  # of weights, optimiser and images, whatever the type of the stored weights
 
@@ -172,8 +172,8 @@ def _check_setting(setting: Setting) -> None:
         raise ValueError(f"batch_size must be a whole number, got {shown(setting.batch_size)}")
     if not 2 <= setting.batch_size <= arguments.LARGEST_WHOLE:
         raise ValueError(f"batch_size must be from 2 to {arguments.LARGEST_WHOLE}, got {shown(setting.batch_size)}")
-    for value in setting[1:]:
-        arguments.number("value", value, 0, LARGEST_RATE)
+    for name in Setting._fields[1:]:
+        arguments.number(name, getattr(setting, name), 0, LARGEST_RATE)
     if not (setting.learning_rate > 0 and all(map(math.isfinite, setting))):  # rows cannot hold infinite numbers
         raise ValueError(f"{setting}")
     if not (0 <= setting.momentum < 1 and setting.weight_decay >= 0):

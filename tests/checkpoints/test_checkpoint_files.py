@@ -117,7 +117,7 @@ def test_truncated_weights(copy, size):
 def test_damaged_configuration(copy, content):
     folder = copy()
     (folder / "config.json").write_text(content)
-    assert str(folder) in refused(folder, "cannot be loaded|needs code")
+    assert str(folder) in refused(folder, "cannot be loaded|needs code|config.json of .* is no JSON|must hold a JSON object")
 
 
 def test_configuration_that_does_not_fit_itself(copy):
@@ -160,5 +160,5 @@ def test_logging_of_transformers_is_as_before(copy):
     assert logging.get_verbosity() == before
     folder = copy(new="broken")
     (folder / "config.json").write_text("{")
-    refused(folder, "cannot be loaded")
+    refused(folder, "cannot be loaded|is no JSON")
     assert logging.get_verbosity() == before

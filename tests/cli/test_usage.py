@@ -17,7 +17,7 @@ from hf_transferability.cli import main
         ([], "COMMAND"),
         (["rang"], "Did you mean rank?"),
         (["rank"], "DATASET, CHECKPOINT"),
-        (["rank", "target"], "CHECKPOINT"),
+        (["rank", "target"], "No candidates"),
         (["rank", "target", "a", "--metric", "logmee"], "got 'logmee'. Did you mean logme?"),
         (["rank", "target", "a", "--metric", "unheard"], "got 'unheard'. Choose one of these."),
         (["rank", "target", "a", "--scenario", "both"], "source_dataset"),

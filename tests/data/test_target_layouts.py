@@ -43,7 +43,7 @@ def test_loaded_objects(layouts):
     keys = {load_target(dataset, sample=20).key for dataset in (stream, stream["train"])}
     assert keys == {load_target(layouts["parquet"], sample=20, streaming=True).key}
     refused("`split` must be left out for a single loaded dataset", loaded["train"], split="train")
-    refused("`dataset` must be a Hub id, a folder or a dataset of `datasets`; got list", [1, 2])
+    refused("`dataset` must be a Hub id, a folder or a dataset of `datasets`; got", [1, 2])
 
 
 def test_a_selected_and_shuffled_dataset_is_read_in_its_order(layouts):

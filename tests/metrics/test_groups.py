@@ -85,14 +85,15 @@ def test_no_fold_of_the_probe_learns_from_a_group_that_it_tests(monkeypatch):
     rng = np.random.default_rng(0)
     labels, groups = rng.permutation(np.arange(120) % 3), rng.integers(0, 15, 120)
     x = np.column_stack([groups * 1.0, rng.normal(size=(120, 4))])
-    original, tested = module._fit_and_predict, []
+    original, tested = module.cross_validated_probabilities, []
 
-    def checked(train, codes, test):
-        assert not set(train[:, 0]) & set(test[:, 0])
-        tested.append(len(test))
-        return original(train, codes, test)
+    def checked(x, codes, training, tolerance):
+        for rows in training:
+            assert not set(x[rows, 0]) & set(x[~rows, 0])
+            tested.append(int((~rows).sum()))
+        return original(x, codes, training, tolerance)
 
-    monkeypatch.setattr(module, "_fit_and_predict", checked)
+    monkeypatch.setattr(module, "cross_validated_probabilities", checked)
     linear_probe(features=x, labels=labels, groups=groups)
     assert len(tested) == 5
     assert sum(tested) == 120

@@ -211,10 +211,10 @@ def test_a_dead_network_is_a_row_that_names_the_cause(target, pool, cache, tmp_p
         ({"scenario": "nonsense"}, "must be one of auto"),
         ({"variant": "nonsense"}, "must be one of default, published"),
         ({"batches": "nonsense"}, "must be one of paper"),
-        ({"sample_size": 0}, "positive integer"),
-        ({"seed": -1}, "0 or a positive"),
+        ({"sample_size": 0}, "must be a whole number, 1 or more"),
+        ({"seed": -1}, "must be a whole number, from 0 to"),
         ({"draw": "nonsense"}, "must be one of random"),
-        ({"metrics": "logme"}, "must be lists"),
+        ({"metrics": "logme"}, "must be a list of names"),
     ],
 )
 def test_wrong_arguments_name_the_right_ones(target, pool, options, text):

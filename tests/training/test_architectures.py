@@ -50,5 +50,5 @@ def test_an_error_without_text_is_named_by_its_type(tmp_path, monkeypatch):
 
     monkeypatch.setattr("hf_transferability.training.architectures.AutoConfig.for_model", lambda *a, **b: fails(a))
     (tmp_path / "network.json").write_text('{"model_type": "resnet"}')
-    with pytest.raises(UsageError, match=r"network\.json \(ValueError\)\. Check it"):
+    with pytest.raises(UsageError, match=r"\(ValueError\)\. Check it"):
         read_config(tmp_path / "network.json")
