@@ -1,7 +1,8 @@
 """What to do with a ranking: which candidates to consider, how likely the best is among them, what to type next.
 
 How likely: in every bundled benchmark that holds the metric, pools as large as the user's are taken from each target's sources,
-the metric orders them, and the place of the source with the best fine-tuned performance is looked up.
+the metric orders them, and the place of the source with the best fine-tuned performance is looked up. A pool that is larger
+than those of the benchmarks gets the share of candidates that the largest pools there need.
 """
 
 import math
@@ -21,6 +22,7 @@ from hf_transferability.results import Row
 
 NEXT = "next: "  # how the line with the command begins
 CHANCE = 0.8  # of having the best candidate among those that are fine-tuned
+_FEWEST_TARGETS = 10  # distinct ones that must have enough sources for a size of pool
 _MOST_POOLS = 300  # of one target; a seeded draw where more can be made
 _SEED = 0
 
@@ -59,13 +61,13 @@ def advise(
     group = ranked[0]["tie_group"]
     tied = [row["checkpoint"] for row in ranked[1:] if row["rank"] == 1 or (group is not None and row["tie_group"] == group)]
     evidence = chances(metric, variant, scenario, len(ranked)) if task == "single_label" else None
-    count = None if evidence is None else _with_equals(ranked, _enough(evidence["chance_of_best"]))
+    count = None if evidence is None else _with_equals(ranked, _enough(evidence, len(ranked)))
     command = None
     if dataset is not None and count is not None:
         chosen = " ".join(f"--checkpoint {shlex.quote(row['checkpoint'])}" for row in ranked[:count])
         more = "".join(f" {shlex.quote(word)}" for word in words)
         command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen}{more} --output runs"
-    lines = [_first_line(first, tied), _chance_line(evidence, count, metric)]
+    lines = [_first_line(first, tied), _chance_line(evidence, count, len(ranked), metric)]
     if command:
         needed = "" if has_test_split else "make a split called test, then "
         lines.append(f"{NEXT}{needed}{command}")
@@ -80,38 +82,55 @@ def chances(metric: str, variant: str, scenario: str, n_candidates: int) -> dict
 
     Args:
         metric, variant, scenario: as for `advise`.
-        n_candidates: size of the pools; of targets with fewer sources all are taken.
+        n_candidates: size of the pools. If too few targets have so many sources, the largest size for which enough have.
 
     Returns:
         None where no benchmark has the metric, or the raw numbers it is made of, in this form. Else a dict: "benchmarks",
-        "n_targets", "pool_size", "chance_of_best" (for the first 1, 2, ... candidates, mean over targets) and "regret" (what
-        the first loses against the best, mean over targets, in the benchmarks' measures of 0 to 1) beside "random_regret".
+        "n_targets" (different ones; one that several benchmarks have counts once), "pool_size", "chance_of_best" (for the
+        first 1, 2, ... of a pool, mean over targets) and "regret" (what the first loses against the best, mean over targets,
+        in the benchmarks' measures of 0 to 1) beside "random_regret".
     """
-    declared = get_metric(metric)
-    tables, regrets, randoms, names, sizes = [], [], [], [], []
-    for column in COLUMNS:
-        if declared.uses_scenario and column.scenario != scenario:
+    columns = [column for column in COLUMNS if not get_metric(metric).uses_scenario or column.scenario == scenario]
+    pools = [(column, *pool) for column in columns for pool in _pools(column)]
+    available = {(column.name, pool.target): _complete(pool, metric, variant)[1].size for column, pool, _ in pools}
+    size = _largest_size(available, n_candidates)
+    if size is None:
+        return None
+    tables: dict[str, list[np.ndarray]] = {}
+    benchmarks: list[str] = []
+    for column, pool, parameters in pools:
+        if available[column.name, pool.target] < size:
             continue
-        for pool, parameters in _pools(column):
-            scores, performance = _pools_of_size(pool, parameters, metric, variant, n_candidates)
-            if not len(scores) or scores.shape[1] < 2:
-                continue
-            row = agreement.chance_of_best(scores, performance).mean(axis=0)
-            tables.append(np.pad(row, (0, n_candidates - len(row)), constant_values=1.0))
-            regrets.append(agreement.regret_of_first(scores, performance).mean())
-            randoms.append(agreement.regret_of_first(np.zeros(scores.shape), performance).mean())
-            names += [name for name in column.benchmarks if name not in names]
-            sizes.append(scores.shape[1])
+        scores, performance = _pools_of_size(pool, parameters, metric, variant, size)
+        if not len(scores):
+            continue
+        first = agreement.regret_of_first(scores, performance).mean()
+        random = agreement.regret_of_first(np.zeros(scores.shape), performance).mean()
+        chance = agreement.chance_of_best(scores, performance).mean(axis=0)
+        tables.setdefault(pool.target, []).append(np.array([first, random, *chance]))
+        benchmarks += [name for name in column.benchmarks if name not in benchmarks]
     if not tables:
         return None
+    regret, random_regret, *chance_of_best = np.mean([np.mean(rows, axis=0) for rows in tables.values()], axis=0)
     return {
-        "benchmarks": names,
+        "benchmarks": benchmarks,
         "n_targets": len(tables),
-        "pool_size": max(sizes),
-        "chance_of_best": [round(float(value), 4) for value in np.mean(tables, axis=0)],
-        "regret": round(float(np.mean(regrets)), 4),
-        "random_regret": round(float(np.mean(randoms)), 4),
+        "pool_size": size,
+        "chance_of_best": [round(float(value), 4) for value in chance_of_best],
+        "regret": round(float(regret), 4),
+        "random_regret": round(float(random_regret), 4),
     }
+
+
+def _largest_size(available: Mapping[tuple[str, str], int], wanted: int) -> int | None:
+    """The largest size of pool, at most the wanted one, for which enough different targets have sources; None without any."""
+    largest: dict[str, int] = {}
+    for (_, target), count in available.items():
+        largest[target] = max(largest.get(target, 0), count)
+    counts = sorted((count for count in largest.values() if count >= 2), reverse=True)
+    if not counts:
+        return None
+    return min(wanted, counts[min(_FEWEST_TARGETS, len(counts)) - 1])
 
 
 def _with_equals(ranked: Sequence[Row], count: int) -> int:
@@ -126,20 +145,31 @@ def _first_line(first: str, tied: Sequence[str]) -> str:
     return f"first: {first}; these images cannot tell it from {shown}."
 
 
-def _chance_line(evidence: Mapping[str, Any] | None, count: int | None, metric: str) -> str:
+def _chance_line(evidence: Mapping[str, Any] | None, count: int | None, n_candidates: int, metric: str) -> str:
     if evidence is None or count is None:
         return f"how far to trust this order is unknown: no bundled benchmark holds {metric} for such a target."
-    chance = evidence["chance_of_best"][count - 1]
-    if count == len(evidence["chance_of_best"]):
+    chances_of_best, size, targets = evidence["chance_of_best"], evidence["pool_size"], evidence["n_targets"]
+    benchmarks = len(evidence["benchmarks"])
+    if size < n_candidates:
+        enough = _first_above(chances_of_best)
+        return (
+            f"in benchmark pools of {size} the best is among the first {enough} in {chances_of_best[enough - 1]:.0%} of cases; "
+            f"the same share of {n_candidates} is {count}."
+        )
+    if count == len(chances_of_best):
         return f"the benchmarks do not say which of these {count} could be left out: fine-tune all of them."
     return (
-        f"chance that the best is among the first {count}: {chance:.0%} "
-        f"({evidence['n_targets']} targets of {len(evidence['benchmarks'])} benchmarks, each target counted once)."
+        f"chance that the best is among the first {count}: {chances_of_best[count - 1]:.0%} "
+        f"(in random order {count / size:.0%}; {targets} targets of {benchmarks} benchmark{'s' * (benchmarks > 1)})."
     )
 
 
-def _enough(chance_of_best: Sequence[float]) -> int:
-    """The fewest first candidates with the wanted chance."""
+def _enough(evidence: Mapping[str, Any], n_candidates: int) -> int:
+    """The fewest first candidates with the wanted chance; of a pool larger than the benchmarks', the same share."""
+    return math.ceil(_first_above(evidence["chance_of_best"]) * n_candidates / evidence["pool_size"])
+
+
+def _first_above(chance_of_best: Sequence[float]) -> int:
     return next(count for count, chance in enumerate(chance_of_best, 1) if chance >= CHANCE - 1e-9)
 
 
@@ -155,6 +185,20 @@ def _form_of(pool: Pool, name: str, variant: str, alternatives: bool) -> str | N
     return next((form for form in forms if (name, form) in pool.scores and pool.scores[name, form].notna().any()), None)
 
 
+def _complete(pool: Pool, metric: str, variant: str) -> tuple[dict[str, Any], np.ndarray]:
+    """The raw values that a metric is made of, and positions of the sources that have them; none where a part is missing."""
+    declared = get_metric(metric)
+    variant = variant if variant in declared.variants else "default"
+    names = declared.parts or (metric,)
+    # Where a benchmark holds a part in its published form alone, that is the best evidence on the composite that there is.
+    forms = {name: _form_of(pool, name, variant, alternatives=declared.is_composite) for name in names}
+    if not any(forms.values()) or (declared.needs_all_parts and not all(forms.values())):
+        return {}, np.empty(0, dtype=int)
+    raw = {name: pool.scores[name, form] for name, form in forms.items() if form is not None}
+    present = np.array([values.notna() for values in raw.values()])
+    return raw, np.flatnonzero(present.all(axis=0) if declared.needs_all_parts else present.any(axis=0))
+
+
 def _pools_of_size(pool: Pool, parameters: Any, metric: str, variant: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Scores and fine-tuned performance in pools of so many of a target's sources, [n_pools, size] each.
 
@@ -163,14 +207,9 @@ def _pools_of_size(pool: Pool, parameters: Any, metric: str, variant: str, size:
     """
     declared = get_metric(metric)
     variant = variant if variant in declared.variants else "default"
-    names = declared.parts or (metric,)
-    # Where a benchmark holds a part in its published form alone, that is the best evidence on the composite that there is.
-    forms = {name: _form_of(pool, name, variant, alternatives=declared.is_composite) for name in names}
-    if not any(forms.values()) or (declared.needs_all_parts and not all(forms.values())):
+    raw, complete = _complete(pool, metric, variant)
+    if not raw:
         return np.empty((0, 0)), np.empty((0, 0))
-    raw = {name: pool.scores[name, form] for name, form in forms.items() if form is not None}
-    present = np.array([values.notna() for values in raw.values()])
-    complete = np.flatnonzero(present.all(axis=0) if declared.needs_all_parts else present.any(axis=0))
     chosen = _subsets(len(complete), size)
     performance = pool.performance.to_numpy(dtype=float)[complete][chosen]
     parts = {name: values.to_numpy(dtype=float)[complete][chosen] for name, values in raw.items()}

@@ -1,10 +1,11 @@
 """The bundled catalogue: checkpoints with what is known of them; data/README.md says where each fact comes from."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 DATA = Path(__file__).parent / "data"
 # What the images of pre-training show. "medical" in a filter stands for every one but "general".
@@ -72,5 +73,10 @@ def _read(name: str) -> list[Entry]:
 
 
 def _facts(row: dict[str, str]) -> dict:
-    numbers = {"parameters": int, "image_size": int, "imagenet_top1": float, "gated": "yes".__eq__}
+    numbers: dict[str, Callable[[str], Any]] = {
+        "parameters": int,
+        "image_size": int,
+        "imagenet_top1": float,
+        "gated": "yes".__eq__,
+    }
     return {name: numbers.get(name, str)(text) for name, text in row.items() if text}

@@ -31,22 +31,22 @@ class Filters:
     search: str | None = None
     source: str | None = None
 
-    def tests(self) -> dict[str, Callable[[Entry], bool | None]]:
-        """Each filter in use as an option's text, and what it says of an entry: None where the entry's fact is unknown."""
-        tests: dict[str, Callable[[Entry], bool | None]] = {}
+    def tests(self) -> dict[str, Callable[[Entry], object]]:
+        """Each filter in use as an option's text, and whether an entry passes it: None where the entry's fact is unknown."""
+        tests: dict[str, Callable[[Entry], object]] = {}
         if self.source:
             tests[f"source {self.source}"] = lambda entry: entry.source == self.source
         if self.audience:
             wanted = MEDICAL if self.audience == "medical" else (self.audience,)
-            tests[f"--for {self.audience}"] = lambda entry: entry.domain and entry.domain in wanted  # type: ignore[return-value]
+            tests[f"--for {self.audience}"] = lambda entry: entry.domain and entry.domain in wanted
         if self.max_params is not None:
             limit = self.max_params
             tests[f"--max-params {in_short(limit)}"] = lambda entry: entry.parameters and entry.parameters <= limit
         if self.licences:
             licences = {licence.lower() for licence in self.licences}
-            tests[f"--licence {' '.join(self.licences)}"] = lambda entry: entry.licence and entry.licence.lower() in licences  # type: ignore[return-value]
+            tests[f"--licence {' '.join(self.licences)}"] = lambda entry: entry.licence and entry.licence.lower() in licences
         if self.task:
-            tests[f"--task {self.task}"] = lambda entry: entry.task and entry.task == self.task  # type: ignore[return-value]
+            tests[f"--task {self.task}"] = lambda entry: entry.task and entry.task == self.task
         if self.search:
             words = self.search.lower().split()
             tests[f"--search {self.search}"] = lambda entry: all(word in entry.id.lower() for word in words)

@@ -25,10 +25,11 @@ def search(filters: Filters, limit: int = 100, token: str | None = None) -> list
         UsageError: the Hub cannot be asked; the text says why and what to do.
     """
     tasks = [filters.task] if filters.task else TASKS
+    licences: list[str | None] = [*filters.licences] or [None]
     by_id: dict[str, Entry] = {}
     try:
         for task in tasks:
-            for licence in filters.licences or [None]:
+            for licence in licences:
                 for info in list_models(filters.search, task, licence, filters.max_params, limit, token):
                     by_id.setdefault(info.id, _entry(info, task))
     except Exception as error:

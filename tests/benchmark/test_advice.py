@@ -1,5 +1,6 @@
 """What to do with a ranking, going by the bundled benchmarks."""
 
+import math
 from itertools import combinations
 
 import numpy as np
@@ -98,15 +99,40 @@ def test_chances_grow_to_certainty():
     for n in (2, 5, 12, 40):
         found = chances("consensus", "default", "architecture", n)
         values = found["chance_of_best"]
-        assert len(values) == n
+        assert len(values) == found["pool_size"] <= n
         assert values == sorted(values)
         assert values[-1] == pytest.approx(1)
         assert found["regret"] < found["random_regret"]
 
 
+def test_targets_with_too_few_sources_say_nothing_about_a_larger_pool():
+    sizes = {}
+    for part in COLUMNS:
+        for pool, _ in advice._pools(part):
+            sizes.setdefault(pool.target, []).append(len(pool.performance))
+    for n in (5, 14, 24, 100):
+        found = chances("consensus", "default", "architecture", n)
+        assert found["n_targets"] <= sum(max(counts) >= found["pool_size"] for counts in sizes.values())
+    assert chances("consensus", "default", "architecture", 24) == chances("consensus", "default", "architecture", 100)
+
+
+def test_a_pool_larger_than_the_benchmarks_gets_the_same_share():
+    found = advise(rows(*(f"c{i}" for i in range(50))), "consensus", "default", "architecture", "data")
+    evidence = found["evidence"]
+    needed = next(k for k, chance in enumerate(evidence["chance_of_best"], 1) if chance >= advice.CHANCE)
+    assert found["fine_tune"] == math.ceil(needed * 50 / evidence["pool_size"]) == found["command"].count("--checkpoint")
+    assert f"in benchmark pools of {evidence['pool_size']} the best is among the first {needed}" in found["text"][1]
+    assert len(found["text"][1].split()) <= 25
+
+
+def test_a_target_of_several_benchmarks_counts_once():
+    targets = {pool.target for part in COLUMNS for pool, _ in advice._pools(part)}
+    assert chances("consensus", "default", "architecture", 3)["n_targets"] <= len(targets)
+
+
 def test_only_benchmarks_of_the_scenario_count_for_a_score_that_depends_on_it():
     one, other = (chances("transferability", "default", scenario, 7) for scenario in ("source_dataset", "architecture"))
-    assert one["n_targets"] != other["n_targets"]
+    assert one["chance_of_best"] != other["chance_of_best"]
     assert chances("logme", "default", "architecture", 7) == chances("logme", "default", "source_dataset", 7)
 
 
