@@ -158,6 +158,15 @@ def test_a_size_whose_border_no_patch_covers_is_refused(tmp_path, networks, fami
     assert load(resolve(str(folder), image_size=42)).image_size == (42, 42)
 
 
+def test_windows_of_a_fixed_size_are_named_in_plain_words(tmp_path):
+    config = hf.SwinConfig(
+        image_size=64, patch_size=4, window_size=8, num_labels=3, embed_dim=8, depths=[1, 1], num_heads=[1, 2]
+    )
+    folder = save(tmp_path / "swin", hf.SwinForImageClassification(config), 64)
+    with pytest.raises(ImageSizeError, match=r"32 x 32 pixels: its windows or positions have a fixed size\. Leave"):
+        load(resolve(str(folder), image_size=32))
+
+
 def test_a_network_that_pads_its_border_takes_any_size(networks):
     assert load(resolve(str(networks["swin"]), image_size=66)).image_size == (66, 66)
 
