@@ -4,12 +4,14 @@ import math
 from typing import Any
 
 import torch
+from torch import nn
 from transformers.models.timm_wrapper.image_processing_timm_wrapper import TimmWrapperImageProcessor
 
 from hf_transferability.checkpoints.checkpoint import Checkpoint, Inputs
 from hf_transferability.errors import ImageSizeError, first_line
 
 _INTERPOLATED = {"interpolate_pos_encoding": True}  # argument of transformers' networks
+_COLOURS = 3
 
 
 def size_of(checkpoint: Checkpoint, inputs: Any) -> tuple[int, int]:
@@ -45,13 +47,21 @@ def set_size(checkpoint: Checkpoint, size: int, square: list[Any]) -> None:
         if hasattr(inner, "set_input_size"):
             inner.set_input_size(img_size=(size, size))
         checkpoint.run_options = _accepted(checkpoint, inputs)
+        _check_border(checkpoint, inputs, size)
     except Exception as error:
         if "channel" in str(error):
             raise  # no size helps
         raise ImageSizeError(
-            f"{checkpoint.name} cannot take images of {size} x {size} pixels: {first_line(error)}. "
+            f"{checkpoint.name} cannot take images of {size} x {size} pixels: {_reason(error)}. "
             "Leave out --image-size, or name another."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a network does not take a size, in a few words."""
+    if "size of tensor" in str(error):  # torch names the sizes of two tensors that nobody outside the network knows
+        return "its windows or positions have a fixed size"
+    return first_line(error)
 
 
 def _accepted(checkpoint: Checkpoint, inputs: Any) -> dict[str, Any]:
@@ -68,6 +78,33 @@ def _accepted(checkpoint: Checkpoint, inputs: Any) -> dict[str, Any]:
             failure = error
     assert failure is not None
     raise failure
+
+
+def _check_border(checkpoint: Checkpoint, inputs: Any, size: int) -> None:
+    """Refuse a size whose last rows and columns no patch covers: a first convolution as wide as its step drops them in silence.
+
+    Raises:
+        ValueError: it names the nearest sizes that are covered.
+    """
+    steps: list[int] = []
+
+    def look(module: nn.Module, given: tuple[Any, ...]) -> None:
+        assert isinstance(module, nn.Conv2d)
+        unpadded = module.padding in ((0, 0), "valid") and module.kernel_size == module.stride
+        steps.extend(step for step, side in zip(module.stride, given[0].shape[-2:], strict=True) if unpadded and side % step)
+
+    convolutions = (module for module in checkpoint.network.modules() if isinstance(module, nn.Conv2d))
+    handles = [module.register_forward_pre_hook(look) for module in convolutions if module.in_channels == _COLOURS]
+    try:
+        with torch.no_grad():
+            checkpoint.run(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if steps:
+        below = size // steps[0] * steps[0]
+        nearest = " or ".join(str(side) for side in (below, below + steps[0]) if side)
+        raise ValueError(f"the size must be a multiple of its patch size of {steps[0]}, such as {nearest}")
 
 
 def _resized(processor: Any, size: int) -> Any:

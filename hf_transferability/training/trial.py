@@ -1,4 +1,4 @@
-"""Before a grid starts: can every checkpoint be trained, at its own size or at the one that was asked for?"""
+"""Before a grid starts: can every checkpoint be loaded and trained, at its own size or at the one that was asked for?"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ _IMAGES = 2  # batch normalisation needs more than one
 
 
 def check_trainable(checkpoints: Mapping[str, str | Path], options: LoadOptions, device: torch.device) -> None:
-    """Try one step of training with every checkpoint. One that cannot be loaded at all is left to its runs, which say why.
+    """Load every checkpoint and try one step of training with it, so that no run waits hours for a failure seen at once.
 
     Args:
         checkpoints: name in the rows -> Hub id or folder.
@@ -25,22 +25,27 @@ def check_trainable(checkpoints: Mapping[str, str | Path], options: LoadOptions,
         device: where they are trained.
 
     Raises:
-        UsageError: networks that do not take the images or cannot be trained, all of them with the reason.
+        UsageError: checkpoints that cannot be loaded, do not take the images or cannot be trained, all with the reason.
     """
-    reasons = []
+    sizes, others = [], []
     for source, name in checkpoints.items():
         checkpoint = load_checkpoint(str(name), options)
         if isinstance(checkpoint, ImageSizeError):
-            reasons.append(without_folders(str(checkpoint).rpartition(". ")[0], name))
-        elif not isinstance(checkpoint, CheckpointError) and (reason := _failure(checkpoint, device)):
-            reasons.append(without_folders(f"{source} cannot be trained: {reason}", name))
-    if reasons and options.image_size is not None:
-        raise UsageError(
-            f"`image_size` must suit every checkpoint; {options.image_size} does not: {'; '.join(reasons)}. "
+            sizes.append(without_folders(str(checkpoint).rpartition(". ")[0], name))
+        elif isinstance(checkpoint, CheckpointError):
+            others.append(without_folders(str(checkpoint), name).rstrip("."))
+        elif reason := _failure(checkpoint, device):
+            others.append(without_folders(f"{source} cannot be trained: {reason}", name))
+    texts = []
+    if sizes:
+        texts.append(
+            f"`image_size` must suit every checkpoint; {options.image_size} does not: {'; '.join(sizes)}. "
             "Leave out --image-size, so that each takes its own size, or leave out these checkpoints."
         )
-    if reasons:
-        raise UsageError(f"`checkpoints` must be networks that can be trained; {'; '.join(reasons)}. Leave them out.")
+    if others:
+        texts.append(f"`checkpoints` must be networks that can be loaded and trained; {'; '.join(others)}. Leave them out.")
+    if texts:
+        raise UsageError(" ".join(texts))
 
 
 def _failure(checkpoint: Checkpoint, device: torch.device) -> str | None:

@@ -3,7 +3,8 @@
     .venv/bin/python tests/costs/formats_matrix.py [--only TEXT]
 
 Each repository is made offline by its real library. `difference` is relative to the largest value of that library's embedding.
-Exit status 1 if anything is not as it should be. tests/checkpoints/test_format_matrix.py checks the same cases.
+Exit status 1 if anything is not as it should be. tests/checkpoints/test_format_matrix.py checks these cases but for
+some slow ones.
 """
 
 import argparse

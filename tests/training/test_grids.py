@@ -17,7 +17,7 @@ from helpers.grids import SMALL_GRID
 from hf_transferability.benchmark import tables
 from hf_transferability.cli import main
 from hf_transferability.progress import Lines
-from hf_transferability.training import one_run, run_files
+from hf_transferability.training import grids, one_run, run_files
 from hf_transferability.training.grids import run_grid
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,10 +35,16 @@ def test_a_second_call_repeats_nothing_and_more_seeds_add_runs(target, checkpoin
     assert runs["test_auc"].nunique() == 2
 
 
-def test_a_checkpoint_that_cannot_be_loaded_is_tried_again(target, checkpoint, grid, tmp_path, instant_runs):
+def test_a_checkpoint_that_breaks_after_the_start_is_tried_again(target, checkpoint, grid, tmp_path, monkeypatch, instant_runs):
     broken = tmp_path / "broken"
     shutil.copytree(checkpoint, broken)
-    (broken / "model.safetensors").unlink()
+    own = grids.check_trainable
+
+    def then_break(*given):
+        own(*given)
+        (broken / "model.safetensors").unlink()
+
+    monkeypatch.setattr(grids, "check_trainable", then_break)
     out = tmp_path / "out"
     runs = run_grid(target, {"bad": broken, "good": checkpoint}, out, grid=grid(0.05), **SMALL_GRID)
     assert dict(zip(runs["source"], runs["status"], strict=True)) == {"bad": "failed", "good": "ok"}
@@ -46,6 +52,7 @@ def test_a_checkpoint_that_cannot_be_loaded_is_tried_again(target, checkpoint, g
     assert "no model.safetensors" in note and "broken" in note and str(tmp_path) not in note
     assert tables.check_provenance(runs, "runs")["checkpoint_revision"].isna().tolist() == [True, False]
     shutil.copy(checkpoint / "model.safetensors", broken)
+    monkeypatch.setattr(grids, "check_trainable", own)
     runs = run_grid(target, {"bad": broken, "good": checkpoint}, out, grid=grid(0.05), **SMALL_GRID)
     assert set(runs["status"]) == {"ok"}
 

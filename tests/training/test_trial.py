@@ -36,9 +36,9 @@ def swin():
     return hf.Swinv2ForImageClassification(hf.Swinv2Config(image_size=64, patch_size=4, window_size=8, num_labels=3, **stages))
 
 
-def half_precision():
+def half_precision(dtype=torch.bfloat16):
     config = hf.ViTConfig(**BODY, image_size=48, patch_size=16, num_labels=3)
-    return hf.ViTForImageClassification(config).to(torch.bfloat16)
+    return hf.ViTForImageClassification(config).to(dtype)
 
 
 def masked():
@@ -91,6 +91,27 @@ def test_half_precision_is_trained_in_float32(networks):
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradients_and_momentum_of_half_precision_are_float32(target, grid, tmp_path, monkeypatch, dtype):
+    optimizers = []
+
+    class Seen(torch.optim.SGD):
+        def __init__(self, *given, **options):
+            super().__init__(*given, **options)
+            optimizers.append(self)
+
+    monkeypatch.setattr(torch.optim, "SGD", Seen)
+    folder = save(tmp_path / "half", half_precision(dtype), 48)
+    runs = run_grid(target, [folder], tmp_path / "out", grid=grid(0.01), **OWN)
+    assert runs["status"].tolist() == ["ok"]
+    (optimizer,) = optimizers
+    weights = optimizer.param_groups[0]["params"]
+    momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    assert len(momenta) == len(gradients) > 10
+    assert {tensor.dtype for tensor in (*weights, *gradients, *momenta)} == {torch.float32}
+
+
 def test_one_size_for_all_is_interpolated(target, networks, grid, tmp_path):
     del networks["swin"], networks["eva02"]
     runs = run_grid(target, networks, tmp_path / "out", grid=grid(0.01), **AT_32)
@@ -104,11 +125,50 @@ def test_one_size_for_all_is_interpolated(target, networks, grid, tmp_path):
 
 def test_networks_that_do_not_take_the_size_are_named_before_any_run(target, networks, grid, tmp_path, instant_runs):
     networks["sam"] = save(tmp_path / "sam", sam(), 64)
+    del networks["eva02"]
     with pytest.raises(UsageError, match=r"`image_size` must suit .*; 32 does not: sam cannot .*Leave out"):
         run_grid(target, networks, tmp_path / "out", grid=grid(0.01), **AT_32)
     assert not instant_runs and not list((tmp_path / "out").rglob("*.json"))
     with pytest.raises(ImageSizeError, match=r"cannot take images of 32 x 32 pixels: .*Leave out --image-size"):
         load(resolve(str(networks["sam"]), image_size=32))
+
+
+def test_what_cannot_be_loaded_is_named_at_once_before_any_run(target, networks, grid, tmp_path, instant_runs):
+    grey = hf.ViTForImageClassification(hf.ViTConfig(**BODY, image_size=32, patch_size=16, num_channels=1, num_labels=3))
+    networks["grey"] = save(tmp_path / "grey", grey, 32)
+    networks["old"] = save_timm(tmp_path / "old", "test_resnet", 32)
+    (networks["old"] / "config.json").write_text(json.dumps({"num_classes": 3, "input_size": [3, 32, 32]}))
+    (networks["mae"] / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"`checkpoints` must be .*Leave them out") as caught:
+        run_grid(target, networks, tmp_path / "out", grid=grid(0.01), **OWN)
+    for text in ("version for RGB images", "pass --architecture timm:NAME", "mae has no model.safetensors"):
+        assert text in str(caught.value)
+    assert "swin" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+    assert not instant_runs and not list((tmp_path / "out").rglob("*.json"))
+
+
+@pytest.mark.parametrize("family", ["timm", "transformers"])
+def test_a_size_whose_border_no_patch_covers_is_refused(tmp_path, networks, family):
+    folder = networks["eva02"]
+    if family == "transformers":
+        config = hf.Dinov2Config(**BODY, mlp_ratio=2, image_size=28, patch_size=14)
+        folder = save(tmp_path / "dinov2", hf.Dinov2Model(config), 28)
+    with pytest.raises(ImageSizeError, match=r"32 x 32 pixels: .* multiple of its patch size of 14, such as 28 or 42\. Leave"):
+        load(resolve(str(folder), image_size=32))
+    assert load(resolve(str(folder), image_size=42)).image_size == (42, 42)
+
+
+def test_windows_of_a_fixed_size_are_named_in_plain_words(tmp_path):
+    config = hf.SwinConfig(
+        image_size=64, patch_size=4, window_size=8, num_labels=3, embed_dim=8, depths=[1, 1], num_heads=[1, 2]
+    )
+    folder = save(tmp_path / "swin", hf.SwinForImageClassification(config), 64)
+    with pytest.raises(ImageSizeError, match=r"32 x 32 pixels: its windows or positions have a fixed size\. Leave"):
+        load(resolve(str(folder), image_size=32))
+
+
+def test_a_network_that_pads_its_border_takes_any_size(networks):
+    assert load(resolve(str(networks["swin"]), image_size=66)).image_size == (66, 66)
 
 
 def test_a_folder_of_the_old_default_size_is_refused(target, checkpoint, grid, tmp_path, instant_runs):
