@@ -22,6 +22,7 @@ from hf_transferability.data.labels import LABEL_NAMES
 from hf_transferability.data.medical.signature import is_dicom_file, is_medical_name
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import TargetError, UsageError
+from hf_transferability.escaping.terminal import printable
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 TABLES = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
@@ -153,6 +154,7 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
     Raises:
         UsageError: a class that would vanish, or folders that do not tell splits or classes.
     """
+    _refuse_undecodable([str(folder), *listing.images])
     suspects = [path for path in listing.others if os.path.splitext(path)[1].lower() not in (*_NO_DATA, *ARCHIVES)]
     if listing.metadata:
         return _read_metadata_folder(folder, listing, suspects, options)
@@ -300,6 +302,19 @@ def _column_types(rows: dict[str, dict[str, Any]], columns: list[str]) -> dict[s
 
 def _record(folder: Path, path: str) -> dict[str, Any]:
     return {"bytes": None, "path": str(folder / path)}
+
+
+def _refuse_undecodable(paths: Iterable[str]) -> None:
+    """Refuse names of files that are no Unicode text, which Arrow cannot hold.
+
+    Raises:
+        TargetError: names the first.
+    """
+    for path in paths:
+        try:
+            path.encode("utf-8")
+        except UnicodeEncodeError:
+            raise TargetError(f"the name {printable(path[-120:])} must be Unicode text. Rename the file or folder.") from None
 
 
 def _refuse_vanishing(
