@@ -70,3 +70,12 @@ def test_numbers_and_pages_are_made_without_torch_and_without_the_hub():
 def test_every_place_of_the_package_is_in_the_list():
     places = {name.split(".")[0] for name in modules()}
     assert places == set(ORDER), "add a new folder to ORDER in tests/test_layout.py and to docs/architecture.md"
+
+
+def test_files_and_functions_are_short_enough_to_be_read_at_once():
+    long = [f"{name}: {count} lines" for name, path in modules().items() if (count := len(path.read_text().splitlines())) > 450]
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno and node.end_lineno - node.lineno >= 80:
+                long.append(f"{name}.{node.name}: {node.end_lineno - node.lineno + 1} lines")
+    assert not long, f"split these: {'; '.join(long)}"

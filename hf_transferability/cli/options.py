@@ -57,10 +57,10 @@ def load_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def dataset_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The fields of `data.options.SampleOptions` that `add_dataset_options` adds, from the parsed command line."""
-    names = ("config", "revision", "image_column", "label_column", "class_level", "label_separator", "group_column", "task")
-    more = ("window", "frame", "slice", "axis", "max_pixels", "follow_links")
-    return {name: getattr(options, name) for name in (*names, *more)}
+    """The options of `data.options.SampleOptions` that say how a dataset is read, from the parsed command line."""
+    from hf_transferability.data.options import SampleOptions
+
+    return {name: getattr(options, name) for name in SampleOptions.reading_names()}
 
 
 def add_metric_options(command: argparse.ArgumentParser, default: str) -> None:

@@ -108,7 +108,7 @@ def _content(path: Path) -> dict[str, Any]:
     try:
         json.dumps(content, default=str, skipkeys=True)
     except (ValueError, RecursionError) as error:  # an anchor that holds itself
-        raise TargetError(f"{path.name} has a head that holds itself. Correct the dataset's card.") from error
+        raise TargetError(f"{path.name} has a head that is no YAML. Correct the dataset's card.") from error
     return content
 
 

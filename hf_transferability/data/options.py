@@ -11,6 +11,9 @@ from hf_transferability.data.sampling import DRAWS
 from hf_transferability.errors import UsageError, shown, unknown_name
 from hf_transferability.names import TASKS
 
+# Which of the dataset's images are drawn; the other options say how the dataset is read.
+DRAWING = ("split", "sample_size", "draw", "seed", "streaming")
+
 
 @dataclass(frozen=True)
 class SampleOptions:
@@ -97,6 +100,11 @@ class SampleOptions:
     def names(cls) -> tuple[str, ...]:
         """The names of all options."""
         return tuple(option.name for option in fields(cls))
+
+    @classmethod
+    def reading_names(cls) -> tuple[str, ...]:
+        """The names of the options that say how a dataset is read, not what is drawn from it."""
+        return tuple(name for name in cls.names() if name not in DRAWING)
 
     def to_dict(self) -> dict[str, Any]:
         """Name -> value."""

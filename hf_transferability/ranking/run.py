@@ -18,7 +18,7 @@ from hf_transferability.extraction.cache import Cache
 from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.names import BATCHES, SCENARIOS, split_options
+from hf_transferability.names import BATCHES, split_options
 from hf_transferability.progress import NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
@@ -31,6 +31,7 @@ from hf_transferability.ranking.choices import (
 )
 from hf_transferability.ranking.known import read_known, with_known
 from hf_transferability.ranking.leaks import with_leaks
+from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
@@ -187,7 +188,7 @@ def _ranking(
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
-        words, has_test_split = _finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
+        words, has_test_split = finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
         if advice := advise(rows, chosen[0], run.variant, scenario, named, target.task, words, has_test_split):
             notes += advice["text"]
         formed = (rows, scenario, notes, advice, cited)
@@ -196,38 +197,6 @@ def _ranking(
         work.progress.note(note)
     versions = metric_versions(request.keys, chosen)
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, versions, advice=advice, known=cited)
-
-
-def _finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> list[str]:
-    """The words that make `finetune` read the dataset and the checkpoints as this ranking did."""
-    names = (
-        "config",
-        "revision",
-        "image_column",
-        "label_column",
-        "class_level",
-        "label_separator",
-        "group_column",
-        "task",
-        "frame",
-        "slice",
-        "axis",
-        "max_pixels",
-    )
-    values = {name: getattr(sample, name) for name in names}
-    values |= {name: getattr(load, name) for name in ("processor", "architecture", "image_size")}
-    values |= {"window": None if sample.window is None else f"{sample.window[0]:g},{sample.window[1]:g}"}
-    values |= {"pooling": None if load.pooling == LoadOptions().pooling else load.pooling}
-    values |= {"train_split": sample.split if sample.split not in (None, "train") else None}
-    values |= {"scenario": scenario if scenario != SCENARIOS[0] else None}
-    words = [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
-    words += [f"--model-args={name}={value}" for name, value in load.model_args]
-    flags = {
-        "follow-links": sample.follow_links,
-        "allow-pickle": load.allow_pickle,
-        "trust-remote-code": load.trust_remote_code,
-    }
-    return words + [f"--{name}" for name, wanted in flags.items() if wanted]
 
 
 def _agreed(target: Target | None, failure: Exception | None, state: Processes) -> Target:

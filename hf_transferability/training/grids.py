@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_transferability import arguments, provenance
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.options import LoadOptions
-from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.options import DRAWING, SampleOptions
 from hf_transferability.errors import CheckpointError, UnknownArgument, UsageError
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.names import file_name, plain_name, split_options
@@ -87,9 +87,7 @@ class RunQueue:
         return not run_files.is_finished(file) and file.stat().st_mtime_ns == self._failed_before.get(file)
 
 
-# Options of a sample that a grid does not take: the whole splits are read, and the protocol draws from them.
 _MOST_RUNS = 1_000_000
-_DRAWN_BY_PROTOCOL = ("split", "sample_size", "draw", "seed", "streaming")
 
 
 def run_grid(
@@ -129,18 +127,11 @@ def run_grid(
         TypeError: an unknown option.
     """
     protocol, labels, split_names = protocol or Protocol(), labels or RowLabels(), split_names or SplitNames()
-    sample, load_options = split_options("run_grid", options, SampleOptions, LoadOptions)
     arguments.text("dataset", dataset, path=True)
     arguments.text("folder", folder, path=True)
     arguments.whole("seeds", seeds, 1, _MOST_RUNS)
     sources = _named(checkpoints)
-    columns = {name: getattr(sample, name) for name in options if name in SampleOptions.names()}
-    if "image_size" in options:
-        raise UnknownArgument("run_grid() got an unexpected keyword argument 'image_size'. Set it in `protocol`.")
-    if drawn := [name for name in _DRAWN_BY_PROTOCOL if name in columns]:
-        raise UnknownArgument(
-            f"run_grid() got an unexpected keyword argument {drawn[0]!r}. Set it in `protocol` or `split_names`."
-        )
+    columns, load_options = _reading_options(options)
     progress, state = given(progress), Processes()
     progress.stage("reading images")
     splits = Splits(dataset, names=split_names, token=load_options.token, **columns)
@@ -160,14 +151,8 @@ def run_grid(
         shared_labels = {"benchmark": labels.benchmark, "scenario": labels.scenario}
         run_files.check_source(place / file_name(source), source, str(checkpoint), shared_labels, load_options)
     queue = RunQueue(_groups(place, sources, hyperparameters, seeds))
-    if any(queue.open_files(group) for group in queue.groups) and (note := duplicate_note(draw)):
-        progress.note(f"{note}: remove them from one side, as the test figures are too good.")
-        context = replace(context, draw=replace(draw, notes=(*draw.notes, note)))
     load_options = replace(load_options, image_size=protocol.image_size)
-    progress.stage("trying every checkpoint")
-    check_trainable(
-        {group.source: group.checkpoint for group in queue.groups if queue.open_files(group)}, load_options, state.device
-    )
+    context = _checked_before_any_run(queue, context, load_options, progress)
     run_files.check_protocol(place, document)
     state.wait_for_everyone()  # processes that start together must not take each other's new failures for earlier ones
     try:
@@ -184,6 +169,35 @@ def run_grid(
         if run_files.run_files(folder):
             write_tables(folder)
     return collect(place)
+
+
+def _reading_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], LoadOptions]:
+    """How the dataset and the checkpoints are read; the whole splits are read, and the protocol draws from them.
+
+    Raises:
+        UnknownArgument: an option that is the protocol's.
+    """
+    sample, load_options = split_options("run_grid", options, SampleOptions, LoadOptions)
+    if decided := [name for name in (*DRAWING, "image_size") if name in options]:
+        raise UnknownArgument(
+            f"run_grid() got an unexpected keyword argument {decided[0]!r}. Set it in `protocol` or `split_names`."
+        )
+    return {name: getattr(sample, name) for name in options if name in SampleOptions.names()}, load_options
+
+
+def _checked_before_any_run(queue: RunQueue, context: RunContext, load_options: LoadOptions, progress: Progress) -> RunContext:
+    """The context with a note on images that are in two splits, after every checkpoint with open runs has been tried.
+
+    Raises:
+        UsageError: names the checkpoints that cannot be trained.
+    """
+    open_groups = [group for group in queue.groups if queue.open_files(group)]
+    if open_groups and (note := duplicate_note(context.draw)):
+        progress.note(f"{note}: remove them from one side, as the test figures are too good.")
+        context = replace(context, draw=replace(context.draw, notes=(*context.draw.notes, note)))
+    progress.stage("trying every checkpoint")
+    check_trainable({group.source: group.checkpoint for group in open_groups}, load_options, context.device)
+    return context
 
 
 def _named(checkpoints: Sequence[str | Path] | Mapping[str, str | Path]) -> dict[str, str | Path]:
