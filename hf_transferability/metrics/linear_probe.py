@@ -21,7 +21,7 @@ from hf_transferability.metrics._sample import as_sample, seeded_subsample
 from hf_transferability.metrics._validation import check_varying, encode_targets
 
 _FOLDS = 5
-_TOLERANCE = 3e-5  # of the optimiser; the mean AUC is then within 5e-4 of the solution's
+_TOLERANCE = 1e-6  # of the optimiser; the mean AUC is then within 1e-4 of the solution's
 _TOLERANCE_OF_HALVES = 1e-4
 _LARGEST_SAMPLE = 20_000  # above this a seeded subsample
 
