@@ -44,7 +44,7 @@ def linear_probe(*, features: Any, labels: Any, groups: Any = None, seed: int = 
 
     Macro one-versus-rest area under the ROC curve, 0 to 1, 0.5 without any relation; comparable between candidates on
     one sample. Features are standardised on the training folds; the penalty is scikit-learn's, |w|^2 / 2 beside the
-    summed log loss, and the optimiser stops within 5e-4 of the solution's AUC. An AUC is taken for each class and test
+    summed log loss, and the optimiser stops within 1e-4 of the solution's AUC. An AUC is taken for each class and test
     fold that has images in and outside the class, and averaged over folds, then over classes.
 
     Args:
