@@ -52,7 +52,8 @@ def advise(
     Returns:
         None for fewer than two ranked candidates. Else a dict: "text" (lines for people), "first" and "not_told_apart" (names
         of candidates), "fine_tune" (how many of the first to fine-tune, None where there is no evidence), "command" (None
-        without dataset or evidence) and "evidence" (see `chances`; None where no benchmark holds the metric in this form).
+        without dataset, and for a target of numbers; without evidence it names those that cannot be told from the first) and
+        "evidence" (see `chances`; None where no benchmark holds the metric in this form).
     """
     ranked = [row for row in ordered if row["score"] is not None and row["rank"] is not None]
     if len(ranked) < 2:
@@ -63,11 +64,11 @@ def advise(
     evidence = chances(metric, variant, scenario, len(ranked)) if task == "single_label" else None
     count = None if evidence is None else _with_equals(ranked, _enough(evidence, len(ranked)))
     command = None
-    if dataset is not None and count is not None:
-        chosen = " ".join(f"--checkpoint {shlex.quote(row['checkpoint'])}" for row in ranked[:count])
+    if dataset is not None and task != "regression":
+        chosen = " ".join(f"--checkpoint {shlex.quote(row['checkpoint'])}" for row in ranked[: count or 1 + len(tied)])
         more = "".join(f" {shlex.quote(word)}" for word in words)
         command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen}{more} --output runs"
-    lines = [_first_line(first, tied), _chance_line(evidence, count, len(ranked), metric)]
+    lines = [_first_line(first, tied), _chance_line(evidence, count, len(ranked), metric, variant, task)]
     if command:
         needed = "" if has_test_split else "make a split called test, then "
         lines.append(f"{NEXT}{needed}{command}")
@@ -145,9 +146,12 @@ def _first_line(first: str, tied: Sequence[str]) -> str:
     return f"first: {first}; these images cannot tell it from {shown}."
 
 
-def _chance_line(evidence: Mapping[str, Any] | None, count: int | None, n_candidates: int, metric: str) -> str:
+def _chance_line(
+    evidence: Mapping[str, Any] | None, count: int | None, n_candidates: int, metric: str, variant: str, task: str
+) -> str:
     if evidence is None or count is None:
-        return f"how far to trust this order is unknown: no bundled benchmark holds {metric} for such a target."
+        reason = f"the {variant} form of {metric}" if task == "single_label" else f"a {task.replace('_', '-')} target"
+        return f"how far to trust this order is unknown: no bundled benchmark holds {reason}."
     chances_of_best, size, targets = evidence["chance_of_best"], evidence["pool_size"], evidence["n_targets"]
     benchmarks = len(evidence["benchmarks"])
     if size < n_candidates:

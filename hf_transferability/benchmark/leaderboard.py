@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TAU, REGRET = "weighted_tau", "regret_at_1"
-_PART = ["scenario", "source", "target"]
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,18 @@ def test_fewer_than_two_candidates_need_no_advice():
 
 def test_targets_that_no_benchmark_has():
     found = advise(rows("a", "b"), "logme", "default", "architecture", "data", task="multi_label")
-    assert found["evidence"] is None and found["command"] is None
-    assert "unknown: no bundled benchmark holds logme" in found["text"][1]
+    assert found["evidence"] is None
+    assert found["text"][1] == "how far to trust this order is unknown: no bundled benchmark holds a multi-label target."
+    assert found["command"].count("--checkpoint") == 1
+    numbers = advise(rows("a", "b"), "logme", "default", "architecture", "data", task="regression")
+    assert numbers["command"] is None
+
+
+def test_a_form_that_no_benchmark_has_is_named():
+    found = advise(rows("a", "b", tie_groups=[1, 1]), "gbc", "default", "architecture", "data")
+    assert "holds the default form of gbc" in found["text"][1]
+    assert found["text"][2].startswith("next: hf-transferability finetune")
+    assert found["command"].count("--checkpoint") == 2
 
 
 def test_chances_grow_to_certainty():
