@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from hf_transferability import arguments
-from hf_transferability.errors import TransferabilityError, UsageError
+from hf_transferability.errors import TransferabilityError, UsageError, shown
 from hf_transferability.escaping.csv import cell as csv_cell
 from hf_transferability.escaping.terminal import ERRORS
+from hf_transferability.names import expanded
 from hf_transferability.results import Row
 
 FORMATS = ("table", "json", "csv")
 ENDINGS = (".json", ".csv", ".parquet")
+_LONGEST_NAME = 200  # bytes of a file's name; file systems take 255, and a file in progress has a longer one
 
 
 def to_json(document: Mapping[str, Any]) -> str:
@@ -58,6 +60,8 @@ def check_output(path: str | Path, option: str = "output", endings: Sequence[str
     """
     arguments.text(option, path, path=True)
     path = Path(path)
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise UsageError(f"`{option}` must have a name of at most {_LONGEST_NAME} bytes; got {shown(path.name)}. Shorten it.")
     if path.suffix.lower() not in endings:
         *others, last = endings
         allowed = f"{', '.join(others)} or {last}" if others else last
@@ -68,6 +72,37 @@ def check_output(path: str | Path, option: str = "output", endings: Sequence[str
     if path.is_dir() or not os.access(folder, os.W_OK):
         raise UsageError(f"`{option}` must be a file that can be written; got {str(path)!r}. Choose another.")
     return path
+
+
+def make_folder(path: Path, option: str) -> Path:
+    """Make a folder to write to, with those above it; one that exists stays as it is.
+
+    Raises:
+        UsageError: it cannot be made; `option` is what the caller knows its place by.
+    """
+    if str(path).startswith("~") and expanded(path) == path:
+        raise UsageError(f"`{option}` must name a folder; there is no home {path.parts[0]}. Choose another.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"`{option}` must be a folder that can be written to; {shown(str(path))}: {error.strerror}. Choose another."
+        ) from error
+    return path
+
+
+def check_new_folder(path: Path, option: str) -> None:
+    """Check, before a long computation, that a folder can be made; the folders above it are made.
+
+    Raises:
+        UsageError: it exists, its name is too long, or its place cannot be written to.
+    """
+    if os.path.lexists(path):
+        raise UsageError(f"`{option}` must be a new folder; {path} exists. Choose another, or remove it.")
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise UsageError(f"`{option}` must have a name of at most {_LONGEST_NAME} bytes; got {shown(path.name)}. Shorten it.")
+    if not os.access(make_folder(path.parent, option), os.W_OK):
+        raise UsageError(f"`{option}` must lie in a folder that can be written to; got {str(path)!r}. Choose another.")
 
 
 def save(document: Mapping[str, Any], path: str | Path) -> None:

@@ -28,12 +28,13 @@ from hf_transferability.cli import (
     space,
     streams,
 )
-from hf_transferability.errors import TransferabilityError, UsageError, nearest
+from hf_transferability.errors import TransferabilityError, UsageError, nearest, shown
 from hf_transferability.escaping.terminal import printable
 
 PROGRAM = signals.PROGRAM
 # One module each, in the order of --help.
 COMMANDS = (candidates, rank, score, report, plot, metrics, explain, benchmark, pretrain, finetune, register, space, demo)
+_WHOLE_NUMBERS = ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")  # variables that the Hub's client reads
 _LOST = "stdout cannot be written: {}. Free some space, or send it elsewhere."
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
@@ -106,6 +107,7 @@ def _run(words: list[str]) -> int:
         options = parser.parse_args(words)
     except RecursionError:
         parser.error("an option holds too many nested values")
+    _check_environment()
     _quiet_libraries()
     return options.run(options)
 
@@ -123,6 +125,18 @@ def _explained(error: Exception) -> str:
         f"unexpected {type(error).__name__}: {error}\n"
         "This is an error in the program. Set HF_TRANSFERABILITY_TRACEBACK=1 to see where it happens, and report it."
     )
+
+
+def _check_environment() -> None:
+    """Refuse what the libraries would fail on while they are imported.
+
+    Raises:
+        UsageError: names the variable.
+    """
+    for name in _WHOLE_NUMBERS:
+        value = os.environ.get(name, "")
+        if value and not value.strip().isdecimal():
+            raise UsageError(f"{name} must be a whole number of seconds; got {shown(value)}. Unset it, or correct it.")
 
 
 def _quiet_libraries() -> None:

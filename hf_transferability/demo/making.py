@@ -20,6 +20,7 @@ from transformers import BitImageProcessor, ResNetConfig, ResNetForImageClassifi
 from transformers.utils import logging
 
 from hf_transferability.demo.images import SIZE, SOURCES, TARGET_DIGITS, Source, draw_digits
+from hf_transferability.files import make_folder
 
 _WIDTHS = [32, 64, 128]  # channels of the three stages; the last is n_features
 _FORMAT = 1  # raised whenever the same seed makes something else
@@ -221,7 +222,7 @@ def _written_whole(folder: Path, recipe: Mapping[str, Any]) -> Iterator[Path]:
     """A folder to write to, which gets its final name when everything is in it."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    make_folder(partial, "keep")
     try:
         yield partial
         files = sorted(path.relative_to(partial).as_posix() for path in partial.rglob("*") if path.is_file())

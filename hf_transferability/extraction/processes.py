@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
 
+_MEETING = ("MASTER_ADDR", "MASTER_PORT", "RANK")  # with these set, PyTorch needs nothing else
+_START = timedelta(minutes=3)  # in which all processes must appear
+_LONGEST_WAIT = timedelta(hours=6)  # while one process downloads or scores, the others wait
+
+
+def _connect() -> None:
+    """Connect the processes on CPUs; one that never appears is an error soon, as it would not be with `_LONGEST_WAIT`."""
+    import torch
+
+    store, rank, size = next(torch.distributed.rendezvous("env://", timeout=_START))
+    store.set_timeout(_LONGEST_WAIT)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=_LONGEST_WAIT)
+
+
 class Processes:
     """The place of this process among those that `accelerate launch` or `torchrun` started; alone without them.
 
@@ -49,10 +63,12 @@ class Processes:
         import torch
         from accelerate import PartialState
 
-        # While one process downloads or scores, the others wait.
-        options: dict[str, Any] = {"timeout": timedelta(hours=6)}
+        options: dict[str, Any] = {"timeout": _LONGEST_WAIT}
+        cpu = self.num_processes > 1 and not torch.accelerator.is_available()
         try:
-            return PartialState(cpu=self.num_processes > 1 and not torch.accelerator.is_available(), **options)
+            if cpu and all(map(os.environ.get, _MEETING)) and not torch.distributed.is_initialized():
+                _connect()
+            return PartialState(cpu=cpu, **options)
         except (ValueError, RuntimeError, KeyError) as error:
             raise TransferabilityError(
                 f"the processes cannot be connected: {first_line(error)}. Start with `torchrun`, or unset WORLD_SIZE, RANK and "

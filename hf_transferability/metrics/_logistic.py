@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 MOST_STEPS = 500
 _CURVATURE = 2e-3  # p (1 - p) of a typical image and class near the solution; it decides the number of steps only
 _NUMBERS = 2**23  # logits at once
+_WIDEST = 4096  # features; for more, and more than images, matrices of n x n take the place of those of d x d
 _CONSTANT = 1e-20  # variance of a feature among the training images, relative to that among all: it is rounding
 
 
@@ -39,7 +40,10 @@ def cross_validated_probabilities(
     variances[variances < _CONSTANT] = 1.0
     means = np.stack([scaled[rows].mean(axis=0) for rows in training]).astype(np.float32)
     images = scaled.astype(np.float32)
+    del scaled
     d = images.shape[1]
+    if d > max(_WIDEST, len(images)):
+        return _probabilities_of_wide(images, codes, training, means, variances, tolerance)
     curvature = _CURVATURE * (images.T @ images)
     curvature[np.arange(d), np.arange(d)] += 1
     to_weights = solve_triangular(np.linalg.cholesky(curvature), np.eye(d, dtype=np.float32), lower=True).T
@@ -53,6 +57,34 @@ def cross_validated_probabilities(
         )
         converged &= settled
     return probabilities, converged
+
+
+def _probabilities_of_wide(
+    images: np.ndarray, codes: np.ndarray, training: np.ndarray, means: np.ndarray, variances: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, bool]:
+    """The same from the inner products of the images, fold by fold.
+
+    The weights of a fold's solution are a combination of its standardised images, so that an orthonormal basis of these
+    takes the place of the features, with the same penalty.
+    """
+    probabilities, converged = [], True
+    for rows, mean, variance in zip(training, means, variances.T, strict=True):
+        standardised = (images - mean) / np.sqrt(variance, dtype=np.float32)
+        eigenvalues, vectors = np.linalg.eigh(standardised @ standardised.T)
+        eigenvalues = np.maximum(eigenvalues, 0)
+        to_weights = 1 / np.sqrt(_CURVATURE * eigenvalues + 1)
+        fold, settled = _fit(
+            vectors * (np.sqrt(eigenvalues) * to_weights),
+            np.diag(to_weights),
+            np.zeros((1, len(images)), dtype=np.float32),
+            np.ones((len(images), 1)),
+            codes,
+            rows[None],
+            tolerance,
+        )
+        probabilities.append(fold[0])
+        converged &= settled
+    return np.stack(probabilities), converged
 
 
 def _fit(

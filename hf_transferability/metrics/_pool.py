@@ -2,11 +2,14 @@
 scales that formulas are made of.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from types import MappingProxyType
 
 import numpy as np
 
+from hf_transferability.errors import shown
 from hf_transferability.metrics._flags import warn
 
 # Facts of a candidate that a formula may use -> the flag where one is missing for a candidate that is scored.
@@ -20,14 +23,17 @@ def checked_arrays(
     """The values of a pool as float64 arrays [n_candidates] by name, NaN for None; all of `known`, in their order.
 
     Raises:
-        ValueError: names that are not known, one of the needed that is missing, lists of different length, or a value
-            that is not finite.
+        ValueError: names that are not known, one of the needed that is missing, lists that are empty or of different
+            length, or a value that is not finite.
+        TypeError: no list, or an entry that is neither a number nor None.
     """
     if set(parts) - set(known) or set(needed) - set(parts) or not parts:
         names = ", ".join(known)
         raise ValueError(
             f"`parts` must hold {names} for {metric}; got {', '.join(parts) or 'nothing'}. Pass lists by these names."
         )
+    for name, values in parts.items():
+        _check_values(name, values)
     lengths = [len(values) for values in parts.values()]
     if len(set(lengths)) > 1:
         raise ValueError(
@@ -36,13 +42,26 @@ def checked_arrays(
         )
     for name, values in parts.items():
         for value in values:
-            if value is not None and not np.isfinite(value):
+            if value is not None and not math.isfinite(value):
                 raise ValueError(f"`{name}` must be finite; got {value}. Use None for a candidate without a value.")
     empty: list[float | None] = [None] * lengths[0]
     return {
         name: np.array([np.nan if value is None else float(value) for value in parts.get(name, empty)], dtype=np.float64)
         for name in known
     }
+
+
+def _check_values(name: str, values: object) -> None:
+    """Refuse what is no list (or array) of numbers and None."""
+    if isinstance(values, np.ndarray) or hasattr(values, "tolist"):
+        values = values.tolist()
+    if not isinstance(values, list | tuple):
+        raise TypeError(f"`{name}` must be a list of one number or None per candidate; got {shown(values)}. Pass a list.")
+    if not values:
+        raise ValueError(f"`{name}` must have one entry per candidate; got none. Pass at least one candidate.")
+    for value in values:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise TypeError(f"`{name}` must hold numbers or None; got {shown(value)}. Use None for a missing value.")
 
 
 def complete_candidates(arrays: Mapping[str, np.ndarray], names: Sequence[str], *, every: bool) -> np.ndarray:

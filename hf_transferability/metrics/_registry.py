@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_transferability.arguments import checked_names
+from hf_transferability.arguments import LARGEST_SEED, checked_names
 from hf_transferability.errors import shown, unknown_name
 from hf_transferability.metrics._metric import INPUTS, SCENARIOS, Metric
 from hf_transferability.metrics._pool import FACTS
@@ -165,7 +165,7 @@ def score(
         "gradient_norms": gradient_norms,
     }
     if seed is not None:
-        check_count("seed", seed, smallest=0)
+        check_count("seed", seed, smallest=0, largest=LARGEST_SEED)
     if missing := [key for key in metric.inputs if given[key] is None]:
         raise ValueError(f"`{missing[0]}` must be given for {name}; got None. {name} needs {', '.join(metric.inputs)}.")
     if "labels" in metric.inputs:

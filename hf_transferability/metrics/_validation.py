@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_transferability.errors import shown
 from hf_transferability.metrics._flags import warn
 
 TASKS = ("single_label", "multi_label", "regression")
@@ -213,17 +214,19 @@ def check_regression_labels(labels: Any, n_samples: int) -> np.ndarray:
     return array
 
 
-def check_count(name: str, value: Any, smallest: int = 1) -> None:
-    """Refuse a number of things that is no integer or too small.
+def check_count(name: str, value: Any, smallest: int = 1, largest: int | None = None) -> None:
+    """Refuse a number of things that is no integer, too small or too large.
 
     Raises:
         TypeError: not an integer.
-        ValueError: too small.
+        ValueError: too small or too large.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"`{name}` must be an integer; got {value!r}. Pass a whole number.")
     if value < smallest:
         raise ValueError(f"`{name}` must be at least {smallest}; got {value}. Pass a larger number.")
+    if largest is not None and value > largest:
+        raise ValueError(f"`{name}` must be at most {largest}; got {shown(value)}. Pass a smaller number.")
 
 
 def check_source_probabilities(source_probabilities: Any) -> np.ndarray:

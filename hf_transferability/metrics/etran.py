@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-from hf_transferability.metrics._discriminant import adaptive_shrinkage, log_posteriors, means_and_within_covariance
+from hf_transferability.metrics._discriminant import (
+    adaptive_shrinkage,
+    coordinates,
+    log_posteriors,
+    means_and_within_covariance,
+)
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._pool import sum_of_scaled
 from hf_transferability.metrics._registry import register
@@ -75,7 +80,7 @@ def etran(*, features: Any, labels: Any) -> dict[str, float]:
         ValueError, TypeError: input that is not finite, does not match in length, has one class, or does not vary
             within classes.
 
-    Cost: O(n d^2 + d^3). Smallest n: 3.
+    Cost: O(n d min(n, d) + min(n, d)^3). Smallest n: 3.
 
     Example:
         >>> import numpy as np
@@ -83,14 +88,17 @@ def etran(*, features: Any, labels: Any) -> dict[str, float]:
         >>> {name: round(value, 3) for name, value in etran(features=x, labels=[0, 0, 0, 1, 1, 1]).items()}
         {'energy': 2.0, 'posterior': 0.817}
     """
-    x = as_sample(features).features.astype(np.float64)
-    codes, _ = encode_labels(labels, len(x))
-    check_varying(x, codes)
-    if len(x) <= x.shape[1]:
-        warn("n<=d", f"{len(x)} images, {x.shape[1]} features")
-    means, within = means_and_within_covariance(x, codes)
-    posteriors = softmax(log_posteriors(x, codes, means, within, adaptive_shrinkage(within)), axis=1)
-    posterior = float(posteriors[np.arange(len(x)), codes].mean())
+    sample = as_sample(features)
+    n, d = sample.features.shape
+    codes, _ = encode_labels(labels, n)
+    check_varying(sample.features, codes)
+    if n <= d:
+        warn("n<=d", f"{n} images, {d} features")
+    space = coordinates(sample)
+    means, within = means_and_within_covariance(space.x, codes)
+    shrinkage = adaptive_shrinkage(within, space.ones)
+    posteriors = softmax(log_posteriors(space.x, codes, means, within, shrinkage, d), axis=1)
+    posterior = float(posteriors[np.arange(n), codes].mean())
     if posterior > _SATURATED:
         warn("saturated", f"posterior {posterior:.6g} of at most 1")
-    return {"energy": float(logsumexp(x, axis=1).mean()), "posterior": min(posterior, 1.0)}
+    return {"energy": float(logsumexp(sample.features.astype(np.float64), axis=1).mean()), "posterior": min(posterior, 1.0)}

@@ -63,7 +63,8 @@ def linear_probe(*, features: Any, labels: Any, groups: Any = None, seed: int = 
         ValueError, TypeError: input that is not finite, does not match in length, never varies, or has fewer than two
             classes with at least two images (with groups: of two groups) each.
 
-    Cost: O(n d^2 + d^3), and for 5 fits O((n + d) d c) a step, n at most 20,000; per label column. Smallest n: 4.
+    Cost: O(n d^2 + d^3), for more than 4,096 features and fewer images O(n^2 d + n^3); for 5 fits O((n + d) d c) a step, n at
+            most 20,000; per label column. Smallest n: 4.
 
     Example:
         >>> import numpy as np

@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from hf_transferability.metrics._discriminant import adaptive_shrinkage, log_posteriors, means_and_within_covariance
+from hf_transferability.metrics._discriminant import (
+    adaptive_shrinkage,
+    coordinates,
+    log_posteriors,
+    means_and_within_covariance,
+)
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample
@@ -46,7 +51,7 @@ def sfda(*, features: Any, labels: Any) -> float:
         ValueError, TypeError: input that is not finite, does not match in length, has one class, or does not vary
             within classes.
 
-    Cost: O(n d^2 + d^3). Smallest n: 3.
+    Cost: O(n d min(n, d) + min(n, d)^3). Smallest n: 3.
 
     Example:
         >>> import numpy as np
@@ -54,19 +59,22 @@ def sfda(*, features: Any, labels: Any) -> float:
         >>> round(sfda(features=x, labels=[0, 0, 0, 1, 1, 1]), 3)
         0.613
     """
-    x = as_sample(features).features.astype(np.float64)
-    codes, _ = encode_labels(labels, len(x))
-    check_varying(x, codes)
-    if len(x) <= x.shape[1]:
-        warn("n<=d", f"{len(x)} images, {x.shape[1]} features")
+    sample = as_sample(features)
+    n, d = sample.features.shape
+    codes, _ = encode_labels(labels, n)
+    check_varying(sample.features, codes)
+    if n <= d:
+        warn("n<=d", f"{n} images, {d} features")
+    space = coordinates(sample)
+    x = space.x
     means, within = means_and_within_covariance(x, codes)
-    shrinkage = adaptive_shrinkage(within)
-    confidence = softmax(softmax(log_posteriors(x, codes, means, within, shrinkage), axis=1), axis=1)
+    shrinkage = adaptive_shrinkage(within, space.ones)
+    confidence = softmax(softmax(log_posteriors(x, codes, means, within, shrinkage, d), axis=1), axis=1)
     share = confidence[np.arange(len(x)), codes][:, None]
     others = (means.sum(axis=0) - means) / (len(means) - 1)
     x = share * x + (1 - share) * others[codes]
     means, within = means_and_within_covariance(x, codes)
-    posterior = softmax(log_posteriors(x, codes, means, within, shrinkage), axis=1)
+    posterior = softmax(log_posteriors(x, codes, means, within, shrinkage, d), axis=1)
     value = float(posterior[np.arange(len(x)), codes].mean())
     if value > _SATURATED:
         warn("saturated", f"{value:.6g} of at most 1")

@@ -17,7 +17,7 @@ def read_ranking(path: str | Path) -> dict[str, Any]:
     """
     try:
         document = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Save the ranking with --output FILE.json.") from error
     if not isinstance(document, dict) or any(not document.get(name) for name in _NEEDED):
         raise UsageError(f"{path} must be a ranking saved as .json; got something else. Save it with --output FILE.json.")

@@ -1,6 +1,5 @@
 """Pre-train a source checkpoint from scratch on one dataset or several, with transformers' Trainer, and save it for the Hub."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import (
     PrinterCallback,
     ProgressCallback,
@@ -24,8 +24,9 @@ from hf_transferability.checkpoints.loading import quiet_transformers
 from hf_transferability.data.groups import shared_groups
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import groups_of_split, load_target
-from hf_transferability.errors import TransferabilityError, UsageError
+from hf_transferability.errors import TransferabilityError, UsageError, first_line
 from hf_transferability.extraction.processes import Processes
+from hf_transferability.files import check_new_folder
 from hf_transferability.names import plain_name
 from hf_transferability.progress import Progress, given
 from hf_transferability.training import model_card
@@ -130,12 +131,11 @@ def pretrain(
     arguments.text("architecture", architecture, path=True)
     arguments.text("output", output, path=True)
     options, output = options or PretrainingOptions(), Path(output)
-    if os.path.lexists(output):
-        raise UsageError(f"`output` must be a new folder; {output} exists. Choose another, or remove it.")
     names = [plain_name(source) for source in sources]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"`sources` must be one or more datasets of different names; got {', '.join(names) or 'none'}.")
     progress, state = given(progress), Processes()
+    check_new_folder(output, "output")
     state.wait_for_everyone()  # the first process might otherwise make the folder before another has looked for it
     config = read_config(architecture)
     progress.stage("reading images")
@@ -290,14 +290,24 @@ class _ProgressReports(TrainerCallback):
 
 
 def _save(model: Any, image_size: int, card: str, output: Path) -> None:
-    """Write the checkpoint's folder, which appears under its name when it is complete."""
+    """Write the checkpoint's folder, which appears under its name when it is complete.
+
+    Raises:
+        TransferabilityError: it cannot be written.
+    """
     processor = ViTImageProcessor(
         size={"height": image_size, "width": image_size}, image_mean=_HALF, image_std=_HALF, do_convert_rgb=True
     )
     partial = output.with_name(f".{output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    with quiet_transformers():
-        model.eval().cpu().save_pretrained(partial)
-        processor.save_pretrained(partial)
-    (partial / "README.md").write_text(card, "utf-8")
-    partial.rename(output)
+    try:
+        with quiet_transformers():
+            model.eval().cpu().save_pretrained(partial)
+            processor.save_pretrained(partial)
+        (partial / "README.md").write_text(card, "utf-8")
+        partial.rename(output)
+    except (OSError, SafetensorError) as error:  # the latter holds the system's answer as text
+        shutil.rmtree(partial, ignore_errors=True)
+        raise TransferabilityError(
+            f"{output} cannot be written: {first_line(error)}. Free some space, or choose another place for it."
+        ) from error

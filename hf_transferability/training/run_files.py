@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import CheckpointError, UsageError
-from hf_transferability.files import replace_file
+from hf_transferability.files import make_folder, replace_file
 from hf_transferability.names import expanded
 from hf_transferability.training.settings import DTYPE, OWN
 
@@ -83,11 +83,11 @@ def check_protocol(folder: Path, protocol: Mapping[str, Any], store: bool = True
         store: store the protocol where there is none.
 
     Raises:
-        UsageError: the folder has runs that were made in another way.
+        UsageError: the folder cannot be made, or has runs that were made in another way.
     """
     file = folder / "protocol.json"
     text = json.dumps(protocol, indent=2)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "output")
     with FileLock(folder / ".protocol.lock"):  # if two start at once, the second must read what the first has written
         if not file.exists():
             if not store:

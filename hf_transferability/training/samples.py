@@ -236,6 +236,9 @@ class Splits:
 
         Returns:
             The samples. If images are too few, or a class is missing from a sample, the notes say so.
+
+        Raises:
+            UsageError: no image is left for training or for validation.
         """
         rng = np.random.default_rng(seed)
         pool = self.pools["train"]
@@ -255,6 +258,9 @@ class Splits:
         else:
             validation = Sample(validation_pool, _grouped_order(validation_pool, rng)[:n_validation])
         train = Sample(pool, order[:n_available])
+        for name, sample in (("train", train), ("validation", validation)):
+            if not len(sample):
+                raise UsageError(f"`{name}_per_class` leaves no {name} images of {len(order)}. Ask for fewer of the others.")
         test = Sample(self.pools["test"], torch.arange(len(self.pools["test"].labels)))
         for name, sample, requested in (("training", train, n_train), ("validation", validation, n_validation)):
             if len(sample) < requested:

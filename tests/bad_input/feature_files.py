@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hf_transferability.cli import main
+from hf_transferability.metrics import all_metrics
 
 N = 24
 LABELS = np.arange(N) % 2
@@ -41,6 +42,22 @@ def score(words: list[str]) -> int:
 def saved(arrays: dict[str, Any], folder: Path) -> int:
     np.savez(folder / "a.npz", **arrays)
     return score(["a.npz"])
+
+
+def undefined(key: str, arrays: dict[str, Any], folder: Path) -> int:
+    """Arrays of which one is bad or says nothing: no metric that needs it may have a value, and each must say why."""
+    np.savez(folder / "a.npz", **arrays)
+    status = score(["a.npz", "--metric", "all", "--output", "o.json"])
+    if status == 0:
+        (row,) = json.loads((folder / "o.json").read_text("utf-8"))["rows"]
+        for metric in all_metrics().values():
+            if key in metric.inputs and not metric.is_composite:
+                valued = any(
+                    row.get(name) is not None for name in (metric.name, *(f"{metric.name}_{c}" for c in metric.components))
+                )
+                assert not valued, f"{metric.name} has a value from bad {key}"
+                assert f"`{key}`" in row["undefined"][metric.name], f"{metric.name} does not say what is wrong with {key}"
+    return status
 
 
 def raw(name: str, content: bytes, folder: Path) -> int:
@@ -83,6 +100,7 @@ SHAPES: dict[str, np.ndarray] = {
     "big endian": features().astype(">f8"), "unsigned": np.ones((N, 5), np.uint64), "negative": -np.abs(features()),
 }  # fmt: skip
 MAY_WORK = {"half", "long double", "fortran", "big endian", "unsigned", "boolean", "negative", "tiny", "huge"}
+READABLE = {"features": MAY_WORK, "source_probabilities": set(), "gradient_norms": set()}
 LABEL_SHAPES: dict[str, np.ndarray] = {
     "0-d": np.array(1), "2-d": np.zeros((N, 2), int), "2-d of one": np.zeros((N, 1), int), "3-d": np.zeros((N, 2, 2), int),
     "empty": np.empty(0, int), "empty float": np.empty(0), "short": LABELS[:-1], "one class": np.zeros(N, int),
@@ -111,11 +129,12 @@ LABELS_WORK = {
 def cases(good: SimpleNamespace) -> Iterator[tuple]:
     for name, array in SHAPES.items():
         for key in ("features", "source_probabilities", "gradient_norms"):
-            # A metric whose array is bad has no value, and the table says why; the others are ranked.
-            work = {"may_work": name in MAY_WORK or key != "features"}
-            yield f"{key}: {name}", partial(saved, {**GOOD, key: array}), work
+            # A metric whose array is bad has no value, and the row says why; the others are ranked.
+            act = saved if name in READABLE[key] else partial(undefined, key)
+            work = {"may_work": name in READABLE[key] or key != "features"}
+            yield f"{key}: {name}", partial(act, {**GOOD, key: array}), work
             if key == "features":
-                work = {"may_work": name in MAY_WORK or name == "constant"}
+                work = {"may_work": name in MAY_WORK}
                 yield f"only {key}: {name}", partial(saved, {key: array, "labels": LABELS}), work
     for name, array in LABEL_SHAPES.items():
         yield f"labels: {name}", partial(saved, {**GOOD, "labels": array}), {"may_work": name in LABELS_WORK}

@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,6 @@ from hf_transferability.cli import main
 
 PROGRAM = (sys.executable, "-m", "hf_transferability")
 HARMLESS = {"may_work": True}
-START = "import hf_transferability.__main__"
 
 
 def command(words: list[str], folder: Path) -> int:
@@ -74,8 +74,12 @@ def _piped() -> int:
 
 
 def signalled(number: int, seconds: float, words: list[str], folder: Path) -> int:
-    """A command that gets a signal when it has used so many processor seconds since the interpreter's own start."""
-    code = "import os; os.write(3, b'x'); import runpy, sys; sys.argv[0] = 'x'; runpy.run_module('hf_transferability', run_name='__main__')"
+    """A command that gets a signal when it has used so many processor seconds since its first line.
+
+    What comes before, Python's own start and the import of this package's `__init__` and `__main__`, is no program's to
+    handle.
+    """
+    code = "from hf_transferability import signals as s; import os, runpy, sys; f = s.install; s.install = lambda: (f(), os.write(3, b'x')); sys.argv[0] = 'x'; runpy.run_module('hf_transferability', run_name='__main__')"
     ready, ours = os.pipe()
     os.dup2(ours, 3)
     process = subprocess.Popen([sys.executable, "-c", code, *words], pass_fds=(3,))
@@ -133,6 +137,7 @@ def _environments(good: SimpleNamespace) -> Iterator[tuple]:
             partial(environment, {"MPLBACKEND": backend}, [*score, "--plot", "p.png", "--report", "r.html"]),
             HARMLESS,
         )
+    yield "a second process that never appears", partial(_alone, rank)
     yield "a working folder that is gone", partial(_gone, score), HARMLESS
     yield "a few open files", partial(_few_files, rank), HARMLESS
 
@@ -142,6 +147,14 @@ def _gone(words: list[str], folder: Path) -> int:
     os.chdir(folder / "gone")
     (folder / "gone").rmdir()
     return command(words, folder)
+
+
+def _alone(words: list[str], folder: Path) -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    values = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return environment(values, words, folder)
 
 
 def _few_files(words: list[str], folder: Path) -> int:
@@ -185,7 +198,7 @@ def _encodings(good: SimpleNamespace) -> Iterator[tuple]:
     yield "ascii: wrong option", partial(encoded, "ascii", "strict", ["rank", "a", "b", "--é"])
     yield "ascii: metrics", partial(encoded, "ascii", "strict", ["metrics"]), HARMLESS
     yield "ascii: score", partial(encoded, "ascii", "strict", ["score", str(good.arrays), "--cache-dir", "arrays"]), HARMLESS
-    for name in ("\udcff", "=1+1", "\x1b[31m", "a|b", "<b>x</b>"):
+    for name in ("\udcff", "=1+1", "\x1b[31m", "a|b", "<b onclick=x>"):
         yield (
             f"files of {name!a}",
             partial(

@@ -1,6 +1,7 @@
 """What all pictures share: colours, fonts that hold any name, labels that do not overlap, and files."""
 
 import io
+import os
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import UsageError, shown
 from hf_transferability.files import check_output, write_file
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def new_figure(width: float, height: float) -> "Figure":
     """An empty figure of so many inches.
 
     Raises:
-        UsageError: matplotlib is not installed.
+        UsageError: matplotlib is not installed, or MPLBACKEND keeps it from starting.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -36,6 +37,10 @@ def new_figure(width: float, height: float) -> "Figure":
     except ImportError as error:
         raise UsageError(
             "pictures need matplotlib, which is not installed. Install it: pip install 'hf-transferability[plots]'."
+        ) from error
+    except ValueError as error:
+        raise UsageError(
+            f"matplotlib has no backend {shown(os.environ.get('MPLBACKEND'))}, as MPLBACKEND asks. Unset MPLBACKEND."
         ) from error
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
