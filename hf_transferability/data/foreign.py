@@ -15,6 +15,7 @@ from hf_transferability.errors import TargetError
 
 CARDS = ("README.md", ".huggingface.yaml")
 _LARGEST_CARD = 16 * 2**20  # bytes
+_MOST_ENTRIES = 1_000_000  # of a card, with those of an anchor each time that it is used
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
 _PATH_KEYS = ("data_files", "data_dir", "path", "base_path")
 
@@ -105,11 +106,22 @@ def _content(path: Path) -> dict[str, Any]:
         raise TargetError(f"{path.name} has a head that is no YAML. Correct the dataset's card.") from error
     if not isinstance(content, dict):
         return {}
-    try:
-        json.dumps(content, default=str, skipkeys=True)
-    except (ValueError, RecursionError) as error:  # an anchor that holds itself
-        raise TargetError(f"{path.name} has a head that is no YAML. Correct the dataset's card.") from error
+    _check_size(content, path.name)
     return content
+
+
+def _check_size(content: Any, where: str) -> None:
+    """Refuse YAML whose anchors hold themselves, or each other so often that reading all of it would never end."""
+    waiting, entries = [content], 0
+    while waiting:
+        value = waiting.pop()
+        entries += 1
+        if entries > _MOST_ENTRIES:
+            raise TargetError(f"{where} has a head of more than {_MOST_ENTRIES} entries. Correct the dataset's card.")
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple | set):
+            waiting += value
 
 
 def _paths(value: Any, *, everything: bool = False, of_path: bool = False) -> Iterator[str]:

@@ -119,8 +119,11 @@ def _is_inside(path: str, place: Place) -> bool:
 
 
 def is_below(path: str, folders: Collection[Path]) -> bool:
-    """Whether a path lies in one of these folders once all links are followed."""
-    real = Path(path).resolve()
+    """Whether a path lies in one of these folders once all links are followed; a circle of links lies nowhere."""
+    try:
+        real = Path(path).resolve()
+    except RuntimeError:  # a circle of links
+        return False
     return any(real.is_relative_to(folder.resolve()) for folder in folders)
 
 

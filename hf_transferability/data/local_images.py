@@ -44,7 +44,8 @@ class Listing:
         metadata: metadata.csv, metadata.jsonl and metadata.parquet.
         others: all other files that are not hidden.
         hidden: number of hidden files and folders.
-        linked_out: links that lead out of the folder and are not followed.
+        linked_out: links that lead out of the folder, or in a circle, and are not followed.
+        empty: folders without any entry.
     """
 
     images: list[str]
@@ -53,6 +54,7 @@ class Listing:
     others: list[str]
     hidden: int
     linked_out: list[str]
+    empty: list[str]
 
 
 def image_endings() -> set[str]:
@@ -84,11 +86,14 @@ def list_files(folder: Path, follow_links: bool, allowed: Collection[Path]) -> L
         )
     endings = image_endings()
     by_kind: dict[str, list[str]] = {"images": [], "tables": [], "metadata": [], "others": []}
-    hidden, linked_out, entries = 0, [], 0
+    hidden, linked_out, empty, entries = 0, [], [], 0
     waiting, visited = deque([(folder, "")]), {resolved}
     while waiting:
         here, prefix = waiting.popleft()
-        for entry in sorted(os.scandir(here), key=lambda entry: entry.name):
+        inside = sorted(os.scandir(here), key=lambda entry: entry.name)
+        if not inside:
+            empty.append(prefix)
+        for entry in inside:
             entries += 1
             path = prefix + entry.name
             if entry.name.startswith((".", "__")):
@@ -110,7 +115,7 @@ def list_files(folder: Path, follow_links: bool, allowed: Collection[Path]) -> L
                 f"`dataset` must be a folder of images or tables; {folder} has none among {entries} entries. Pass a sub-folder."
             )
     images, tables, metadata, others = (sorted(by_kind[kind]) for kind in ("images", "tables", "metadata", "others"))
-    return Listing(images, tables, metadata, others, hidden, linked_out)
+    return Listing(images, tables, metadata, others, hidden, linked_out, empty)
 
 
 def _kind(path: str, ending: str, image_endings: set[str]) -> str:
@@ -349,4 +354,6 @@ def _left_out(listing: Listing, suspects: list[str]) -> dict[str, int]:
     counts = Counter(f"{os.path.splitext(path)[1].lower() or 'no-ending'} files" for path in [*listing.others, *listing.tables])
     if listing.hidden:
         counts["hidden files"] = listing.hidden
+    if listing.empty:
+        counts["empty folders"] = len(listing.empty)
     return dict(sorted(counts.items()))

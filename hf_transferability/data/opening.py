@@ -60,9 +60,10 @@ def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None)
         return _open_loaded(dataset, options.split, "(in memory)", None)
     name = str(dataset)
     folder = _local_folder(name)
-    if folder is not None:
-        return _open_folder(name, folder, options, token)
-    return open_hub_dataset(name, options, token)
+    opened = open_hub_dataset(name, options, token) if folder is None else _open_folder(name, folder, options, token)
+    if options.class_level is not None and opened.account.class_level is None:
+        raise UsageError(f"`class_level` acts on folders of images only; the labels of {name} are in a column. Leave it out.")
+    return opened
 
 
 def split_names(

@@ -164,8 +164,8 @@ class Metric:
             missing fact.
 
         Raises:
-            ValueError: an unknown variant or scenario, unknown or missing names, lists that are empty or of different
-                length, or a value that is not finite.
+            ValueError: an unknown variant or scenario, unknown or missing names, lists of different length, or a value
+                that is not finite.
             TypeError: the metric is not pool-relative, or something is no list of numbers and None.
         """
         self._check_choices(variant, scenario)

@@ -23,8 +23,8 @@ def checked_arrays(
     """The values of a pool as float64 arrays [n_candidates] by name, NaN for None; all of `known`, in their order.
 
     Raises:
-        ValueError: names that are not known, one of the needed that is missing, lists that are empty or of different
-            length, or a value that is not finite.
+        ValueError: names that are not known, one of the needed that is missing, lists of different length, or a value
+            that is not finite.
         TypeError: no list, or an entry that is neither a number nor None.
     """
     if set(parts) - set(known) or set(needed) - set(parts) or not parts:
@@ -57,8 +57,6 @@ def _check_values(name: str, values: object) -> None:
         values = values.tolist()
     if not isinstance(values, list | tuple):
         raise TypeError(f"`{name}` must be a list of one number or None per candidate; got {shown(values)}. Pass a list.")
-    if not values:
-        raise ValueError(f"`{name}` must have one entry per candidate; got none. Pass at least one candidate.")
     for value in values:
         if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
             raise TypeError(f"`{name}` must hold numbers or None; got {shown(value)}. Use None for a missing value.")

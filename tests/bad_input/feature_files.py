@@ -44,14 +44,15 @@ def saved(arrays: dict[str, Any], folder: Path) -> int:
     return score(["a.npz"])
 
 
-def undefined(key: str, arrays: dict[str, Any], folder: Path) -> int:
-    """Arrays of which one is bad or says nothing: no metric that needs it may have a value, and each must say why."""
+def undefined(key: str, arrays: dict[str, Any], folder: Path, but: tuple[str, ...] = ()) -> int:
+    """Arrays of which one is bad or says nothing: no metric that needs it may have a value, and each must say why,
+    but those that are defined."""
     np.savez(folder / "a.npz", **arrays)
     status = score(["a.npz", "--metric", "all", "--output", "o.json"])
     if status == 0:
         (row,) = json.loads((folder / "o.json").read_text("utf-8"))["rows"]
         for metric in all_metrics().values():
-            if key in metric.inputs and not metric.is_composite:
+            if key in metric.inputs and not metric.is_composite and metric.name not in but:
                 valued = any(
                     row.get(name) is not None for name in (metric.name, *(f"{metric.name}_{c}" for c in metric.components))
                 )
@@ -130,12 +131,14 @@ def cases(good: SimpleNamespace) -> Iterator[tuple]:
     for name, array in SHAPES.items():
         for key in ("features", "source_probabilities", "gradient_norms"):
             # A metric whose array is bad has no value, and the row says why; the others are ranked.
-            act = saved if name in READABLE[key] else partial(undefined, key)
-            work = {"may_work": name in READABLE[key] or key != "features"}
+            but = (
+                ("logme",) if (key, name) == ("features", "constant") else ()
+            )  # it has no intercept, so that a constant is one
+            act = saved if name in READABLE[key] else partial(undefined, key, but=but)
+            work = {"may_work": name in READABLE[key] or key != "features" or bool(but)}
             yield f"{key}: {name}", partial(act, {**GOOD, key: array}), work
             if key == "features":
-                work = {"may_work": name in MAY_WORK}
-                yield f"only {key}: {name}", partial(saved, {key: array, "labels": LABELS}), work
+                yield f"only {key}: {name}", partial(act, {key: array, "labels": LABELS}), work
     for name, array in LABEL_SHAPES.items():
         yield f"labels: {name}", partial(saved, {**GOOD, "labels": array}), {"may_work": name in LABELS_WORK}
         yield (

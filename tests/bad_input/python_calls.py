@@ -149,7 +149,9 @@ def _scores() -> Iterator[tuple]:
             )
     for name, make in VALUES.items():
         yield f"score({name})", partial(call, lambda m=make: package.score(m(), **_good()))
-        work = {"may_work": name in ("list of numbers", "list of None", "an array", "a tensor")}  # without a score: no order
+        work = {
+            "may_work": name in ("empty list", "list of numbers", "list of None", "an array", "a tensor")
+        }  # without a score: no order
         yield f"combine({name})", partial(call, lambda m=make: package.combine(m(), m())), work
     for metric in package.all_metrics().values():
         typo = {key: _good()[key] for key in metric.inputs}
