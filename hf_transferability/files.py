@@ -8,14 +8,17 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_transferability import arguments
 from hf_transferability.errors import TransferabilityError, UsageError, shown
-from hf_transferability.escaping.csv import cell as csv_cell
+from hf_transferability.escaping import csv as csv_escaping
 from hf_transferability.escaping.terminal import ERRORS
 from hf_transferability.names import expanded
 from hf_transferability.results import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMATS = ("table", "json", "csv")
 ENDINGS = (".json", ".csv", ".parquet")
@@ -40,8 +43,24 @@ def to_csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows([{key: csv_cell(_flat(value)) for key, value in row.items()} for row in rows])
+    writer.writerows([{key: csv_escaping.cell(_flat(value)) for key, value in row.items()} for row in rows])
     return text.getvalue()
+
+
+def read_csv(path: Path, texts: Mapping[str, str] | None = None) -> "pd.DataFrame":
+    """The rows of a CSV file, with texts as they were before `to_csv` quoted them; "None" and "NA" are texts.
+
+    Args:
+        path: the file.
+        texts: column -> "str" where a text may look like a number.
+
+    Raises:
+        ValueError, OSError: it cannot be read.
+    """
+    import pandas as pd
+
+    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
+    return frame.map(lambda value: csv_escaping.original(value) if isinstance(value, str) else value)
 
 
 def check_output(path: str | Path, option: str = "output", endings: Sequence[str] = ENDINGS) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hf_transferability import files
 from hf_transferability.benchmark import tables
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
@@ -130,8 +131,7 @@ def _ranking(path: Path) -> dict[str, Any] | None:
         if ending in (".csv", ".parquet"):
             import pandas as pd
 
-            # A checkpoint may be called "None" or "NA".
-            frame = pd.read_csv(path, keep_default_na=False, na_values=[""]) if ending == ".csv" else pd.read_parquet(path)
+            frame = files.read_csv(path) if ending == ".csv" else pd.read_parquet(path)
             if {"checkpoint", "score"} <= set(frame):
                 return {"rows": frame.astype(object).where(frame.notna(), None).to_dict("records")}
     except (OSError, ValueError):

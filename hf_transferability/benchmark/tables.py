@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_transferability import files
 from hf_transferability.benchmark.foreign_metrics import FOREIGN_METRICS
 from hf_transferability.errors import UsageError
 
@@ -235,8 +236,7 @@ def read(path: str | Path, name: str) -> "pd.DataFrame":
     texts = {column: "str" for column, form in (TABLES[name].columns | PROVENANCE).items() if form.kind == "text"}
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".parquet": pd.read_parquet,
-        # A name may look like a number, or be "None" or "NA".
-        ".csv": lambda path: pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""]),
+        ".csv": lambda path: files.read_csv(path, texts),  # a name may look like a number
         ".json": lambda path: pd.DataFrame(json.loads(path.read_text("utf-8"))),
     }
     ending = path.suffix.lower()

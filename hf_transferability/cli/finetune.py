@@ -127,6 +127,7 @@ def _finetune(options: argparse.Namespace) -> int:
 
 def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
     """Print the summary to stdout, notes on the images and failures to stderr."""
+    from hf_transferability.escaping.terminal import one_line
     from hf_transferability.reporting import terminal
     from hf_transferability.training.summary import TITLES, summarise
 
@@ -135,7 +136,7 @@ def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
         say(f"note: {note}")
     for failure in summary.failures:
         say(f"failed: {failure}")
-    print(f"test AUC on {summary.target}: mean over the classes, one versus rest; 0.5 for guessing\n")
+    print(f"test AUC on {one_line(summary.target)}: mean over the classes, one versus rest; 0.5 for guessing\n")
     terminal.print_figures(TITLES, summary.lines, sys.stdout)
     print()
     terminal.print_notes(summary.notes, sys.stdout)

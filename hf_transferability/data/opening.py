@@ -411,6 +411,8 @@ def dataset_error(error: Exception, name: str) -> Exception:
         )
     if "Invalid string class label" in text:
         return UsageError(f"dataset {name} holds class folders in archives, whose classes `datasets` cannot tell. Unpack them.")
+    if "Invalid metadata file_name" in text:
+        return TargetError(f"metadata of {name} names a file outside the dataset. Correct it, or choose another dataset.")
     if isinstance(error, ValueError | FileNotFoundError) and not damaged:
         # The texts of `datasets` name the configurations and files that exist.
         return UsageError(

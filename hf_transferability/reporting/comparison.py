@@ -6,6 +6,7 @@ from hf_transferability.agreement import STATISTICS
 from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN
 from hf_transferability.benchmark.ground_truth import unit
 from hf_transferability.escaping import markdown
+from hf_transferability.escaping.terminal import one_line
 from hf_transferability.reporting.terminal import print_figures, print_notes
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ _CEILING = (
 def print_table(comparison: "Comparison", stream: TextIO) -> None:
     """Print one table per scenario: the mean over targets, and the agreement with each of them."""
     rows = comparison.rows
-    print(f"agreement with fine-tuning: benchmark {comparison.benchmark}, ground truth {comparison.selection}", file=stream)
+    what = f"benchmark {comparison.benchmark}, ground truth {comparison.selection}"
+    print(f"agreement with fine-tuning: {one_line(what)}", file=stream)
     for scenario, scenario_rows in rows.groupby("scenario", sort=False):
         targets = [target for target in scenario_rows.target.unique() if target != MEAN]
         sizes = sorted(
@@ -29,7 +31,7 @@ def print_table(comparison: "Comparison", stream: TextIO) -> None:
         )
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "no"
         shown = MEAN if len(targets) > 1 else targets[0]
-        what = f"mean over {len(targets)} targets" if len(targets) > 1 else f"target {targets[0]}"
+        what = f"mean over {len(targets)} targets" if len(targets) > 1 else f"target {one_line(targets[0])}"
         print(f"\nscenario {scenario}, {what}, {span} sources{' each' * (len(targets) > 1)}; 90 % intervals\n", file=stream)
         lines = [["metric", *_titles(scenario_rows)], *_summary(scenario_rows[scenario_rows.target == shown])]
         if len(targets) == 1:  # no mean, so no number of targets
@@ -53,7 +55,8 @@ def print_table(comparison: "Comparison", stream: TextIO) -> None:
 def print_markdown(comparison: "Comparison", stream: TextIO) -> None:
     """Print every target and the mean as one Markdown table."""
     rows = comparison.rows
-    print(f"Agreement with fine-tuning: benchmark {comparison.benchmark}, ground truth {comparison.selection}.\n", file=stream)
+    what = f"benchmark {comparison.benchmark}, ground truth {comparison.selection}"
+    print(f"Agreement with fine-tuning: {markdown.text(what)}.\n", file=stream)
     titles = ["scenario", "target", "metric", *_titles(rows)]
     groups = rows.groupby(["scenario", "target"], sort=False)
     cells = [[scenario, target, *line] for (scenario, target), found in groups for line in _summary(found)]

@@ -8,6 +8,7 @@ from hf_transferability.cli.benchmark.options import FORMATS, add_tables
 from hf_transferability.cli.options import taken
 from hf_transferability.cli.output import print_result
 from hf_transferability.escaping import markdown
+from hf_transferability.escaping.terminal import one_line
 
 if TYPE_CHECKING:
     from hf_transferability.benchmark.factors import Factors
@@ -67,7 +68,8 @@ def _factors(options: argparse.Namespace) -> int:
 def _print_table(result: "Factors") -> None:
     from hf_transferability.reporting.terminal import print_figures, print_notes
 
-    print(f"what goes with good transfer: benchmark {result.benchmark}, ground truth {result.selection}")
+    what = f"benchmark {result.benchmark}, ground truth {result.selection}"
+    print(f"what goes with good transfer: {one_line(what)}")
     for scenario in dict.fromkeys(row["scenario"] for row in result.rows):
         print(f"\nscenario {scenario}: correlation with fine-tuned AUC, mean over targets\n")
         print_figures(_COLUMNS, [_line(row) for row in result.rows if row["scenario"] == scenario], sys.stdout)
@@ -78,7 +80,8 @@ def _print_table(result: "Factors") -> None:
 
 
 def _print_markdown(result: "Factors") -> None:
-    print(f"What goes with good transfer: benchmark {result.benchmark}, ground truth {result.selection}.\n")
+    what = f"benchmark {result.benchmark}, ground truth {result.selection}"
+    print(f"What goes with good transfer: {markdown.text(what)}.\n")
     titles = ("scenario", *_COLUMNS)
     print(markdown.table(titles, [[row["scenario"], *_line(row)] for row in result.rows]))
     print()
