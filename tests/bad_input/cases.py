@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# What a case would import is loaded before the first fork.
+from PIL import Image
+
 import hf_transferability.cli
 import hf_transferability.ranking.run
 import hf_transferability.reporting.terminal
@@ -12,6 +13,11 @@ import hf_transferability.training.pretraining  # noqa: F401
 from bad_input import checkpoints, datasets, feature_files, options, python_calls, surroundings
 from bad_input.made import make_good
 from bad_input.outcomes import Case
+from hf_transferability.metrics import all_metrics
+
+# What a case would import is loaded before the first fork.
+all_metrics()
+Image.init()
 
 _MODULES = {
     "datasets": datasets,

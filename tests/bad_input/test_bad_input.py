@@ -6,18 +6,19 @@ from bad_input import cases, outcomes
 
 CHOSEN = {
     "files": ("a fifo", "labels: 0-d", "labels: 3-d", ".npy header: no header", "features: empty", "a member that is no array"),
-    "datasets": ("named ~nosuchuser", "named NUL", "card configs data_files: number", "image column: ftp", "a fifo image", "card: a circle"),
+    "datasets": ("named ~nosuchuser", "named NUL", "card configs data_files: number", "image column: ftp", "a fifo image", "card: a circle", "card: aliases", "a link in a circle", "good folder with '--class-level 9'"),
     "checkpoints": ("card datasets: number", "card: a large head", "vit of 10^6 layers", "config.json is deep"),
     "options": (
         "pretrain --batch-size '18446744073709551616'", "pretrain --seed '18446744073709551616'", "finetune --seeds '99999999'",
-        "grid: nested 10,000 deep", "grid: nested 200,000 deep", "finetune --dropout 'nan'",
+        "grid: nested 10,000 deep", "grid: nested 200,000 deep", "finetune --dropout 'nan'", "finetune --validation-per-class '99999999'",
+        "pretrain --output '/dev/null/x'", "command 'demo --keep ~nosuchuser/x'", "report of b'[[[[[[[[[[[[[[[[[[[['",
     ),
     "python": (
         "rank(..., a generator)", "rank(window=(1,))", "rank(window=1)", "score(logme, features=sparse tensor)", "save(None)",
         "rank(sead=1)", "rank_features(nosuch=1)", "gbc(variant='typo')", "transrate(variant='typo')", "rank(progress=a number)",
-        "score(empty list)", "run_grid(..., a generator)",
+        "score(empty list)", "score(seed=beyond 64 bits)", "combine(a number)", "run_grid(..., a generator)",
     ),
-    "surroundings": ("ascii: '\\u65e5\\u672c' as json", "latin-1: '\\udcff' as table", "files of '=1+1'", "files of 0 bytes: pretrain", "files of 1000 bytes: demo --keep"),
+    "surroundings": ("latin-1: '\\udcff' as table", "files of 0 bytes: pretrain", "files of 1000 bytes: demo --keep"),
 }  # fmt: skip
 
 

@@ -116,3 +116,10 @@ def test_help_does_not_import_the_heavy_libraries():
 
 def test_the_doors_are_thin():
     assert not {"numpy", "torch"} & set(vars(cli))
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"])
+def test_a_variable_that_the_client_cannot_read_is_named(monkeypatch, capsys, name):
+    monkeypatch.setenv(name, "soon")
+    assert main(["metrics"]) == 2
+    assert f"{name} must be a whole number of seconds; got 'soon'. Unset it" in capsys.readouterr().err

@@ -321,3 +321,16 @@ def test_options_that_do_not_exist():
         load_target(table([0, 1] * 12, AB), label_colum="label")
     with pytest.raises(UsageError, match="`frame` must be 'middle' or a number from 0"):
         load_target(table([0, 1] * 12, AB), frame=-1)
+
+
+def test_an_empty_folder_is_counted(tmp_path):
+    """It may be a class whose images are still to come."""
+    images(tmp_path, "a", "b")
+    (tmp_path / "c").mkdir()
+    assert load_target(tmp_path).account.endswith("left out: 1 empty folders.")
+
+
+def test_a_class_level_that_cannot_act_is_refused(tmp_path):
+    table([0, 1] * 12, AB).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(UsageError, match=r"^`class_level` acts on folders of images only"):
+        load_target(tmp_path, class_level=1)

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +170,18 @@ def test_processes_that_are_not_connected_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("accelerate.PartialState", Alone)
     with pytest.raises(TransferabilityError, match="2 processes were started, but Accelerate sees 1"):
+        Processes()
+
+
+def test_a_process_that_never_appears_is_not_waited_for(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    values = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    monkeypatch.setattr("hf_transferability.extraction.processes._START", timedelta(seconds=1))
+    with pytest.raises(TransferabilityError, match=r"the processes cannot be connected: .*1/2 clients"):
         Processes()
 
 
