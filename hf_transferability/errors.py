@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 _LONGEST_NAME = 80  # characters of a name in an error
+_LONGEST_LINE = 500  # characters of another program's error, which may quote a whole file
 
 
 class TransferabilityError(Exception):
@@ -39,9 +40,10 @@ class UnknownArgument(UsageError, TypeError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, without its full stop; the name of its type if the text is empty."""
+    """The first line of an error's text, short and without its full stop; the name of its type if the text is empty."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip().rstrip(".")
+    line = lines[0].rstrip().rstrip(".")
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

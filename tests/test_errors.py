@@ -29,3 +29,8 @@ def test_an_unknown_name_has_a_remedy():
     text = "`metric` must be one of leep, logme; got 'logmee'. Did you mean logme?"
     assert unknown_name("metric", "logmee", ["leep", "logme"]) == text
     assert unknown_name("metric", 7, ["leep", "logme"]).endswith("got 7. Choose one of these.")
+
+
+def test_the_line_of_a_long_error_is_short():
+    assert len(first_line(ValueError("x" * 10**6))) < 600
+    assert first_line(ValueError("a.\nb")) == "a"

@@ -26,6 +26,7 @@ LIMIT = 30.0  # processor seconds of one case
 WALL_LIMIT = 240.0  # seconds; a case may sleep for ever, on a machine that others use
 MEMORY = 3 * 2**30  # bytes that the process may hold at most, with the libraries' 0.5 GiB
 PACKAGE = str(Path(hf_transferability.__file__).parent)
+_LONGEST_LINE = 2000  # characters that are looked at
 GOOD = ("named error", "works")
 
 
@@ -75,6 +76,7 @@ def run(case: Case, folder: Path) -> Outcome:
         _child(case, place, out)
     status, usage, ended = _wait(child)
     text = out.read_text("utf-8", "replace") if out.exists() else ""
+    text = "\n".join(line[:_LONGEST_LINE] for line in text.splitlines())  # the patterns below take the square of its length
     if not ended:
         return Outcome("hang", f"no end after {usage.ru_utime + usage.ru_stime:.0f} processor seconds; {_last(text)}")
     return _classified(case, os.waitstatus_to_exitcode(status), text, usage)
