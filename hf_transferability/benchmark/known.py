@@ -145,7 +145,7 @@ def hub_key(checkpoint: str, same_weights: dict[str, str]) -> str:
     """
     cached = _CACHED_MODEL.search(Path(checkpoint).as_posix() + "/")
     name = f"{cached[1]}/{cached[2]}" if cached else _HUB_PREFIX.sub("", checkpoint).partition("@")[0].strip("/")
-    if name.count("/") != 1 or name.startswith((".", "~")) or "\\" in name:
+    if name.count("/") != 1 or name.startswith((".", "~")) or "\\" in name or not name.isascii():
         return ""
     return same_weights.get(name.lower(), name.lower())
 

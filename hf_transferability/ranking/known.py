@@ -1,6 +1,7 @@
 """Fine-tuned results of the candidates of a run in other studies: bundled results, and a user's own tables."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -62,7 +63,7 @@ def with_known(
 
 def _described(candidate: Candidate, results: known.KnownResults, hashed: bool) -> Candidate:
     folder = expanded(candidate.name)
-    local = folder.is_dir()
+    local = os.path.isdir(folder)  # False for a name that no file system takes
     digests = [str(candidate.revision or ""), *(_weights_sha256(folder) if hashed else ())] if local else []
     result = results.of(str(folder.resolve()) if local else candidate.name, digests)
     facts = {

@@ -282,8 +282,7 @@ def _other(good: SimpleNamespace) -> Iterator[tuple]:
     ):
         yield (
             f"model argument {arguments[:30]!r}",
-            partial(lambda a, folder: rank(good, str(good.checkpoint), "--model-args", a), arguments),
-            {"may_work": False},
+            partial(lambda a, folder: rank(good, str(good.timm), "--model-args", a), arguments),
         )
     for architecture in (
         "x",

@@ -7,7 +7,13 @@ from types import SimpleNamespace
 
 def make_good(folder: Path) -> SimpleNamespace:
     """A dataset with training and test split, a checkpoint, and a file of arrays."""
-    good = SimpleNamespace(folder=folder, dataset=folder / "dataset", checkpoint=folder / "checkpoint", arrays=folder / "a.npz")
+    good = SimpleNamespace(
+        folder=folder,
+        dataset=folder / "dataset",
+        checkpoint=folder / "checkpoint",
+        timm=folder / "timm",
+        arrays=folder / "a.npz",
+    )
     good.images = folder / "images"
     if not good.arrays.exists():
         child = os.fork()
@@ -25,6 +31,7 @@ def make_good(folder: Path) -> SimpleNamespace:
 def _make(good: SimpleNamespace) -> None:
     import datasets
     import numpy as np
+    from helpers.formats import save_timm
     from helpers.inputs import blobs, resnet_config
     from PIL import Image
     from transformers import AutoModelForImageClassification, ViTImageProcessor
@@ -44,5 +51,6 @@ def _make(good: SimpleNamespace) -> None:
             Image.fromarray(image).save(place / f"{number}.png")
     AutoModelForImageClassification.from_config(resnet_config()).save_pretrained(good.checkpoint)
     ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(good.checkpoint)
+    save_timm(good.timm, "test_resnet", {}, 2)
     rng = np.random.default_rng(0)
     np.savez(good.arrays, features=rng.normal(size=(24, 5)), labels=np.arange(24) % 2)

@@ -7,7 +7,7 @@ from bad_input import cases, outcomes
 CHOSEN = {
     "files": ("a fifo", "labels: 0-d", "labels: 3-d", ".npy header: no header", "features: empty", "a member that is no array"),
     "datasets": ("named ~nosuchuser", "named NUL", "card configs data_files: number", "image column: ftp", "a fifo image", "card: a circle", "card: aliases", "a link in a circle", "good folder with '--class-level 9'"),
-    "checkpoints": ("card datasets: number", "card: a large head", "vit of 10^6 layers", "config.json is deep"),
+    "checkpoints": ("card datasets: number", "card: a large head", "vit of 10^6 layers", "config.json is deep", "adapter b'[]'", "config.json is long"),
     "options": (
         "pretrain --batch-size '18446744073709551616'", "pretrain --seed '18446744073709551616'", "finetune --seeds '99999999'",
         "grid: nested 10,000 deep", "grid: nested 200,000 deep", "finetune --dropout 'nan'", "finetune --validation-per-class '99999999'",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hf_transferability.checkpoints.formats.files import Choice, choose_configured, refuse, weight_files
 from hf_transferability.checkpoints.options import LoadOptions
-from hf_transferability.errors import CheckpointError
+from hf_transferability.errors import CheckpointError, first_line
 
 ADAPTER = "adapter_config.json"
 OPEN_CLIP = "open_clip_config.json"
@@ -41,9 +41,14 @@ def adapter_base(name: str, folder: Path) -> str:
     """The Hub id or folder of the network that an adapter changes, as its configuration names it.
 
     Raises:
-        CheckpointError: the configuration names none.
+        CheckpointError: the configuration names none, or is no JSON object.
     """
-    content = json.loads((folder / ADAPTER).read_text("utf-8"))
+    try:
+        content = json.loads((folder / ADAPTER).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{ADAPTER} of {name} is no JSON: {first_line(error)}. Correct it.") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{ADAPTER} of {name} must hold a JSON object. Take the one of its authors.")
     base = content.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise CheckpointError(
