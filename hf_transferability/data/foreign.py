@@ -15,6 +15,7 @@ from hf_transferability.errors import TargetError
 
 CARDS = ("README.md", ".huggingface.yaml")
 _LARGEST_CARD = 16 * 2**20  # bytes
+_LONGEST_PATH = 4096  # characters; no system opens longer ones, and matching them as patterns takes minutes
 _MOST_ENTRIES = 1_000_000  # of a card, with those of an anchor each time that it is used
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
 _PATH_KEYS = ("data_files", "data_dir", "path", "base_path")
@@ -22,6 +23,8 @@ _PATH_KEYS = ("data_files", "data_dir", "path", "base_path")
 
 def is_own_path(text: str) -> bool:
     """Whether a text is a path, or a pattern of paths, below the dataset's own folder."""
+    if len(text) > _LONGEST_PATH:
+        return False
     plain = text.strip().replace("\\", "/")
     return not (
         "::" in plain or "://" in plain or _SCHEME.match(plain) or plain.startswith(("/", "~")) or ".." in plain.split("/")
