@@ -44,7 +44,8 @@ def server():
     "text",
     [
         "http://host/a.csv", "ftp://host/a", "zip://x::http://host/x.zip", "file:///etc/passwd", "/etc/passwd", "../a.csv",
-        "a/../../b", "~/a", "s3:bucket", "hf://datasets/a/b/c.parquet", "\\\\host\\share", "data/*.csv::http://host", "C:\\a", "x" * 5000,
+        "a/../../b", "~/a", "s3:bucket", "hf://datasets/a/b/c.parquet", "\\\\host\\share", "data/*.csv::http://host", "C:\\a",
+        "x" * 5000,
     ],
 )  # fmt: skip
 def test_paths_elsewhere(text):
