@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from hf_transferability.data import converted
 from hf_transferability.data.duplicates import WORDS, perceptual_hash
-from hf_transferability.data.headers import Header, deep_colour, open_image, read_header
+from hf_transferability.data.headers import PILLOW_LIMIT, Header, deep_colour, open_image, read_header
 from hf_transferability.errors import UsageError
 
 Window = tuple[float, float]
@@ -205,11 +205,13 @@ def decode(
         frame = None  # chosen before
     with open_image(encoded) as image:
         check_size(image.width, image.height, max_pixels)
+        number = _choose_frame(image, frame)
+        check_size(image.width, image.height, max_pixels)  # pages of one file may have different sizes
         try:
             if image.width * image.height <= _LARGE:
-                return _pixels(encoded, image, window, frame)
+                return _pixels(encoded, image, window, number)
             with _one_large_image:
-                return _pixels(encoded, image, window, frame)
+                return _pixels(encoded, image, window, number)
         except MemoryError:
             raise ValueError(f"{image.width} x {image.height} pixels are too many for the memory of this machine") from None
 
@@ -224,7 +226,7 @@ def check_size(width: int, height: int, max_pixels: int | None) -> None:
     Raises:
         ValueError: the image has more pixels.
     """
-    limit = max_pixels or Image.MAX_IMAGE_PIXELS or np.inf
+    limit = max_pixels or PILLOW_LIMIT or np.inf
     if width * height > limit:
         raise ValueError(f"{width} x {height} pixels are more than the limit of {limit}; allow more by --max-pixels")
 
@@ -243,8 +245,8 @@ def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _pixels(encoded: bytes, image: Image.Image, window: Window | None, frame: int | str | None) -> tuple[np.ndarray, str]:
-    number = _choose_frame(image, frame)
+def _pixels(encoded: bytes, image: Image.Image, window: Window | None, number: int) -> tuple[np.ndarray, str]:
+    """Pixels and mode of an image that is at this frame."""
     header = Header.of(image, encoded)
     if header.deep_colour and (deep := deep_colour(encoded, number)) is not None:
         colour = deep if deep.shape[2] > 1 else deep.repeat(3, axis=2)

@@ -12,7 +12,7 @@ from helpers.targets import AB, png, refused
 from PIL import Image
 
 from hf_transferability.data.headers import read_header
-from hf_transferability.data.images import Images, decode
+from hf_transferability.data.images import Images, check_size, decode
 from hf_transferability.data.targets import Target, check_images, load_target
 from hf_transferability.errors import TargetError
 
@@ -170,10 +170,26 @@ def test_plain_images_have_plain_headers(kind, mode):
 
 
 def test_more_pixels_are_allowed_by_name(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr("hf_transferability.data.images.PILLOW_LIMIT", 100)
     large = png(0, size=30)
     assert "allow more by --max-pixels" in Images([large]).inspect().corrupt[0]
     assert Images([large], max_pixels=900).inspect().corrupt == {}
+
+
+def test_the_limit_holds_while_another_thread_opens_an_image(monkeypatch):
+    """`open_image` switches Pillow's own limit off for moments."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    with pytest.raises(ValueError, match="100000 x 100000 pixels are more than the limit of 89478485"):
+        check_size(100_000, 100_000, None)
+
+
+def test_a_later_page_may_not_be_larger_than_the_limit():
+    pages = [Image.new("L", (4, 4)), Image.new("L", (60, 60))]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    assert decode(buffer.getvalue(), max_pixels=100)[0].shape == (4, 4, 3)
+    with pytest.raises(ValueError, match="60 x 60 pixels are more than the limit of 100"):
+        decode(buffer.getvalue(), frame=1, max_pixels=100)
 
 
 def test_an_image_that_does_not_fit_the_memory_is_corrupt_by_name(monkeypatch):
