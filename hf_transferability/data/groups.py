@@ -8,6 +8,7 @@ import datasets
 
 from hf_transferability.errors import UsageError, unknown_name
 
+_LARGEST_EXACT = 2**53  # larger floats may stand for several whole numbers
 SMALLEST = 2  # groups of a sample; with one there is nothing to compare its images with
 _KINDS = re.compile(r"(large_)?string|u?int\d+|bool|float\d+|double")
 
@@ -47,8 +48,11 @@ def group_names(column: str, values: Sequence[Any]) -> list[str]:
             f"`group_column` must name a group for every image; {column} is empty for {len(missing)} of {len(values)} "
             f"(first: row {missing[0]}). Fill it in, or remove those rows."
         )
-    if any(isinstance(value, float) and value != int(value) for value in values):
-        raise UsageError(f"`group_column` must hold texts or integers; {column} holds fractions. Choose another column.")
+    if any(isinstance(value, float) and not (abs(value) <= _LARGEST_EXACT and value.is_integer()) for value in values):
+        raise UsageError(
+            f"`group_column` must hold texts or integers; {column} holds fractions or numbers too large to be exact. "
+            "Choose another column, or store it as text."
+        )
     return [str(int(value)) if isinstance(value, float) else str(value).strip() for value in values]
 
 

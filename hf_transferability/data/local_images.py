@@ -8,23 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import pandas as pd
-import pyarrow as pa
-import pyarrow.json
-import pyarrow.parquet
 from PIL import Image
 
 from hf_transferability.data.account import Account
 from hf_transferability.data.folders import Arrangement, arrange
-from hf_transferability.data.foreign import check_own_path
 from hf_transferability.data.image_files import is_below
 from hf_transferability.data.labels import LABEL_NAMES
 from hf_transferability.data.medical.signature import is_dicom_file, is_medical_name
+from hf_transferability.data.metadata import NAMES, read_metadata
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import TargetError, UsageError
 from hf_transferability.escaping.terminal import printable
 
-METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 TABLES = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".zst", ".bz2", ".xz")
 _NO_DATA = (".txt", ".md", ".html", ".htm", ".xml", ".yaml", ".yml", ".log", ".py", ".ipynb", ".pdf", ".xls", ".xlsx", ".docx",
@@ -121,7 +116,7 @@ def list_files(folder: Path, follow_links: bool, allowed: Collection[Path]) -> L
 def _kind(path: str, ending: str, image_endings: set[str]) -> str:
     """The field of `Listing` that a file belongs to."""
     name = os.path.basename(path)
-    if name in METADATA:
+    if name in NAMES:
         return "metadata"
     if ending in image_endings or is_medical_name(name):
         return "images"
@@ -197,22 +192,11 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
 def _read_metadata_folder(
     folder: Path, listing: Listing, suspects: list[str], options: SampleOptions
 ) -> tuple[datasets.DatasetDict, Account] | None:
-    rows: dict[str, dict[str, Any]] = {}
-    absent = 0
     images = set(listing.images)
-    for name in listing.metadata:
-        table = _metadata_rows(folder / name)
-        if table is None:
-            return None
-        for row in table:
-            path = _inside(name, row.pop("file_name"))
-            if path in images:
-                rows[path] = row
-            else:
-                absent += 1
-    if not rows:
+    metadata = read_metadata(folder, listing.metadata, images)
+    if metadata is None or not metadata.rows:
         return None
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    rows, columns = metadata.rows, metadata.columns
     labelled = _has_labels(columns, options)
     try:
         arrangement = arrange(listing.images, options.class_level)
@@ -231,11 +215,13 @@ def _read_metadata_folder(
     left_out = _left_out(listing, suspects)
     if unnamed := len(images - set(rows)):
         left_out["images that metadata does not name"] = unnamed
-    if absent:
-        left_out["rows of metadata without an image file"] = absent
+    if metadata.absent:
+        left_out["rows of metadata without an image file"] = metadata.absent
+    if metadata.repeated:
+        left_out["repeated rows of metadata"] = metadata.repeated
     names = sorted({classes[path] for path in rows if path in classes})
     code = {name: i for i, name in enumerate(names)}
-    types = _column_types(rows, columns)
+    types = metadata.types()
     tables = {}
     for split, files in arrangement.splits.items():
         files = [path for path in files if path in rows]
@@ -260,49 +246,11 @@ def _read_metadata_folder(
     return datasets.DatasetDict(tables), account
 
 
-def _metadata_rows(path: Path) -> list[dict[str, Any]] | None:
-    """The rows of a metadata file; None where its columns name several images a row, which `datasets` reads."""
-    try:
-        if path.suffix == ".csv":
-            frame = pd.read_csv(path)
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-        elif path.suffix == ".jsonl":
-            table = pyarrow.json.read_json(path)
-        else:
-            table = pyarrow.parquet.read_table(path)
-    except (ValueError, OSError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise TargetError(f"{path.name} cannot be read: {reason[:120]}. Check that it is whole and in UTF-8.") from error
-    names = table.column_names
-    if "file_name" not in names or any(name.endswith(("_file_name", "_file_names")) or name == "file_names" for name in names):
-        return None
-    if "image" in names:
-        return None
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
-
-
-def _inside(metadata: str, file_name: Any) -> str:
-    """The path, relative to the dataset's folder, of a file that a metadata file names.
-
-    Raises:
-        TargetError: a URL, an absolute path, or one that leads out of the metadata's folder.
-    """
-    name = str(file_name)
-    check_own_path(name, metadata)
-    return os.path.normpath(os.path.join(os.path.dirname(metadata), name))
-
-
 def _has_labels(columns: Iterable[str], options: SampleOptions) -> bool:
     columns = set(columns)
     if options.label_column is not None:
         return options.label_column in columns
     return bool(columns & set(LABEL_NAMES))
-
-
-def _column_types(rows: dict[str, dict[str, Any]], columns: list[str]) -> dict[str, Any]:
-    table = pa.Table.from_pylist([{column: row.get(column) for column in columns} for row in rows.values()])
-    return dict(datasets.Features.from_arrow_schema(table.schema))
 
 
 def _record(folder: Path, path: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
 from hf_transferability import errors, hub
-from hf_transferability.data import foreign, local_images
+from hf_transferability.data import foreign, local_images, metadata, tables
 from hf_transferability.data.account import Account
 from hf_transferability.data.folders import arrange, split_kind
 from hf_transferability.data.image_files import Place, place_of
@@ -185,7 +186,9 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
             chosen = [t for t in listing.tables if local_images.TABLES[os.path.splitext(t)[1].lower()] == path]
             data_files = {split: [str(folder / t) for t in files] for split, files in _splits_of_tables(chosen).items()}
     try:
-        return datasets.load_dataset_builder(path, name=options.config, data_files=data_files, token=token)
+        return tables.with_texts(
+            partial(datasets.load_dataset_builder, path, name=options.config, data_files=data_files, token=token), token
+        )
     except Exception as error:
         raise dataset_error(error, folder.name) from error
 
@@ -220,7 +223,10 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
         raise _access_error(error)(hub.explain(error, "dataset", name)) from error
     try:
         foreign.check_hub_cards(name, commit, token)
-        builder = hub.call(datasets.load_dataset_builder, name, name=options.config, revision=commit, token=token)
+        build = partial(
+            hub.call, datasets.load_dataset_builder, name, name=options.config, revision=commit, token=token
+        )
+        builder = tables.with_texts(build, token)
         if commit is not None and builder.hash != commit:  # what `datasets` does when the Hub fails, whatever was asked for
             raise ConnectionError(f"only commit {builder.hash} of it is cached")
     except TransferabilityError:
@@ -239,7 +245,7 @@ def _open_builder(builder: Any, name: str, commit: str | None, place: Place, opt
             table = builder.as_streaming_dataset(split=chosen)
         else:
             hub.call(builder.download_and_prepare)
-            table = builder.as_dataset(split=chosen)
+            table = tables.settled(builder, builder.as_dataset(split=chosen))
     except UsageError:
         raise
     except Exception as error:
@@ -267,7 +273,7 @@ def _with_repository_files(
         return replace(account, found=len(files))
     _refuse_dicom(listed, name)
     images = [path for path in listed if local_images.is_image_name(path)]
-    has_metadata = any(os.path.basename(path) in local_images.METADATA for path in listed)
+    has_metadata = any(os.path.basename(path) in metadata.NAMES for path in listed)
     remedy = _DOWNLOAD.format(name)
     if not has_metadata:
         arrangement = arrange(images, options.class_level)
