@@ -15,7 +15,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
 from hf_transferability import errors, hub
-from hf_transferability.data import foreign, local_images, metadata, tables
+from hf_transferability.data import foreign, listing, local_images, metadata, tables
 from hf_transferability.data.account import Account
 from hf_transferability.data.folders import arrange, split_kind
 from hf_transferability.data.image_files import Place, place_of
@@ -156,16 +156,17 @@ def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.Datase
     """
     foreign.check_cards(folder)
     place = place_of(str(folder), None)
-    listing = local_images.list_files(folder, options.follow_links, place.folders)
-    local_images.refuse_links(listing, folder)
+    files = listing.list_files(folder, options.follow_links, place.folders)
+    listing.refuse_links(files, folder)
     if foreign.has_configurations(folder) or options.config is not None:
         return None
-    if not listing.images:
-        if not listing.tables and (kind := local_images.unreadable_kind(listing)):
+    listing.refuse_hidden_folders(files)
+    if not files.images:
+        if not files.tables and (kind := listing.unreadable_kind(files)):
             raise UsageError(f"dataset {folder.name} {kind}")
         return None
-    read = local_images.read_image_folder(folder, listing, options)
-    if read is not None and listing.tables and (options.image_column or "label" not in _columns(read[0])):
+    read = local_images.read_image_folder(folder, files, options)
+    if read is not None and files.tables and (options.image_column or "label" not in _columns(read[0])):
         return None
     return read
 
@@ -178,13 +179,13 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
     """The builder of tables, archives or a folder with a card."""
     path, data_files = str(folder), None
     if not foreign.has_configurations(folder):
-        listing = local_images.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
-        if listing.images and listing.tables:
+        files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
+        if files.images and files.tables:
             # `datasets` would take the kind of file that is the most frequent: the images.
-            kinds = Counter(local_images.TABLES[os.path.splitext(table)[1].lower()] for table in listing.tables)
+            kinds = Counter(listing.TABLES[os.path.splitext(table)[1].lower()] for table in files.tables)
             path = kinds.most_common(1)[0][0]
-            chosen = [t for t in listing.tables if local_images.TABLES[os.path.splitext(t)[1].lower()] == path]
-            data_files = {split: [str(folder / t) for t in files] for split, files in _splits_of_tables(chosen).items()}
+            chosen = [t for t in files.tables if listing.TABLES[os.path.splitext(t)[1].lower()] == path]
+            data_files = {split: [str(folder / t) for t in paths] for split, paths in _splits_of_tables(chosen).items()}
     try:
         return tables.with_texts(
             partial(datasets.load_dataset_builder, path, name=options.config, data_files=data_files, token=token), token
@@ -272,7 +273,7 @@ def _with_repository_files(
     if listed is None:
         return replace(account, found=len(files))
     _refuse_dicom(listed, name)
-    images = [path for path in listed if local_images.is_image_name(path)]
+    images = [path for path in listed if listing.is_image_name(path)]
     has_metadata = any(os.path.basename(path) in metadata.NAMES for path in listed)
     remedy = _DOWNLOAD.format(name)
     if not has_metadata:
@@ -312,7 +313,7 @@ def _refuse_dicom(files: Sequence[str], name: str) -> None:
 def _relative_images(paths: Sequence[Any]) -> list[str]:
     """Paths in the repository of the image files among hf:// URLs."""
     inside = [re.sub(r"^hf://datasets/[^@]+@[^/]+/", "", str(path)) for path in paths]
-    return [path for path in inside if local_images.is_image_name(path)]
+    return [path for path in inside if listing.is_image_name(path)]
 
 
 def _is_saved(folder: Path) -> bool:

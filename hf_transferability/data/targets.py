@@ -13,7 +13,7 @@ import numpy as np
 from hf_transferability.data.columns import find_image_column, undecoded
 from hf_transferability.data.duplicates import examples, near_pairs
 from hf_transferability.data.groups import SMALLEST, check_group_column, group_names
-from hf_transferability.data.image_files import image_bytes
+from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.labels import LabelReader, find_label_column
 from hf_transferability.data.medical.convert import Medical
@@ -202,7 +202,7 @@ def load_target(
         "account": _account(opened, counts, drawn, reader, options),
     }
     target = _target(images, codes, class_names, task, drawn.positions, provenance)
-    files = ["/".join(Path((record or {}).get("path") or "").parts[-2:]) for record in drawn.records]
+    files = [file_and_folder((record or {}).get("path") or "") for record in drawn.records]
     return _with_groups(replace(target, files=files, flags=target.flags | flags), drawn.groups)
 
 
