@@ -20,14 +20,15 @@ from hf_transferability.escaping.terminal import printable
 TABLES = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
 ARCHIVES = (zip_archives.ENDING, ".tar", ".tgz", ".gz", ".7z", ".rar", ".zst", ".bz2", ".xz")
 _NO_DATA = (".txt", ".md", ".html", ".htm", ".xml", ".yaml", ".yml", ".log", ".py", ".ipynb", ".pdf", ".xls", ".xlsx", ".docx",
-            ".db", ".ini", ".lock", ".sh", ".m", ".bib")  # fmt: skip
+            ".db", ".ini", ".lock", ".sh", ".m", ".bib", ".toml", ".cfg", ".rst", ".tex", ".js", ".css", ".c", ".cpp", ".h",
+            ".java", ".r", ".sql", ".doc", ".ppt", ".pptx", ".bat")  # fmt: skip
 _NO_DATA_NAMES = ("readme", "license", "licence", "copying", "notice", "authors", "changelog", "contributors", "makefile",
                   "dockerfile", "version", "citation", "md5sums", "sha256sums", "checksums", "dicomdir")  # fmt: skip
 # Formats that Pillow opens by other programs, or only names.
 _NOT_OPENED = {"EPS", "PS", "PDF", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
 # Folders that programs leave behind; other hidden folders may be classes.
-_NO_CLASSES = ("__macosx", "__pycache__", ".git", ".cache", ".ipynb_checkpoints", ".thumbnails", ".svn", ".hg", ".venv", ".idea",
-               ".vscode", ".dvc", ".spotlight-v100", ".fseventsd", ".appledouble", ".huggingface")  # fmt: skip
+_NO_CLASSES = ("__macosx", "__pycache__", ".git", ".cache", ".ipynb_checkpoints", ".thumbnails", ".svn", ".hg", ".venv",
+               ".idea", ".vscode", ".dvc", ".spotlight-v100", ".fseventsd", ".appledouble", ".huggingface")  # fmt: skip
 _APPLE_DOUBLE = "._"  # begins the names of files that macOS adds to every file
 _MOST_ENTRIES_WITHOUT_IMAGE = 20_000
 
@@ -113,18 +114,18 @@ def list_files(folder: Path, follow_links: bool, allowed: Collection[Path]) -> L
             listing.empty.append(prefix)
         for entry in inside:
             entries += 1
-            path, is_hidden = prefix + entry.name, hidden or _is_hidden(entry.name)
-            if is_hidden and (entry.is_symlink() or entry.name.lower() in _NO_CLASSES):
+            path, concealed = prefix + entry.name, hidden or is_hidden(entry.name)
+            if concealed and (entry.is_symlink() or entry.name.lower() in _NO_CLASSES):
                 listing.hidden += not hidden
             elif entry.is_symlink() and not follow_links and not is_below(entry.path, allowed):
                 listing.linked_out.append(path)
             elif entry.is_dir():
-                listing.hidden += is_hidden and not hidden
+                listing.hidden += concealed and not hidden
                 target = Path(entry.path).resolve()
                 if target not in visited:  # a circle of links would never end
                     visited.add(target)
-                    waiting.append((Path(entry.path), path + "/", is_hidden))
-            elif is_hidden:
+                    waiting.append((Path(entry.path), path + "/", concealed))
+            elif concealed:
                 _add_hidden(listing, path, endings, count=not hidden)
             else:
                 _add(listing, folder, path, endings)
@@ -149,7 +150,8 @@ def _refuse_doubles(listing: Listing) -> None:
             )
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden by its name, as `datasets` sees it."""
     return name.startswith((".", "__"))
 
 
@@ -172,10 +174,10 @@ def _add(listing: Listing, folder: Path, path: str, endings: set[str]) -> None:
     inside = Listing()
     for name, member in files.items():
         parts = name[len(os.path.dirname(path)) :].strip("/").split("/")
-        if not any(_is_hidden(part) for part in parts):
-            _list_of(
-                inside, name, endings, lambda member=member: zip_archives.is_image_member(folder / path, member)
-            ).append(name)
+        if not any(is_hidden(part) for part in parts):
+            _list_of(inside, name, endings, lambda member=member: zip_archives.is_image_member(folder / path, member)).append(
+                name
+            )
         elif any(part.lower() in _NO_CLASSES for part in parts):
             inside.hidden += 1
         else:
@@ -229,7 +231,7 @@ def refuse_hidden_folders(listing: Listing) -> None:
     inside: dict[str, int] = {}
     for path in listing.hidden_images:
         parts = path.split("/")[:-1]
-        hidden = next((i for i, part in enumerate(parts) if _is_hidden(part)), None)
+        hidden = next((i for i, part in enumerate(parts) if is_hidden(part)), None)
         if hidden is not None:
             name = "/".join(parts[: hidden + 1])
             inside[name] = inside.get(name, 0) + 1

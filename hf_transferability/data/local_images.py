@@ -40,10 +40,10 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
             f"{error} An archive counts as a folder: move {printable(archive[-80:])} away if it is unpacked beside it."
         ) from error
     refuse_vanishing(arrangement, set(listing.images), suspects)
-    left_out = _left_out(listing, arrangement.class_level)
+    counts = left_out(listing, arrangement.class_level)
     images = set(listing.images)
     if stray := images.intersection(arrangement.shallow):
-        left_out["images outside the class folders"] = len(stray)
+        counts["images outside the class folders"] = len(stray)
     splits = {
         split: split_files
         for split, files in arrangement.splits.items()
@@ -64,7 +64,7 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
         {split: len(table) for split, table in tables.items()},
         found=len(listing.images),
         class_level=arrangement.class_level,
-        left_out=left_out,
+        left_out=counts,
     )
     return datasets.DatasetDict(tables), account
 
@@ -92,13 +92,13 @@ def _read_metadata_folder(
         refuse_vanishing(arrangement, set(rows), sorted(images - set(rows)), "files that metadata does not name")
         notes.append("Labels come from the folders, because the metadata have no label column; another needs --label-column.")
     classes = arrangement.classes if has_class_folders and not labelled else {}
-    left_out = _left_out(listing, None)
+    counts = left_out(listing, None)
     if unnamed := len(images - set(rows)):
-        left_out["images that metadata does not name"] = unnamed
+        counts["images that metadata does not name"] = unnamed
     if metadata.absent:
-        left_out["rows of metadata without an image file"] = metadata.absent
+        counts["rows of metadata without an image file"] = metadata.absent
     if metadata.repeated:
-        left_out["repeated rows of metadata"] = metadata.repeated
+        counts["repeated rows of metadata"] = metadata.repeated
     names = sorted({classes[path] for path in rows if path in classes})
     code = {name: i for i, name in enumerate(names)}
     types = metadata.types()
@@ -120,7 +120,7 @@ def _read_metadata_folder(
         {split: len(table) for split, table in tables.items()},
         found=len(listing.images),
         class_level=arrangement.class_level if classes else None,
-        left_out=left_out,
+        left_out=counts,
         notes=tuple(notes),
     )
     return datasets.DatasetDict(tables), account
@@ -147,9 +147,18 @@ def _refuse_undecodable(paths: Iterable[str]) -> None:
 
 
 def refuse_vanishing(
-    arrangement: Arrangement, used: set[str], unused: list[str], why: str = "hidden, or no images that can be read"
+    arrangement: Arrangement,
+    used: set[str],
+    unused: list[str],
+    why: str = "hidden, or no images that can be read",
+    remedy: str = "Convert or name them, or move the folder away.",
 ) -> None:
     """Refuse to lose every file of a class in a split.
+
+    Args:
+        arrangement: where each file belongs.
+        used, unused: the files that are read, and those that are not.
+        why, remedy: the end of the message.
 
     Raises:
         UsageError: names the class, its files and the remedy.
@@ -167,23 +176,20 @@ def refuse_vanishing(
     if lost:
         (split, name), count = lost.most_common(1)[0]
         kinds = ", ".join(sorted(endings[(split, name)]))
-        raise UsageError(
-            f"class {name} of split {split} would vanish: its {count} files ({kinds}) are {why}. "
-            "Convert or name them, or move the folder away."
-        )
+        raise UsageError(f"class {name} of split {split} would vanish: its {count} files ({kinds}) are {why}. {remedy}")
 
 
-def _left_out(listing: Listing, class_level: int | None) -> dict[str, int]:
+def left_out(listing: Listing, class_level: int | None) -> dict[str, int]:
     """Reason -> number of files that are no images of the dataset; folders without any image are named."""
     counts: Counter[str] = Counter()
     level = class_level or 0
-    with_images = {tuple(path.split("/")[:-1][:level]) for path in listing.images}
+    parents = {path: path.split("/")[:-1] for path in (*listing.images, *listing.others, *listing.tables)}
+    with_images = {tuple(parents[path][:n]) for path in listing.images for n in range(1, level + 1)}
     lost: dict[str, None] = {}
     for path in [*listing.others, *listing.tables]:
         counts[f"{os.path.splitext(path)[1].lower() or 'no-ending'} files"] += 1
-        parents = path.split("/")[:-1]
-        if level and len(parents) >= level and tuple(parents[:level]) not in with_images:
-            lost["/".join(parents[:level])] = None
+        if (folder := parents[path][:level]) and tuple(folder) not in with_images:
+            lost["/".join(folder)] = None
     if hidden := listing.hidden + len(listing.hidden_images):
         counts["hidden files"] = hidden
     if listing.empty:

@@ -105,12 +105,19 @@ def _settle(rows: Collection[dict[str, Any]], column: str, only_texts: bool) -> 
     changed: Sequence[Any] | None = None
     if only_texts:
         changed = numbers_of(values)
-    elif any(isinstance(value, int) and abs(value) > _LARGEST_WHOLE for value in values):
-        if all(value is None or (isinstance(value, int) and not isinstance(value, bool)) for value in values):
-            changed = [None if value is None else str(value) for value in values]
+    elif _are_beyond_64_bits(values):
+        changed = [None if value is None else str(value) for value in values]
     if changed is not None:
         for row, value in zip(rows, changed, strict=True):
             row[column] = value
+
+
+def _are_beyond_64_bits(values: Sequence[Any]) -> bool:
+    """Whether values are whole numbers, and some are too large for a column of numbers."""
+    whole = [value for value in values if value is not None]
+    if not all(isinstance(value, int) and not isinstance(value, bool) for value in whole):
+        return False
+    return any(abs(value) > _LARGEST_WHOLE for value in whole)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -11,19 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
 from hf_transferability import errors, hub
-from hf_transferability.data import foreign, listing, local_images, metadata, tables
+from hf_transferability.data import foreign, hub_files, listing, local_images, tables
 from hf_transferability.data.account import Account
-from hf_transferability.data.folders import arrange, split_kind
+from hf_transferability.data.folders import split_kind
 from hf_transferability.data.image_files import Place, place_of
-from hf_transferability.data.medical.signature import DICOM_ENDINGS
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 
-_DOWNLOAD = "Download it (`hf download {} --repo-type dataset`) and pass the local folder."
 _LONGEST_NAME = 255  # characters of a part of a path; longer ones fail in every file system
 
 
@@ -212,7 +209,7 @@ def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Op
         raise TargetError(
             f"{len(damaged)} files of dataset {name} arrived other than the Hub states, for example {damaged[0]}. Run it again."
         )
-    account = _with_repository_files(opened.account, builder, name, commit, token, options)
+    account = hub_files.compared(opened.account, builder, name, commit, token, options)
     return replace(opened, account=account)
 
 
@@ -224,9 +221,7 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
         raise _access_error(error)(hub.explain(error, "dataset", name)) from error
     try:
         foreign.check_hub_cards(name, commit, token)
-        build = partial(
-            hub.call, datasets.load_dataset_builder, name, name=options.config, revision=commit, token=token
-        )
+        build = partial(hub.call, datasets.load_dataset_builder, name, name=options.config, revision=commit, token=token)
         builder = tables.with_texts(build, token)
         if commit is not None and builder.hash != commit:  # what `datasets` does when the Hub fails, whatever was asked for
             raise ConnectionError(f"only commit {builder.hash} of it is cached")
@@ -234,7 +229,7 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
         raise
     except Exception as error:
         if not hub.is_connection_error(error):
-            _refuse_dicom(_repository_files(name, commit, token) or [], name)
+            hub_files.refuse_dicom(hub_files.listed(name, commit, token) or [], name)
         raise dataset_error(error, name) from error
     return builder, commit
 
@@ -255,65 +250,6 @@ def _open_builder(builder: Any, name: str, commit: str | None, place: Place, opt
     rows = {split: known[split].num_examples if split in known else -1 for split in _builder_splits(builder)}
     where = {"id": name, "revision": commit, "config": builder.config.name, "split": chosen}
     return Opened(table, where, place, Account(rows))
-
-
-def _with_repository_files(
-    account: Account, builder: Any, name: str, commit: str | None, token: str | None, options: SampleOptions
-) -> Account:
-    """The account of a Hub dataset of image files, compared with the files of its repository.
-
-    Raises:
-        UsageError: splits or classes that `datasets` reads otherwise than the folders are named.
-    """
-    files = [str(path) for paths in (builder.config.data_files or {}).values() for path in paths]
-    used = {split: _relative_images(paths) for split, paths in (builder.config.data_files or {}).items()}
-    if not any(used.values()) or builder.name not in ("imagefolder", "niftifolder") or commit is None:
-        return account
-    listed = _repository_files(name, commit, token)
-    if listed is None:
-        return replace(account, found=len(files))
-    _refuse_dicom(listed, name)
-    images = [path for path in listed if listing.is_image_name(path)]
-    has_metadata = any(os.path.basename(path) in metadata.NAMES for path in listed)
-    remedy = _DOWNLOAD.format(name)
-    if not has_metadata:
-        arrangement = arrange(images, options.class_level)
-        placed = {split: set(paths) for split, paths in arrangement.splits.items()}
-        if {split: set(paths) for split, paths in used.items() if paths} != placed:
-            raise UsageError(f"`datasets` reads other splits from {name} than its folders name. {remedy}")
-        if any(name != path.split("/")[-2] for path, name in arrangement.classes.items()):
-            raise UsageError(
-                f"`datasets` reads other classes from {name} than folder level {arrangement.class_level}. {remedy}"
-            )
-        account = replace(account, class_level=arrangement.class_level)
-    unused = len(set(images) - {path for paths in used.values() for path in paths})
-    return replace(account, found=len(images), left_out={"image files that no split holds": unused} if unused else {})
-
-
-def _repository_files(name: str, commit: str | None, token: str | None) -> list[str] | None:
-    """All files of a Hub dataset; None where the Hub does not say, as offline, when the cached files are all there is."""
-    try:
-        return list(hub.call(HfApi(token=token).list_repo_files, name, repo_type="dataset", revision=commit))
-    except Exception:
-        return None
-
-
-def _refuse_dicom(files: Sequence[str], name: str) -> None:
-    """Refuse a Hub dataset with DICOM files, which `datasets` leaves out.
-
-    Raises:
-        UsageError: names their number and the remedy.
-    """
-    if dicom := [path for path in files if path.lower().endswith(DICOM_ENDINGS)]:
-        raise UsageError(
-            f"dataset {name} holds {len(dicom)} DICOM files, which `datasets` does not read. {_DOWNLOAD.format(name)}"
-        )
-
-
-def _relative_images(paths: Sequence[Any]) -> list[str]:
-    """Paths in the repository of the image files among hf:// URLs."""
-    inside = [re.sub(r"^hf://datasets/[^@]+@[^/]+/", "", str(path)) for path in paths]
-    return [path for path in inside if listing.is_image_name(path)]
 
 
 def _is_saved(folder: Path) -> bool:
@@ -417,7 +353,8 @@ def dataset_error(error: Exception, name: str) -> Exception:
             "Choose a copy in parquet or imagefolder layout."
         )
     if "Invalid string class label" in text:
-        return UsageError(f"dataset {name} holds class folders in archives, whose classes `datasets` cannot tell. Unpack them.")
+        remedy = hub_files.DOWNLOAD.format(name)
+        return UsageError(f"dataset {name} holds class folders in archives, whose classes `datasets` cannot tell. {remedy}")
     if "Invalid metadata file_name" in text:
         return TargetError(f"metadata of {name} names a file outside the dataset. Correct it, or choose another dataset.")
     if isinstance(error, ValueError | FileNotFoundError) and not damaged:
