@@ -48,12 +48,14 @@ class ImageReport:
         corrupt: position -> reason.
         brightest: the highest pixel that integer images of more than 8 bits reached, of 255; None without such images.
         hashes: perceptual hash of every image in hexadecimal digits, "" of a corrupt one; None in reports of older versions.
+        flat: number of images of more than 8 bits that became one grey or colour.
     """
 
     modes: dict[str, int]
     corrupt: dict[int, str]
     brightest: int | None = None
     hashes: list[str] | None = None
+    flat: int = 0
 
     def hash_array(self) -> np.ndarray:
         """The hashes as uint64 [n_images, duplicates.WORDS], 0 of a corrupt image."""
@@ -69,7 +71,7 @@ class ImageReport:
     def from_dict(cls, stored: dict[str, Any]) -> "ImageReport":
         """The report that `to_dict` gave, also after JSON has made texts of the positions."""
         corrupt = {int(position): reason for position, reason in stored["corrupt"].items()}
-        return cls(stored["modes"], corrupt, stored.get("brightest"), stored.get("hashes"))
+        return cls(stored["modes"], corrupt, stored.get("brightest"), stored.get("hashes"), stored.get("flat", 0))
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ class Images(Sequence[np.ndarray]):
         corrupt: dict[int, str] = {}
         brightest: int | None = None
         hashes: list[str] = []
+        flat = 0
 
         def attempt(index: int) -> tuple[np.ndarray, str, str] | Exception:
             try:
@@ -176,13 +179,15 @@ class Images(Sequence[np.ndarray]):
                     pixels, mode, digits = result
                     hashes.append(digits)
                     modes[mode] += 1
+                    if mode == "F" or mode.startswith("I") or mode.endswith(";16"):
+                        flat += bool(pixels.min() == pixels.max())
                     if mode.startswith("I") or mode.endswith(";16"):
                         brightest = max(brightest or 0, int(pixels.max()))
                     if pixels.nbytes <= self._free and index not in self._decoded:
                         self._free -= pixels.nbytes
                         self._decoded[index] = pixels
                 progress(index + 1)
-        return ImageReport(dict(sorted(modes.items())), corrupt, brightest, hashes)
+        return ImageReport(dict(sorted(modes.items())), corrupt, brightest, hashes, flat)
 
 
 def decode(

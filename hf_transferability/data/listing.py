@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -169,15 +170,14 @@ def _add(listing: Listing, folder: Path, path: str, endings: set[str]) -> None:
     if _ending(path) == zip_archives.ENDING:
         files = zip_archives.members(folder / path, path)
     if not files:
-        _list_of(listing, path, endings, lambda: is_image_file(folder / path)).append(path)
+        _list_of(listing, path, endings, partial(is_image_file, folder / path)).append(path)
         return
     inside = Listing()
     for name, member in files.items():
         parts = name[len(os.path.dirname(path)) :].strip("/").split("/")
         if not any(is_hidden(part) for part in parts):
-            _list_of(inside, name, endings, lambda member=member: zip_archives.is_image_member(folder / path, member)).append(
-                name
-            )
+            is_image = partial(zip_archives.is_image_member, folder / path, member)
+            _list_of(inside, name, endings, is_image).append(name)
         elif any(part.lower() in _NO_CLASSES for part in parts):
             inside.hidden += 1
         else:

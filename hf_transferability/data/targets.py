@@ -17,6 +17,7 @@ from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.labels import LabelReader, find_label_column
 from hf_transferability.data.medical.convert import Medical
+from hf_transferability.data.medical.image import one_grey
 from hf_transferability.data.opening import Opened, dataset_error, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
@@ -358,7 +359,11 @@ def check_images(
         low, high = target.images.window or (None, None)
         scale = f"{low:g}..{high:g}" if low is not None else "their own range" if set(deep) == {"F"} else "0..65535"
         flags["windowed"] = f"{sum(deep.values())} images of mode {', '.join(deep)} by {scale}"
-        if report.brightest is not None and report.brightest < _DARK:
+        if report.flat == sum(deep.values()) and target.images.window is not None:
+            raise one_grey(target.images.window, report.flat)
+        if report.flat:
+            flags["windowed"] += f", {report.flat} of them one grey: choose --window LOW,HIGH"
+        elif report.brightest is not None and report.brightest < _DARK:
             flags["windowed"] += f", which leaves them dark (at most {report.brightest} of 255): choose --window LOW,HIGH"
     if report.corrupt:
         flags["corrupt_skipped"] = f"{len(report.corrupt)} of {len(target)} images"

@@ -14,7 +14,7 @@ from PIL import Image
 from hf_transferability.data.headers import read_header
 from hf_transferability.data.images import Images, check_size, decode
 from hf_transferability.data.targets import Target, check_images, load_target
-from hf_transferability.errors import TargetError
+from hf_transferability.errors import TargetError, UsageError
 
 COLOUR = np.random.default_rng(0).integers(0, 4096, (6, 5, 3)).astype(np.uint16)
 COLOUR[0, 0], COLOUR[0, 1] = 0, 4095
@@ -198,3 +198,11 @@ def test_an_image_that_does_not_fit_the_memory_is_corrupt_by_name(monkeypatch):
 
     monkeypatch.setattr("hf_transferability.data.images.to_rgb", fails)
     assert Images([png(0)]).inspect().corrupt == {0: "8 x 8 pixels are too many for the memory of this machine"}
+
+
+def test_a_window_in_which_nothing_is_seen_is_refused(tmp_path):
+    files = [png16(COLOUR + np.uint16(i)) for i in range(12)]
+    with pytest.raises(UsageError, match=r"`window` must hold values of the images; 60000..61000 makes each of 12 one grey"):
+        check_images(target_of(files, window=(60_000, 61_000)))
+    files[0] = png16(np.full_like(COLOUR, 70))
+    assert "1 of them one grey: choose --window" in check_images(target_of(files, window=(0, 4095)))[0].flags["windowed"]
