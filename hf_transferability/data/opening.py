@@ -1,5 +1,6 @@
 """A Hub id, a local folder or a loaded dataset becomes one split with its account, before anything is drawn."""
 
+import itertools
 import os
 import re
 import shutil
@@ -238,9 +239,12 @@ def _open_builder(builder: Any, name: str, commit: str | None, place: Place, opt
     try:
         chosen = choose_split(_builder_splits(builder), options.split)
         if options.streaming:
+            _refuse_overlap(chosen, {})
             table = builder.as_streaming_dataset(split=chosen)
         else:
             hub.call(builder.download_and_prepare)
+            known = builder.info.splits or {}
+            _refuse_overlap(chosen, {split: known[split].num_examples for split in known})
             table = tables.settled(builder, builder.as_dataset(split=chosen))
     except UsageError:
         raise
@@ -307,11 +311,40 @@ def _by_expression(dataset: Any, expression: str) -> datasets.Dataset:
             f"`split` must be a split or an expression such as train[:50%] of {', '.join(dataset)}; got {expression!r} "
             f"({error}). Correct it."
         ) from error
+    _refuse_overlap(expression, lengths)
     pieces = []
     for part in parts:
         rows = range(len(dataset[part.splitname]))[part.from_ : part.to]
         pieces.append(dataset[part.splitname].select(rows))
     return datasets.concatenate_datasets(pieces)
+
+
+def _refuse_overlap(expression: str, lengths: dict[str, int]) -> None:
+    """Refuse a split expression that takes images twice, such as train[:50%]+train.
+
+    Args:
+        expression: names existing splits only.
+        lengths: split -> number of rows; those of a stream may be missing, and then a split may be named once only.
+
+    Raises:
+        UsageError: names the split.
+    """
+    names = [part.partition("[")[0].strip() for part in expression.split("+")]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated and all(lengths.get(name) for name in names):
+        ranges: dict[str, list[tuple[int, int]]] = {}
+        for part in datasets.ReadInstruction.from_spec(expression).to_absolute(lengths):
+            ranges.setdefault(part.splitname, []).append((part.from_, part.to))
+        repeated = [
+            name
+            for name, taken in ranges.items()
+            if any(start < end for (_, end), (start, _) in itertools.pairwise(sorted(taken)))
+        ]
+    if repeated:
+        raise UsageError(
+            f"`split` must take each image once; {expression!r} takes images of {repeated[0]} twice. Name parts that do not "
+            "overlap."
+        )
 
 
 def _builder_splits(builder: Any) -> list[str]:
