@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import datasets
+import numpy as np
 
 from hf_transferability.errors import UsageError, unknown_name
 
@@ -54,6 +55,15 @@ def group_names(column: str, values: Sequence[Any]) -> list[str]:
             "Choose another column, or store it as text."
         )
     return [str(int(value)) if isinstance(value, float) else str(value).strip() for value in values]
+
+
+def group_codes(names: Sequence[str]) -> np.ndarray:
+    """Codes int64 [n] from 0, in the order in which the groups first occur.
+
+    Without an array of the texts, in which each takes the room of the longest.
+    """
+    codes: dict[str, int] = {}
+    return np.fromiter((codes.setdefault(name, len(codes)) for name in names), np.int64, len(names))
 
 
 def shared_groups(first: Sequence[str], second: Sequence[str]) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What a dataset's label column holds: which column it is, its type, missing values, and codes."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,13 @@ def find_label_column(features: datasets.Features, requested: str | None, image_
         f"`label_column` must be named: which of the columns {', '.join(others)} holds the labels cannot be told from their "
         "types. Pass --label-column."
     )
+
+
+def _encoded(values: Sequence) -> tuple[list, np.ndarray]:
+    """The distinct values, sorted, and the position int64 [n] of each value among them; see `groups.group_codes`."""
+    present = sorted(set(values))
+    place = {value: i for i, value in enumerate(present)}
+    return present, np.fromiter((place[value] for value in values), np.int64, len(values))
 
 
 def _may_be_a_quantity(n_distinct: int, n_images: int) -> bool:
@@ -221,16 +229,20 @@ class LabelReader:
         if self.numbers:
             return np.arange(len(values)) % _NUMBERS_AS_CLASSES
         if not self.multi:
-            return np.unique(np.asarray(values), return_inverse=True)[1]
+            return _encoded(values)[1]
         return np.arange(len(values)) % max(len(self._label_list(values)), 1)
 
     def counts(self, values: Sequence) -> dict[str, int]:
         """Class or label -> number of images that have it; empty for numbers to predict."""
         if self.numbers or not values:
             return {}
-        _, codes, names = self.encode(values)
-        numbers = codes.sum(axis=0) if self.multi else np.bincount(codes, minlength=len(names))
-        return dict(zip(names, numbers.tolist(), strict=True))
+        if not self.multi:
+            _, codes, names = self.encode(values)
+            return dict(zip(names, np.bincount(codes, minlength=len(names)).tolist(), strict=True))
+        numbers: Counter[Any] = Counter()
+        for value in values:
+            numbers.update({i for i, item in enumerate(value) if item} if self._vectors else set(value))
+        return {self.names[item] if self.names else str(item): numbers[item] for item in self._label_list(values)}
 
     def encode(self, values: Sequence) -> tuple[str, np.ndarray, list[str]]:
         """Task, codes and class names of settled values."""
@@ -238,9 +250,8 @@ class LabelReader:
             return ("multi_label", *self._multi_hot(values))
         if self.numbers:
             return "regression", np.asarray(values, dtype=np.float64), []
-        present, codes = np.unique(np.asarray(values), return_inverse=True)
-        names = [self.names[int(i)] if self.names else str(i) for i in present]
-        return "single_label", codes.astype(np.int64), names
+        present, codes = _encoded(values)
+        return "single_label", codes, [self.names[int(value)] if self.names else str(value) for value in present]
 
     def _multi_hot(self, values: Sequence[Sequence]) -> tuple[np.ndarray, list[str]]:
         classes = self._label_list(values)

@@ -12,7 +12,7 @@ import numpy as np
 
 from hf_transferability.data.columns import find_image_column, undecoded
 from hf_transferability.data.duplicates import examples, near_pairs
-from hf_transferability.data.groups import SMALLEST, check_group_column, group_names
+from hf_transferability.data.groups import SMALLEST, check_group_column, group_codes, group_names
 from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.labels import LabelReader, find_label_column
@@ -22,7 +22,6 @@ from hf_transferability.data.opening import Opened, dataset_error, open_dataset,
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
-from hf_transferability.metrics._groups import first_seen_codes
 
 __all__ = [
     "SMALLEST_SAMPLE", "Labelled", "LabelledArrays", "SampleOptions", "Target", "check_images", "class_flags", "load_target",
@@ -116,7 +115,7 @@ class Target:
     @property
     def groups(self) -> np.ndarray | None:
         """Codes int64 [n_samples] of images that belong together, in order of appearance; None without a group column."""
-        return first_seen_codes(np.asarray(self.group_names)) if self.group_names else None
+        return group_codes(self.group_names) if self.group_names else None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -295,7 +294,7 @@ def _draw_from_table(table: datasets.Dataset, image_column: str, reader: LabelRe
     labels = reader.settle(raw)
     _check_draw(reader, options)
     names = group_names(options.group_column, table[options.group_column][:]) if options.group_column is not None else []
-    groups = first_seen_codes(np.asarray(names)) if names else None
+    groups = group_codes(names) if names else None
     chosen = draw_sample(reader.group_codes(labels), options.sample_size, options.draw, options.seed, groups)
     records = table.select(chosen)[image_column][:] if len(chosen) else []
     of_groups = [names[i] for i in chosen] if names else []
