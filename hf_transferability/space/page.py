@@ -91,7 +91,7 @@ def rank_checkpoints(
 
 def lookup_benchmark(
     scenario: Literal["source_dataset", "architecture"] = "source_dataset",
-    metric: str = "transferability",
+    metric: str = DEFAULT_METRICS[0],
     target: str = "mean",
     benchmark: str = "",
     selection: str = "",
@@ -194,7 +194,7 @@ def _benchmark_tab() -> dict[str, Any]:
     overview = _plot("Agreement in all benchmarks")
     with gr.Row():
         name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark")
-        metric = gr.Dropdown(["transferability"], value="transferability", label="Metric")
+        metric = gr.Dropdown([DEFAULT_METRICS[0]], value=DEFAULT_METRICS[0], label="Metric")
         target = gr.Dropdown([("all targets", "mean")], value="mean", label="Target")
     with gr.Row():
         scenario = gr.Radio(_SCENARIOS[1:], value="source_dataset", label="What the candidates differ in")

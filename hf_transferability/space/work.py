@@ -146,7 +146,7 @@ def benchmark(name: str = "") -> Benchmark:
 
 
 def lookup_benchmark(
-    scenario: str, metric: str = "transferability", target: str = "mean", name: str = "", selection: str = ""
+    scenario: str, metric: str = DEFAULT_METRICS[0], target: str = "mean", name: str = "", selection: str = ""
 ) -> Document:
     """The agreement of all metrics in a benchmark, and one metric's scores beside fine-tuned performance.
 
