@@ -31,21 +31,12 @@ from hf_transferability.metrics._validation import (
     task_of,
 )
 from hf_transferability.names import VARIANTS
+from hf_transferability.provenance import CITATION
 
 _DESCRIPTION = """\
 How well will pretrained checkpoints do on a labelled (medical) image dataset after fine-tuning? Scores from features,
 source probabilities and gradient norms without fine-tuning: the transferability score of Juodelyte et al. 2024 with its
 two components, and the usual baselines. The name of the configuration is the name of the metric.
-"""
-
-_CITATION = """\
-@article{juodelyte2024dataset,
-  title = {On dataset transferability in medical image classification},
-  author = {Juodelyte, Dovile and Ferrante, Enzo and Lu, Yucheng and Singh, Prabhant and Vanschoren, Joaquin and
-            Cheplygina, Veronika},
-  journal = {arXiv preprint arXiv:2412.20172},
-  year = {2024}
-}
 """
 
 _INPUTS = """
@@ -100,7 +91,7 @@ class Transferability(evaluate.Metric):
             raise ValueError(unknown_name("config_name", self.config_name, names))
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
-            citation=_CITATION,
+            citation=CITATION,
             inputs_description=_INPUTS,
             # For readers and for `evaluate.combine`, which reads the names; nothing is cast to these types.
             features=datasets.Features(

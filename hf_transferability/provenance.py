@@ -1,4 +1,4 @@
-"""Provenance of a number: versions of packages, hardware and date."""
+"""Provenance of a number: versions of packages, hardware and date; and the paper to cite."""
 
 import contextlib
 import platform
@@ -11,6 +11,18 @@ _PACKAGES = (
     "hf-transferability", "torch", "transformers", "timm", "datasets", "accelerate", "huggingface-hub",
     "scikit-learn", "scipy", "numpy", "pillow", "torchvision",
 )  # fmt: skip
+
+
+# BibTeX of the paper whose metric this is: in the cards, on the page and in the evaluate module.
+CITATION = """\
+@article{juodelyte2024dataset,
+  title = {On dataset transferability in medical image classification},
+  author = {Juodelyte, Dovile and Ferrante, Enzo and Lu, Yucheng and Singh, Prabhant and Vanschoren, Joaquin and
+            Cheplygina, Veronika},
+  journal = {arXiv preprint arXiv:2412.20172},
+  year = {2024}
+}
+"""
 
 
 def package_versions() -> dict[str, str]:

@@ -1,13 +1,66 @@
 """The regularised linear discriminant that SFDA and ETran share."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg
+from scipy.special import softmax
 
+from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._sample import Sample
+from hf_transferability.metrics._validation import check_varying, encode_labels
 
 _SMALLEST_SHRINKAGE = 1e-10
+_SATURATED = 0.999  # a mean posterior above it
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Images and their classes, checked, with what a discriminant needs of them.
+
+    Attributes:
+        x: [n_samples, n_axes], float64, the images in the space of `Coordinates`.
+        codes: [n_samples], int.
+        n_features: how many features there are.
+        means, within: see `means_and_within_covariance`.
+        shrinkage: see `adaptive_shrinkage`.
+    """
+
+    x: np.ndarray
+    codes: np.ndarray
+    n_features: int
+    means: np.ndarray
+    within: np.ndarray
+    shrinkage: float
+
+    def log_posteriors(self) -> np.ndarray:
+        """Those of the images themselves [n_samples, n_classes], up to a constant per image."""
+        return log_posteriors(self.x, self.codes, self.means, self.within, self.shrinkage, self.n_features)
+
+
+def classes_of(sample: Sample, labels: Any) -> Classes:
+    """Check a sample and estimate its classes. Warns with n<=d.
+
+    Raises:
+        ValueError, TypeError: labels that do not match or are of one class, features that do not vary within classes.
+    """
+    n, d = sample.features.shape
+    codes, _ = encode_labels(labels, n)
+    check_varying(sample.features, codes)
+    if n <= d:
+        warn("n<=d", f"{n} images, {d} features")
+    space = coordinates(sample)
+    means, within = means_and_within_covariance(space.x, codes)
+    return Classes(space.x, codes, d, means, within, adaptive_shrinkage(within, space.ones))
+
+
+def mean_posterior(log_posterior: np.ndarray, codes: np.ndarray) -> float:
+    """Mean posterior of the true class, at most 1. Warns with saturated near 1."""
+    value = float(softmax(log_posterior, axis=1)[np.arange(len(codes)), codes].mean())
+    if value > _SATURATED:
+        warn("saturated", f"mean posterior {value:.6g} of at most 1")
+    return min(value, 1.0)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hf_transferability.metrics.logme import logme
 
 MEMBERS = ("feature_quality", "logme")
 _DIGITS = 12
-_SAME_SIZE = 1.05  # the largest of a pool may have so many times the parameters of the smallest and still count as equal
+SAME_SIZE = 1.05  # the largest of a pool may have so many times the parameters of the smallest and still count as equal
 
 
 def formula(parts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -48,7 +48,7 @@ def formula(parts: Mapping[str, np.ndarray]) -> np.ndarray:
     size = np.where(np.isnan(evidence), np.nan, parts["parameters"])
     known = (np.isnan(size) == np.isnan(evidence)).all(axis=-1, keepdims=True)
     smallest, largest = (extreme.reduce(size, axis=-1, keepdims=True) for extreme in (np.fmin, np.fmax))
-    counts = known & (largest > _SAME_SIZE * smallest)
+    counts = known & (largest > SAME_SIZE * smallest)
     # Equal means of other ranks, (1 + 5) / 2 and (3 + 3) / 2, must not differ by rounding: their order would be an accident.
     return np.round(np.where(counts, (evidence + rank_shares(size)) / 2, evidence), _DIGITS)
 

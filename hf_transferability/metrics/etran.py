@@ -12,21 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 
-from hf_transferability.metrics._discriminant import (
-    adaptive_shrinkage,
-    coordinates,
-    log_posteriors,
-    means_and_within_covariance,
-)
-from hf_transferability.metrics._flags import warn
+from hf_transferability.metrics._discriminant import classes_of, mean_posterior
 from hf_transferability.metrics._pool import sum_of_scaled
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample
-from hf_transferability.metrics._validation import check_varying, encode_labels
-
-_SATURATED = 0.999
 
 
 def formula(parts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -89,16 +80,6 @@ def etran(*, features: Any, labels: Any) -> dict[str, float]:
         {'energy': 2.0, 'posterior': 0.817}
     """
     sample = as_sample(features)
-    n, d = sample.features.shape
-    codes, _ = encode_labels(labels, n)
-    check_varying(sample.features, codes)
-    if n <= d:
-        warn("n<=d", f"{n} images, {d} features")
-    space = coordinates(sample)
-    means, within = means_and_within_covariance(space.x, codes)
-    shrinkage = adaptive_shrinkage(within, space.ones)
-    posteriors = softmax(log_posteriors(space.x, codes, means, within, shrinkage, d), axis=1)
-    posterior = float(posteriors[np.arange(n), codes].mean())
-    if posterior > _SATURATED:
-        warn("saturated", f"posterior {posterior:.6g} of at most 1")
-    return {"energy": float(logsumexp(sample.features.astype(np.float64), axis=1).mean()), "posterior": min(posterior, 1.0)}
+    classes = classes_of(sample, labels)
+    posterior = mean_posterior(classes.log_posteriors(), classes.codes)
+    return {"energy": float(logsumexp(sample.features.astype(np.float64), axis=1).mean()), "posterior": posterior}

@@ -11,18 +11,9 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from hf_transferability.metrics._discriminant import (
-    adaptive_shrinkage,
-    coordinates,
-    log_posteriors,
-    means_and_within_covariance,
-)
-from hf_transferability.metrics._flags import warn
+from hf_transferability.metrics._discriminant import classes_of, log_posteriors, mean_posterior, means_and_within_covariance
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample
-from hf_transferability.metrics._validation import check_varying, encode_labels
-
-_SATURATED = 0.999
 
 
 @register(
@@ -59,23 +50,11 @@ def sfda(*, features: Any, labels: Any) -> float:
         >>> round(sfda(features=x, labels=[0, 0, 0, 1, 1, 1]), 3)
         0.613
     """
-    sample = as_sample(features)
-    n, d = sample.features.shape
-    codes, _ = encode_labels(labels, n)
-    check_varying(sample.features, codes)
-    if n <= d:
-        warn("n<=d", f"{n} images, {d} features")
-    space = coordinates(sample)
-    x = space.x
-    means, within = means_and_within_covariance(x, codes)
-    shrinkage = adaptive_shrinkage(within, space.ones)
-    confidence = softmax(softmax(log_posteriors(x, codes, means, within, shrinkage, d), axis=1), axis=1)
-    share = confidence[np.arange(len(x)), codes][:, None]
+    classes = classes_of(as_sample(features), labels)
+    codes, means = classes.codes, classes.means
+    confidence = softmax(softmax(classes.log_posteriors(), axis=1), axis=1)
+    share = confidence[np.arange(len(codes)), codes][:, None]
     others = (means.sum(axis=0) - means) / (len(means) - 1)
-    x = share * x + (1 - share) * others[codes]
+    x = share * classes.x + (1 - share) * others[codes]
     means, within = means_and_within_covariance(x, codes)
-    posterior = softmax(log_posteriors(x, codes, means, within, shrinkage, d), axis=1)
-    value = float(posterior[np.arange(len(x)), codes].mean())
-    if value > _SATURATED:
-        warn("saturated", f"{value:.6g} of at most 1")
-    return min(value, 1.0)
+    return mean_posterior(log_posteriors(x, codes, means, within, classes.shrinkage, classes.n_features), codes)

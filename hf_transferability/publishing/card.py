@@ -7,6 +7,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from hf_transferability.benchmark import tables
 from hf_transferability.errors import PublishError
+from hf_transferability.provenance import CITATION
 
 TAG = "hf-transferability"
 PLOT = "ground_truth.png"
@@ -130,11 +131,7 @@ def _body(repo_id: str, present: Collection[str], plot: bool) -> str:
     )
     parts.append(
         "## Citation\n\nCite the publications named in `citation` for their figures, and for the transferability score:\n\n"
-        "```bibtex\n@article{juodelyte2024dataset,\n"
-        "  title = {On dataset transferability in medical image classification},\n"
-        "  author = {Juodelyte, Dovile and Ferrante, Enzo and Lu, Yucheng and Singh, Prabhant and Vanschoren, Joaquin and "
-        "Cheplygina, Veronika},\n"
-        "  journal = {arXiv preprint arXiv:2412.20172},\n  year = {2024}\n}\n```"
+        f"```bibtex\n{CITATION}```"
     )
     return "\n\n".join(parts)
 

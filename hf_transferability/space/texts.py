@@ -1,5 +1,8 @@
 """The texts of the page."""
 
+import re
+
+from hf_transferability.provenance import CITATION
 from hf_transferability.space import limits
 
 STYLE = """
@@ -49,7 +52,7 @@ chance. Compare every metric with the baselines, which look at no target image, 
 results.
 """
 
-ABOUT = """\
+ABOUT = f"""\
 ## What the score means
 
 The transferability score is *feature quality* (do images of one class lie together in the checkpoint's features?) times
@@ -83,12 +86,12 @@ via API" below.
 ## Citation
 
 ```bibtex
-@article{juodelyte2024dataset,
-  title = {On dataset transferability in medical image classification},
-  author = {Juodelyte, Dovile and Ferrante, Enzo and Lu, Yucheng and Singh, Prabhant and Vanschoren, Joaquin and
-    Cheplygina, Veronika},
-  journal = {arXiv preprint arXiv:2412.20172},
-  year = {2024}
-}
-```
+{CITATION}```
 """
+
+
+def code(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {' '.join(text.split())} {fence}" if longest else f"`{' '.join(text.split())}`"

@@ -20,10 +20,11 @@ from hf_transferability.agreement import weighted_tau
 from hf_transferability.benchmark import leaderboard
 from hf_transferability.benchmark.pools import Pool
 from hf_transferability.errors import UndefinedAgreement
+from hf_transferability.metrics._pool import rank_shares
+from hf_transferability.metrics.consensus import SAME_SIZE
 
 MEMBERS = ("feature_quality", "logme", "nleep", "h_score", "linear_probe", "knn", "sfda", "etran")
 SIZE_WEIGHTS = (0.0, 1 / 3, 1 / 2, 2 / 3)
-SAME_SIZE = 1.05
 # Columns of the table over all benchmarks that are left out together: they share targets, networks or images.
 FOLDS = {
     "paper": ("paper_data", "paper_arch"),
@@ -48,9 +49,9 @@ class Rule:
 DEFAULT = Rule(("feature_quality", "logme"), 1 / 2)
 
 
-def rank_shares(values: pd.Series) -> pd.Series:
-    """Average ranks within the pool, from 0 to 1, NaN where there is no value."""
-    return (values.rank() - 0.5) / values.notna().sum()
+def shares(values: pd.Series) -> pd.Series:
+    """`rank_shares` of one pool."""
+    return pd.Series(rank_shares(values.to_numpy(dtype=float)), index=values.index)
 
 
 def rule_scores(rule: Rule, pool: Pool, parameters: "pd.Series | None") -> "pd.Series | None":
@@ -61,13 +62,13 @@ def rule_scores(rule: Rule, pool: Pool, parameters: "pd.Series | None") -> "pd.S
     ]
     if not present:
         return None
-    evidence = pd.concat([rank_shares(values) for values in present], axis=1).mean(axis=1)
+    evidence = pd.concat([shares(values) for values in present], axis=1).mean(axis=1)
     if parameters is None or rule.size_weight == 0:
         return evidence.round(12)
     sizes = parameters.reindex(evidence.index).where(evidence.notna())
     if sizes[evidence.notna()].isna().any() or not sizes.max() > SAME_SIZE * sizes.min():
         return evidence.round(12)
-    return ((1 - rule.size_weight) * evidence + rule.size_weight * rank_shares(sizes)).round(12)
+    return ((1 - rule.size_weight) * evidence + rule.size_weight * shares(sizes)).round(12)
 
 
 def judged(rules: Sequence[Rule]) -> pd.DataFrame:
@@ -111,17 +112,30 @@ def paired(table: pd.DataFrame, rule: Rule, columns: Sequence[str]) -> pd.DataFr
     return pd.DataFrame({"tau": both.tau_rule - both.tau_default, "regret": both.regret_rule - both.regret_default})
 
 
-def interval(differences: Sequence[pd.Series], resamples: int, seed: int) -> tuple[float, float, float]:
-    """Mean over columns of their mean over targets, with a 90 % interval from resampled targets."""
+def interval(differences: pd.Series, resamples: int, seed: int) -> tuple[float, float, float]:
+    """Mean over columns of their mean over targets, with a 90 % interval from resampled targets.
+
+    A target is drawn with all its columns: the columns of a fold share their targets, so they are not independent.
+
+    Args:
+        differences: indexed by (column, target).
+    """
     rng = np.random.default_rng(seed)
-    arrays = [np.asarray(each, dtype=float) for each in differences]
-    drawn = [np.mean([rng.choice(values, len(values)).mean() for values in arrays]) for _ in range(resamples)]
-    return float(np.mean([values.mean() for values in arrays])), *np.quantile(drawn, [0.05, 0.95]).tolist()
-
-
-def by_column(differences: pd.DataFrame, name: str) -> list[pd.Series]:
-    """One series of differences per column."""
-    return [rows[name] for _, rows in differences.groupby(level="column", sort=False)]
+    wide = differences.unstack("column")
+    folds = [wide[[name for name in columns if name in wide]].dropna(how="all") for columns in FOLDS.values()]
+    drawn = np.zeros(resamples)
+    for fold in folds:
+        values = fold.to_numpy()  # [n_targets, n_columns], NaN where a column lacks the target
+        if not values.size:
+            continue
+        counts = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=resamples).astype(float)
+        present = counts @ ~np.isnan(values)
+        # A resample that drew none of a column's targets takes the column's mean.
+        means = np.where(present > 0, counts @ np.nan_to_num(values) / np.maximum(present, 1), np.nanmean(values, axis=0))
+        drawn += means.sum(axis=1)
+    n_columns = wide.shape[1]
+    low, high = np.quantile(drawn / n_columns, [0.05, 0.95]).tolist()
+    return float(wide.mean().mean()), low, high
 
 
 def print_best(table: pd.DataFrame, n: int = 12) -> None:
@@ -176,7 +190,7 @@ def main() -> None:
     print_firsts()
     for criterion in ("worst", "mean"):
         print(f"\nchosen by the {criterion} column of the other benchmarks, judged on the one left out (rule - default):")
-        all_tau, all_regret = [], []
+        judged_on = []
         for fold, columns in FOLDS.items():
             others = [name for each in FOLDS.values() for name in each if name not in columns]
             rule = chosen_on(table, others, criterion)
@@ -186,12 +200,12 @@ def main() -> None:
                 reached = f"; the chosen rule reaches {own.tau.mean():.2f}" if len(own) else ""
                 print(f"  {fold:13s} {rule}: the default has no value there{reached}")
                 continue
-            all_tau += by_column(differences, "tau")
-            all_regret += by_column(differences, "regret")
-            tau = interval(by_column(differences, "tau"), options.resamples, options.seed)
+            judged_on.append(differences)
+            tau = interval(differences.tau, options.resamples, options.seed)
             print(f"  {fold:13s} {rule}: tau {tau[0]:+.3f} ({tau[1]:+.3f} to {tau[2]:+.3f}), {len(differences)} targets")
-        tau = interval(all_tau, options.resamples, options.seed)
-        regret = interval(all_regret, options.resamples, options.seed)
+        every = pd.concat(judged_on)
+        tau = interval(every.tau, options.resamples, options.seed)
+        regret = interval(every.regret, options.resamples, options.seed)
         print(f"  all           tau {tau[0]:+.3f} ({tau[1]:+.3f} to {tau[2]:+.3f}), ", end="")
         print(f"regret {regret[0]:+.4f} ({regret[1]:+.4f} to {regret[2]:+.4f})")
         decision = "take another rule" if tau[1] > 0 else "keep the default: no rule is better by more than the noise"
