@@ -125,15 +125,22 @@ def _dicom() -> Iterator[tuple]:
     for share in (0.1, 0.3, 0.5, 0.7, 0.9, 0.99):
         yield from _of(f"DICOM cut at {share}", FILE[: int(share * len(FILE))], ".dcm")
     yield from _flipped("DICOM", FILE, ".dcm", 132)
-    bomb = medical.dataset(np.zeros((280, 1000, 1000), np.uint8))
-    bomb.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    yield from _of("DICOM bomb", medical.saved(bomb), ".dcm")
+    yield "DICOM bomb", _bomb
     yield from _of("DICOM without elements", FILE[:132], ".dcm")
     yield from _of("DICOM of nested sequences", FILE[:132] + b"\x28\0\0\x30SQ\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff" * 5000, ".dcm")  # fmt: skip
     yield from _of("DICOM of a large length", FILE[: FILE.index(b"\xe0\x7f\x10\0") + 8] + b"\xff\xff\xff\x7f" + b"\0" * 50, ".dcm")  # fmt: skip
     for words in (("--frame", "1"), ("--frame", "2"), ("--frame", "9" * 18), ("--window=0,1",), ("--window=1e300,1e301",), ("--window=-1e308,1e308",),
                   ("--slice", "1"), ("--axis", "0"), ("--max-pixels", "9"), ("--group-column", "x")):  # fmt: skip
         yield f"good DICOM with {' '.join(words)}", partial(_classes, FILE, ".dcm", words), WORKS
+
+
+def _bomb(folder: Path) -> int:
+    """One deflated file that unpacks to more than the limit."""
+    made = medical.dataset(np.zeros((280, 1000, 1000), np.uint8))
+    made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    class_folders(folder / "d")
+    (folder / "d" / "a" / "bomb.dcm").write_bytes(medical.saved(made))
+    return rank("d", "--sample-size", "all")
 
 
 def _in_syntax(uid: str) -> bytes:
