@@ -133,3 +133,21 @@ def test_files_that_share_an_etag_are_compared_with_what_the_hub_states(tmp_path
         assert "files of dataset a/plain arrived other than the Hub states, for example train/" in answer
         hub.state = honest
         assert client(hub, tmp_path / "home", SCRIPT, "a/plain")["a/plain"][1] == 24
+
+
+TABLE = """
+import json
+from hf_transferability.data.targets import load_target
+targets = [load_target("a/csv", image_column="image", **o) for o in ({"group_column": "patient"}, {"streaming": True, "sample": 20})]
+print(json.dumps([[target.class_names, target.provenance.get("groups")] for target in targets]))
+"""
+
+
+def test_names_in_a_csv_file_of_the_hub_stay_as_they_are_written(tmp_path):
+    lines = [f"img/{i}.png,{('01', '1', 'NA')[i % 3]},{('01', '1', '001')[i % 3]}" for i in range(24)]
+    card = b"---\nconfigs:\n- config_name: default\n  data_files: train.csv\n---\n"
+    files = {"train.csv": "\n".join(["image,label,patient", *lines]).encode(), "README.md": card, **images("img", n=24)}
+    (tmp_path / "home").mkdir()
+    with LoopbackHub(tmp_path / "hub") as hub:
+        hub.commit("dataset", "a/csv", files)
+        assert client(hub, tmp_path / "home", TABLE) == [[["01", "1", "NA"], 3], [["01", "1", "NA"], None]]
