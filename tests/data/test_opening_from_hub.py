@@ -138,7 +138,8 @@ def test_files_that_share_an_etag_are_compared_with_what_the_hub_states(tmp_path
 TABLE = """
 import json
 from hf_transferability.data.targets import load_target
-targets = [load_target("a/csv", image_column="image", **o) for o in ({"group_column": "patient"}, {"streaming": True, "sample": 20})]
+options = ({"group_column": "patient"}, {"streaming": True, "sample": 20})
+targets = [load_target("a/csv", image_column="image", **o) for o in options]
 print(json.dumps([[target.class_names, target.provenance.get("groups")] for target in targets]))
 """
 
