@@ -309,10 +309,10 @@ def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> It
         for _ in range(request.halves):
             yield inputs | {"gradient_norms": norms[rng.permutation(len(norms))[:size]]}
         return
-    probabilities, groups = inputs["source_probabilities"], inputs["groups"]
+    features, probabilities, groups = (inputs[name] for name in ("features", "source_probabilities", "groups"))
     for rows in half_samples(inputs["labels"], request.halves, request.seed, metric.largest_sample, groups):
         yield {
-            "features": inputs["features"].part(rows),
+            "features": features.part(rows) if isinstance(features, Sample) else features,  # else no metric here takes them
             "labels": inputs["labels"][rows],
             "source_probabilities": None if probabilities is None else probabilities[rows],
             "groups": None if groups is None else groups[rows],
