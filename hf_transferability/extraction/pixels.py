@@ -116,8 +116,8 @@ class Reader:
         form = _form(pixels)
         if self._form is not None and form != self._form:
             raise CheckpointError(
-                f"{type(self._checkpoint.processor).__name__} of {self._checkpoint.name} gives images of several sizes, so that "
-                "features would depend on how they are batched. Lend the processor of another checkpoint with --processor."
+                f"{type(self._checkpoint.processor).__name__} of {self._checkpoint.name} gives images of several sizes, "
+                "so features would depend on the batches. Lend the processor of another checkpoint with --processor."
             )
         self._form = form
         return pixels

@@ -176,7 +176,7 @@ class _Problem:
         return probabilities.transpose(1, 0, 2)
 
     def _relative_logits(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The unknowns [n_axes + 1, n_folds * n_classes], and logits [n_samples, n_folds, n_classes] less the highest of each."""
+        """Unknowns [n_axes + 1, n_folds * n_classes]; logits [n_samples, n_folds, n_classes] less the highest of each."""
         n, folds, classes = self._shape
         u = flat.reshape(-1, folds * classes).astype(self._coordinates.dtype, copy=False)
         shift = u[-1] - np.matmul(self._centres[:, None], u[:-1].reshape(-1, folds, classes).transpose(1, 0, 2)).ravel()

@@ -183,8 +183,10 @@ def test_grey_images_and_images_of_other_shapes(loaded):
         assert fine_tune(loaded, draw, SETTING, Protocol(epochs=1))["status"] == "ok"
 
 
-@pytest.mark.parametrize(("size", "images"), [((32, 32), 256), ((224, 224), 256), ((448, 448), 64), ((448, 224), 128), ((9000, 9000), 1)])
-def test_large_images_are_evaluated_in_smaller_batches(size, images, monkeypatch):
+@pytest.mark.parametrize(
+    ("size", "images"), [((32, 32), 256), ((224, 224), 256), ((448, 448), 64), ((448, 224), 128), ((9000, 9000), 1)]
+)
+def test_large_images_are_evaluated_in_smaller_batches(size, images):
     pool = SimpleNamespace(size=size)
     asked = []
 
