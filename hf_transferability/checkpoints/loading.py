@@ -86,7 +86,7 @@ def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced:
             built.no_probabilities = None  # the reason is that there is no head
         complete = not missing & head_weights and logits.flatten(1).shape[1] > 1
         checkpoint.has_source_head = complete and built.no_probabilities is None
-        check_missing(source.name, missing - head_weights)
+        check_missing(source.name, missing - head_weights, built.use.unused)
         checkpoint.facts["feature_source"] = f"input of {head_name}"
         return head_name
     if built.embedding is None:
@@ -99,7 +99,7 @@ def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced:
         size = tuple(pixels.shape[-2:]) if torch.is_tensor(pixels) else ()
         embedding = configured.token_layout(replace(built, embedding=asked), hidden, size) or asked
         checked(source.name, embedding, hidden)
-    check_missing(source.name, missing)
+    check_missing(source.name, missing, built.use.unused)
     checkpoint.embedding = embedding
     checkpoint.facts["feature_source"] = embedding.source()
     return None

@@ -20,7 +20,8 @@ from hf_transferability.errors import CheckpointError
 LEFT_OUT = {
     "text tower": r"(text_model|text|text_encoder|transformer|token_embedding|ln_final|text_decoder|text_projection)(\.|$)|"
     r"positional_embedding$|logit_(scale|bias)$",
-    "projection": r"(visual_projection|image_projection|visual\.proj|visual\.head|visual\.attnpool\.c_proj)(\.|$)",
+    "projection": r"(visual_projection|image_projection)(\.|$)|visual\.proj$|"
+    r"visual\.(head\.proj|head\.mlp\.fc[12]|attnpool\.c_proj)\.(weight|bias)$",
     "head": r"(classifier|cls_classifier|distillation_classifier|classifier_distill|head|head_dist|fc|lm_head|"
     r"dino_head|ibot_head|cls_token_head)(\.\d+)?\.(weight|bias)$|(head|head_dist)\.(fc|l|classifier)\d?\.(weight|bias)$",
     "pooler of another task": r"([a-z_0-9]+\.)?pooler\.dense\.(weight|bias)$",
@@ -116,15 +117,22 @@ def check_unused(checkpoint: str, unused: set[str]) -> dict[str, int]:
     return dict(sorted(Counter(part for part in parts.values() if part).items()))
 
 
-def check_missing(checkpoint: str, missing: set[str]) -> None:
+def check_missing(checkpoint: str, missing: set[str], unused: set[str]) -> None:
     """Refuse a network with weights that were not loaded.
 
+    Args:
+        checkpoint: for the message.
+        missing: names of these weights.
+        unused: stored weights that the network does not take, which may be the same under another name.
+
     Raises:
-        CheckpointError: it names the weights and the likely argument.
+        CheckpointError: it names the weights of both kinds and the likely argument.
     """
     if missing:
+        strange = [name for name in unused if part_of(name) is None]
+        instead = f", and holds {len(strange)} that it does not take ({some_of(strange)})" if strange else ""
         raise CheckpointError(
-            f"{checkpoint} lacks {len(missing)} of the network's weights ({some_of(missing)}), which would be random. "
+            f"{checkpoint} lacks {len(missing)} of the network's weights ({some_of(missing)}), which would be random{instead}. "
             f"{remedy(missing)}"
         )
 
@@ -137,6 +145,8 @@ def some_of(names: Collection[str], shown: int = 6) -> str:
 
 def remedy(names: Sequence[str] | set[str]) -> str:
     """The advice for weights that do not fit: the argument that usually explains all of them."""
+    if any(name.startswith("visual.") for name in names):
+        return "Extract its features with open_clip and rank them with `hf-transferability score`."
     for pattern, argument in _ARGUMENTS.items():
         if all(re.search(rf"(^|[._]){pattern}", name) for name in names):
             return f"Check {argument} in config.json, or pass it with --model-args."

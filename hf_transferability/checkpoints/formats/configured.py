@@ -77,7 +77,9 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
         )
         missing = {str(name) for name in info["missing_keys"]} | {str(name[0]) for name in info["mismatched_keys"]}
         missing = {name for name in missing if not name.endswith("num_batches_tracked")}
+        unused = {str(name) for name in info["unexpected_keys"]}
         if plan.tower is not None:
+            unused |= {name for name in network.state_dict() if not name.startswith(f"{plan.tower}.")} - missing
             network = network.get_submodule(plan.tower)
             missing = {name.removeprefix(f"{plan.tower}.") for name in missing if name.startswith(f"{plan.tower}.")}
         if plan.embedding is not None or not any(_is_pooler(name) for name in missing):
@@ -89,7 +91,6 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
             embedding = Embedding("mean", n_prefix=0)
         if embedding.output != "pooler_output":
             missing -= poolers
-    unused = {str(name) for name in info["unexpected_keys"]}
     use = WeightUse(len(shapes) - len(unused), missing, unused)
     processor = image_processor(source, folder)
     built = Built(network, processor, config, str(config.model_type), use, embedding)

@@ -36,7 +36,9 @@ def build(source: Source, folder: Path) -> Built:
     with torch.device("meta"):
         expected = timm.create_model(architecture, pretrained=False, **as_objects(given)).state_dict()
     prefix = _prefix(stored, expected)
-    weights = {name.removeprefix(prefix): value for name, value in stored.items()}
+    # A name that is there without the prefix too stays as it is, so that it counts as a weight too many.
+    short = {name: name.removeprefix(prefix) for name in stored}
+    weights = {name if short[name] in stored else short[name]: value for name, value in stored.items()}
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     classifier = data_config.get("classifier")
     head = f"{classifier[0] if isinstance(classifier, tuple | list) else classifier}.weight"
