@@ -55,7 +55,9 @@ def _load(source: Source, folder: Path) -> Checkpoint:
     left_out = check_unused(source.name, built.use.unused)
     checkpoint.layers, extension = gradient_layers(network, traced.weights, head_name)
     n_features = _check_features(source, checkpoint, pixels)
-    checkpoint.facts["pooling"] = built.pooling or name_pooling(network, lambda: checkpoint.forward(pixels)[0])
+    named = built.choice.name != "native"
+    checkpoint.facts["pooling"] = built.choice.name if named else name_pooling(network, lambda: checkpoint.forward(pixels)[0])
+    checkpoint.facts["pooling_reason"] = built.choice.reason
     checkpoint.facts |= loaded_facts(source, folder, built, checkpoint, n_features, left_out)
     checkpoint.flags = loaded_flags(source, built, checkpoint, extension)
     return checkpoint

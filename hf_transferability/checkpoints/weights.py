@@ -23,7 +23,8 @@ LEFT_OUT = {
     "projection": r"(visual_projection|image_projection)(\.|$)|visual\.proj$|"
     r"visual\.(head\.proj|head\.mlp\.fc[12]|attnpool\.c_proj)\.(weight|bias)$",
     "head": r"(classifier|cls_classifier|distillation_classifier|classifier_distill|head|head_dist|fc|lm_head|"
-    r"dino_head|ibot_head|cls_token_head)(\.\d+)?\.(weight|bias)$|(head|head_dist)\.(fc|l|classifier)\d?\.(weight|bias)$",
+    r"cls_token_head)(\.\d+)?\.(weight|bias)$|(head|head_dist)\.(fc|l|classifier)\d?\.(weight|bias)$|"
+    r"(dino_head|ibot_head)(\.|$)",
     "pooler of another task": r"([a-z_0-9]+\.)?pooler\.dense\.(weight|bias)$",
     "decoder": r"(decoder|mask_decoder|prompt_encoder|shared_image_embedding|multiscale_fusion)(\.|$)|"
     r"decoder_(embed|pos_embed|blocks|norm|pred)(\.|$)|([a-z_0-9]+\.)?(embeddings\.)?mask_token$",

@@ -42,7 +42,7 @@ def test_no_weight_of_the_image_tower_is_dropped_in_silence(case: Case, tmp_path
     shutil.copytree(tmp_path / "added", tmp_path / "renamed")
     for folder, change in ((tmp_path / "added", add_unknown), (tmp_path / "renamed", rename_one)):
         ends = change(folder)
-        with pytest.raises(CheckpointError, match="does not take|lacks") as caught:
+        with pytest.raises(CheckpointError, match=r"does not take|lacks") as caught:
             opened(folder / case.file if case.file else folder, **case.options)
         assert not [end for end in ends if end not in str(caught.value)]
 

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hf_transferability import hub
-from hf_transferability.checkpoints.formats.timm_arguments import as_objects, known_arguments
+from hf_transferability.checkpoints.formats.reviewed import reviewed
+from hf_transferability.checkpoints.formats.timm_arguments import as_objects
 from hf_transferability.checkpoints.loading import load
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.resolving import resolve
@@ -287,7 +288,7 @@ REVIEWED = {
 @pytest.mark.parametrize("repo_id", REVIEWED)
 def test_reviewed_arguments_build_the_network(repo_id):
     architecture, written, millions = REVIEWED[repo_id]
-    arguments, _ = known_arguments(repo_id.upper())
+    arguments = reviewed(repo_id.upper()).arguments
     with torch.device("meta"):
         network = timm.create_model(architecture, num_classes=0, **as_objects({**written, **arguments}))
     assert sum(weight.numel() for weight in network.parameters()) / 1e6 == pytest.approx(millions, rel=1e-3)

@@ -14,6 +14,7 @@ from transformers import TimmWrapperConfig
 
 from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.formats.choosing import OPEN_CLIP
+from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
 from hf_transferability.checkpoints.formats.timm_arguments import shown_by_weights
 from hf_transferability.checkpoints.formats.timm_layout import load_timm
@@ -79,7 +80,7 @@ def build(source: Source, folder: Path) -> Built:
     config = TimmWrapperConfig.from_dict(
         {"architecture": architecture, "num_classes": 0, "pretrained_cfg": data_config, "model_args": {**shown, **arguments}}
     )
-    built = load_timm(config, pooling=source.options.pooling, n_stored=len(stored), weights=weights)
+    built = load_timm(config, pooling=choose_pooling(source, {}, {}), n_stored=len(stored), weights=weights)
     built.use.unused.update(outside)
     built.use = type(built.use)(built.use.n_used - len(outside), built.use.missing, built.use.unused)
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))

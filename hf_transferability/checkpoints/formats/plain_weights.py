@@ -8,7 +8,9 @@ import torch
 from transformers import TimmWrapperConfig
 
 from hf_transferability.checkpoints.formats.built import Built
+from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
+from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.formats.timm_arguments import as_objects
 from hf_transferability.checkpoints.formats.timm_layout import completed, load_timm
 from hf_transferability.checkpoints.source import Source
@@ -32,7 +34,8 @@ def build(source: Source, folder: Path) -> Built:
         raise CheckpointError(f"{source.name} holds no weights by name. Save the network's state_dict and pass that file.")
     default = timm.get_pretrained_cfg(architecture)
     data_config = default.to_dict() if default is not None else {}
-    given = dict(source.options.model_args)
+    known = reviewed(source.repo_id)
+    given = {**(known.arguments if known else {}), **dict(source.options.model_args)}
     with torch.device("meta"):
         expected = timm.create_model(architecture, pretrained=False, **as_objects(given)).state_dict()
     prefix = _prefix(stored, expected)
@@ -47,7 +50,7 @@ def build(source: Source, folder: Path) -> Built:
     config = TimmWrapperConfig.from_dict(
         {"architecture": architecture, "num_classes": n_classes, "pretrained_cfg": data_config, "model_args": added}
     )
-    built = load_timm(config, pooling=source.options.pooling, n_stored=len(stored), weights=weights)
+    built = load_timm(config, pooling=choose_pooling(source, {}, shapes), n_stored=len(stored), weights=weights)
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
     built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(added.items()))
     return built
