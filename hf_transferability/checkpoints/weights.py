@@ -102,7 +102,7 @@ def part_of(name: str) -> str | None:
     return next((part for part, pattern in LEFT_OUT.items() if re.match(pattern, name)), None)
 
 
-def check_unused(checkpoint: str, unused: set[str]) -> dict[str, int]:
+def check_unused(checkpoint: str, unused: set[str], is_timm: bool) -> dict[str, int]:
     """How many weights of which part are left out.
 
     Raises:
@@ -113,18 +113,19 @@ def check_unused(checkpoint: str, unused: set[str]) -> dict[str, int]:
     if dropped:
         raise CheckpointError(
             f"{checkpoint} holds {len(dropped)} weights that its network does not take ({some_of(dropped)}), "
-            f"so its features would be wrong. {remedy(dropped)}"
+            f"so its features would be wrong. {remedy(dropped, is_timm)}"
         )
     return dict(sorted(Counter(part for part in parts.values() if part).items()))
 
 
-def check_missing(checkpoint: str, missing: set[str], unused: set[str]) -> None:
+def check_missing(checkpoint: str, missing: set[str], unused: set[str], is_timm: bool) -> None:
     """Refuse a network with weights that were not loaded.
 
     Args:
         checkpoint: for the message.
         missing: names of these weights.
         unused: stored weights that the network does not take, which may be the same under another name.
+        is_timm: whether --model-args apply to the network.
 
     Raises:
         CheckpointError: it names the weights of both kinds and the likely argument.
@@ -134,7 +135,7 @@ def check_missing(checkpoint: str, missing: set[str], unused: set[str]) -> None:
         instead = f", and holds {len(strange)} that it does not take ({some_of(strange)})" if strange else ""
         raise CheckpointError(
             f"{checkpoint} lacks {len(missing)} of the network's weights ({some_of(missing)}), which would be random{instead}. "
-            f"{remedy(missing)}"
+            f"{remedy(missing, is_timm)}"
         )
 
 
@@ -144,11 +145,11 @@ def some_of(names: Collection[str], shown: int = 6) -> str:
     return ", ".join(ordered[:shown]) + (f" and {len(ordered) - shown} more" if len(ordered) > shown else "")
 
 
-def remedy(names: Sequence[str] | set[str]) -> str:
+def remedy(names: Sequence[str] | set[str], is_timm: bool) -> str:
     """The advice for weights that do not fit: the argument that usually explains all of them."""
     if any(name.startswith("visual.") for name in names):
         return "Extract its features with open_clip and rank them with `hf-transferability score`."
     for pattern, argument in _ARGUMENTS.items():
         if all(re.search(rf"(^|[._]){pattern}", name) for name in names):
-            return f"Check {argument} in config.json, or pass it with --model-args."
+            return f"Check {argument} in config.json{', or pass it with --model-args' if is_timm else ''}."
     return "Check that config.json and the weights belong together."

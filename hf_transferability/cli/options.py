@@ -191,7 +191,11 @@ def add_loading(group: argparse._ActionsContainer) -> None:
         help="how tokens become one vector: native is the library's way, auto the authors' where known (default: auto)",
     )
     group.add_argument(
-        "--model-args", metavar="KEY=VALUE", action="append", default=[], help="argument of a timm network; repeatable"
+        "--model-args",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="argument of the network of a timm or OpenCLIP checkpoint; repeatable",
     )
     group.add_argument("--architecture", metavar="timm:NAME", help="network of a weights file without configuration")
     group.add_argument(

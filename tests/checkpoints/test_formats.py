@@ -151,7 +151,16 @@ def test_given_arguments_build_the_network(tmp_path):
     features, pixels = features_of(checkpoint)
     assert_same(features, embedded(network, pixels))
     assert "depth=2" in checkpoint.facts["model_args"]
+    refused(tmp_path / "x", "Check --model-args", model_args=(*arguments, ("nonsense", 1)))
     refused(tmp_path / "x", "names other weights", model_args=(("checkpoint_path", "evil.pth"),))
+
+
+def test_arguments_of_timm_are_not_ignored_by_another_library(tmp_path):
+    save_hf(tmp_path / "x", hf.ViTForImageClassification(hf.ViTConfig(**VIT, num_labels=5)))
+    refused(tmp_path / "x", "is a network of transformers, and --model-args are for those of timm", model_args=(("depth", 2),))
+    change_weights(tmp_path / "x", drop(r"layers?\.1\."))
+    text = refused(tmp_path / "x", "lacks")
+    assert "Check depth" in text and "--model-args" not in text
 
 
 @pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])

@@ -53,8 +53,14 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
     """A network of transformers with its weights.
 
     Raises:
-        CheckpointError: own code that is not trusted, or an index that names other files than those that were resolved.
+        CheckpointError: own code that is not trusted, arguments for another library, or an index that names other files than
+            those that were resolved.
     """
+    if source.options.model_args:
+        raise CheckpointError(
+            f"{source.name} is a network of transformers, and --model-args are for those of timm. "
+            "Rank it in a run without them."
+        )
     code = {"trust_remote_code": source.options.trust_remote_code, "local_files_only": True}
     labels = {"num_labels": num_labels} if num_labels else {}
     config = AutoConfig.from_pretrained(folder, **code, **labels)

@@ -84,6 +84,7 @@ def build(source: Source, folder: Path) -> Built:
     built.use.unused.update(outside)
     built.use = type(built.use)(built.use.n_used - len(outside), built.use.missing, built.use.unused)
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
+    built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(source.options.model_args))
     built.architecture = f"open_clip {architecture}"
     return built
 
