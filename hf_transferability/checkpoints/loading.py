@@ -144,6 +144,8 @@ def _explained(source: Source, error: Exception) -> str:
         )
     elif "model_type" in text:
         advice = "Its config.json names no family; if its network is one of timm, pass --architecture timm:NAME."
+    elif isinstance(error, KeyError) and "pixel_values" in text:
+        advice = "Its processor gives no pixels but tokens or other values; choose a network that takes images."
     elif "input_ids" in text or "decoder_input" in text:
         advice = "It takes text beside images; choose its image tower."
     elif "quantiz" in text.lower() or "bitsandbytes" in text:
