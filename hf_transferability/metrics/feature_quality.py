@@ -41,6 +41,7 @@ _LARGEST_SAMPLE = 4000  # above this a seeded subsample: time and memory grow wi
     invariances={"sample_order": 0.03, "label_names": 0.03},
     smallest_n=5,
     half_options={"rough": True},
+    floor_flag="at_floor",
 )
 def feature_quality(*, features: Any, labels: Any, groups: Any = None, seed: int = 42, rough: bool = False) -> float:
     """Mean share of an image's own class among its 5 nearest neighbours, itself included, in a learned linear
