@@ -10,6 +10,7 @@ from hf_transferability import arguments
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.benchmark.known import KnownResults
 from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.data.duplicates import HASHING_VERSION
 from hf_transferability.data.images import ImageReport
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import Target, check_images, load_target
@@ -183,7 +184,9 @@ def _ranking(
         candidates, cited = with_known(candidates, elsewhere, target.provenance)
         notes_of_leaks: list[str] = []
         if run.leak_check:
-            candidates, notes_of_leaks = with_leaks(candidates, target, run.leak_check, cache, work.load.token, work.progress)
+            candidates, notes_of_leaks = with_leaks(
+                candidates, target, sample, run.leak_check, cache, work.load.token, work.progress
+            )
         rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
@@ -272,7 +275,7 @@ def _choose_metrics(metrics: Sequence[str], target: Target) -> list[str]:
 
 def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Progress) -> Target:
     """The target without corrupt images; what decoding showed is remembered, so that a cached run need not decode."""
-    key = {"kind": "images", "target": target.key}
+    key = {"kind": "images", "target": target.key, "hashing": HASHING_VERSION}
     known = cache.read_json(key)
     report = None
     if known is not None and known.get("hashes") is not None:  # older versions stored none

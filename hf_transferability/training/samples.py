@@ -13,7 +13,7 @@ import torch
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from torchvision.transforms.v2 import functional
 
-from hf_transferability.data.duplicates import examples, near_pairs, perceptual_hash
+from hf_transferability.data.duplicates import examples_by_row, first_matches, perceptual_hash
 from hf_transferability.data.groups import shared_groups
 from hf_transferability.data.images import MEMORY_BUDGET
 from hf_transferability.data.sampling import in_turn
@@ -177,10 +177,11 @@ def duplicate_note(draw: Draw) -> str | None:
     tested = draw.test.hashes()
     found, shown = set(), ""
     for name, sample in (("training", draw.train), ("validation", draw.validation)):
-        if len(pairs := near_pairs(tested, sample.hashes())):
-            found |= set(pairs[:, 0].tolist())
+        matches = first_matches(tested, sample.hashes())
+        if pairs := [(i, match) for i, match in enumerate(matches.tolist()) if match >= 0]:
+            found |= {i for i, _ in pairs}
             rows = ([one.pool.target.positions[i] for i in one.positions.tolist()] for one in (draw.test, sample))
-            shown = shown or f"{examples(pairs, *rows)} (test and {name})"
+            shown = shown or f"{examples_by_row(pairs, *rows)} (test and {name})"
     return f"{len(found)} of {len(tested)} test images are also in training or validation: {shown}" if found else None
 
 
