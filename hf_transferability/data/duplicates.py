@@ -77,9 +77,7 @@ def duplicates(hashes: np.ndarray, labels: np.ndarray) -> Duplicates:
     """
     images = np.flatnonzero(has_hash(hashes))
     kinds = np.unique(labels, axis=0, return_inverse=True)[1].reshape(len(labels))[images].astype(np.uint64)
-    _, first, counts = np.unique(
-        np.column_stack([hashes[images], kinds]), axis=0, return_index=True, return_counts=True
-    )
+    _, first, counts = np.unique(np.column_stack([hashes[images], kinds]), axis=0, return_index=True, return_counts=True)
     order = np.argsort(first)
     first, counts = first[order], counts[order]
     distinct, kinds = hashes[images[first]], kinds[first]

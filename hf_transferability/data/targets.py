@@ -29,13 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 SMALLEST_SAMPLE = 12  # below this no gradient batch of floor(n / 6) images can hold two of one class
-_FROM_LOADING = (
-    "class_not_drawn",
-    "several_frames",
-    "extra_channels",
-    "windowed",
-    "one_slice",
-)  # flags that decoding does not change
+READING_FLAGS = ("several_frames", "extra_channels", "windowed", "one_slice")  # images that are not used whole
+_FROM_LOADING = ("class_not_drawn", *READING_FLAGS)  # flags that decoding does not change
 _DARK = 128  # 15-bit images and less: scans of 12 bits reach 16 of 255 when 65535 is white
 
 

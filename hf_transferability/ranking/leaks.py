@@ -1,7 +1,9 @@
-"""Whether candidates have seen the target: images of the datasets that their cards name, compared with the sample's."""
+"""Leaks, by the images: whether candidates have seen the target, by the datasets that their cards name, and whether the sample's
+images are in the target's own test split."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from hf_transferability.data.duplicates import HASHING_VERSION, WORDS, first_mat
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.source_images import SourceHashes, open_source, reading, source_hashes
 from hf_transferability.data.targets import Target
+from hf_transferability.data.test_split import has_another_test_split, overlap_with_test
 from hf_transferability.errors import TransferabilityError
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.progress import Progress
@@ -119,3 +122,39 @@ def _checked(candidate: Candidate, target: Target, hashes: dict[str, np.ndarray]
     ]
     detail = f"{'; '.join(details)} ({100 * share:.0f} %)" if details else None
     return replace(candidate, facts={**candidate.facts, "seen_share": share}, seen_images=detail)
+
+
+def with_test_overlap(
+    candidates: Sequence[Candidate],
+    dataset: Any,
+    target: Target,
+    sample: SampleOptions,
+    largest: int,
+    token: str | None,
+    progress: Progress,
+) -> tuple[list[Candidate], list[str]]:
+    """The candidates, flagged where images of the sample are also in the dataset's test split, and notes on what is unknown.
+
+    Args:
+        candidates: all of the pool.
+        dataset: what the target was drawn from.
+        target: the checked sample, with its hashes.
+        sample: how it was read; the test images are read in the same way.
+        largest: test images to look at.
+        token: Hub token.
+        progress: shows what is done.
+    """
+    if target.hashes is None or not has_another_test_split(target):
+        return list(candidates), []
+    progress.stage("comparing images with the test split", largest)
+    try:
+        found = overlap_with_test(dataset, sample, target.hashes, target.positions, largest, token, progress.advance)
+    except TransferabilityError as error:  # a test split without labels, for example: the ranking does not need it
+        return list(candidates), [f"leak check: the test split cannot be compared: {error}"]
+    if not found.images:
+        return list(candidates), []
+    flag = {"in_test_split": found.in_words(len(target))}
+    return [
+        one if one.scores is None else replace(one, scores=replace(one.scores, flags={**one.scores.flags, **flag}))
+        for one in candidates
+    ], []

@@ -31,7 +31,7 @@ from hf_transferability.ranking.choices import (
     needs_gradients,
 )
 from hf_transferability.ranking.known import read_known, with_known
-from hf_transferability.ranking.leaks import with_leaks
+from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
 from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
@@ -78,7 +78,7 @@ def rank(
         known: your own ground truth, beside the bundled results, for the rows' known_elsewhere: tables, folders of
             `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
         leak_check: compare the sample with so many images of each dataset that a candidate's card names as its training
-            data, as far as it is on the Hub; 0 for none.
+            data, as far as it is on the Hub, and of the dataset's own test split; 0 for none.
         skip_corrupt: leave out images that cannot be decoded.
         batches: "paper" or "balanced" gradient batches.
         micro_batch: images at once; default by measurement.
@@ -187,6 +187,10 @@ def _ranking(
             candidates, notes_of_leaks = with_leaks(
                 candidates, target, sample, run.leak_check, cache, work.load.token, work.progress
             )
+            candidates, more = with_test_overlap(
+                candidates, dataset, target, sample, run.leak_check, work.load.token, work.progress
+            )
+            notes_of_leaks += more
         rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []

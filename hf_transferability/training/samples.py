@@ -18,6 +18,7 @@ from hf_transferability.data.groups import shared_groups
 from hf_transferability.data.images import MEMORY_BUDGET
 from hf_transferability.data.sampling import in_turn
 from hf_transferability.data.targets import Target, load_target, split_names
+from hf_transferability.data.test_split import full_splits
 from hf_transferability.errors import TargetError, UsageError
 from hf_transferability.training.settings import SplitNames
 
@@ -341,14 +342,9 @@ def _split_of_role(dataset: Any, names: SplitNames, options: dict[str, Any]) -> 
     validation = names.validation or next(candidates, None)
     splits = {"train": names.train, "validation": validation, "test": names.test}
     for (first_role, first), (second_role, second) in itertools.combinations(splits.items(), 2):
-        if shared := _full_splits(first) & _full_splits(second):
+        if shared := full_splits(first) & full_splits(second):
             raise UsageError(
                 f"`{first_role}_split` and `{second_role}_split` must be different splits; both take images of "
                 f"{', '.join(sorted(shared))}. Pass another --{second_role}-split."
             )
     return {role: name for role, name in splits.items() if name}
-
-
-def _full_splits(split: str | None) -> set[str]:
-    """Names of the splits in an expression such as "train", "train[:80%]" or "train+validation"."""
-    return {part.partition("[")[0].strip() for part in split.split("+")} if split else set()

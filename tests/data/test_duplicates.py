@@ -64,10 +64,7 @@ def test_pairs_are_those_of_a_plain_comparison():
     hashes, labels = few[rng.integers(0, 6, 80)], rng.integers(0, 2, (80, 2))
     hashes[:, 0] ^= rng.integers(0, 4, 80).astype(np.uint64)
     near = [
-        (a, b)
-        for a in range(80)
-        for b in range(a + 1, 80)
-        if sum(int(word).bit_count() for word in hashes[a] ^ hashes[b]) <= 8
+        (a, b) for a in range(80) for b in range(a + 1, 80) if sum(int(word).bit_count() for word in hashes[a] ^ hashes[b]) <= 8
     ]
     other = [pair for pair in near if (labels[pair[0]] != labels[pair[1]]).any()]
     found = duplicates(hashes, labels)

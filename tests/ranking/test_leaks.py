@@ -10,6 +10,7 @@ from helpers.inputs import blobs
 from helpers.medical import dicom, nifti, phantom
 from PIL import Image
 
+from hf_transferability import rank
 from hf_transferability.data import source_images
 from hf_transferability.data.account import Account
 from hf_transferability.data.opening import Opened
@@ -58,9 +59,7 @@ def checked(target, tmp_path, monkeypatch):
 
         monkeypatch.setattr(leaks, "open_source", open_one)
         candidate = Candidate("lab/model", facts={"training_datasets": list(card)})
-        (candidate,), notes = with_leaks(
-            [candidate], target, SampleOptions(), largest, Cache(tmp_path), None, NullProgress()
-        )
+        (candidate,), notes = with_leaks([candidate], target, SampleOptions(), largest, Cache(tmp_path), None, NullProgress())
         return candidate, notes
 
     return check
@@ -173,9 +172,9 @@ def medical_rows(kind: str) -> tuple[list[bytes], SampleOptions]:
     """Encoded files that need more than a plain decoder, and the options that read them."""
     scans = [phantom(code % 2, code, 48) for code in range(16)]
     if kind == "DICOM":
-        return [dicom((scan + 1024).astype(np.uint16), RescaleIntercept=-1024, RescaleSlope=1) for scan in scans], SampleOptions(
-            window=(-60.0, 160.0)
-        )
+        return [
+            dicom((scan + 1024).astype(np.uint16), RescaleIntercept=-1024, RescaleSlope=1) for scan in scans
+        ], SampleOptions(window=(-60.0, 160.0))
     if kind == "NIfTI":
         volumes = [np.stack([np.zeros_like(scan), scan, np.zeros_like(scan), scan.T], axis=2) for scan in scans]
         return [nifti(volume) for volume in volumes], SampleOptions(slice=1)
@@ -195,3 +194,31 @@ def test_images_of_a_source_are_read_as_the_targets_are(kind, tmp_path, monkeypa
     arguments = (100, Cache(tmp_path), None, NullProgress())
     (candidate,), notes = with_leaks([candidate], target, options, *arguments)
     assert (candidate.facts["seen_share"], notes) == (0.5, [])
+
+
+def folders(place, test: list[int], images):
+    """Class folders of 20 training images, and of test images by their numbers."""
+    for split, numbers in {"train": range(20), "test": test}.items():
+        for number in numbers:
+            folder = place / split / "ab"[number % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images[number]).save(folder / f"{number:02}.png")
+    return place
+
+
+@pytest.mark.parametrize(("test", "overlap"), [([3, 6, *range(20, 32)], 2), (list(range(20, 34)), 0)])
+def test_images_of_the_test_split_are_flagged(test, overlap, images, make_checkpoint, tmp_path):
+    data = folders(tmp_path / "data", test, images)
+    ranking = rank(data, [make_checkpoint(seed=0)], leak_check=100, cache_dir=tmp_path / "cache", intervals=False)
+    details = ranking.rows[0]["flag_details"]
+    assert ("in_test_split" in ranking.rows[0]["flags"]) == bool(overlap)
+    if overlap:
+        assert details["in_test_split"].startswith("2 of 20 images are among 14 of the test split: rows ")
+    unchecked = rank(data, [make_checkpoint(seed=0)], cache_dir=tmp_path / "cache", intervals=False)
+    assert "in_test_split" not in unchecked.rows[0]["flags"]
+
+
+def test_a_test_split_without_labels_is_a_note(images, make_checkpoint, tmp_path):
+    data = folders(tmp_path / "data", [20, 22, 24], images)
+    ranking = rank(data, [make_checkpoint(seed=0)], leak_check=100, cache_dir=tmp_path / "cache", intervals=False)
+    assert any(note.startswith("leak check: the test split cannot be compared: ") for note in ranking.notes)
