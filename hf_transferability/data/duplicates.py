@@ -63,7 +63,8 @@ def has_hash(hashes: np.ndarray) -> np.ndarray:
     Args:
         hashes: uint64 [n, WORDS].
     """
-    return hashes.any(axis=1)
+    some: np.ndarray = hashes.any(axis=1)
+    return some
 
 
 def duplicates(hashes: np.ndarray, labels: np.ndarray) -> Duplicates:

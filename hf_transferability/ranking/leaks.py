@@ -95,8 +95,8 @@ def _hashes(
         return SourceHashes(words, stored["failed"], stored["reason"])
     source = source_hashes(opened, largest, sample, token, progress.advance)
     if opened.where.get("revision"):
-        words = [f"{word:x}" for word in source.hashes.ravel().tolist()]
-        cache.write_json(key, {"hashes": words, "failed": source.failed, "reason": source.reason})
+        digits = [f"{word:x}" for word in source.hashes.ravel().tolist()]
+        cache.write_json(key, {"hashes": digits, "failed": source.failed, "reason": source.reason})
     return source
 
 
