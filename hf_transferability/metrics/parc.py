@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 
+from hf_transferability.metrics._groups import encode_groups
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample, seeded_subsample
 from hf_transferability.metrics._validation import check_varying, encode_labels
@@ -30,7 +31,7 @@ _LARGEST_SAMPLE = 8000  # above this a seeded subsample: all pairs of images are
     invariances={"sample_order": 1e-6, "label_names": 1e-12, "shift": 1e-6, "scale": 1e-6},
     smallest_n=3,
 )
-def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0) -> float:
+def parc(*, features: Any, labels: Any, groups: Any = None, variant: str = "default", seed: int = 0) -> float:
     """How well images that lie far apart in the features are those that differ in their labels.
 
     A rank correlation in percent, -100 to 100, around 0 without any relation; comparable between candidates on one
@@ -40,6 +41,8 @@ def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0)
     Args:
         features: [n_samples, n_features], float; computed in float64.
         labels: [n_samples], classes of any kind.
+        groups: [n_samples], of any kind: images that belong together, such as those of a patient; pairs within a group are
+            left out. None for none.
         variant: "published" takes a randomised PCA with one power iteration, and label distances with their rounding.
         seed: decides the subsample above 8,000 images.
 
@@ -48,7 +51,7 @@ def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0)
 
     Raises:
         ValueError, TypeError: input that is not finite, does not match in length or has one class; no class with two
-            images; features that vary along one direction only.
+            images (with groups: of two groups); features that vary along one direction only.
 
     Cost: O(n d min(n, d) + n^2 log n), n at most 8,000 in the second part; 24 bytes for each pair. Smallest n: 3.
 
@@ -64,8 +67,13 @@ def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0)
     check_varying(x)
     rows = seeded_subsample([codes], _LARGEST_SAMPLE, seed)
     sample, codes = sample.part(rows), codes[rows]
-    if np.bincount(codes).max() < 2:
-        raise ValueError("`labels` must have a class with at least 2 images; got one image in each. Take a larger sample.")
+    pairs = np.triu(np.ones((len(codes), len(codes)), dtype=bool), 1)
+    if groups is not None:
+        units = encode_groups(groups, len(x))[rows]
+        pairs &= units[:, None] != units
+    if not (codes[:, None] == codes)[pairs].any():
+        unit = "image" if groups is None else "group"
+        raise ValueError(f"`labels` must have a class with at least 2 {unit}s; got one {unit} in each. Take a larger sample.")
     if variant == "published":
         projected = _published_components(sample.features.astype(np.float64))
     else:
@@ -75,7 +83,6 @@ def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0)
             "`features` must vary along at least 2 directions; got 1. A row of one number correlates with nothing: "
             "use another metric for such features."
         )
-    pairs = np.triu(np.ones((len(codes), len(codes)), dtype=bool), 1)
     ranks = rankdata(_distances(projected)[pairs])
     if variant == "published":
         label_ranks = rankdata((1 - np.corrcoef(np.eye(codes.max() + 1)[codes]))[pairs])
