@@ -8,9 +8,9 @@ import hf_transferability
 PACKAGE = Path(hf_transferability.__file__).parent
 # From the ground floor up; docs/architecture.md says what each holds.
 ORDER = [
-    "errors", "arguments", "escaping", "signals", "names", "progress", "results", "files", "provenance", "machine", "metrics",
-    "agreement", "hub", "data", "checkpoints", "benchmark", "catalogue", "reporting", "extraction", "ranking", "training",
-    "publishing", "demo", "evaluate_module", "registration", "space", "cli",
+    "errors", "arguments", "escaping", "signals", "quiet", "names", "progress", "results", "files", "provenance", "machine",
+    "metrics", "agreement", "hub", "data", "checkpoints", "benchmark", "catalogue", "reporting", "extraction", "ranking",
+    "training", "publishing", "demo", "evaluate_module", "registration", "space", "cli",
 ]  # fmt: skip
 WITHOUT_TORCH_AND_HUB = ("metrics", "agreement", "benchmark", "reporting")
 

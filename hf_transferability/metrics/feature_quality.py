@@ -8,7 +8,6 @@ Half-samples, of which only the spread counts, take float32 and leave out the di
 of the variance.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from hf_transferability.metrics._neighbourhood_components import neighbourhood_c
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import Sample, as_sample, seeded_subsample
 from hf_transferability.metrics._validation import check_varying, encode_labels
+from hf_transferability.quiet import without_warnings
 
 _DIMENSIONS = 50
 _NEIGHBOURS = 5
@@ -118,9 +118,8 @@ def _projected_roughly(sample: Sample, codes: np.ndarray, seed: int) -> np.ndarr
 def _initial_projection(x: np.ndarray, codes: np.ndarray, seed: int) -> np.ndarray:
     n, d = x.shape
     dimensions = min(_DIMENSIONS, d)
-    with warnings.catch_warnings():
+    with without_warnings():
         # Constant or duplicate features make the decompositions divide by zero variances that nothing here uses.
-        warnings.simplefilter("ignore")
         if dimensions <= min(d, codes.max()):
             # No discriminant where nothing varies within the classes, or their means are one.
             if (x != x[np.unique(codes, return_index=True)[1]][codes]).any():

@@ -6,7 +6,6 @@ the largest class. Cross-validated, so that it is not optimistic when there are 
 depend on the labels and their order alone: all candidates of one sample are compared on the same folds.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from hf_transferability.metrics._logistic import MOST_STEPS, cross_validated_pro
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample, seeded_subsample
 from hf_transferability.metrics._validation import check_varying, encode_targets
+from hf_transferability.quiet import without_warnings
 
 _FOLDS = 5
 _TOLERANCE = 1e-6  # of the optimiser; the mean AUC is then within 1e-4 of the solution's
@@ -118,8 +118,7 @@ def _training_images(codes: np.ndarray, groups: np.ndarray | None, seed: int) ->
     n_folds = min(_FOLDS, int(np.bincount(codes).max()), len(codes) if groups is None else len(np.unique(groups)))
     folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
     training = np.zeros((n_folds, len(codes)), dtype=bool)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds is meant to pass
+    with without_warnings():  # a class smaller than the number of folds is meant to pass
         for rows, (train, _) in zip(training, folds.split(codes, codes, groups), strict=True):
             rows[train] = True
     return training[[len(np.unique(codes[rows])) > 1 for rows in training]]

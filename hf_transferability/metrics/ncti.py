@@ -6,7 +6,6 @@ Three numbers per candidate, scaled over the pool and combined. The published ta
 the third, as the original method does. The default's PCA is exact and of at most min(64, n, d) dimensions.
 """
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from hf_transferability.metrics._pool import sum_of_scaled
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample
 from hf_transferability.metrics._validation import check_varying, encode_labels
+from hf_transferability.quiet import without_warnings
 
 _DIMENSIONS = 64
 _SMALLEST_SHRINKAGE = 1e-10
@@ -112,6 +112,5 @@ def _fitted_discriminant(projected: np.ndarray, codes: np.ndarray) -> LinearDisc
         discriminant = LinearDiscriminantAnalysis(solver="svd")
     else:
         discriminant = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # directions without variance within classes, which the svd solver leaves out
+    with without_warnings():  # directions without variance within classes, which the svd solver leaves out
         return discriminant.fit(projected, codes)

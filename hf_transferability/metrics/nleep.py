@@ -8,7 +8,6 @@ It hands the images to the mixture in the order of their distance from the centr
 their order nor on the features' rotation.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from hf_transferability.metrics._mixture import MOST_STEPS, mixture_posterior
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample, seeded_subsample
 from hf_transferability.metrics._validation import check_count, check_varying, encode_labels
+from hf_transferability.quiet import without_warnings
 
 _VARIANCE = 0.8
 _COMPONENTS_PER_CLASS = 5
@@ -113,9 +113,8 @@ def _published_posterior(x: np.ndarray, components: int, seed: int) -> np.ndarra
 
 def _posterior(projected: np.ndarray, components: int, regularisation: float, seed: int) -> np.ndarray:
     # One thread: on matrices this small more of them cost up to four times what they bring.
-    with threadpool_limits(1), warnings.catch_warnings():
+    with threadpool_limits(1), without_warnings():
         # Duplicate images leave k-means with fewer clusters than asked for; the rest is reported below.
-        warnings.simplefilter("ignore")
         posterior, converged = mixture_posterior(projected, components, regularisation, seed)
     if not converged:
         warn("not_converged", f"{MOST_STEPS} steps of the mixture with seed {seed}")

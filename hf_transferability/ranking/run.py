@@ -1,7 +1,7 @@
 """Rank checkpoints for a target dataset: from names to a sorted table, one checkpoint after the other."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from hf_transferability.errors import TargetError, UsageError, unknown_name
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
+from hf_transferability.machine import usable_cores
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.names import BATCHES, split_options
 from hf_transferability.progress import NullProgress, Progress, given
@@ -36,7 +37,8 @@ from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
-from hf_transferability.ranking.scoring import Request, Scores, add_floors, score_candidate
+from hf_transferability.ranking.scorers import Scorers
+from hf_transferability.ranking.scoring import Request, Scores
 
 if TYPE_CHECKING:
     import datasets
@@ -178,9 +180,8 @@ def _ranking(
     if work.state.is_main_process:
         scenario, notes = choose_scenario(run.scenario, candidates)
         floors = request.keys if run.floor else floors_needed(chosen[0], scenario)
-        for candidate, read in zip(candidates, readers, strict=True):
-            if candidate.scores is not None:
-                add_floors(candidate.scores, floors, read, target, request, cache)
+        if floors:
+            _add_floors(candidates, floors, readers, Scorers(target, request, cache))
         candidates, cited = with_known(candidates, elsewhere, target.provenance)
         notes_of_leaks: list[str] = []
         if run.leak_check:
@@ -222,23 +223,33 @@ def _candidates(names: Sequence[str], work: Work, request: Request) -> tuple[lis
     """All candidates with their scores, and what gives their arrays; metrics are computed while the next is extracted."""
     entries: list[Found] = []
     futures: list[Future[Scores] | None] = []
-    with ThreadPoolExecutor(1) as scorer:
+    with Scorers(work.target, request, work.cache) as scorers:
         for number, name in enumerate(names, 1):
             work.progress.start(number, len(names), name)
             entries.append(find_candidate(name, work))
             error = entries[-1].candidate.error
             score = work.state.is_main_process and error is None
-            futures.append(
-                scorer.submit(score_candidate, entries[-1].read, work.target, request, work.cache) if score else None
-            )
+            if not entries[-1].cached and error is None and work.state.device.type != "cpu":
+                scorers.use_cores(usable_cores() - 1)  # the extraction leaves all cores but one
+            futures.append(scorers.score(entries[-1].read) if score else None)
             outcome = "from the cache" if entries[-1].cached else "extracted"
             work.progress.finish(outcome if error is None else f"FAILED: {error}")
         work.progress.stage("scoring", len(entries))
+        scorers.use_cores(usable_cores())
         candidates = []
         for entry, future in zip(entries, futures, strict=True):
             candidates.append(_with_scores(entry.candidate, future))
             work.progress.advance(len(candidates))
     return candidates, [entry.read for entry in entries]
+
+
+def _add_floors(candidates: Sequence[Candidate], floors: Sequence[str], readers: Sequence[Callable], scorers: Scorers) -> None:
+    """Put the floors of these keys into the candidates' scores, on every core."""
+    with scorers:
+        scorers.use_cores(usable_cores())
+        scored = [(candidate.scores, read) for candidate, read in zip(candidates, readers, strict=True) if candidate.scores]
+        for future in [scorers.floors(scores, floors, read) for scores, read in scored]:
+            future.result()
 
 
 def _with_scores(candidate: Candidate, future: Future[Scores] | None) -> Candidate:

@@ -84,7 +84,7 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     }
     stored = {chosen: cache.read_json(entry) for chosen, entry in entries.items()}
     parts = {chosen: Scores(**scores) for chosen, scores in stored.items() if scores}
-    with _few_threads():
+    with few_threads():
         computed = _compute([chosen for chosen in entries if chosen not in parts], arrays, target, request)
     for chosen, part in computed.items():
         cache.write_json(entries[chosen], asdict(part))
@@ -127,7 +127,7 @@ def add_floors(
         entry = _entry("floor", name, variant, request, _key(metric, arrays, target))
         stored = cache.read_json(entry)
         if stored is None:
-            with _few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
+            with few_threads(), collect_flags():  # what holds for shuffled labels says nothing about the true ones
                 values = [_value(metric, inputs | {"labels": shuffled}, variant) for shuffled in shuffles]
             numbers = [value for value in values if isinstance(value, float)]
             stored = {"floor": max(numbers) if numbers else None}
@@ -237,7 +237,7 @@ def _on_same_halves(names: Sequence[str], inputs: dict[str, Any]) -> list[list[s
     return list(groups.values())
 
 
-def _few_threads() -> threadpool_limits:
+def few_threads() -> threadpool_limits:
     """One BLAS thread: metrics are computed while the next candidate is extracted, and on matrices of their size more threads
     take from the extraction several times what they bring."""
     return threadpool_limits(1, user_api="blas")

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hf_transferability.errors import UsageError
+from hf_transferability.quiet import without_warnings
 
 # How values became 8 bits.
 GIVEN, FILE, BITS, OWN, PLAIN = "--window", "the window of each file", "the range of their stored bits", "their own range", ""
@@ -60,8 +60,7 @@ def quiet(logger: str) -> Iterator[None]:
     level = log.level
     log.setLevel(logging.CRITICAL + 1)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             yield
     finally:
         log.setLevel(level)

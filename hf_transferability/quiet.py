@@ -1,0 +1,34 @@
+"""Warnings of other libraries held back, also from several threads at once.
+
+`warnings.catch_warnings` saves and restores filters that all threads share: of two that overlap, the second one to end
+restores what the first had set, and warnings stay off. Here the first to enter saves the filters, the last restores them.
+"""
+
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterator
+
+_lock = threading.Lock()
+_inside = 0
+_saved: warnings.catch_warnings | None = None
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """A block in which no warning is shown or raised, in any thread."""
+    global _inside, _saved
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            _saved = warnings.catch_warnings()
+            _saved.__enter__()
+            warnings.simplefilter("ignore")
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0 and _saved is not None:
+                _saved.__exit__(None, None, None)
+                _saved = None
