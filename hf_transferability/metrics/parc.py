@@ -112,7 +112,8 @@ def _distances(rows: np.ndarray, chosen: slice) -> np.ndarray:
 
 
 def _sorted_pairs(rows: np.ndarray, codes: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """All pairs of images of two units by distance [n_pairs], int64: twice the distance in units of 1e-10, plus 1 for different classes.
+    """All pairs of images of two units by distance [n_pairs], int64: twice the distance in units of 1e-10, plus 1 for
+    different classes.
 
     One number for a pair, so that one sort does for ranks and labels; the whole matrix of distances is never held.
     """

@@ -1,5 +1,5 @@
-"""Leaks, by the images: whether candidates have seen the target, by the datasets that their cards name, and whether the sample's
-images are in the target's own test split."""
+"""Leaks, by the images: whether candidates have seen the target, by the datasets that their cards name, and whether the
+sample's images are in the target's own test split."""
 
 from collections.abc import Sequence
 from dataclasses import replace

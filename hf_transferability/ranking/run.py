@@ -20,7 +20,7 @@ from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.machine import usable_cores
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.names import BATCHES, split_options
+from hf_transferability.names import BATCHES, plain_name, split_options
 from hf_transferability.progress import NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
@@ -197,14 +197,19 @@ def _ranking(
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
         words, has_test_split = finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
-        if advice := advise(rows, chosen[0], run.variant, scenario, named, target.task, words, has_test_split):
-            notes += advice["text"]
-        formed = (rows, scenario, notes, advice, cited)
-    rows, scenario, notes, advice, cited = work.state.broadcast(formed)
-    for note in notes:
+        # The path of a local folder is told to who runs this; what is kept has its name.
+        advice, told = (
+            advise(rows, chosen[0], run.variant, scenario, name, target.task, words, has_test_split)
+            for name in (named and plain_name(named), named)
+        )
+        told, notes = [*notes, *(told["text"] if told else ())], [*notes, *(advice["text"] if advice else ())]
+        formed = (rows, scenario, notes, told, advice, cited)
+    rows, scenario, notes, told, advice, cited = work.state.broadcast(formed)
+    for note in told:
         work.progress.note(note)
     versions = metric_versions(request.keys, chosen)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes, versions, advice=advice, known=cited)
+    where = {**target.provenance, "id": plain_name(target.provenance["id"])}
+    return Ranking(rows, where, scenario, chosen[0], notes, versions, advice=advice, known=cited)
 
 
 def _agreed(target: Target | None, failure: Exception | None, state: Processes) -> Target:

@@ -21,8 +21,8 @@ from hf_transferability.names import file_name, plain_name, split_options
 from hf_transferability.progress import Progress, given
 from hf_transferability.training import run_files
 from hf_transferability.training.one_run import RunContext, load_checkpoint, run_row
-from hf_transferability.training.run_tables import collect, write_tables
 from hf_transferability.training.reading_notes import reading_notes
+from hf_transferability.training.run_tables import collect, write_tables
 from hf_transferability.training.samples import Splits, duplicate_note
 from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames, grid_settings
 from hf_transferability.training.trial import check_trainable

@@ -13,13 +13,14 @@ from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import groups_of_split
 from hf_transferability.data.test_split import TEST, has_another_test_split, overlap_with_test
 from hf_transferability.errors import TransferabilityError
+from hf_transferability.names import plain_name
 from hf_transferability.progress import Progress
 from hf_transferability.training.samples import Pool, Sample
 
 _MOST_IMAGES = 10_000  # of a split that are compared: the time grows with the product of both numbers
 
 
-def overlap_notes(source: str | Path | Any, pool: Pool, sample: SampleOptions, progress: Progress) -> list[str]:
+def overlap_notes(source: str | Path, pool: Pool, sample: SampleOptions, progress: Progress) -> list[str]:
     """Notes on images that occur twice with different labels, on those in the test split too, and on shared groups.
 
     Args:
@@ -32,7 +33,7 @@ def overlap_notes(source: str | Path | Any, pool: Pool, sample: SampleOptions, p
         UsageError: the test split has no such group column.
         TargetError: a training image cannot be decoded.
     """
-    name = pool.target.provenance["id"]
+    name = plain_name(source)
     images = Sample(pool, torch.arange(min(len(pool.labels), _MOST_IMAGES)))
     progress.stage(f"comparing images of {name}", len(images))
     hashes = images.hashes()
@@ -50,7 +51,7 @@ def overlap_notes(source: str | Path | Any, pool: Pool, sample: SampleOptions, p
 
 
 def _in_test_split(source: Any, pool: Pool, sample: SampleOptions, hashes: Any, rows: Sequence[int], of: str) -> list[str]:
-    name, column = pool.target.provenance["id"], sample.group_column
+    name, column = plain_name(source), sample.group_column
     notes = []
     try:
         found = overlap_with_test(source, sample, hashes, rows, _MOST_IMAGES)

@@ -20,6 +20,7 @@ from hf_transferability.data.sampling import in_turn
 from hf_transferability.data.targets import Target, load_target, split_names
 from hf_transferability.data.test_split import full_splits
 from hf_transferability.errors import TargetError, UsageError
+from hf_transferability.names import plain_name
 from hf_transferability.training.settings import SplitNames
 
 _VALIDATION = ("validation", "val", "valid", "dev")
@@ -88,7 +89,7 @@ class Pool:
         except Exception as error:  # decoders raise many types for a damaged file
             row = f"row {self.target.positions[position]} of split {self.target.provenance['split']}"
             raise TargetError(
-                f"{row} of {self.target.provenance['id']} cannot be decoded: {error}. Repair or remove it."
+                f"{row} of {plain_name(self.target.provenance['id'])} cannot be decoded: {error}. Repair or remove it."
             ) from error
         return functional.resize(image, list(self.size), antialias=True)
 

@@ -1,9 +1,9 @@
 """Should feature quality's projection learn from pairs of images of one group (patient)? Its neighbours never are of one group.
 
 Made-up patients: a class centre, the patient's own offset and noise of each image. `all pairs` is what the package does;
-`other groups` leaves pairs of one patient out of the learning too, by a plain implementation here. Beside the two: the value for
-one image a patient, and what the projection gives for images of 400 patients that it has not seen, whose neighbours are those of
-the sample. Means over seeds. Takes some 20 processor seconds.
+`other groups` leaves pairs of one patient out of the learning too, by a plain implementation here. Beside the two: the
+value for one image a patient, and what the projection gives for images of 400 patients that it has not seen, whose
+neighbours are those of the sample. Means over seeds. Takes some 10 processor seconds.
 
     .venv/bin/python tests/costs/group_learning_study.py [--seeds 5]
 """

@@ -63,7 +63,17 @@ def test_checkpoints_of_a_hub_are_ranked(client, at_hub, tmp_path):
 def test_a_dataset_that_needs_its_columns_named_is_ranked(client, at_hub):
     """Two columns of images and of labels, and patients; without the options the dataset is refused."""
     document = client.predict(
-        "alice/columns", ["alice/one"], 24, "auto", "knn", "finding", "scan", "patient", 0, "later", api_name="/rank_checkpoints"
+        "alice/columns",
+        ["alice/one"],
+        24,
+        "auto",
+        "knn",
+        "finding",
+        "scan",
+        "patient",
+        0,
+        "later",
+        api_name="/rank_checkpoints",
     )
     where = document["dataset"]
     assert (where["label_column"], where["image_column"], where["group_column"]) == ("finding", "scan", "patient")

@@ -128,7 +128,8 @@ def test_two_processes_make_one_checkpoint(union, architecture, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'new'}\n"
     assert [line for line in done.stderr.splitlines() if "left out: nothing" not in line] == [
-        "starting", "reading images", *(f"comparing images of {part} ({n})" for part, n in zip(parts, (36, 24), strict=True)),
+        "starting", "reading images",
+        *(f"comparing images of {part.name} ({n})" for part, n in zip(parts, (36, 24), strict=True)),
         "pre-training (3)",
     ]  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
