@@ -50,6 +50,7 @@ COLUMNS = {
     "signature": Column("digest that candidates of one architecture share"),
     "feature_source": Column("which output of the network the features are"),
     "pooling": Column("how tokens became one vector of features"),
+    "pooling_reason": Column("why that pooling: asked for, as the authors do, or the library's own"),
     "weights_used": Column("weights of the repository that the network took", "tensors"),
     "weights_left_out": Column("part of the repository -> weights that the features do not need"),
     "image_size": Column("side of the images, where --image-size set it", "pixels"),

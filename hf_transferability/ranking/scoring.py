@@ -20,7 +20,7 @@ from hf_transferability.ranking.choices import form
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
-_PROTOCOL = 6  # of half-samples and floors; part of the key of stored scores
+_PROTOCOL = 7  # of half-samples, floors and what is stored; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 Value = float | dict[str, float] | None
 
@@ -87,7 +87,8 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     with few_threads():
         computed = _compute([chosen for chosen in entries if chosen not in parts], arrays, target, request)
     for chosen, part in computed.items():
-        cache.write_json(entries[chosen], asdict(part))
+        if not part.reasons:  # a reason may name what the key does not hold, such as the layers of this candidate
+            cache.write_json(entries[chosen], asdict(part))
     parts |= computed
     for wanted, (name, variant) in forms.items():
         for field_name, mine in vars(total).items():
@@ -310,10 +311,10 @@ def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> It
         for _ in range(request.halves):
             yield inputs | {"gradient_norms": norms[rng.permutation(len(norms))[:size]]}
         return
-    probabilities, groups = inputs["source_probabilities"], inputs["groups"]
+    features, probabilities, groups = (inputs[name] for name in ("features", "source_probabilities", "groups"))
     for rows in half_samples(inputs["labels"], request.halves, request.seed, metric.largest_sample, groups):
         yield {
-            "features": inputs["features"].part(rows),
+            "features": features.part(rows) if isinstance(features, Sample) else features,  # else no metric here takes them
             "labels": inputs["labels"][rows],
             "source_probabilities": None if probabilities is None else probabilities[rows],
             "groups": None if groups is None else groups[rows],

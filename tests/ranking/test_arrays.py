@@ -257,3 +257,14 @@ def test_groups_in_files_count(tmp_path, cache):
         np.savez(tmp_path / "none.npz", **candidate(1))
         with pytest.raises(UsageError, match=r"must have the same groups as .*0\.npz; they differ"):
             rank_features([files[0], tmp_path / other], metrics=["knn"], cache_dir=cache)
+
+
+def test_files_without_features_have_intervals(tmp_path, cache):
+    for seed in range(2):
+        arrays = candidate(seed)
+        np.savez(tmp_path / f"{seed}.npz", labels=arrays["labels"], source_probabilities=arrays["source_probabilities"])
+    rows = rank_features([tmp_path / f"{seed}.npz" for seed in range(2)], cache_dir=cache).rows
+    for row in rows:
+        assert row["error"] is None
+        assert row["leep"] is not None and row["nce"] is not None
+        assert all(row["intervals"][name] for name in ("leep", "nce"))
