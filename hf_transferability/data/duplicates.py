@@ -63,8 +63,7 @@ def has_hash(hashes: np.ndarray) -> np.ndarray:
     Args:
         hashes: uint64 [n, WORDS].
     """
-    some: np.ndarray = hashes.any(axis=1)
-    return some
+    return np.asarray(hashes.any(axis=1))
 
 
 def duplicates(hashes: np.ndarray, labels: np.ndarray) -> Duplicates:
