@@ -33,7 +33,7 @@ COLUMNS = {
     "known_targets": Column("targets behind known_elsewhere", "targets"),
     "known_medical": Column("medical targets among them", "targets"),
     "known_studies": Column("studies behind known_elsewhere"),
-    "feature_quality": Column("see `hf-transferability explain feature_quality`", "share, 0.2 to 1"),
+    "feature_quality": Column("see `hf-transferability explain feature_quality`", "share, 0 to 1"),
     "feature_update_ratio": Column("see `hf-transferability explain feature_update_ratio`"),
     "n_features": Column("features that the source head takes", "features"),
     "parameters": Column("weights of the network without its source head", "weights"),

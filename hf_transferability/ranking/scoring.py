@@ -14,7 +14,7 @@ from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
 from hf_transferability.metrics._groups import GROUPING_VERSION
 from hf_transferability.metrics._sample import Sample
-from hf_transferability.metrics._validation import task_of
+from hf_transferability.metrics._validation import check_varying, task_of
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import form
 
@@ -111,7 +111,7 @@ def add_floors(
 
     Args:
         scores: of `score_candidate`; changed.
-        names: keys to do it for; those of metrics that see no labels, or that have no value, are passed over.
+        names: keys to do it for; those of metrics that see no labels, or that have no value, are skipped.
         read, target, request, cache: as for `score_candidate`, which see for errors.
     """
     if not names:
@@ -138,7 +138,7 @@ def add_floors(
             continue
         scores.floors[wanted] = floor
         if isinstance(value, float) and value <= floor:
-            flag = "at_floor" if name == "feature_quality" else "metric_at_floor"
+            flag = metric.floor_flag
             detail = f"{name} {value:.4g} against {floor:.4g}"
             scores.flags[flag] = f"{scores.flags[flag]}, {detail}" if flag in scores.flags else detail
 
@@ -295,6 +295,11 @@ def _inputs(metric: Metric, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _missing(metric: Metric, arrays: Arrays) -> str | None:
+    if "features" in metric.inputs and arrays.features is not None:
+        try:
+            check_varying(arrays.features)  # a metric that has a value for dead features could list their network first
+        except ValueError as error:
+            return f"{metric.name} is undefined: {error}"
     if "source_probabilities" in metric.inputs and arrays.source_probabilities is None:
         return f"{metric.name} needs source probabilities, and the checkpoint has no source head"
     if "gradient_norms" in metric.inputs and arrays.gradient_norms is None:

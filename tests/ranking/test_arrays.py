@@ -53,6 +53,18 @@ def test_transferability_needs_a_named_scenario(files, cache):
     assert [row["score"] for row in result.rows] == combine(*parts, scenario="architecture")
 
 
+def test_a_network_with_the_same_features_for_every_image_has_no_score(files, cache):
+    """By LogME alone, and by its size, it came first."""
+    arrays = candidate(9)
+    np.savez(dead := files[0].with_name("dead.npz"), **arrays | {"features": np.full_like(arrays["features"], 0.7)})
+    sizes = {str(file): 10 for file in files} | {str(dead): 1000}
+    result = rank_features([dead, *files], parameters=sizes, cache_dir=cache)
+    row = result.rows[-1]
+    assert (row["checkpoint"], row["score"], row["rank"]) == (str(dead), None, None)
+    assert "same row for all" in row["error"]
+    assert all(other["score"] is not None for other in result.rows[:-1])
+
+
 def test_all_means_what_the_arrays_allow(tmp_path, cache):
     arrays = candidate(0)
     np.savez(tmp_path / "features.npz", features=arrays["features"], labels=arrays["labels"])
