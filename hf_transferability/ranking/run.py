@@ -198,11 +198,11 @@ def _ranking(
         named = str(dataset) if isinstance(dataset, str | Path) else None
         words, has_test_split = finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
         # The path of a local folder is told to who runs this; what is kept has its name.
-        advice, with_path = (
+        advice, advice_here = (
             advise(rows, chosen[0], run.variant, scenario, name, target.task, words, has_test_split)
             for name in (named and plain_name(named), named)
         )
-        told = [*notes, *(with_path["text"] if with_path else ())]
+        told = [*notes, *(advice_here["text"] if advice_here else ())]
         notes += advice["text"] if advice else []
         formed = (rows, scenario, notes, told, advice, cited)
     rows, scenario, notes, told, advice, cited = work.state.broadcast(formed)

@@ -260,7 +260,8 @@ def _key(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
     libraries = [f"{name} {versions.get(name)}" for name in ("numpy", "scipy", "scikit-learn")]
     key = {"values": arrays.digest(metric.inputs), "target": target.key, "libraries": libraries}
     if target.groups is not None:
-        key["groups"] = [hashlib.sha256(target.groups.astype("<i8").tobytes()).hexdigest(), str(GROUPING_VERSION)]
+        key["grouping"] = str(GROUPING_VERSION)
+        key["groups"] = hashlib.sha256(target.groups.astype("<i8").tobytes()).hexdigest()
     return key
 
 
