@@ -159,9 +159,9 @@ def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _table(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    from hf_transferability.reporting.terminal import columns
+    from hf_transferability.reporting.columns import columns
 
-    shown_columns = columns(rows, str(document["metric"]))
+    shown_columns = columns(rows, str(document["metric"]), wide=True)
     head = "".join(_cell("th", column.title, "" if column.right else "text", ' scope="col"') for column in shown_columns)
     kinds = [
         {"checkpoint": "text name", "flags": "text flags"}.get(column.title, "" if column.right else "text")

@@ -1,11 +1,10 @@
 """Pictures of a ranking: scores with their intervals, two parts that a score is made of, and score against cost."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError, unknown_name
-from hf_transferability.names import fold_id, plain_name
+from hf_transferability.names import fold_id, plain_name, without_shared_folder
 from hf_transferability.reporting.plots.style import (
     BLUE,
     FONT,
@@ -116,13 +115,7 @@ def cost(document: Document, by: str = "parameters") -> "Figure":
 
 def short_names(rows: Sequence[Row]) -> list[str]:
     """The candidates' names without the folders that all of them share; Hub ids stay whole."""
-    names = [str(row["checkpoint"]) for row in rows]
-    if len(names) > 1 and all(name.count("/") > 1 or name.startswith("/") for name in names):
-        folders = [name.rpartition("/")[0] for name in names]
-        same_kind = len({name.startswith("/") for name in names}) == 1
-        if shared := os.path.commonpath(folders) if same_kind else "":
-            names = [name.removeprefix(shared).lstrip("/") for name in names]
-    return names
+    return without_shared_folder([str(row["checkpoint"]) for row in rows])[0]
 
 
 def _rows(document: Document) -> list[Row]:
