@@ -43,6 +43,7 @@ def _demo(options: argparse.Namespace) -> int:
         from hf_transferability.demo import verifying
 
         with contextlib.ExitStack() as stack:
+            progress.stage("making the demo")
             try:
                 made = stack.enter_context(demo.run(options.keep, options.seed, progress.note))
             except ValueError as error:  # a folder with something else in it

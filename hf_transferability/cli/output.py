@@ -37,6 +37,14 @@ def check_files(output: "OutputOptions") -> None:
 
 
 @contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Inside, stderr says what is done and for how long: for work without steps that could be counted."""
+    with reported() as progress:
+        progress.stage(what)
+        yield
+
+
+@contextlib.contextmanager
 def reported() -> Iterator["Progress"]:
     """Inside, the work's progress is shown on stderr."""
     from hf_transferability.progress import reporter

@@ -65,8 +65,9 @@ FLAG_WORDS = {
     "trained_on_target": "seen data", "seen_images": "seen images", "duplicate_labels": "duplicates",
     "metric_at_floor": "metric floor", "no_source_head": "no head", "no_second_layer": "one layer",
     "vit_extension": "ViT ratio", "pooler_output": "pooler", "mean_hidden_state": "mean state", "windowed": "windowed",
-    "one_slice": "one slice", "several_frames": "one frame", "extra_channels": "channels", "corrupt_skipped": "corrupt", "pickle_weights": "pickle",
-    "not_converged": "not settled", "unstable": "unstable", "subsampled": "subsample", "constant_label_column": "flat label",
+    "one_slice": "one slice", "several_frames": "one frame", "extra_channels": "channels",
+    "corrupt_skipped": "corrupt", "pickle_weights": "pickle", "not_converged": "not settled", "unstable": "unstable",
+    "subsampled": "subsample", "constant_label_column": "flat label",
 }  # fmt: skip
 
 SCENARIOS = {
