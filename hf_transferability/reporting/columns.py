@@ -47,7 +47,7 @@ def columns(rows: Sequence[Row], metric: str, wide: bool = False) -> list[Column
     Args:
         rows: of the ranking.
         metric: the one that sorts them.
-        wide: also width of the features, commit and seconds.
+        wide: also width of the features, commit and seconds, and whole licences.
     """
     metrics = all_metrics()
     beside = [name for name in rows[0] if name in metrics and name != metric]
@@ -64,7 +64,7 @@ def columns(rows: Sequence[Row], metric: str, wide: bool = False) -> list[Column
         *(Column(name.replace("_", " "), _numbers(rows, name)) for name in floors),
         Column("known elsewhere (targets)", [_known(row) for row in rows], if_room=not wide),
         Column("parameters", [_fact(row, count(row["parameters"])) for row in rows]),
-        Column("licence", [_fact(row, licence(row["licence"])) for row in rows], right=False),
+        Column("licence", [_fact(row, licence(row["licence"], wide)) for row in rows], right=False),
         Column("flags", flag_cells(rows), right=False),
     ]
     if wide:
@@ -114,15 +114,15 @@ def count(value: int | None) -> str | None:
     return str(value)
 
 
-def licence(name: str | None) -> str | None:
-    """A licence without its version where that makes it too long, and cut at the end where it still is."""
+def licence(name: str | None, whole: bool = False) -> str | None:
+    """A licence without its version where that makes it too long, and cut at the end where it still is; or as it is."""
     if not name:
         return None
     text = one_line(str(name))
-    if len(text) > _LICENCE:
+    if len(text) > _LICENCE and not whole:
         kind, _, version = text.rpartition("-")
         text = kind if version.replace(".", "").isdecimal() else text
-    return text if len(text) <= _LICENCE else f"{text[: _LICENCE - 1]}…"
+    return text if whole or len(text) <= _LICENCE else f"{text[: _LICENCE - 1]}…"
 
 
 def _scores(rows: Sequence[Row]) -> list[Column]:

@@ -83,10 +83,14 @@ def _print_flags(rows: Sequence[dict[str, Any]], console: Console) -> None:
     if meanings := flag_meanings(rows):
         console.print("\nflags:")
         for flag, meaning in meanings:
-            word = FLAG_WORDS.get(flag, flag)
-            name = word if word == flag else f"{word} ({flag})"
-            _print_wrapped(f"  {name}{', all candidates' if flag in common else ''}: {meaning}", console, "    ")
+            _print_wrapped(f"  {flag_in_words(flag)}{', all candidates' if flag in common else ''}: {meaning}", console, "    ")
         _print_wrapped("Run `hf-transferability explain FLAG` to see what to do about a flag.", console)
+
+
+def flag_in_words(flag: str) -> str:
+    """A flag as tables call it, with its full name where that is another."""
+    word = FLAG_WORDS.get(flag, flag)
+    return word if word == flag else f"{word} ({flag})"
 
 
 def scenario_in_words(ranking: Mapping[str, Any]) -> str:
