@@ -121,7 +121,7 @@ def test_meanings_of_columns_are_one_sentence():
         ("benchmark/compare.py", "share one draw of training images"),
         ("data/local_images.py", "Labels come from the folders"),
         ("reporting/html.py", "fine-tune each of them"),
-        ("space/work.py", "Noise ceiling"),
+        ("space/lookup.py", "Noise ceiling"),
         ("training/grids.py", "left to other processes"),
     ],
 )

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import datasets
+import numpy as np
 
 from hf_transferability.errors import UsageError, unknown_name
 
+_LARGEST_EXACT = 2**53  # larger floats may stand for several whole numbers
 SMALLEST = 2  # groups of a sample; with one there is nothing to compare its images with
 _KINDS = re.compile(r"(large_)?string|u?int\d+|bool|float\d+|double")
 
@@ -47,9 +49,21 @@ def group_names(column: str, values: Sequence[Any]) -> list[str]:
             f"`group_column` must name a group for every image; {column} is empty for {len(missing)} of {len(values)} "
             f"(first: row {missing[0]}). Fill it in, or remove those rows."
         )
-    if any(isinstance(value, float) and value != int(value) for value in values):
-        raise UsageError(f"`group_column` must hold texts or integers; {column} holds fractions. Choose another column.")
+    if any(isinstance(value, float) and not (abs(value) <= _LARGEST_EXACT and value.is_integer()) for value in values):
+        raise UsageError(
+            f"`group_column` must hold texts or integers; {column} holds fractions or numbers too large to be exact. "
+            "Choose another column, or store it as text."
+        )
     return [str(int(value)) if isinstance(value, float) else str(value).strip() for value in values]
+
+
+def group_codes(names: Sequence[str]) -> np.ndarray:
+    """Codes int64 [n] from 0, in the order in which the groups first occur.
+
+    Without an array of the texts, in which each takes the room of the longest.
+    """
+    codes: dict[str, int] = {}
+    return np.fromiter((codes.setdefault(name, len(codes)) for name in names), np.int64, len(names))
 
 
 def shared_groups(first: Sequence[str], second: Sequence[str]) -> tuple[int, int]:

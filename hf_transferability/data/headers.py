@@ -13,6 +13,8 @@ _GREY_WITH_ALPHA = b"\4"  # a PNG's colour type
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 258, 262, 277
 _USED_CHANNELS = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 3, "RGBX": 4, "RGBA": 4, "CMYK": 4, "YCbCr": 3, "LAB": 3}
+# Read once: `open_image` changes Pillow's own for moments, which another thread would see.
+PILLOW_LIMIT = Image.MAX_IMAGE_PIXELS
 _opening = threading.Lock()
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from datasets.utils.file_utils import xopen
 from huggingface_hub import constants
 
 from hf_transferability import hub
+from hf_transferability.data import zip_archives
 from hf_transferability.data.medical.signature import kind_of
 from hf_transferability.errors import TargetError
 from hf_transferability.names import expanded
@@ -22,6 +24,7 @@ LARGEST = 256 * 2**20  # bytes of one encoded image
 LARGEST_VOLUME = 2**31  # bytes of a DICOM or NIfTI file, of which one frame or slice stays in memory
 _LONGEST_PATH = 4096  # characters; longer texts hold something else, such as the image itself
 _UNPACKED = re.compile(r"(zip|gzip|bz2|lz4|xz|zstd)://")  # how `datasets` names a member of an archive, before "::"
+_ZIP = "zip://"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -95,6 +98,12 @@ def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str |
     return _bounded(content, path)
 
 
+def file_and_folder(path: str) -> str:
+    """The last folder and the name of an image file, also of one in an archive; "" for an empty path."""
+    inside = re.sub(r"^[a-z0-9]+://", "", path.split("::")[0])
+    return "/".join(Path(inside).parts[-2:])
+
+
 def _absolute(path: str, place: Place) -> str:
     """A relative path as one in the dataset's folder or repository; others as they are."""
     if "::" in path or _URL.match(path) or os.path.isabs(path):
@@ -128,15 +137,24 @@ def is_below(path: str, folders: Collection[Path]) -> bool:
 
 
 def _read(path: str, token: str | None) -> bytes:
-    local = path.split("::")[-1]
+    *members, local = path.split("::")
     if not _URL.match(local):
         mode = os.stat(local).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe or a device may never end
             raise TargetError(f"the image {path!r} must be a regular file. Replace it by the image itself.")
+        if len(members) == 1 and members[0].startswith(_ZIP) and zipfile.is_zipfile(local):
+            return _read_member(local, members[0].removeprefix(_ZIP))
     with xopen(path, "rb", download_config=DownloadConfig(token=token)) as file:
         content: bytes = file.read(LARGEST + 1)
         if len(content) > LARGEST and kind_of(content):
             content += file.read(LARGEST_VOLUME + 1 - len(content))
+    return content
+
+
+def _read_member(archive: str, member: str) -> bytes:
+    content = zip_archives.read_member(archive, member, LARGEST)
+    if len(content) > LARGEST and kind_of(content):
+        content = zip_archives.read_member(archive, member, LARGEST_VOLUME)
     return content
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from hf_transferability.data import converted
 from hf_transferability.data.duplicates import WORDS, perceptual_hash
-from hf_transferability.data.headers import Header, deep_colour, open_image, read_header
+from hf_transferability.data.headers import PILLOW_LIMIT, Header, deep_colour, open_image, read_header
 from hf_transferability.errors import UsageError
 
 Window = tuple[float, float]
@@ -48,12 +48,14 @@ class ImageReport:
         corrupt: position -> reason.
         brightest: the highest pixel that integer images of more than 8 bits reached, of 255; None without such images.
         hashes: perceptual hash of every image in hexadecimal digits, "" of a corrupt one; None in reports of older versions.
+        flat: number of images of more than 8 bits that became one grey or colour.
     """
 
     modes: dict[str, int]
     corrupt: dict[int, str]
     brightest: int | None = None
     hashes: list[str] | None = None
+    flat: int = 0
 
     def hash_array(self) -> np.ndarray:
         """The hashes as uint64 [n_images, duplicates.WORDS], 0 of a corrupt image."""
@@ -69,7 +71,7 @@ class ImageReport:
     def from_dict(cls, stored: dict[str, Any]) -> "ImageReport":
         """The report that `to_dict` gave, also after JSON has made texts of the positions."""
         corrupt = {int(position): reason for position, reason in stored["corrupt"].items()}
-        return cls(stored["modes"], corrupt, stored.get("brightest"), stored.get("hashes"))
+        return cls(stored["modes"], corrupt, stored.get("brightest"), stored.get("hashes"), stored.get("flat", 0))
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ class Images(Sequence[np.ndarray]):
         corrupt: dict[int, str] = {}
         brightest: int | None = None
         hashes: list[str] = []
+        flat = 0
 
         def attempt(index: int) -> tuple[np.ndarray, str, str] | Exception:
             try:
@@ -176,13 +179,15 @@ class Images(Sequence[np.ndarray]):
                     pixels, mode, digits = result
                     hashes.append(digits)
                     modes[mode] += 1
+                    if mode == "F" or mode.startswith("I") or mode.endswith(";16"):
+                        flat += bool(pixels.min() == pixels.max())
                     if mode.startswith("I") or mode.endswith(";16"):
                         brightest = max(brightest or 0, int(pixels.max()))
                     if pixels.nbytes <= self._free and index not in self._decoded:
                         self._free -= pixels.nbytes
                         self._decoded[index] = pixels
                 progress(index + 1)
-        return ImageReport(dict(sorted(modes.items())), corrupt, brightest, hashes)
+        return ImageReport(dict(sorted(modes.items())), corrupt, brightest, hashes, flat)
 
 
 def decode(
@@ -205,11 +210,13 @@ def decode(
         frame = None  # chosen before
     with open_image(encoded) as image:
         check_size(image.width, image.height, max_pixels)
+        number = _choose_frame(image, frame)
+        check_size(image.width, image.height, max_pixels)  # pages of one file may have different sizes
         try:
             if image.width * image.height <= _LARGE:
-                return _pixels(encoded, image, window, frame)
+                return _pixels(encoded, image, window, number)
             with _one_large_image:
-                return _pixels(encoded, image, window, frame)
+                return _pixels(encoded, image, window, number)
         except MemoryError:
             raise ValueError(f"{image.width} x {image.height} pixels are too many for the memory of this machine") from None
 
@@ -224,7 +231,7 @@ def check_size(width: int, height: int, max_pixels: int | None) -> None:
     Raises:
         ValueError: the image has more pixels.
     """
-    limit = max_pixels or Image.MAX_IMAGE_PIXELS or np.inf
+    limit = max_pixels or PILLOW_LIMIT or np.inf
     if width * height > limit:
         raise ValueError(f"{width} x {height} pixels are more than the limit of {limit}; allow more by --max-pixels")
 
@@ -243,8 +250,8 @@ def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _pixels(encoded: bytes, image: Image.Image, window: Window | None, frame: int | str | None) -> tuple[np.ndarray, str]:
-    number = _choose_frame(image, frame)
+def _pixels(encoded: bytes, image: Image.Image, window: Window | None, number: int) -> tuple[np.ndarray, str]:
+    """Pixels and mode of an image that is at this frame."""
     header = Header.of(image, encoded)
     if header.deep_colour and (deep := deep_colour(encoded, number)) is not None:
         colour = deep if deep.shape[2] > 1 else deep.repeat(3, axis=2)

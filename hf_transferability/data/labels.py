@@ -1,6 +1,7 @@
 """What a dataset's label column holds: which column it is, its type, missing values, and codes."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import datasets
 import numpy as np
 
 from hf_transferability.data import label_forms
+from hf_transferability.data.text_columns import is_number
 from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.metrics._validation import FEW_VALUES, are_few_whole_numbers
 
@@ -41,6 +43,17 @@ def find_label_column(features: datasets.Features, requested: str | None, image_
         f"`label_column` must be named: which of the columns {', '.join(others)} holds the labels cannot be told from their "
         "types. Pass --label-column."
     )
+
+
+def _encoded(values: Sequence) -> tuple[list, np.ndarray]:
+    """The distinct values, sorted, and the position int64 [n] of each value among them; see `groups.group_codes`."""
+    present = sorted(set(values))
+    place = {value: i for i, value in enumerate(present)}
+    return present, np.fromiter((place[value] for value in values), np.int64, len(values))
+
+
+def _may_be_a_quantity(n_distinct: int, n_images: int) -> bool:
+    return n_distinct > FEW_VALUES and n_images < _IMAGES_OF_A_CLASS * n_distinct
 
 
 def _item(feature: Any) -> Any:
@@ -79,7 +92,7 @@ class LabelReader:
             )
         if separator and not self._text:
             raise UsageError(f"`label_separator` must be left out: {column} holds {kind}, not texts.")
-        if task == "regression" and not (self.numbers or self._integers):
+        if task == "regression" and not (self.numbers or self._integers or (self._text and not self.multi)):
             raise UsageError(f"`task` must not be regression: {column} holds {kind}, not numbers. Choose another column.")
         if task == "multi_label" and not (self.multi or separator):
             raise UsageError(
@@ -137,15 +150,29 @@ class LabelReader:
         if self._separator:
             self.multi = True
             return label_forms.parted(values, self._separator)
+        if self._task == "regression":
+            return self._numbers_in_texts(values)
         if self._separator is None and self._task is None and (separator := label_forms.common_separator(values)):
             example = next(value for value in values if separator in value)
             raise UsageError(
                 f"`label_separator` must be given, because texts such as {example[:60]!r} may hold several labels. "
                 f"Pass --label-separator '{separator}', or '' if each text is one class."
             )
+        distinct = set(values)
+        if self._task is None and _may_be_a_quantity(sum(map(is_number, distinct)), len(values)):
+            raise self._ask_for_the_task(len(distinct), "texts, most of them numbers,", len(values))
         if alike := label_forms.alike(values):
             self.notes.append(f"Classes {alike} differ only in case or white space; correct the labels if they are one class.")
         return values
+
+    def _numbers_in_texts(self, values: list[str]) -> list[float]:
+        if wrong := next((value for value in values if not is_number(value)), None):
+            raise UsageError(
+                f"`task` must not be regression: {self.column} holds the text {wrong[:40]!r}, which is no number. "
+                "Correct it, or choose another column."
+            )
+        self.numbers = True
+        return [float(value) for value in values]
 
     def _lists(self, values: list[Sequence]) -> list:
         if self._task != "multi_label" and values and all(len(value) == 1 for value in values):
@@ -187,28 +214,35 @@ class LabelReader:
         if self._task == "regression":
             self.numbers = True
             return [float(value) for value in values]
-        if self._task is None and n_distinct > FEW_VALUES and len(values) < _IMAGES_OF_A_CLASS * n_distinct:
-            raise UsageError(
-                f"`task` must be given, because {self.column} holds {n_distinct} whole numbers for {len(values)} images. "
-                "Pass --task regression for a quantity such as an age, or --task single_label for classes."
-            )
+        if self._task is None and _may_be_a_quantity(n_distinct, len(values)):
+            raise self._ask_for_the_task(n_distinct, "whole numbers", len(values))
         return values
+
+    def _ask_for_the_task(self, n_distinct: int, kind: str, n_images: int) -> UsageError:
+        return UsageError(
+            f"`task` must be given, because {self.column} holds {n_distinct} {kind} for {n_images} images. "
+            "Pass --task regression for a quantity such as an age, or --task single_label for classes."
+        )
 
     def group_codes(self, values: Sequence) -> np.ndarray:
         """Codes [n_samples] with as many distinct values as there are classes; for a single-label target the classes."""
         if self.numbers:
             return np.arange(len(values)) % _NUMBERS_AS_CLASSES
         if not self.multi:
-            return np.unique(np.asarray(values), return_inverse=True)[1]
+            return _encoded(values)[1]
         return np.arange(len(values)) % max(len(self._label_list(values)), 1)
 
     def counts(self, values: Sequence) -> dict[str, int]:
         """Class or label -> number of images that have it; empty for numbers to predict."""
         if self.numbers or not values:
             return {}
-        _, codes, names = self.encode(values)
-        numbers = codes.sum(axis=0) if self.multi else np.bincount(codes, minlength=len(names))
-        return dict(zip(names, numbers.tolist(), strict=True))
+        if not self.multi:
+            _, codes, names = self.encode(values)
+            return dict(zip(names, np.bincount(codes, minlength=len(names)).tolist(), strict=True))
+        numbers: Counter[Any] = Counter()
+        for value in values:
+            numbers.update({i for i, item in enumerate(value) if item} if self._vectors else set(value))
+        return {self.names[item] if self.names else str(item): numbers[item] for item in self._label_list(values)}
 
     def encode(self, values: Sequence) -> tuple[str, np.ndarray, list[str]]:
         """Task, codes and class names of settled values."""
@@ -216,9 +250,8 @@ class LabelReader:
             return ("multi_label", *self._multi_hot(values))
         if self.numbers:
             return "regression", np.asarray(values, dtype=np.float64), []
-        present, codes = np.unique(np.asarray(values), return_inverse=True)
-        names = [self.names[int(i)] if self.names else str(i) for i in present]
-        return "single_label", codes.astype(np.int64), names
+        present, codes = _encoded(values)
+        return "single_label", codes, [self.names[int(value)] if self.names else str(value) for value in present]
 
     def _multi_hot(self, values: Sequence[Sequence]) -> tuple[np.ndarray, list[str]]:
         classes = self._label_list(values)

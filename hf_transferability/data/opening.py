@@ -1,28 +1,27 @@
 """A Hub id, a local folder or a loaded dataset becomes one split with its account, before anything is drawn."""
 
+import itertools
 import os
 import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
-from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
 from hf_transferability import errors, hub
-from hf_transferability.data import foreign, local_images
+from hf_transferability.data import foreign, hub_files, listing, local_images, tables
 from hf_transferability.data.account import Account
-from hf_transferability.data.folders import arrange, split_kind
+from hf_transferability.data.folders import split_kind
 from hf_transferability.data.image_files import Place, place_of
-from hf_transferability.data.medical.signature import DICOM_ENDINGS
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 
-_DOWNLOAD = "Download it (`hf download {} --repo-type dataset`) and pass the local folder."
 _LONGEST_NAME = 255  # characters of a part of a path; longer ones fail in every file system
 
 
@@ -155,16 +154,17 @@ def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.Datase
     """
     foreign.check_cards(folder)
     place = place_of(str(folder), None)
-    listing = local_images.list_files(folder, options.follow_links, place.folders)
-    local_images.refuse_links(listing, folder)
+    files = listing.list_files(folder, options.follow_links, place.folders)
+    listing.refuse_links(files, folder)
     if foreign.has_configurations(folder) or options.config is not None:
         return None
-    if not listing.images:
-        if not listing.tables and (kind := local_images.unreadable_kind(listing)):
+    listing.refuse_hidden_folders(files)
+    if not files.images:
+        if not files.tables and (kind := listing.unreadable_kind(files)):
             raise UsageError(f"dataset {folder.name} {kind}")
         return None
-    read = local_images.read_image_folder(folder, listing, options)
-    if read is not None and listing.tables and (options.image_column or "label" not in _columns(read[0])):
+    read = local_images.read_image_folder(folder, files, options)
+    if read is not None and files.tables and (options.image_column or "label" not in _columns(read[0])):
         return None
     return read
 
@@ -177,15 +177,17 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
     """The builder of tables, archives or a folder with a card."""
     path, data_files = str(folder), None
     if not foreign.has_configurations(folder):
-        listing = local_images.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
-        if listing.images and listing.tables:
+        files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
+        if files.images and files.tables:
             # `datasets` would take the kind of file that is the most frequent: the images.
-            kinds = Counter(local_images.TABLES[os.path.splitext(table)[1].lower()] for table in listing.tables)
+            kinds = Counter(listing.TABLES[os.path.splitext(table)[1].lower()] for table in files.tables)
             path = kinds.most_common(1)[0][0]
-            chosen = [t for t in listing.tables if local_images.TABLES[os.path.splitext(t)[1].lower()] == path]
-            data_files = {split: [str(folder / t) for t in files] for split, files in _splits_of_tables(chosen).items()}
+            chosen = [t for t in files.tables if listing.TABLES[os.path.splitext(t)[1].lower()] == path]
+            data_files = {split: [str(folder / t) for t in paths] for split, paths in _splits_of_tables(chosen).items()}
     try:
-        return datasets.load_dataset_builder(path, name=options.config, data_files=data_files, token=token)
+        return tables.with_texts(
+            partial(datasets.load_dataset_builder, path, name=options.config, data_files=data_files, token=token), token
+        )
     except Exception as error:
         raise dataset_error(error, folder.name) from error
 
@@ -208,7 +210,7 @@ def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Op
         raise TargetError(
             f"{len(damaged)} files of dataset {name} arrived other than the Hub states, for example {damaged[0]}. Run it again."
         )
-    account = _with_repository_files(opened.account, builder, name, commit, token, options)
+    account = hub_files.compared(opened.account, builder, name, commit, token, options)
     return replace(opened, account=account)
 
 
@@ -220,14 +222,15 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
         raise _access_error(error)(hub.explain(error, "dataset", name)) from error
     try:
         foreign.check_hub_cards(name, commit, token)
-        builder = hub.call(datasets.load_dataset_builder, name, name=options.config, revision=commit, token=token)
+        build = partial(hub.call, datasets.load_dataset_builder, name, name=options.config, revision=commit, token=token)
+        builder = tables.with_texts(build, token)
         if commit is not None and builder.hash != commit:  # what `datasets` does when the Hub fails, whatever was asked for
             raise ConnectionError(f"only commit {builder.hash} of it is cached")
     except TransferabilityError:
         raise
     except Exception as error:
         if not hub.is_connection_error(error):
-            _refuse_dicom(_repository_files(name, commit, token) or [], name)
+            hub_files.refuse_dicom(hub_files.listed(name, commit, token) or [], name)
         raise dataset_error(error, name) from error
     return builder, commit
 
@@ -236,10 +239,13 @@ def _open_builder(builder: Any, name: str, commit: str | None, place: Place, opt
     try:
         chosen = choose_split(_builder_splits(builder), options.split)
         if options.streaming:
+            _refuse_overlap(chosen, {})
             table = builder.as_streaming_dataset(split=chosen)
         else:
             hub.call(builder.download_and_prepare)
-            table = builder.as_dataset(split=chosen)
+            known = builder.info.splits or {}
+            _refuse_overlap(chosen, {split: known[split].num_examples for split in known})
+            table = tables.settled(builder, builder.as_dataset(split=chosen))
     except UsageError:
         raise
     except Exception as error:
@@ -248,65 +254,6 @@ def _open_builder(builder: Any, name: str, commit: str | None, place: Place, opt
     rows = {split: known[split].num_examples if split in known else -1 for split in _builder_splits(builder)}
     where = {"id": name, "revision": commit, "config": builder.config.name, "split": chosen}
     return Opened(table, where, place, Account(rows))
-
-
-def _with_repository_files(
-    account: Account, builder: Any, name: str, commit: str | None, token: str | None, options: SampleOptions
-) -> Account:
-    """The account of a Hub dataset of image files, compared with the files of its repository.
-
-    Raises:
-        UsageError: splits or classes that `datasets` reads otherwise than the folders are named.
-    """
-    files = [str(path) for paths in (builder.config.data_files or {}).values() for path in paths]
-    used = {split: _relative_images(paths) for split, paths in (builder.config.data_files or {}).items()}
-    if not any(used.values()) or builder.name not in ("imagefolder", "niftifolder") or commit is None:
-        return account
-    listed = _repository_files(name, commit, token)
-    if listed is None:
-        return replace(account, found=len(files))
-    _refuse_dicom(listed, name)
-    images = [path for path in listed if local_images.is_image_name(path)]
-    has_metadata = any(os.path.basename(path) in local_images.METADATA for path in listed)
-    remedy = _DOWNLOAD.format(name)
-    if not has_metadata:
-        arrangement = arrange(images, options.class_level)
-        placed = {split: set(paths) for split, paths in arrangement.splits.items()}
-        if {split: set(paths) for split, paths in used.items() if paths} != placed:
-            raise UsageError(f"`datasets` reads other splits from {name} than its folders name. {remedy}")
-        if any(name != path.split("/")[-2] for path, name in arrangement.classes.items()):
-            raise UsageError(
-                f"`datasets` reads other classes from {name} than folder level {arrangement.class_level}. {remedy}"
-            )
-        account = replace(account, class_level=arrangement.class_level)
-    unused = len(set(images) - {path for paths in used.values() for path in paths})
-    return replace(account, found=len(images), left_out={"image files that no split holds": unused} if unused else {})
-
-
-def _repository_files(name: str, commit: str | None, token: str | None) -> list[str] | None:
-    """All files of a Hub dataset; None where the Hub does not say, as offline, when the cached files are all there is."""
-    try:
-        return list(hub.call(HfApi(token=token).list_repo_files, name, repo_type="dataset", revision=commit))
-    except Exception:
-        return None
-
-
-def _refuse_dicom(files: Sequence[str], name: str) -> None:
-    """Refuse a Hub dataset with DICOM files, which `datasets` leaves out.
-
-    Raises:
-        UsageError: names their number and the remedy.
-    """
-    if dicom := [path for path in files if path.lower().endswith(DICOM_ENDINGS)]:
-        raise UsageError(
-            f"dataset {name} holds {len(dicom)} DICOM files, which `datasets` does not read. {_DOWNLOAD.format(name)}"
-        )
-
-
-def _relative_images(paths: Sequence[Any]) -> list[str]:
-    """Paths in the repository of the image files among hf:// URLs."""
-    inside = [re.sub(r"^hf://datasets/[^@]+@[^/]+/", "", str(path)) for path in paths]
-    return [path for path in inside if local_images.is_image_name(path)]
 
 
 def _is_saved(folder: Path) -> bool:
@@ -364,11 +311,40 @@ def _by_expression(dataset: Any, expression: str) -> datasets.Dataset:
             f"`split` must be a split or an expression such as train[:50%] of {', '.join(dataset)}; got {expression!r} "
             f"({error}). Correct it."
         ) from error
+    _refuse_overlap(expression, lengths)
     pieces = []
     for part in parts:
         rows = range(len(dataset[part.splitname]))[part.from_ : part.to]
         pieces.append(dataset[part.splitname].select(rows))
     return datasets.concatenate_datasets(pieces)
+
+
+def _refuse_overlap(expression: str, lengths: dict[str, int]) -> None:
+    """Refuse a split expression that takes images twice, such as train[:50%]+train.
+
+    Args:
+        expression: names existing splits only.
+        lengths: split -> number of rows; those of a stream may be missing, and then a split may be named once only.
+
+    Raises:
+        UsageError: names the split.
+    """
+    names = [part.partition("[")[0].strip() for part in expression.split("+")]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated and all(lengths.get(name) for name in names):
+        ranges: dict[str, list[tuple[int, int]]] = {}
+        for part in datasets.ReadInstruction.from_spec(expression).to_absolute(lengths):
+            ranges.setdefault(part.splitname, []).append((part.from_, part.to))
+        repeated = [
+            name
+            for name, taken in ranges.items()
+            if any(start < end for (_, end), (start, _) in itertools.pairwise(sorted(taken)))
+        ]
+    if repeated:
+        raise UsageError(
+            f"`split` must take each image once; {expression!r} takes images of {repeated[0]} twice. Name parts that do not "
+            "overlap."
+        )
 
 
 def _builder_splits(builder: Any) -> list[str]:
@@ -410,7 +386,8 @@ def dataset_error(error: Exception, name: str) -> Exception:
             "Choose a copy in parquet or imagefolder layout."
         )
     if "Invalid string class label" in text:
-        return UsageError(f"dataset {name} holds class folders in archives, whose classes `datasets` cannot tell. Unpack them.")
+        remedy = hub_files.DOWNLOAD.format(name)
+        return UsageError(f"dataset {name} holds class folders in archives, whose classes `datasets` cannot tell. {remedy}")
     if "Invalid metadata file_name" in text:
         return TargetError(f"metadata of {name} names a file outside the dataset. Correct it, or choose another dataset.")
     if isinstance(error, ValueError | FileNotFoundError) and not damaged:

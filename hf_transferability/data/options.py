@@ -62,7 +62,7 @@ class SampleOptions:
     follow_links: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("config", "split", "revision", "image_column", "label_column", "label_separator"):
+        for name in ("config", "split", "revision", "image_column", "label_column", "label_separator", "group_column"):
             if getattr(self, name) is not None:
                 arguments.text(name, getattr(self, name), empty=name == "label_separator")
         for name in ("streaming", "follow_links"):

@@ -12,16 +12,16 @@ import numpy as np
 
 from hf_transferability.data.columns import find_image_column, undecoded
 from hf_transferability.data.duplicates import examples, near_pairs
-from hf_transferability.data.groups import SMALLEST, check_group_column, group_names
-from hf_transferability.data.image_files import image_bytes
+from hf_transferability.data.groups import SMALLEST, check_group_column, group_codes, group_names
+from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.labels import LabelReader, find_label_column
 from hf_transferability.data.medical.convert import Medical
+from hf_transferability.data.medical.image import one_grey
 from hf_transferability.data.opening import Opened, dataset_error, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
-from hf_transferability.metrics._groups import first_seen_codes
 
 __all__ = [
     "SMALLEST_SAMPLE", "Labelled", "LabelledArrays", "SampleOptions", "Target", "check_images", "class_flags", "load_target",
@@ -115,7 +115,7 @@ class Target:
     @property
     def groups(self) -> np.ndarray | None:
         """Codes int64 [n_samples] of images that belong together, in order of appearance; None without a group column."""
-        return first_seen_codes(np.asarray(self.group_names)) if self.group_names else None
+        return group_codes(self.group_names) if self.group_names else None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -202,7 +202,7 @@ def load_target(
         "account": _account(opened, counts, drawn, reader, options),
     }
     target = _target(images, codes, class_names, task, drawn.positions, provenance)
-    files = ["/".join(Path((record or {}).get("path") or "").parts[-2:]) for record in drawn.records]
+    files = [file_and_folder((record or {}).get("path") or "") for record in drawn.records]
     return _with_groups(replace(target, files=files, flags=target.flags | flags), drawn.groups)
 
 
@@ -294,7 +294,7 @@ def _draw_from_table(table: datasets.Dataset, image_column: str, reader: LabelRe
     labels = reader.settle(raw)
     _check_draw(reader, options)
     names = group_names(options.group_column, table[options.group_column][:]) if options.group_column is not None else []
-    groups = first_seen_codes(np.asarray(names)) if names else None
+    groups = group_codes(names) if names else None
     chosen = draw_sample(reader.group_codes(labels), options.sample_size, options.draw, options.seed, groups)
     records = table.select(chosen)[image_column][:] if len(chosen) else []
     of_groups = [names[i] for i in chosen] if names else []
@@ -358,7 +358,11 @@ def check_images(
         low, high = target.images.window or (None, None)
         scale = f"{low:g}..{high:g}" if low is not None else "their own range" if set(deep) == {"F"} else "0..65535"
         flags["windowed"] = f"{sum(deep.values())} images of mode {', '.join(deep)} by {scale}"
-        if report.brightest is not None and report.brightest < _DARK:
+        if report.flat == sum(deep.values()) and target.images.window is not None:
+            raise one_grey(target.images.window, report.flat)
+        if report.flat:
+            flags["windowed"] += f", {report.flat} of them one grey: choose --window LOW,HIGH"
+        elif report.brightest is not None and report.brightest < _DARK:
             flags["windowed"] += f", which leaves them dark (at most {report.brightest} of 255): choose --window LOW,HIGH"
     if report.corrupt:
         flags["corrupt_skipped"] = f"{len(report.corrupt)} of {len(target)} images"

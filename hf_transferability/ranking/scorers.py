@@ -16,7 +16,7 @@ T = TypeVar("T")
 _SHARE = 0.5  # of the free memory for all that are scored at once
 # What scoring one candidate takes at most, measured over all metrics: copies of its features in float64, and bytes for each
 # pair of images, of which PARC, the only metric that ranks all pairs, takes 8,000 images.
-_COPIES, _PAIR_BYTES, _MOST_IMAGES = 10, 36, 8000
+_COPIES, _PAIR_BYTES, _MOST_IMAGES = 10, 6, 8000
 
 
 class Scorers:

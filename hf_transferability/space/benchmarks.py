@@ -2,7 +2,7 @@
 
 A published Space reads them from one parquet file beside its app, which contains the agreement, since computing that takes
 seconds. The variable HF_TRANSFERABILITY_BENCHMARK names such a file, a Hub dataset made by `benchmark publish`, or a folder of
-its tables. Without it, the page shows the benchmarks that come with the package.
+its tables. Without it, the page shows the benchmarks that come with the package, whose agreement is bundled beside this module.
 """
 
 import os
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hf_transferability.hub import Snapshot
 
 FILE = "benchmarks.parquet"  # in the Space
+AGREEMENT = Path(__file__).with_name("agreement.parquet")  # of the bundled benchmarks; tools/refresh_leaderboard.py makes it
 VARIABLE = "HF_TRANSFERABILITY_BENCHMARK"
 FIRST = "paper"  # shown first, if it is there
 FRESH = 600.0  # seconds after which a Hub dataset is checked for changes
@@ -106,15 +107,37 @@ def write(path: str | Path) -> None:
     pd.concat(parts, ignore_index=True).to_parquet(path, index=False)
 
 
+def worked_out() -> "pd.DataFrame":
+    """The agreement of the benchmarks that come with the package, computed anew."""
+    import pandas as pd
+
+    parts = []
+    for name, tables in _bundled_tables().items():
+        benchmark = Benchmark(name, tables)
+        parts += [benchmark.agreement(selection).assign(benchmark=name) for selection in benchmark.selections]
+    return pd.concat(parts, ignore_index=True)
+
+
 @lru_cache(maxsize=1)
 def _bundled() -> dict[str, Benchmark]:
+    import pandas as pd
+
+    agreement = pd.read_parquet(AGREEMENT)
+    benchmarks = {}
+    for name, tables in _bundled_tables().items():
+        stored = agreement[agreement["benchmark"] == name]
+        benchmarks[name] = Benchmark(name, tables if stored.empty else {**tables, "agreement": stored})
+    return benchmarks
+
+
+def _bundled_tables() -> "dict[str, dict[str, pd.DataFrame]]":
     from hf_transferability.benchmark import bundled
 
-    benchmarks = {}
+    found = {}
     for name in sorted(bundled.with_table("scores"), key=_order):
         tables = bundled.with_provenance(name)
-        benchmarks[name] = Benchmark(name, {table: tables[table] for table in _SOURCE if table in tables})
-    return benchmarks
+        found[name] = {table: tables[table] for table in _SOURCE if table in tables}
+    return found
 
 
 @lru_cache(maxsize=1)

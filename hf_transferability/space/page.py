@@ -1,28 +1,23 @@
 """The page: three tabs that call the functions of `work`, which are also its API and its tools for MCP clients."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import gradio as gr
 
-from hf_transferability.benchmark.ground_truth import PUBLISHED
-from hf_transferability.errors import TransferabilityError, UsageError
+from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
 from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.reporting import plots
-from hf_transferability.space import limits, texts, work, worker
-from hf_transferability.space.benchmarks import FIRST
+from hf_transferability.space import limits, lookup, texts, uploads, work, worker
+from hf_transferability.space.benchmark_tab import benchmark_tab, draw_ahead
+from hf_transferability.space.parts import AT_ONCE, SCENARIOS, plot, show_errors
 
 Scenario = Literal["auto", "source_dataset", "architecture"]
 _KEPT = 1800  # seconds that uploads and downloads stay on disk at most
+_WAITING = 100  # requests that may wait; look-ups do so for a moment only, so nearly all are rankings
 _WORK: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work"}  # a Space has few cores
-_SCENARIOS = [
-    ("Look at the candidates", "auto"),
-    ("Same network, other source datasets", "source_dataset"),
-    ("Different architectures", "architecture"),
-]
 
 
 def build() -> gr.Blocks:
@@ -33,14 +28,14 @@ def build() -> gr.Blocks:
             with gr.Tab("Rank", id="rank"):
                 _rank_tab()
             with gr.Tab("Benchmark", id="benchmark") as tab:
-                opened = _benchmark_tab()
+                opened = benchmark_tab()
             with gr.Tab("About", id="about"):
                 gr.Markdown(texts.ABOUT)
         tab.select(**opened)
         page.unload(_on_unload)
         gr.api(rank_checkpoints, api_name="rank_checkpoints", **_WORK)
-        gr.api(lookup_benchmark, api_name="lookup_benchmark", concurrency_limit=4)
-    return page.queue(max_size=16)
+        gr.api(lookup_benchmark, api_name="lookup_benchmark", **AT_ONCE)
+    return page.queue(max_size=_WAITING)
 
 
 def launch(host: str | None = None, port: int | None = None, **options: Any) -> gr.Blocks:
@@ -57,6 +52,7 @@ def launch(host: str | None = None, port: int | None = None, **options: Any) -> 
     else:
         served = True
     page = build()
+    draw_ahead()
     page.launch(
         server_name=host, server_port=port, mcp_server=served, max_file_size=limits.FILE_BYTES, css=texts.STYLE, **options
     )
@@ -86,7 +82,7 @@ def rank_checkpoints(
     Returns:
         The ranking: rows, best first, with score, interval, tie group, flags and errors; dataset, scenario, notes and versions.
     """
-    return _show_errors(work.rank_checkpoints)(dataset, checkpoints, sample_size, scenario, metric, visitor=_visitor(request))
+    return show_errors(work.rank_checkpoints)(dataset, checkpoints, sample_size, scenario, metric, visitor=_visitor(request))
 
 
 def lookup_benchmark(
@@ -110,7 +106,7 @@ def lookup_benchmark(
         "agreement": weighted Kendall tau with interval of every metric, of baselines that look at no target image, and of the
         noise ceiling; "pairs": source, target, score and fine-tuned test AUC; "benchmarks" and "selections": what there is.
     """
-    return _show_errors(work.lookup_benchmark)(scenario, metric, target, benchmark, selection)
+    return show_errors(lookup.lookup_benchmark)(scenario, metric, target, benchmark, selection)
 
 
 def _rank_tab() -> None:
@@ -126,7 +122,7 @@ def _rank_tab() -> None:
                     files = gr.File(
                         label="Files of features", file_count="multiple", file_types=[".npz", ".safetensors"], type="filepath"
                     )
-            scenario = gr.Radio(_SCENARIOS, value="auto", label="What the candidates differ in")
+            scenario = gr.Radio(SCENARIOS, value="auto", label="What the candidates differ in")
             metric = gr.Dropdown(list(all_metrics()), value=DEFAULT_METRICS[0], label="Sort by")
             button = gr.Button("Rank", variant="primary")
         with gr.Column(scale=1, min_width=260):
@@ -138,9 +134,9 @@ def _rank_tab() -> None:
     table = gr.Dataframe(
         interactive=False, wrap=True, label="Ranking", elem_id="ranking", visible=False, column_widths=[70, 300, *[105] * 30]
     )
-    pictures = [_plot("Scores", visible=False)]
+    pictures = [plot("Scores", visible=False)]
     with gr.Row():
-        pictures += [_plot(label, visible=False, min_width=544) for label in ("Components", "Cost")]
+        pictures += [plot(label, visible=False, min_width=544) for label in ("Components", "Cost")]
     downloads = gr.File(label="Download", file_count="multiple", interactive=False, visible=False, elem_id="downloads")
     shown: list[Any] = [summary, table, *pictures, downloads]
     by_file = gr.Checkbox(False, visible=False)  # which of the two tabs is open; the browser sets it without a request
@@ -157,7 +153,12 @@ def _rank_tab() -> None:
         **callbacks: Any,
     ) -> work.Document:
         if by_file:
-            return work.rank_files(paths or [], scenario, metric, **callbacks)
+            visitor = callbacks["visitor"]
+            uploads.hold(visitor, paths or [])
+            try:
+                return work.rank_files(uploads.held(visitor, paths or []), scenario, metric, **callbacks)
+            finally:
+                uploads.forget(visitor)
         return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, **callbacks)
 
     @_answered
@@ -180,74 +181,13 @@ def _rank_tab() -> None:
         for component in (button, demo_button)
     ]
     private |= {"show_progress_on": summary, "scroll_to_output": True}
+    files.upload(_on_upload, files, None, queue=False, show_progress="hidden", **private)
     inputs = [by_file, dataset, names, size, files, scenario, metric]
     done = cleared[0].then(from_inputs, inputs, shown, **private, **_WORK)
     for ended in (done.success, done.failure):  # `then` does not come after a failure in a chain
         ended(lambda: None, None, files, api_visibility="private")  # they have been removed from the disk
     cleared[1].then(from_demo, None, shown, **private, **_WORK)
     example_button.click(from_example, None, shown, concurrency_limit=4, **private)
-
-
-def _benchmark_tab() -> dict[str, Any]:
-    """Build the tab; returns the arguments of `select` that fill it when it is opened."""
-    gr.Markdown(texts.BENCHMARK)
-    overview = _plot("Agreement in all benchmarks")
-    with gr.Row():
-        name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark")
-        metric = gr.Dropdown([DEFAULT_METRICS[0]], value=DEFAULT_METRICS[0], label="Metric")
-        target = gr.Dropdown([("all targets", "mean")], value="mean", label="Target")
-    with gr.Row():
-        scenario = gr.Radio(_SCENARIOS[1:], value="source_dataset", label="What the candidates differ in")
-        selection = gr.Radio([PUBLISHED], value=PUBLISHED, label="Fine-tuned performance is that of", visible=False)
-    summary = gr.Markdown(elem_id="benchmark-summary")
-    table = gr.Dataframe(
-        interactive=False,
-        wrap=True,
-        label="Agreement with fine-tuned performance",
-        elem_id="agreement",
-        max_height=640,
-        column_widths=[200, *[110] * 4],
-    )
-    chart = _plot("Agreement of every metric")
-    scatter = _plot("The metric against fine-tuned performance")
-    heat = _plot("Fine-tuned performance")
-    asked: list[Any] = [name, scenario, selection, metric, target]
-
-    def look(name: str, scenario: str, selection: str, metric: str, target: str) -> list[Any]:
-        names = list(work.benchmarks.shown()[0])
-        benchmark = work.benchmark(name if name in names else "")
-        scenario = _one_of(benchmark.scenarios, scenario)
-        selection = _one_of(benchmark.selections, selection)
-        metrics, targets = work.choices(benchmark, selection, scenario)
-        metric, target = _one_of(metrics, metric), _one_of(["mean", *targets], target)
-        return [
-            gr.Dropdown(names, value=benchmark.name),
-            gr.Radio([item for item in _SCENARIOS if item[1] in benchmark.scenarios], value=scenario),
-            gr.Radio(
-                [(_spaced(item), item) for item in benchmark.selections], value=selection, visible=len(benchmark.selections) > 1
-            ),
-            gr.Dropdown(metrics, value=metric),
-            gr.Dropdown([("all targets", "mean"), *((item, item) for item in targets)], value=target),
-            work.benchmark_summary(benchmark, selection, scenario, target),
-            work.agreement_table(benchmark, selection, scenario, target),
-            *work.benchmark_pictures(benchmark, selection, scenario, metric, target),
-            work.leaderboard_picture(),
-        ]
-
-    options: dict[str, Any] = {
-        "inputs": asked, "outputs": [*asked, summary, table, chart, scatter, heat, overview],
-        "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "look",
-    }  # fmt: skip
-    gr.on([item.input for item in asked], _show_errors(look), **options)
-    return {"fn": _show_errors(look), **options}
-
-
-def _one_of(known: Sequence[str], wished: str) -> str:
-    return wished if wished in known else known[0]
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[list[Any]]]:
@@ -262,7 +202,7 @@ def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[l
         def tell(text: str, share: float) -> None:
             progress(share, desc=text)
 
-        document = _show_errors(work_of)(*inputs, tell=tell, visitor=_visitor(request))
+        document = show_errors(work_of)(*inputs, tell=tell, visitor=_visitor(request))
         with tempfile.TemporaryDirectory(prefix="hf-transferability-answer-", ignore_cleanup_errors=True) as folder:
             yield [
                 work.summary(document),
@@ -279,13 +219,13 @@ def _visitor(request: gr.Request | None) -> str:
     return (request and request.session_hash) or ""
 
 
+def _on_upload(paths: list[str], request: gr.Request) -> None:
+    uploads.hold(_visitor(request), paths)
+
+
 def _on_unload(request: gr.Request) -> None:
     worker.leave(_visitor(request))
-
-
-def _plot(label: str, **options: Any) -> gr.Plot:
-    """A place for a picture; its title is in the picture."""
-    return gr.Plot(label=label, show_label=False, elem_classes="picture", **options)
+    uploads.forget(_visitor(request))
 
 
 def _picture(draw: Callable[[work.Document], Any], document: work.Document) -> gr.Plot:
@@ -293,16 +233,3 @@ def _picture(draw: Callable[[work.Document], Any], document: work.Document) -> g
         return gr.Plot(draw(document), visible=True)
     except UsageError:  # nothing to draw, for example without gradient norms
         return gr.Plot(None, visible=False)
-
-
-def _show_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, with this package's errors raised as those that Gradio shows to the visitor."""
-
-    @wraps(function)
-    def call(*inputs: Any, **more: Any) -> Any:
-        try:
-            return function(*inputs, **more)
-        except TransferabilityError as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from error
-
-    return call

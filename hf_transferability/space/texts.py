@@ -1,5 +1,7 @@
 """The texts of the page."""
 
+import re
+
 from hf_transferability.provenance import CITATION
 from hf_transferability.space import limits
 
@@ -86,3 +88,10 @@ via API" below.
 ```bibtex
 {CITATION}```
 """
+
+
+def code(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {' '.join(text.split())} {fence}" if longest else f"`{' '.join(text.split())}`"

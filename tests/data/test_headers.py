@@ -12,9 +12,9 @@ from helpers.targets import AB, png, refused
 from PIL import Image
 
 from hf_transferability.data.headers import read_header
-from hf_transferability.data.images import Images, decode
+from hf_transferability.data.images import Images, check_size, decode
 from hf_transferability.data.targets import Target, check_images, load_target
-from hf_transferability.errors import TargetError
+from hf_transferability.errors import TargetError, UsageError
 
 COLOUR = np.random.default_rng(0).integers(0, 4096, (6, 5, 3)).astype(np.uint16)
 COLOUR[0, 0], COLOUR[0, 1] = 0, 4095
@@ -170,10 +170,26 @@ def test_plain_images_have_plain_headers(kind, mode):
 
 
 def test_more_pixels_are_allowed_by_name(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr("hf_transferability.data.images.PILLOW_LIMIT", 100)
     large = png(0, size=30)
     assert "allow more by --max-pixels" in Images([large]).inspect().corrupt[0]
     assert Images([large], max_pixels=900).inspect().corrupt == {}
+
+
+def test_the_limit_holds_while_another_thread_opens_an_image(monkeypatch):
+    """`open_image` switches Pillow's own limit off for moments."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    with pytest.raises(ValueError, match="100000 x 100000 pixels are more than the limit of 89478485"):
+        check_size(100_000, 100_000, None)
+
+
+def test_a_later_page_may_not_be_larger_than_the_limit():
+    pages = [Image.new("L", (4, 4)), Image.new("L", (60, 60))]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    assert decode(buffer.getvalue(), max_pixels=100)[0].shape == (4, 4, 3)
+    with pytest.raises(ValueError, match="60 x 60 pixels are more than the limit of 100"):
+        decode(buffer.getvalue(), frame=1, max_pixels=100)
 
 
 def test_an_image_that_does_not_fit_the_memory_is_corrupt_by_name(monkeypatch):
@@ -182,3 +198,11 @@ def test_an_image_that_does_not_fit_the_memory_is_corrupt_by_name(monkeypatch):
 
     monkeypatch.setattr("hf_transferability.data.images.to_rgb", fails)
     assert Images([png(0)]).inspect().corrupt == {0: "8 x 8 pixels are too many for the memory of this machine"}
+
+
+def test_a_window_in_which_nothing_is_seen_is_refused(tmp_path):
+    files = [png16(COLOUR + np.uint16(i)) for i in range(12)]
+    with pytest.raises(UsageError, match=r"`window` must hold values of the images; 60000..61000 makes each of 12 one grey"):
+        check_images(target_of(files, window=(60_000, 61_000)))
+    files[0] = png16(np.full_like(COLOUR, 70))
+    assert "1 of them one grey: choose --window" in check_images(target_of(files, window=(0, 4095)))[0].flags["windowed"]

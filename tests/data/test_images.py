@@ -176,7 +176,7 @@ def test_damaged_files_are_named(damage):
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_huge_files_are_refused_not_decoded(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setattr("hf_transferability.data.images.PILLOW_LIMIT", 1000)
     report = Images([random_file(0, size=30), random_file(0, size=33), random_file(0, size=60)]).inspect()
     assert set(report.corrupt) == {1, 2}
     assert "33 x 33 pixels are more than the limit of 1000" in report.corrupt[1]

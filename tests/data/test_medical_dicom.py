@@ -6,7 +6,7 @@ from helpers import medical
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from hf_transferability.data.images import Images
 from hf_transferability.data.medical import dicom
@@ -305,3 +305,74 @@ def test_a_frame_is_chosen_once(tmp_path):
     assert not report.corrupt
     assert target.flags["several_frames"] == "12 of 12 images, of which frame 1 is used"
     assert isinstance(target.images, Images) and target.provenance["frame"] == 1
+
+
+def deflated(made: Dataset) -> bytes:
+    made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return medical.saved(made)
+
+
+def test_a_deflated_file_is_read_and_a_bomb_is_not_unpacked(monkeypatch):
+    expected = read(medical.dicom(STORED, **CT | WINDOW)).pixels
+    np.testing.assert_array_equal(read(deflated(medical.dataset(STORED, **CT | WINDOW))).pixels, expected)
+    bomb = deflated(medical.dataset(np.zeros((9, 1000, 1000), np.uint8)))
+    assert len(bomb) < 100_000
+    monkeypatch.setattr(dicom, "LARGEST_DEFLATED", 2**22)
+    monkeypatch.setattr("pydicom.dcmread", None)  # nothing else is done with it
+    with pytest.raises(ValueError, match="a deflated DICOM file of more than 4 MiB; export it without compression"):
+        read(bomb)
+
+
+def test_the_compression_is_found_wherever_the_header_has_it(monkeypatch):
+    """The header's stated length may be wrong, and long elements may come first."""
+    made = medical.dataset(np.zeros((9, 1000, 1000), np.uint8))
+    made.file_meta.SourceApplicationEntityTitle = "x"
+    made.file_meta.PrivateInformationCreatorUID = "1.2"
+    made.file_meta.PrivateInformation = b"\0" * 100_000
+    bomb = bytearray(deflated(made))
+    bomb[140:144] = (10).to_bytes(4, "little")
+    monkeypatch.setattr(dicom, "LARGEST_DEFLATED", 2**22)
+    with pytest.raises(ValueError, match="a deflated DICOM file of more than 4 MiB"):
+        read(bytes(bomb))
+
+
+PADDED = np.where(np.arange(24) < 6, 63536, STORED).astype(np.uint16)  # -2000 as unsigned
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("value, limit", [(63536, None), (-2000, None), (63530, 63540), (63540, 63530)])
+def test_padding_is_black_in_either_kind_of_grey(photometric, value, limit):
+    made = medical.dataset(PADDED, **CT | WINDOW | {"BitsStored": 16}, PhotometricInterpretation=photometric)
+    for name, number in (("PixelPaddingValue", value), ("PixelPaddingRangeLimit", limit)):
+        if number is not None:
+            made.add_new(name, "SS" if number < 0 else "US", number)
+    pixels = read(medical.saved(made)).pixels
+    assert not pixels[:, :6].any()
+    plain = medical.dicom(STORED, **CT | WINDOW, PhotometricInterpretation=photometric)
+    np.testing.assert_array_equal(pixels[:, 6:], read(plain).pixels[:, 6:])
+
+
+def test_padding_of_float_pixels_does_not_stretch_their_range():
+    values = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    made = medical.dataset(values.astype(np.uint8))
+    del made.PixelData
+    made.BitsAllocated = made.BitsStored = 32
+    made.HighBit = 31
+    made.FloatPixelData = np.where(np.arange(8) < 2, np.float32(-9999), values).tobytes()
+    made.FloatPixelPaddingValue = -9999.0
+    pixels = read(medical.saved(made)).pixels
+    assert not pixels[:, :2].any()
+    shown = values[:, 2:]
+    assert pixels[:, 2:] == pytest.approx((shown - shown.min()) / (shown.max() - shown.min()) * 255, abs=0.51)
+
+
+def test_a_window_in_which_nothing_is_seen_is_refused_or_flagged(tmp_path):
+    medical.series(tmp_path / "ct")
+    for window in ((3000, 4000), (-3000, -2000)):
+        with pytest.raises(UsageError, match=r"`window` must hold values of the images; .* makes each of 16 one grey"):
+            load_target(tmp_path / "ct", window=window)
+    for i in range(3):  # a window of the file that misses its values
+        stored = (medical.phantom(0, i) + 1024).astype(np.uint16)
+        (tmp_path / "ct" / "normal" / f"far{i}.dcm").write_bytes(medical.dicom(stored, **CT, WindowCenter=2500, WindowWidth=10))
+    target = load_target(tmp_path / "ct", sample="all")
+    assert target.flags["windowed"].endswith("3 images are one grey in their window: choose --window LOW,HIGH")

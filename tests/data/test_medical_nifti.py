@@ -179,3 +179,30 @@ def test_without_nibabel_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "NIBABEL_AVAILABLE", False)
     with pytest.raises(UsageError, match=r"NIfTI files, which need nibabel\. Run pip install 'hf-transferability.medical.'"):
         load_target(tmp_path)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("offset", [2.0**30, -352.0, 2.0**100])
+def test_values_that_begin_far_away_are_refused_before_anything_is_unpacked(version, offset, monkeypatch):
+    """A packed gigabyte of zeros before them takes a megabyte, and nibabel would hold it in memory as extensions."""
+    kind = nibabel.Nifti1Image if version == 1 else nibabel.Nifti2Image
+    encoded = bytearray(kind(VOLUME, np.eye(4)).to_bytes())
+    if version == 1:
+        encoded[108:112] = np.array(offset, "<f4").tobytes()
+    else:
+        encoded[168:176] = int(offset if abs(offset) < 2**62 else 2**62).to_bytes(8, "little", signed=True)
+    monkeypatch.setattr(kind, "from_stream", None)
+    for content in (bytes(encoded), gzip.compress(bytes(encoded))):
+        with pytest.raises(ValueError, match="a NIfTI file whose values begin after more than 32 MiB"):
+            read(content)
+
+
+def test_big_endian_files_are_read():
+    image = nibabel.Nifti1Image(VOLUME, np.eye(4), nibabel.Nifti1Header(endianness=">"))
+    np.testing.assert_array_equal(read(image.to_bytes(), (0, 255)).pixels, VOLUME[::-1, ::-1, 2].T)
+
+
+def test_a_window_in_which_no_slice_shows_anything_is_refused(tmp_path):
+    volumes(tmp_path)
+    with pytest.raises(UsageError, match=r"`window` must hold values of the images; 5000..6000 makes each of 14 one grey"):
+        load_target(tmp_path, window=(5000, 6000))

@@ -1,6 +1,8 @@
 """Hub datasets: folders that `datasets` reads otherwise than they are named are refused, and cards that lead elsewhere."""
 
+import io
 import json
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -28,7 +30,19 @@ print(json.dumps(answers))
 
 
 def images(*folders: str, n: int = 12) -> dict[str, bytes]:
-    return {f"{folder}/{i}.png": png(100 * k + i) for k, folder in enumerate(folders) for i in range(n)}
+    return {f"{folder}/{i}.png".lstrip("/"): png(100 * k + i) for k, folder in enumerate(folders) for i in range(n)}
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def rows(n: int) -> bytes:
+    return b"file_name,label\n" + b"".join(b"%d.png,%s\n" % (i, b"ab"[i % 2 : i % 2 + 1]) for i in range(n))
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +55,15 @@ def answers(tmp_path_factory):
             "a/capitals": images("Training/a", "Training/b", "Testing/a", "Testing/b"),
             "a/words": images("bus", "train_interior", "train_station"),
             "a/nested": images("a/40X", "a/100X", "b/40X"),
+            "a/zip": {"data.zip": zipped(images("a", "b"))},
+            "a/zip-each": {"a.zip": zipped(images("")), "b.zip": zipped(images(""))},
+            "a/zip-table": {"data.zip": zipped({**images("x", n=24), "x/metadata.csv": rows(24)})},
+            "a/heic": {**images("a", "b"), **{f"c/{i}.heic": b"x" for i in range(12)}},
+            "a/no-ending": {**images("a", "b"), **{f"c/{i}": png(i) for i in range(12)}},
+            "a/tar": {**images("a", "b"), "c/x.tar": b"\0" * 512},
+            "a/hidden-class": images("a", "b", "__c"),
+            "a/notes": {**images("train/a", "train/b"), "notes/x.xml": b"<a/>", "README.md": b"# x"},
+            "a/volumes": {f"{name}/{i}.nii.gz": b"" for name in "ab" for i in range(12)},
             "a/foreign": {**images("train/a", "train/b"), "README.md": card},
             "a/hidden": {**images("train/a", "train/b"), ".huggingface.yaml": card.replace(b"---\n", b"")},
         }
@@ -66,6 +89,29 @@ def test_folders_that_would_be_read_otherwise_are_refused(answers, way):
     assert "UsageError: `class_level` must be named" in answers["a/nested" + way]
 
 
+LOST = {
+    "a/zip": "holds class folders in archives, whose classes `datasets` cannot tell",
+    "a/zip-each": "`datasets` reads no classes from a/zip-each",
+    "a/volumes": "`datasets` reads no classes from a/volumes",
+    "a/heic": "class c of split train would vanish: its 12 files (.heic) are files that `datasets` does not read",
+    "a/no-ending": "class c of split train would vanish: its 12 files (no ending)",
+    "a/tar": "class c of split train would vanish: its 1 files (.tar)",
+}
+
+
+@pytest.mark.parametrize("way", ["", " streamed"])
+@pytest.mark.parametrize("name", LOST)
+def test_classes_that_datasets_would_lose_are_refused(answers, name, way):
+    assert f"UsageError: {'dataset ' + name + ' ' if name == 'a/zip' else ''}{LOST[name]}" in answers[name + way]
+    assert f"Download it (`hf download {name} --repo-type dataset`) and pass the local folder." in answers[name + way]
+
+
+def test_hidden_classes_and_folders_without_images_are_named(answers):
+    assert "folder __c would vanish with its 12 images" in answers["a/hidden-class"]
+    assert answers["a/notes"][0].endswith("left out: 1 .xml files, 1 folders without images (notes).")
+    assert answers["a/zip-table"][1:] == [24, ["a", "b"]]
+
+
 @pytest.mark.parametrize("way", ["", " streamed"])
 @pytest.mark.parametrize("name, file", [("a/foreign", "README.md"), ("a/hidden", ".huggingface.yaml")])
 def test_a_card_that_leads_elsewhere_is_refused(answers, name, file, way):
@@ -73,7 +119,7 @@ def test_a_card_that_leads_elsewhere_is_refused(answers, name, file, way):
 
 
 def test_answers_are_plain(answers):
-    assert len(json.dumps(answers)) < 5000
+    assert len(json.dumps(answers)) < 10_000
 
 
 def test_files_that_share_an_etag_are_compared_with_what_the_hub_states(tmp_path):
@@ -87,3 +133,22 @@ def test_files_that_share_an_etag_are_compared_with_what_the_hub_states(tmp_path
         assert "files of dataset a/plain arrived other than the Hub states, for example train/" in answer
         hub.state = honest
         assert client(hub, tmp_path / "home", SCRIPT, "a/plain")["a/plain"][1] == 24
+
+
+TABLE = """
+import json
+from hf_transferability.data.targets import load_target
+options = ({"group_column": "patient"}, {"streaming": True, "sample": 20})
+targets = [load_target("a/csv", image_column="image", **o) for o in options]
+print(json.dumps([[target.class_names, target.provenance.get("groups")] for target in targets]))
+"""
+
+
+def test_names_in_a_csv_file_of_the_hub_stay_as_they_are_written(tmp_path):
+    lines = [f"img/{i}.png,{('01', '1', 'NA')[i % 3]},{('01', '1', '001')[i % 3]}" for i in range(24)]
+    card = b"---\nconfigs:\n- config_name: default\n  data_files: train.csv\n---\n"
+    files = {"train.csv": "\n".join(["image,label,patient", *lines]).encode(), "README.md": card, **images("img", n=24)}
+    (tmp_path / "home").mkdir()
+    with LoopbackHub(tmp_path / "hub") as hub:
+        hub.commit("dataset", "a/csv", files)
+        assert client(hub, tmp_path / "home", TABLE) == [[["01", "1", "NA"], 3], [["01", "1", "NA"], None]]

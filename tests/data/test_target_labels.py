@@ -1,11 +1,15 @@
 """What a label column holds, and what is refused and why."""
 
+import tracemalloc
+
 import datasets
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, LargeList, List, Value
 from helpers.targets import AB, ABC, refused, table
 
+from hf_transferability.data.groups import group_codes
+from hf_transferability.data.labels import LabelReader
 from hf_transferability.data.targets import check_images, load_target
 
 
@@ -135,3 +139,31 @@ def test_a_class_that_the_sample_lacks_is_flagged():
     assert check_images(target)[0].flags == target.flags
     assert "class_not_drawn" not in load_target(rare, sample=60, draw="stratified").flags
     assert load_target(table([0] * 20 + [1] * 10, AB)).flags == {}
+
+
+def test_one_long_text_does_not_make_all_labels_long():
+    """In an array of texts each takes the room of the longest: 20,000 x 40,000 characters would be 3 GiB."""
+    values = ["x" * 40_000, *(f"{i % 5}" for i in range(20_000))]
+    tracemalloc.start()
+    try:
+        reader = LabelReader("label", Value("string"))
+        _, codes, names = reader.encode(values)
+        assert len(np.unique(reader.group_codes(values))) == len(reader.counts(values)) == len(names) == 6
+        assert group_codes(values)[:3].tolist() == [0, 1, 2]
+        assert [names[code] for code in codes] == values
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**24
+
+
+def test_counts_of_several_labels_are_those_of_the_matrix():
+    for feature, values in (
+        (List(AB), [[0], [0, 1], [], [1]]),
+        (List(Value("string")), [["x", "y"], ["y"], [], ["z"]]),
+        (List(Value("int64")), [[0, 1, 1], [1, 0, 0], [0, 0, 1], [1, 1, 1]]),
+    ):
+        reader = LabelReader("label", feature)
+        settled = reader.settle(values)
+        _, matrix, names = reader.encode(settled)
+        assert reader.counts(settled) == dict(zip(names, matrix.sum(axis=0).tolist(), strict=True))

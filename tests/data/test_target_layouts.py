@@ -66,6 +66,16 @@ def test_split_expressions(layouts, name):
     refused("split|instruction", layouts[name], split="train[:half]")
 
 
+@pytest.mark.parametrize("name", ["parquet", "saved dict", "folder"])
+def test_a_split_expression_takes_each_image_once(layouts, name):
+    for split in ("train[:50%]+train", "train+train", "train[:30]+test+train[-20:]", "train[:10]+train[5:8]"):
+        refused(r"`split` must take each image once; .* takes images of train twice", layouts[name], split=split)
+    assert len(load_target(layouts[name], sample="all", split="train[:50%]+train[50%:]")) == 48
+    assert len(load_target(layouts[name], sample="all", split="train[20:]+train[:12]")) == 40
+    if name == "parquet":
+        refused("takes images of train twice", layouts[name], split="train+train", streaming=True, sample=20)
+
+
 @pytest.mark.parametrize("name", ["parquet", "folder", "saved dict", "saved one", "dict"])
 def test_a_test_split_is_never_taken_unasked(make_target, tmp_path, name):
     parquet = make_target(n=24, splits=("test",))

@@ -4,6 +4,7 @@ The clients read HF_ENDPOINT and HF_HUB_OFFLINE when they are imported, which ta
 such setting, run one command line after the other, as a user would in three shells over one home.
 """
 
+import gzip
 import io
 import json
 import subprocess
@@ -11,11 +12,14 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
+from helpers import medical
 from helpers.inputs import resnet_config
 from helpers.loopback_hub import LoopbackHub
 from helpers.loopback_hub.clients import COMMAND_LINES
+from PIL import Image
 
 from hf_transferability.benchmark import tables
 from hf_transferability.publishing import score_rows
@@ -157,6 +161,32 @@ def test_checkpoints_and_dataset_by_id(shell, hub, faults):
     assert sorted(bodies(hub, "alice/two")) == ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]
     assert bodies(hub, "alice/one").count("model.safetensors") == 2
     assert not hub.unknown()
+
+
+@pytest.mark.parametrize("how", ["class folders", "metadata"])
+def test_volumes_of_a_hub_dataset_from_file_to_features(shell, hub, place, how):
+    """A niftifolder gives the features of the same volumes as PNG files of their middle slices."""
+    volumes, slices = {}, place / "slices"
+    for code, name in enumerate(("normal", "nodule")):
+        (slices / name).mkdir(parents=True, exist_ok=True)
+        for i in range(10):
+            plane = (medical.phantom(code, 10 * code + i) + 100).clip(0, 255).astype(np.uint8)
+            stack = np.stack([plane * 0, plane, plane * 0], axis=-1)
+            volumes[f"train/{name}/{i}.nii"] = medical.nifti(stack)
+            Image.fromarray(plane[::-1, ::-1].T).save(slices / name / f"{i}.png")
+    if how == "metadata":
+        rows = "\n".join(f"{i}.nii.gz,{path.split('/')[1]}" for i, path in enumerate(volumes))
+        files = {f"train/{i}.nii.gz": gzip.compress(content) for i, content in enumerate(volumes.values())}
+        volumes = {**files, "train/metadata.csv": f"file_name,label\n{rows}".encode()}
+    name = f"alice/volumes-{how.replace(' ', '-')}"
+    hub.commit("dataset", name, volumes)
+    words = ("alice/one", "--metric", "logme", "--metric", "linear_probe", "--sample-size", "all", "--seed", "3")
+    there, here = shell(name, *words), shell(str(slices), *words)
+    assert (there.status, here.status) == (0, 0), there.err
+    assert "train 20 of 20 image files" in there.err
+    assert "one_slice" in there.rows["alice/one"]["flags"]
+    assert there.rows["alice/one"]["logme"] == pytest.approx(here.rows["alice/one"]["logme"], abs=1e-4)
+    assert there.rows["alice/one"]["error"] is None
 
 
 def test_a_pinned_dataset(shell, hub, made):

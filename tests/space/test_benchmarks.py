@@ -2,12 +2,13 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from hf_transferability import UsageError
 from hf_transferability.benchmark import bundled
 from hf_transferability.hub import retries
-from hf_transferability.space import benchmarks, work
+from hf_transferability.space import benchmarks, lookup
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +41,9 @@ def test_every_bundled_benchmark_is_shown_the_papers_first(monkeypatch):
     assert next(iter(found)) == "paper"
     assert set(found) == set(bundled.with_table("scores"))
     for name, each in found.items():
-        rows = work.agreement_table(each, each.selections[-1], each.scenarios[0])
+        rows = lookup.agreement_table(each, each.selections[-1], each.scenarios[0])
         assert "baseline" in set(rows["kind"])
-        text = work.benchmark_summary(each, each.selections[-1], each.scenarios[0])
+        text = lookup.benchmark_summary(each, each.selections[-1], each.scenarios[0])
         assert bundled.title(name) in text
         if name in bundled.with_table("runs"):
             assert each.selections[0] == "lowest_validation_loss"
@@ -65,6 +66,15 @@ def test_another_folder_of_tables_is_another_benchmark(own, tmp_path, monkeypatc
         benchmarks._bundled.cache_clear()
 
 
+def test_the_bundled_agreement_is_what_the_program_works_out():
+    """After a change of a metric, a baseline or a benchmark: python tools/refresh_leaderboard.py."""
+    keys = ["benchmark", "scenario", "selection", "metric", "variant", "target", "statistic"]
+    stored, anew = (
+        frame.set_index(keys).sort_index() for frame in (pd.read_parquet(benchmarks.AGREEMENT), benchmarks.worked_out())
+    )
+    pd.testing.assert_frame_equal(stored, anew, atol=0.005, check_dtype=False)
+
+
 def test_one_parquet_holds_all_that_the_page_shows(tmp_path, ask_for, monkeypatch):
     monkeypatch.delenv(benchmarks.VARIABLE, raising=False)
     before, _ = benchmarks.shown()
@@ -78,8 +88,8 @@ def test_one_parquet_holds_all_that_the_page_shows(tmp_path, ask_for, monkeypatc
         assert each.selections == before[name].selections
         for selection in each.selections:
             for scenario in each.scenarios:
-                for target in work.choices(each, selection, scenario)[1]:
-                    one, other = (work.agreement_table(which[name], selection, scenario, target) for which in (after, before))
+                for target in lookup.choices(each, selection, scenario)[1]:
+                    one, other = (lookup.agreement_table(which[name], selection, scenario, target) for which in (after, before))
                     assert one.reset_index(drop=True).equals(other.reset_index(drop=True))
 
 
@@ -89,10 +99,10 @@ def test_a_folder_is_read(own, ask_for):
     assert (list(found), notice) == (["mine"], "")
     assert found["mine"].scenarios == ["architecture"]
     selection = found["mine"].selections[0]
-    assert work.choices(found["mine"], selection, "architecture")[1][0] == "bloodmnist"
-    assert "no noise ceiling" in work.benchmark_summary(found["mine"], selection, "architecture")
+    assert lookup.choices(found["mine"], selection, "architecture")[1][0] == "bloodmnist"
+    assert "no noise ceiling" in lookup.benchmark_summary(found["mine"], selection, "architecture")
     with pytest.raises(UsageError, match=r"mine has no scenario source_dataset\. It has: architecture"):
-        work.choices(found["mine"], selection, "source_dataset")
+        lookup.choices(found["mine"], selection, "source_dataset")
 
 
 def test_a_dataset_of_the_hub_is_read_and_looked_at_again_later(own, ask_for, at_hub, monkeypatch):
@@ -100,7 +110,7 @@ def test_a_dataset_of_the_hub_is_read_and_looked_at_again_later(own, ask_for, at
     ask_for("alice/benchmark")
     found, notice = benchmarks.shown()
     assert (list(found), notice) == (["mine"], "")
-    assert len(work.lookup_benchmark("architecture", "leep")["pairs"]) == 99
+    assert len(lookup.lookup_benchmark("architecture", "leep")["pairs"]) == 99
     at_hub.requests.clear()
     assert benchmarks.shown()[0] is found
     assert at_hub.requests == []
@@ -127,11 +137,11 @@ def test_what_cannot_be_read_is_said_and_the_bundled_shown(ask_for, at_hub, orig
     assert next(iter(found)) == "paper"
     assert text in notice
     assert "You see those that come with the package" in notice
-    assert notice in work.benchmark_summary(found["paper"], "lowest_validation_loss", "source_dataset")
-    answer = work.lookup_benchmark("source_dataset")
+    assert notice in lookup.benchmark_summary(found["paper"], "lowest_validation_loss", "source_dataset")
+    answer = lookup.lookup_benchmark("source_dataset")
     assert (answer["notice"], answer["benchmark"]) == (notice, "paper")
     with pytest.raises(UsageError, match=r"`benchmark` must be one of paper, .*; got 'mine'\..*cannot be read"):
-        work.lookup_benchmark("source_dataset", name="mine")
+        lookup.lookup_benchmark("source_dataset", name="mine")
 
 
 def test_a_hub_that_does_not_answer_is_said(ask_for, at_hub, monkeypatch):

@@ -167,48 +167,6 @@ def test_three_files_are_offered(tmp_path):
     assert json.loads(Path(paths[0]).read_text())["rows"]
 
 
-def test_the_benchmark_has_baselines_and_the_ceiling_beside_the_metrics():
-    rows = work.agreement_table(work.benchmark("paper"), "lowest_validation_loss", "source_dataset")
-    values = dict(zip(rows["metric"], rows["weighted tau"], strict=True))
-    assert values["transferability"] == pytest.approx(0.523, abs=0.001)
-    assert values["mean_rank_elsewhere"] == pytest.approx(0.549, abs=0.001)
-    assert values["random"] == 0
-    assert {"baseline", "ceiling", "published"} == set(rows["kind"])
-    assert "parameter_count" not in values  # one architecture: it is the same for all
-    found = work.lookup_benchmark("architecture", "leep", "bloodmnist")
-    assert len(found["pairs"]) == 9
-    assert {pair["target"] for pair in found["pairs"]} == {"bloodmnist"}
-    json.dumps(found, allow_nan=False)
-    assert len(work.lookup_benchmark("source_dataset")["pairs"]) == 154  # of the score, formed from its components
-
-
-@pytest.mark.parametrize(
-    ("words", "text"),
-    [
-        ({"target": "nowhere"}, r"paper has no nowhere in scenario architecture\. It has: bloodmnist"),
-        ({"metric": "moon"}, r"`metric` must be .*architecture; got 'moon'\. Choose one of .*leep"),
-        ({"name": "moon"}, r"`benchmark` must be one of paper, .*; got 'moon'\. Choose one of these"),
-        ({"selection": "moon"}, r"`selection` must be one of lowest_validation_loss; got 'moon'\."),
-    ],
-)
-def test_what_a_benchmark_lacks_is_named_with_what_it_has(words, text):
-    with pytest.raises(UsageError, match=text):
-        work.lookup_benchmark("architecture", **words)
-
-
-def test_forms_of_a_metric_that_do_not_differ_are_one_row():
-    own = work.benchmark("open")
-    rows = work.agreement_table(own, own.selections[-1], "source_dataset")
-    metrics = rows["metric"].tolist()
-    assert (metrics.count("leep"), metrics.count("logme")) == (1, 2)
-
-
-def test_visitors_share_no_picture():
-    own = work.benchmark("paper")
-    first, second = (work.benchmark_pictures(own, own.selections[0], "architecture", "leep") for _ in range(2))
-    assert not set(first) & set(second)
-
-
 def test_bounds_come_first(monkeypatch):
     monkeypatch.setattr(worker, "run", lambda *words, **options: pytest.fail("work began"))
     with pytest.raises(UsageError, match=f"at most {limits.CHECKPOINTS} checkpoints"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from hf_transferability.data import converted
 from hf_transferability.data.medical import dicom, nifti
-from hf_transferability.data.medical.image import BITS, GIVEN, PLAIN, MedicalImage
+from hf_transferability.data.medical.image import BITS, GIVEN, PLAIN, MedicalImage, one_grey
 from hf_transferability.data.medical.signature import DICOM, NIFTI, kind_of
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import UsageError
@@ -24,6 +24,7 @@ class Medical:
         several_frames: files of several frames.
         volumes: files of several slices.
         failed: files that could not be read.
+        flat: scaled images whose values differ and whose pixels do not.
         contrast: widest range of grey levels among images that are scaled by their stored bits; None without such.
     """
 
@@ -32,6 +33,7 @@ class Medical:
     several_frames: int = 0
     volumes: int = 0
     failed: int = 0
+    flat: int = 0
     contrast: int | None = None
 
     def convert(self, encoded: bytes, options: SampleOptions) -> bytes:
@@ -59,19 +61,28 @@ class Medical:
     def _count(self, image: MedicalImage) -> None:
         self.scales[(image.kind, image.scale)] += 1
         self.grey += image.grey
+        self.flat += image.flat
         self.several_frames += image.frames > 1
         self.volumes += image.slices > 1
         if image.scale == BITS:
-            self.contrast = max(self.contrast or 0, int(image.pixels.max()) - int(image.pixels.min()))
+            self.contrast = max(self.contrast or 0, image.contrast)
 
     def windowed(self, options: SampleOptions) -> str:
-        """The detail of the flag `windowed`; empty where nothing was scaled."""
+        """The detail of the flag `windowed`; empty where nothing was scaled.
+
+        Raises:
+            UsageError: no image shows anything in the window that was given.
+        """
+        if options.window is not None and self.grey and self.flat == self.grey:
+            raise one_grey(options.window, self.grey)
         parts = []
         for (kind, scale), count in sorted(self.scales.items()):
             if scale == GIVEN and options.window is not None:
                 parts.append(f"{count} {_NOUN[kind]} by {options.window[0]:g}..{options.window[1]:g}")
             elif scale != PLAIN:
                 parts.append(f"{count} {_NOUN[kind]} by {scale}")
+        if self.flat:
+            parts.append(f"{self.flat} images are one grey in their window: choose --window LOW,HIGH")
         if self.contrast is not None and self.contrast < _LOW_CONTRAST:
             parts.append(f"stored bits leave little contrast ({self.contrast} of 255): choose --window LOW,HIGH")
         return "; ".join(parts)

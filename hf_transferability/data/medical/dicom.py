@@ -4,12 +4,13 @@ Only the elements in _TAGS are read: those that decoding and display need. Names
 """
 
 import io
+import zlib
 from typing import Any
 
 import numpy as np
 
 from hf_transferability.data.images import Window, check_size, eight_bit
-from hf_transferability.data.medical.image import BITS, FILE, GIVEN, OWN, PLAIN, MedicalImage, choose, missing, quiet
+from hf_transferability.data.medical.image import BITS, FILE, GIVEN, OWN, PLAIN, MedicalImage, choose, is_flat, missing, quiet
 from hf_transferability.data.medical.signature import DICOM
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -18,15 +19,20 @@ _DISPLAY = (
     "VOILUTSequence",
 )  # fmt: skip
 _PALETTES = [f"{colour}PaletteColorLookupTable" for colour in ("Red", "Green", "Blue")]
+_PADDING = [f"{kind}PixelPadding{end}" for kind in ("", "Float", "DoubleFloat") for end in ("Value", "RangeLimit")]
 _TAGS = (
     "SOPClassUID", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PaletteColorLookupTableUID",
-    *_DISPLAY, *_PIXELS,
+    *_DISPLAY, *_PIXELS, *_PADDING,
     *(name + part for name in _PALETTES for part in ("Descriptor", "Data")),
     *(f"Segmented{name}Data" for name in _PALETTES),
 )  # fmt: skip
 _RGB = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"}  # after pydicom's conversion
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_META_GROUP = 2  # elements that say how the others are stored
+LARGEST_DEFLATED = 2**28  # bytes of an unpacked file
+_CHUNK = 2**20
 _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 
 
@@ -46,6 +52,7 @@ def read(encoded: bytes, window: Window | None, frame: int | str | None, max_pix
         raise missing("pydicom", DICOM) from None
     with quiet("pydicom"):
         try:
+            _refuse_bomb(encoded)
             dataset = pydicom.dcmread(io.BytesIO(encoded), force=True, specific_tags=list(_TAGS))
             return _read(dataset, window, frame, max_pixels)
         except (ValueError, MemoryError) as error:
@@ -63,6 +70,26 @@ class _Refused(ValueError):
     """A reason in words of this package, which quote nothing of the file."""
 
 
+def _refuse_bomb(encoded: bytes) -> None:
+    """Refuse a deflated file that unpacks to very much: pydicom unpacks all of it before anything else is known."""
+    from pydicom.filereader import read_dataset
+
+    if _DEFLATED not in encoded:
+        return
+    stream = io.BytesIO(encoded)
+    stream.seek(132 if encoded[128:132] == b"DICM" else 0)
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, *_: tag.group != _META_GROUP)
+    if str(meta.get("TransferSyntaxUID")).encode() != _DEFLATED:
+        return
+    unpacking, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    packed = stream.read()
+    while packed and not unpacking.eof:
+        size += len(unpacking.decompress(packed, _CHUNK))
+        packed = unpacking.unconsumed_tail
+        if size > LARGEST_DEFLATED:
+            raise _Refused(f"a deflated DICOM file of more than {LARGEST_DEFLATED >> 20} MiB; export it without compression")
+
+
 def _read(dataset: Any, window: Window | None, frame: int | str | None, max_pixels: int | None) -> MedicalImage:
     _refuse_other_content(dataset)
     frames = int(dataset.get("NumberOfFrames") or 1)
@@ -75,8 +102,40 @@ def _read(dataset: Any, window: Window | None, frame: int | str | None, max_pixe
     photometric = str(dataset.PhotometricInterpretation)
     if not photometric.startswith("MONOCHROME"):
         return MedicalImage(_colour(stored, dataset, photometric), DICOM, PLAIN, grey=False, frames=frames)
-    pixels, scale = _grey(stored, dataset, _display_of(dataset, number), window)
-    return MedicalImage(255 - pixels if photometric == "MONOCHROME1" else pixels, DICOM, scale, grey=True, frames=frames)
+    padding = _padding(stored, dataset)
+    pixels, scale = _grey(stored, padding, dataset, _display_of(dataset, number), window)
+    pixels = 255 - pixels if photometric == "MONOCHROME1" else pixels
+    shown = pixels[~padding]
+    return MedicalImage(
+        np.where(padding, np.uint8(0), pixels),
+        DICOM,
+        scale,
+        grey=True,
+        frames=frames,
+        flat=is_flat(shown, stored[~padding]),
+        contrast=int(shown.max()) - int(shown.min()) if shown.size else 0,
+    )
+
+
+def _padding(stored: np.ndarray, dataset: Any) -> np.ndarray:
+    """Which pixels are no part of the image, bool [height, width]: viewers show them black (DICOM PS3.3 C.7.5.1.1.2)."""
+    prefix = {"PixelData": "", "FloatPixelData": "Float", "DoubleFloatPixelData": "DoubleFloat"}[
+        next(name for name in _PIXELS if name in dataset)
+    ]
+    first, last = (dataset.get(f"{prefix}PixelPadding{end}") for end in ("Value", "RangeLimit"))
+    if first is None:
+        return np.zeros(stored.shape, bool)
+    first, last = (_as_stored(end, stored.dtype) for end in (first, first if last is None else last))
+    return (stored >= min(first, last)) & (stored <= max(first, last))
+
+
+def _as_stored(value: Any, dtype: np.dtype) -> float:
+    """A padding value in the range of the stored values: some files write a signed one as unsigned, or the reverse."""
+    if isinstance(value, bytes):  # an element whose type pydicom could not settle
+        value = int.from_bytes(value[:2], "little")
+    if dtype.kind == "i" and value >= 2**15:
+        return float(value) - 2**16
+    return float(value) + 2**16 if dtype.kind == "u" and value < 0 else float(value)
 
 
 def _refuse_other_content(dataset: Any) -> None:
@@ -124,9 +183,13 @@ def _display_of(dataset: Any, number: int) -> dict[str, Any]:
     return found
 
 
-def _grey(stored: np.ndarray, dataset: Any, display: dict[str, Any], window: Window | None) -> tuple[np.ndarray, str]:
-    """Pixels uint8 [height, width] before inversion, and how values were scaled."""
+def _grey(
+    stored: np.ndarray, padding: np.ndarray, dataset: Any, display: dict[str, Any], window: Window | None
+) -> tuple[np.ndarray, str]:
+    """Pixels uint8 [height, width] before inversion, and how values were scaled; what is padding has no meaning."""
     values, low, high = _modality_values(stored, dataset, display)
+    if padding.any() and not padding.all():
+        values = np.where(padding, values[~padding].min(), values)  # else it would stretch a range of their own
     if not np.isfinite(values).all():
         raise _Refused("a DICOM file with NaN or infinite values")
     if window is not None:

@@ -26,6 +26,8 @@ class MedicalImage:
         grey: whether a window acts.
         frames: frames (or points in time) in the file.
         slices: slices along the axis; 1 for DICOM.
+        flat: the values differ and the pixels do not, so that the window shows nothing.
+        contrast: range of the grey levels of a DICOM image, without padding.
     """
 
     pixels: np.ndarray
@@ -34,6 +36,21 @@ class MedicalImage:
     grey: bool
     frames: int = 1
     slices: int = 1
+    flat: bool = False
+    contrast: int = 0
+
+
+def one_grey(window: tuple[float, float], n_images: int) -> UsageError:
+    """The error for a window in which no image shows anything."""
+    return UsageError(
+        f"`window` must hold values of the images; {window[0]:g}..{window[1]:g} makes each of {n_images} one grey. "
+        "Choose another, or leave it out."
+    )
+
+
+def is_flat(pixels: np.ndarray, stored: np.ndarray) -> bool:
+    """Whether values that differ became pixels that do not."""
+    return bool(pixels.size and pixels.min() == pixels.max() and stored.min() != stored.max())
 
 
 def missing(package: str, kind: str) -> UsageError:

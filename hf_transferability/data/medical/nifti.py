@@ -2,16 +2,20 @@
 
 import gzip
 import io
-from typing import Any
+import struct
+from typing import Any, Literal
 
 import numpy as np
 
 from hf_transferability.data.images import Window, check_size, eight_bit
-from hf_transferability.data.medical.image import GIVEN, OWN, PLAIN, MedicalImage, choose, missing, quiet
+from hf_transferability.data.medical.image import GIVEN, OWN, PLAIN, MedicalImage, choose, is_flat, missing, quiet
 from hf_transferability.data.medical.signature import NIFTI
 from hf_transferability.errors import UsageError
 
 LARGEST = 2**31  # bytes of an unpacked volume
+_FARTHEST = 2**25  # bytes before the values: header and extensions, which nibabel holds in memory
+_HEADER = 540  # bytes of the longer header
+_SIZES = {348: 1, 540: 2}  # size of the header -> version
 DEFAULT_AXIS = 2
 _DAMAGED = "a damaged NIfTI file"
 
@@ -52,18 +56,27 @@ def read(
             stream: Any = io.BytesIO(encoded)
             if encoded[:2] == b"\x1f\x8b":
                 stream = gzip.GzipFile(fileobj=stream)
-            start = stream.read(4)
+            start = stream.read(_HEADER)
             stream.seek(0)
-            kind = (
-                nibabel.Nifti2Image
-                if 540 in (int.from_bytes(start, "little"), int.from_bytes(start, "big"))
-                else nibabel.Nifti1Image
-            )
+            kind = nibabel.Nifti2Image if _refuse_far_values(start) == 2 else nibabel.Nifti1Image
             return _read(kind.from_stream(stream), window, slice_, DEFAULT_AXIS if axis is None else axis, frame, max_pixels)
         except (_Refused, UsageError):
             raise
         except Exception:  # nibabel and gzip raise many types on damage
             raise ValueError(_DAMAGED) from None
+
+
+def _refuse_far_values(header: bytes) -> int:
+    """The version of a file, 1 or 2; refused where its values begin so late that all before them must be unpacked and held."""
+    order: Literal["<", ">"] = "<" if int.from_bytes(header[:4], "little") in _SIZES else ">"
+    size = struct.unpack(f"{order}i", header[:4])[0]
+    version = _SIZES.get(size, 1)
+    offset = (
+        struct.unpack_from(f"{order}q", header, 168)[0] if version == 2 else struct.unpack_from(f"{order}f", header, 108)[0]
+    )
+    if not 0 <= offset <= _FARTHEST:  # also what is not a number
+        raise _Refused(f"a NIfTI file whose values begin after more than {_FARTHEST >> 20} MiB")
+    return version
 
 
 def _read(
@@ -94,7 +107,8 @@ def _read(
         # Canonical axes grow to the right, front and head; a picture grows to the patient's left, down, and to the back.
         plane = plane if back else np.flip(plane, place)
     pixels, scale, grey = _eight_bits(plane.T, image.get_data_dtype(), window)
-    return MedicalImage(pixels, NIFTI, scale, grey, frames, shape[stored])
+    flat = grey and is_flat(pixels, plane)
+    return MedicalImage(pixels, NIFTI, scale, grey, frames, shape[stored], flat)
 
 
 def _stored_axes(image: Any, axis: int) -> tuple[int, bool, list[tuple[int, bool]]]:

@@ -2,9 +2,7 @@
 
 import gzip
 import io
-import os
 import zlib
-from pathlib import Path
 
 DICOM, NIFTI = "DICOM", "NIfTI"
 DICOM_ENDINGS = (".dcm", ".dicom")
@@ -33,14 +31,3 @@ def kind_of(encoded: bytes) -> str | None:
 def is_medical_name(name: str) -> bool:
     """Whether a file's name alone says DICOM or NIfTI."""
     return name.lower().endswith((*DICOM_ENDINGS, *NIFTI_ENDINGS))
-
-
-def is_dicom_file(path: str | Path) -> bool:
-    """Whether a regular file is DICOM by its first bytes, whatever its name; an index of files (DICOMDIR) is not."""
-    if os.path.basename(path).upper() == "DICOMDIR" or not os.path.isfile(path):
-        return False
-    try:
-        with open(path, "rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False

@@ -1,0 +1,122 @@
+"""A Hub dataset of image files: what `datasets` reads is compared with the files of its repository."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from huggingface_hub import HfApi
+
+from hf_transferability import hub
+from hf_transferability.data.account import Account
+from hf_transferability.data.folders import Arrangement, arrange
+from hf_transferability.data.listing import (
+    TABLES,
+    Listing,
+    is_hidden,
+    is_image_name,
+    refuse_hidden_folders,
+)
+from hf_transferability.data.local_images import left_out, refuse_vanishing
+from hf_transferability.data.medical.signature import DICOM_ENDINGS
+from hf_transferability.data.metadata import NAMES
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.zip_archives import ENDING
+from hf_transferability.errors import UsageError
+
+DOWNLOAD = "Download it (`hf download {} --repo-type dataset`) and pass the local folder."
+_FOLDERS = ("imagefolder", "niftifolder")
+
+
+def compared(
+    account: Account, builder: Any, name: str, commit: str | None, token: str | None, options: SampleOptions
+) -> Account:
+    """The account of a Hub dataset, compared with the files of its repository if it is one of image files.
+
+    Raises:
+        UsageError: splits or classes that `datasets` reads otherwise than the folders are named, or a class that would vanish.
+    """
+    data_files = builder.config.data_files or {}
+    used = {split: _relative(paths) for split, paths in data_files.items()}
+    every = [path for paths in used.values() for path in paths]
+    if builder.name not in _FOLDERS or commit is None or not any(map(is_image_name, every)):
+        if builder.name in _FOLDERS and any(path.endswith(ENDING) for path in every):
+            _refuse_lost_labels(builder, options, ["archives"], name)
+        return account
+    files = listed(name, commit, token)
+    if files is None:
+        return replace(account, found=len(every))
+    refuse_dicom(files, name)
+    listing = _listing(files)
+    images = {split: [path for path in paths if is_image_name(path)] for split, paths in used.items()}
+    level = None
+    if not any(os.path.basename(path) in NAMES for path in files):
+        refuse_hidden_folders(listing)
+        arrangement = arrange([*listing.images, *listing.suspects()], options.class_level)
+        refuse_vanishing(
+            arrangement, set(listing.images), listing.suspects(), "files that `datasets` does not read", DOWNLOAD.format(name)
+        )
+        _refuse_other_places(arrange(listing.images, options.class_level), images, name)
+        _refuse_lost_labels(builder, options, sorted(set(arrangement.classes.values())), name)
+        level = arrangement.class_level
+    counts = left_out(listing, level)
+    if unused := len(set(listing.images) - {path for paths in images.values() for path in paths}):
+        counts["image files that no split holds"] = unused
+    return replace(account, class_level=level, found=len(listing.images), left_out=counts)
+
+
+def listed(name: str, commit: str | None, token: str | None) -> list[str] | None:
+    """All files of a Hub dataset; None where the Hub does not say, as offline, when the cached files are all there is."""
+    try:
+        return list(hub.call(HfApi(token=token).list_repo_files, name, repo_type="dataset", revision=commit))
+    except Exception:
+        return None
+
+
+def refuse_dicom(files: Sequence[str], name: str) -> None:
+    """Refuse a Hub dataset with DICOM files, which `datasets` leaves out.
+
+    Raises:
+        UsageError: names their number and the remedy.
+    """
+    if dicom := [path for path in files if path.lower().endswith(DICOM_ENDINGS)]:
+        raise UsageError(
+            f"dataset {name} holds {len(dicom)} DICOM files, which `datasets` does not read. {DOWNLOAD.format(name)}"
+        )
+
+
+def _listing(files: Sequence[str]) -> Listing:
+    """The files of a repository by kind, by their names; without those at its top that describe it."""
+    listing = Listing()
+    for path in files:
+        if any(map(is_hidden, path.split("/"))):
+            if is_image_name(path):
+                listing.hidden_images.append(path)
+        elif is_image_name(path):
+            listing.images.append(path)
+        elif "/" in path and os.path.basename(path) not in NAMES:
+            is_table = os.path.splitext(path)[1].lower() in TABLES
+            (listing.tables if is_table else listing.others).append(path)
+    return listing
+
+
+def _refuse_other_places(arrangement: Arrangement, used: dict[str, list[str]], name: str) -> None:
+    placed = {split: set(paths) for split, paths in arrangement.splits.items()}
+    if {split: set(paths) for split, paths in used.items() if paths} != placed:
+        raise UsageError(f"`datasets` reads other splits from {name} than its folders name. {DOWNLOAD.format(name)}")
+    if any(of_class != path.split("/")[-2] for path, of_class in arrangement.classes.items()):
+        raise UsageError(
+            f"`datasets` reads other classes from {name} than folder level {arrangement.class_level}. {DOWNLOAD.format(name)}"
+        )
+
+
+def _refuse_lost_labels(builder: Any, options: SampleOptions, classes: Sequence[str], name: str) -> None:
+    """Refuse folders of which `datasets` reads the images without their classes."""
+    if classes and options.label_column is None and len(builder.info.features or ()) == 1:
+        raise UsageError(f"`datasets` reads no classes from {name}, though its folders name them. {DOWNLOAD.format(name)}")
+
+
+def _relative(paths: Sequence[Any]) -> list[str]:
+    """Paths in the repository of hf:// URLs."""
+    return [re.sub(r"^hf://datasets/[^@]+@[^/]+/", "", str(path)) for path in paths]

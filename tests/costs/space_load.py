@@ -1,0 +1,150 @@
+"""Many visitors of the page at once: how long look-ups take, whether files are scored, and what memory and disk it needs.
+
+    .venv/bin/python tests/costs/space_load.py [--visitors 50] [--seconds 120] [--scoring 5]
+
+Most visitors are a `gradio_client` each, and look benchmarks up with a pause between two questions: the client alone takes some
+80 ms of a core for an answer, the page 20. The others do what a browser does: upload files of features and have them ranked.
+Prints the answers, their wall seconds, and the memory of the page's process and its folder of uploads over time.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+from gradio_client import Client
+
+from hf_transferability.provenance import hardware
+
+_QUESTIONS = [
+    ("paper", "source_dataset", "transferability"), ("paper", "architecture", "logme"), ("open", "source_dataset", "consensus"),
+    ("open_regnet", "source_dataset", "nleep"), ("chaves2024", "architecture", "logme"),
+    ("medmnistplus", "architecture", "linear_probe"),
+]  # fmt: skip
+
+
+class Answers:
+    """Seconds of every answer by kind, and what went wrong."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {"look-up": [], "ranking": []}
+        self.errors: Counter[str] = Counter()
+
+    def ask(self, kind: str, call) -> None:
+        """Call, and note how long it took or how it failed."""
+        start = time.perf_counter()
+        try:
+            call()
+        except Exception as error:
+            self.errors[f"{kind}: {type(error).__name__} {str(error)[:80]}"] += 1
+            time.sleep(1)
+        else:
+            self.seconds[kind].append(time.perf_counter() - start)
+
+
+def look_up(address: str, number: int, end: float, pause: float, answers: Answers) -> None:
+    """A visitor who looks benchmarks up until the end."""
+    client = Client(address, verbose=False)
+    rng = random.Random(number)
+    time.sleep(rng.uniform(0, pause))
+    while time.time() < end:
+        name, scenario, metric = rng.choice(_QUESTIONS)
+        question = (scenario, metric, "mean", name, "")
+        answers.ask("look-up", lambda question=question: client.predict(*question, api_name="/lookup_benchmark"))
+        time.sleep(rng.uniform(0, 2 * pause))
+
+
+def rank_files(address: str, number: int, end: float, files: list[str], answers: Answers) -> None:
+    """A visitor who has files ranked until the end, by the requests that a browser makes."""
+    with httpx.Client(base_url=address, timeout=300) as browser:
+        config = browser.get("/config").json()
+        handler = next(entry["id"] for entry in config["dependencies"] if entry["api_name"] == "handler")
+        while time.time() < end:
+            answers.ask("ranking", lambda: _ranked(browser, handler, f"visitor{number}", files))
+
+
+def _ranked(browser: httpx.Client, handler: int, session: str, files: list[str]) -> None:
+    sent = [("files", (Path(path).name, Path(path).read_bytes())) for path in files]
+    paths = browser.post("/gradio_api/upload", files=sent).raise_for_status().json()
+    uploaded = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in paths]
+    data = [True, "", "", 200, uploaded, "auto", "consensus"]
+    words = {"data": data, "fn_index": handler, "session_hash": session}
+    browser.post("/gradio_api/queue/join", json=words).raise_for_status()
+    with browser.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as lines:
+        for line in lines.iter_lines():
+            message = json.loads(line.removeprefix("data:") or "{}")
+            if message.get("msg") == "process_completed":
+                if not message["success"]:
+                    raise RuntimeError(message["output"])
+                return
+    raise RuntimeError("no answer")
+
+
+def write_features(folder: Path) -> list[str]:
+    """Three files of features of 300 images."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 4
+    paths = []
+    for i in range(3):
+        features = rng.normal(size=(300, 64)) + (labels[:, None] == np.arange(64)) * i
+        np.savez(path := folder / f"candidate{i}.npz", features=features.astype(np.float32), labels=labels)
+        paths.append(str(path))
+    return paths
+
+
+def main() -> None:
+    """Serve the page in a process of its own and visit it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--visitors", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--pause", type=float, default=5, help="mean seconds between an answer and the next question")
+    parser.add_argument("--scoring", type=int, default=5, help="how many of the visitors upload files and have them ranked")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        uploads = Path(folder, "uploads")
+        words = [sys.executable, "-u", "-m", "hf_transferability", "space"]
+        environment = {**os.environ, "GRADIO_TEMP_DIR": str(uploads), "GRADIO_ANALYTICS_ENABLED": "0"}
+        page = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            address = next(found[0] for line in page.stdout if (found := re.search(r"http://\S+", line)))
+            process = psutil.Process(page.pid)
+            answers, end = Answers(), time.time() + options.seconds
+            files = write_features(Path(folder))
+            asking, scoring = (options.visitors - options.scoring, options.scoring)
+            jobs: list[Any] = [(look_up, (address, i, end, options.pause, answers)) for i in range(asking)]
+            jobs += [(rank_files, (address, i, end, files, answers)) for i in range(scoring)]
+            visitors = [threading.Thread(target=function, args=words) for function, words in jobs]
+            for visitor in visitors:
+                visitor.start()
+            while any(visitor.is_alive() for visitor in visitors) and time.time() < end + 60:
+                stored = sum(path.stat().st_size for path in uploads.rglob("*") if path.is_file())
+                print(f"{process.memory_info().rss / 2**20:6.0f} MiB memory, {stored / 2**20:6.1f} MiB of uploads", flush=True)
+                time.sleep(options.seconds / 6)
+        finally:
+            page.terminate()
+            page.wait(30)
+    print(hardware())
+    for kind, seconds in answers.seconds.items():
+        if seconds:
+            middle, most = np.quantile(seconds, [0.5, 0.99])
+            print(
+                f"{kind}: {len(seconds)} answers, median {middle:.2f} s, 99 % within {most:.2f} s, longest {max(seconds):.2f} s"
+            )
+    for error, count in answers.errors.most_common():
+        print(f"{count} x {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Looking a benchmark up."""
+
+import json
+
+import pytest
+
+from hf_transferability import UsageError
+from hf_transferability.space import benchmark_tab, lookup
+
+
+def test_the_benchmark_has_baselines_and_the_ceiling_beside_the_metrics():
+    rows = lookup.agreement_table(lookup.chosen_benchmark("paper"), "lowest_validation_loss", "source_dataset")
+    values = dict(zip(rows["metric"], rows["weighted tau"], strict=True))
+    assert values["transferability"] == pytest.approx(0.523, abs=0.001)
+    assert values["mean_rank_elsewhere"] == pytest.approx(0.549, abs=0.001)
+    assert values["random"] == 0
+    assert {"baseline", "ceiling", "published"} == set(rows["kind"])
+    assert "parameter_count" not in values  # one architecture: it is the same for all
+    found = lookup.lookup_benchmark("architecture", "leep", "bloodmnist")
+    assert len(found["pairs"]) == 9
+    assert {pair["target"] for pair in found["pairs"]} == {"bloodmnist"}
+    json.dumps(found, allow_nan=False)
+    assert len(lookup.lookup_benchmark("source_dataset")["pairs"]) == 154  # of the score, formed from its components
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ({"target": "nowhere"}, r"paper has no nowhere in scenario architecture\. It has: bloodmnist"),
+        ({"metric": "moon"}, r"`metric` must be .*architecture; got 'moon'\. Choose one of .*leep"),
+        ({"name": "moon"}, r"`benchmark` must be one of paper, .*; got 'moon'\. Choose one of these"),
+        ({"selection": "moon"}, r"`selection` must be one of lowest_validation_loss; got 'moon'\."),
+    ],
+)
+def test_what_a_benchmark_lacks_is_named_with_what_it_has(words, text):
+    with pytest.raises(UsageError, match=text):
+        lookup.lookup_benchmark("architecture", **words)
+
+
+def test_forms_of_a_metric_that_do_not_differ_are_one_row():
+    own = lookup.chosen_benchmark("open")
+    rows = lookup.agreement_table(own, own.selections[-1], "source_dataset")
+    metrics = rows["metric"].tolist()
+    assert (metrics.count("leep"), metrics.count("logme")) == (1, 2)
+
+
+def test_an_answer_is_worked_out_once(monkeypatch):
+    first = lookup.lookup_benchmark("architecture", "nleep")
+    monkeypatch.setattr("hf_transferability.benchmark.pools.pools", lambda *tables: pytest.fail("worked out again"))
+    assert lookup.lookup_benchmark("architecture", "nleep") == first
+
+
+def test_pictures_are_drawn_once_for_all_visitors_and_ahead_of_them(monkeypatch):
+    benchmark_tab.draw_ahead().join(120)
+    for name in ("agreement_chart", "score_against_auc", "ground_truth_heatmap", "leaderboard"):
+        monkeypatch.setattr(lookup.plots, name, lambda *figures, **more: pytest.fail("drawn again"))
+    paper = lookup.chosen_benchmark()
+    for draw, what in [
+        (lookup.leaderboard_picture, ()),
+        (lookup.agreement_picture, (paper, paper.selections[0], "source_dataset")),
+        (lookup.scores_picture, (paper, paper.selections[0], "source_dataset", "consensus", "mean")),
+        (lookup.performance_picture, (paper, paper.selections[0], "source_dataset")),
+    ]:
+        assert benchmark_tab._drawn(draw, *what).plot.startswith("data:image/webp;base64,")
