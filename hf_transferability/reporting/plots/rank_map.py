@@ -37,8 +37,8 @@ def metric_ranks(document: Document) -> "Figure":
     """
     if not can_compare(document):
         raise UsageError("fewer than two metrics order these candidates. Rank with several, such as --metric all.")
-    figure = new_figure(_WIDTH, height(document))
-    draw(figure.add_subplot(), document)
+    figure = new_figure(_WIDTH, ranks_height(document))
+    draw_ranks(figure.add_subplot(), document)
     return figure
 
 
@@ -47,12 +47,12 @@ def can_compare(document: Document) -> bool:
     return len(_ranks(document)) > 1
 
 
-def height(document: Document) -> float:
+def ranks_height(document: Document) -> float:
     """Height of the picture in inches."""
     return _ROW * len(_shown(document)) + _AROUND[len(_ranks(document)) > _MOST_LEVEL]
 
 
-def draw(axes: "Axes", document: Document) -> None:
+def draw_ranks(axes: "Axes", document: Document) -> None:
     """Draw it into axes."""
     ranks, rows = _ranks(document), _shown(document)
     grid = np.array(list(ranks.values())).T

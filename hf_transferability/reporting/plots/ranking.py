@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.names import fold_id, plain_name, without_shared_folder
-from hf_transferability.reporting.plots import rank_map
+from hf_transferability.reporting.plots.rank_map import can_compare, draw_ranks, ranks_height
 from hf_transferability.reporting.plots.style import (
     BLUE,
     FONT,
@@ -55,15 +55,15 @@ def ranking(document: Document) -> "Figure":
     rows = _rows(document)
     wanted = ((_draw_components, bool(_with_parts(document))), (_draw_cost, costs_differ(rows)))
     pairs = [draw for draw, possible in wanted if possible]
-    compared = rank_map.can_compare(document)
-    heights = [_height(rows), *([_PAIR] if pairs else []), *([rank_map.height(document)] if compared else [])]
+    compared = can_compare(document)
+    heights = [_height(rows), *([_PAIR] if pairs else []), *([ranks_height(document)] if compared else [])]
     if len(heights) == 1:
         return scores(document)
     figure = new_figure(_WIDTH, sum(heights))
     parts = list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
     _draw_scores(parts[0].add_subplot(), document)
     if compared:
-        rank_map.draw(parts[-1].add_subplot(), document)
+        draw_ranks(parts[-1].add_subplot(), document)
     later = list(zip(pairs, parts[1].subplots(1, len(pairs), squeeze=False)[0], strict=True)) if pairs else []
     labels = [draw(axes, document) for draw, axes in later]
     settle(figure)
