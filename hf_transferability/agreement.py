@@ -88,7 +88,7 @@ def regret_at(scores: Any, performance: Any, k: int) -> float:
     if k < 1:
         raise ValueError(f"`k` must be at least 1; got {k}.")
     if len(x) <= k:
-        raise UndefinedAgreement(f"the first {k} of {len(x)} are no choice")
+        raise UndefinedAgreement(f"the first {k} of {len(x)} leave nothing to choose from")
     border = np.sort(x)[-k]
     sure, tied = y[x > border], np.sort(y[x == border])
     taken = k - len(sure)

@@ -137,7 +137,7 @@ def test_undefined_is_an_error_with_its_reason(correlation, scores, aucs, text):
 def test_two_candidates_are_enough_for_a_tau_but_not_for_a_choice_of_three():
     assert weighted_tau([1, 2], [0.7, 0.8]) == pytest.approx(1)
     assert regret_at([2, 1], [0.7, 0.8], 1) == pytest.approx(0.1)
-    with pytest.raises(UndefinedAgreement, match="the first 3 of 2 are no choice"):
+    with pytest.raises(UndefinedAgreement, match="the first 3 of 2 leave nothing to choose from"):
         regret_at([1, 2], [0.7, 0.8], 3)
 
 

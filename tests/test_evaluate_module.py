@@ -381,7 +381,7 @@ def test_the_app_refuses_other_files(app, tmp_path, monkeypatch):
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     (tmp_path / "features.csv").write_text("1,2")
     for name, text in [
-        ("pickle.npz", "cannot be read: it is no such archive, or holds pickled objects"),
+        ("pickle.npz", "cannot be read: it is not a valid archive, or holds pickled objects"),
         ("names.npz", "must hold arrays called features, labels, .* got x"),
         ("broken.npz", "cannot be read"),
         ("cut.npz", "cannot be read"),

@@ -111,10 +111,10 @@ def test_meanings_of_columns_are_one_sentence():
 @pytest.mark.parametrize(
     ("file", "part"),
     [
-        ("ranking/notes.py", "put different candidates first"),
+        ("ranking/notes.py", "other metrics put others first"),
         ("ranking/notes.py", "there is no ranking"),
         ("ranking/arrays.py", "is left out"),
-        ("ranking/scenario.py", "the paper's order turns round"),
+        ("ranking/scenario.py", "the paper's order is reversed"),
         ("benchmark/advice.py", "cannot tell it from"),
         ("benchmark/advice.py", "chance that the best is among"),
         ("benchmark/comparison_notes.py", "uninformative"),

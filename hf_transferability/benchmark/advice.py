@@ -60,15 +60,24 @@ def advise(
         return None
     first = ranked[0]["checkpoint"]
     group = ranked[0]["tie_group"]
-    tied = [row["checkpoint"] for row in ranked[1:] if row["rank"] == 1 or (group is not None and row["tie_group"] == group)]
-    evidence = chances(metric, variant, scenario, len(ranked)) if task == "single_label" else None
+    equal = [row["checkpoint"] for row in ranked[1:] if row["rank"] == ranked[0]["rank"]]
+    tied = equal + [row["checkpoint"] for row in ranked[1 + len(equal) :] if group is not None and row["tie_group"] == group]
+    facts = not any("size_unknown" in row.get("flags", ()) for row in ranked)
+    evidence = chances(metric, variant, scenario, len(ranked), facts=facts) if task == "single_label" else None
     count = None if evidence is None else _with_equals(ranked, _enough(evidence, len(ranked)))
+    ordered_at_all = len(equal) + 1 < len(ranked)
     command = None
     if dataset is not None and task != "regression":
         chosen = " ".join(f"--checkpoint {shlex.quote(row['checkpoint'])}" for row in ranked[: count or 1 + len(tied)])
         more = "".join(f" {shlex.quote(word)}" for word in words)
         command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen}{more} --output runs"
-    lines = [_first_line(first, tied), _chance_line(evidence, count, len(ranked), metric, variant, task)]
+    if ordered_at_all:
+        lines = [_first_line(first, equal, tied[len(equal) :])]
+        lines.append(_chance_line(evidence, count, len(ranked), metric, variant, task))
+    else:
+        lines = [
+            f"all {len(ranked)} candidates have one score, so {metric} does not order them: fine-tune all, or sort by another."
+        ]
     if command:
         needed = "" if has_test_split else "make a split called test, then "
         lines.append(f"{NEXT}{needed}{command}")
@@ -78,12 +87,13 @@ def advise(
 
 
 @lru_cache
-def chances(metric: str, variant: str, scenario: str, n_candidates: int) -> dict[str, Any] | None:
+def chances(metric: str, variant: str, scenario: str, n_candidates: int, *, facts: bool = True) -> dict[str, Any] | None:
     """How often the best of a pool is among the first by a metric, over all bundled benchmarks that hold it.
 
     Args:
         metric, variant, scenario: as for `advise`.
         n_candidates: size of the pools. If too few targets have so many sources, the largest size for which enough have.
+        facts: whether what the formula uses of the candidates, such as their size, is known; without, it is not used.
 
     Returns:
         None where no benchmark has the metric, or the raw numbers it is made of, in this form. Else a dict: "benchmarks",
@@ -102,7 +112,7 @@ def chances(metric: str, variant: str, scenario: str, n_candidates: int) -> dict
     for column, pool, parameters in pools:
         if available[column.name, pool.target] < size:
             continue
-        scores, performance = _pools_of_size(pool, parameters, metric, variant, size)
+        scores, performance = _pools_of_size(pool, parameters if facts else None, metric, variant, size)
         if not len(scores):
             continue
         first = agreement.regret_of_first(scores, performance).mean()
@@ -139,11 +149,14 @@ def _with_equals(ranked: Sequence[Row], count: int) -> int:
     return sum(row["rank"] <= ranked[count - 1]["rank"] for row in ranked)
 
 
-def _first_line(first: str, tied: Sequence[str]) -> str:
-    if not tied:
-        return f"first: {first}."
-    shown = ", ".join(tied[:4]) + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
-    return f"first: {first}; these images cannot tell it from {shown}."
+def _first_line(first: str, equal: Sequence[str], tied: Sequence[str]) -> str:
+    """The first, those with the same score, and those that the images cannot tell from these."""
+    line = f"first: {first}" + (f", with an equal score {_shortened(equal)}" if equal else "")
+    return f"{line}; these images cannot tell {'them' if equal else 'it'} from {_shortened(tied)}." if tied else f"{line}."
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _chance_line(

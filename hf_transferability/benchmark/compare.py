@@ -257,7 +257,7 @@ def _check_overlap(
         raise UsageError(f"there are no scores for target {', '.join(lacking)}. There are for: {there}.")
     known = list(dict.fromkeys(metric for metric, _ in methods(all_pools)))
     if unknown := [metric for metric in metrics if metric not in known]:
-        raise UsageError(f"there are no scores of {', '.join(unknown)}. There are of: {', '.join(known)}.")
+        raise UsageError(f"there are no scores of {', '.join(unknown)}. Scores exist of: {', '.join(known)}.")
     if not known:
         both = ", ".join(sorted(truth.source.unique()))
         raise UsageError(f"no source has both ground truth and a score. Name the sources as the ground truth does: {both}.")

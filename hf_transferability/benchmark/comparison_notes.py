@@ -56,7 +56,7 @@ def remarks(rows: "pd.DataFrame") -> list[str]:
         turned = ", ".join(sorted(set(rows[rows.orientation == -1].metric) & TURNED_ROUND))
         notes.append(
             f"architecture: lower counts as better for {turned}, as in the paper, which found this on the same data; "
-            "--orientation natural never turns round."
+            "--orientation natural never reverses."
         )
     means = rows[(rows.target == MEAN) & (rows.statistic == "weighted_tau") & rows.undefined.notna()]
     for row in means.to_dict("records"):

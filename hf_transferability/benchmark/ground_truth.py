@@ -86,7 +86,7 @@ def choose(
     if passed := len(chosen) - len(single):
         notes.append(
             f"ground truth: of several figures of one source and target (other checkpoints or samples) the newest counts; "
-            f"{passed} older ones were passed over."
+            f"{passed} older ones were ignored."
         )
     chosen = single
     if missing:

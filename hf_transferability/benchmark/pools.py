@@ -13,11 +13,11 @@ from hf_transferability.metrics import all_metrics, get_metric
 if TYPE_CHECKING:
     import pandas as pd
 
-# The metrics whose published variant the paper turns round where architectures differ: lower counts as better there.
+# The metrics whose published variant the paper reverses where architectures differ: lower counts as better there.
 # LogME and SFDA are not, and the transferability score is made for the scenario.
 TURNED_ROUND = frozenset({"leep", "nleep", "parc", "ncti", *PAPER_PARTS})
 PAPER = "arXiv 2412.20172"  # in its citation
-_PAIR = ["benchmark", "scenario", "source", "target"]
+PAIR = ["benchmark", "scenario", "source", "target"]
 ORIENTATIONS = ("published", "natural")
 
 
@@ -73,7 +73,7 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame", sources: "pd.Dat
             raise UsageError(f"the scores must be of one benchmark; got {names}. Keep one.")
         scores = of_benchmark
     scores, _ = latest(scores)
-    ground_truth = newest(ground_truth, _PAIR)
+    ground_truth = newest(ground_truth, PAIR)
     facts = None if sources is None else sources.drop_duplicates("source").set_index("source")
     scored_pools = []
     groups = dict(iter(scores.groupby(["scenario", "target"], sort=False)))
@@ -89,20 +89,20 @@ def pools(ground_truth: "pd.DataFrame", scores: "pd.DataFrame", sources: "pd.Dat
 
 
 def latest(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
-    """Of several rows of one source, target, metric and variant the newest, and what was passed over, in words.
+    """Of several rows of one source, target, metric and variant the newest, and what was ignored, in words.
 
     A score that exists only over a pool of candidates cannot stand beside one of another pool or sample. Where the newest rows
     are of several, scores of a composite metric give way to its parts, from which `pools` forms them anew; of another metric,
     or without the parts, the pool of the newest row stays.
     """
-    newest_scores = newest(scores.reset_index(drop=True), [*_PAIR, "metric", "variant"])
+    newest_scores = newest(scores.reset_index(drop=True), [*PAIR, "metric", "variant"])
     passed = len(scores) - len(newest_scores)
     newest_scores, mixed = _of_one_pool(newest_scores)
     notes = []
     if passed:
         notes.append(
             f"scores: of several rows of one source, target and metric (other checkpoints, samples or pools) the newest "
-            f"counts; {passed} older ones were passed over."
+            f"counts; {passed} older ones were ignored."
         )
     return newest_scores, notes + mixed
 
@@ -136,7 +136,7 @@ def _of_one_pool(scores: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
     for name, count in formed.items():
         notes.append(f"{name}: {count} scores are of several pools or samples, and were formed anew from their parts.")
     if dropped:
-        notes.append(f"{dropped} scores of other pools or samples than the newest of their metric were passed over.")
+        notes.append(f"{dropped} scores of other pools or samples than the newest of their metric were ignored.")
     return scores.drop(index=left_out), notes
 
 

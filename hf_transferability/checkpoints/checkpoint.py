@@ -64,15 +64,22 @@ class Checkpoint:
             float32 [batch, 3, height, width]; `Inputs` of several tensors for a network that takes patches and their positions.
 
         Raises:
-            CheckpointError: the processor does not bring them to one size.
+            CheckpointError: the processor fails, does not bring them to one size, or gives several inputs for one image.
         """
+        advice = "Check its preprocessor_config.json, or lend another's with --processor."
         try:
             batch = self.processor([Image.fromarray(image) for image in images], return_tensors="pt")
         except (ValueError, TypeError, RuntimeError) as error:
             raise CheckpointError(
-                f"{type(self.processor).__name__} of {self.name} cannot preprocess the images: {first_line(error)}. "
-                "Check its preprocessor_config.json, or lend another's with --processor."
+                f"{type(self.processor).__name__} of {self.name} cannot preprocess the images: {first_line(error)}. {advice}"
             ) from error
+        forms = [getattr(batch.get(name), "shape", ()) for name in self.input_names]
+        if any(len(form) < 2 or form[0] != len(images) for form in forms):
+            got = ", ".join(f"{name} {list(form)}" for name, form in zip(self.input_names, forms, strict=True))
+            raise CheckpointError(
+                f"{type(self.processor).__name__} of {self.name} must give one input of one size for each image; "
+                f"got {got or 'none'} for {len(images)} images. {advice}"
+            )
         if self.input_names == ("pixel_values",):
             return batch["pixel_values"]
         return Inputs({name: batch[name] for name in self.input_names})  # type: ignore[return-value]

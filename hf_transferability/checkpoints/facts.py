@@ -72,8 +72,10 @@ def loaded_flags(source: Source, built: Built, checkpoint: Checkpoint, extension
         flags["no_source_head"] = built.no_probabilities or feature_source
     if feature_source == "pooler_output":
         flags["pooler_output"] = ""
-    if feature_source == "mean of last_hidden_state" and built.pooling is None:
+    if feature_source == "mean of last_hidden_state" and built.choice.name == "native":
         flags["mean_hidden_state"] = ""
+    if built.choice.other:
+        flags["other_embedding"] = f"{checkpoint.facts['pooling']} taken; {built.choice.other}"
     if source.pickle or (source.base is not None and source.base.pickle):
         flags["pickle_weights"] = ""
     return flags

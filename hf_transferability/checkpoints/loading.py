@@ -52,10 +52,12 @@ def _load(source: Source, folder: Path) -> Checkpoint:
     checkpoint.image_size = size_of(checkpoint, pixels)
     traced = trace(network, lambda: checkpoint.run(pixels))
     head_name = _find_features(source, built, checkpoint, traced, pixels)
-    left_out = check_unused(source.name, built.use.unused)
+    left_out = check_unused(source.name, built.use.unused, hasattr(network, "timm_model"))
     checkpoint.layers, extension = gradient_layers(network, traced.weights, head_name)
     n_features = _check_features(source, checkpoint, pixels)
-    checkpoint.facts["pooling"] = built.pooling or name_pooling(network, lambda: checkpoint.forward(pixels)[0])
+    named = built.choice.name != "native"
+    checkpoint.facts["pooling"] = built.choice.name if named else name_pooling(network, lambda: checkpoint.forward(pixels)[0])
+    checkpoint.facts["pooling_reason"] = built.choice.reason
     checkpoint.facts |= loaded_facts(source, folder, built, checkpoint, n_features, left_out)
     checkpoint.flags = loaded_flags(source, built, checkpoint, extension)
     return checkpoint
@@ -71,7 +73,7 @@ def _built(source: Source, folder: Path) -> Built:
 
 def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced: Trace, pixels: torch.Tensor) -> str | None:
     """Set where the features come from, and refuse missing weights; returns the name of the head."""
-    missing = set(built.use.missing)
+    missing, is_timm = set(built.use.missing), hasattr(checkpoint.network, "timm_model")
     result: Any = traced.result
     logits = getattr(result, "logits", None) if built.embedding is None else None
     if built.embedding is None and logits is not None and getattr(built.config, "num_labels", 1) != 0:
@@ -86,7 +88,7 @@ def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced:
             built.no_probabilities = None  # the reason is that there is no head
         complete = not missing & head_weights and logits.flatten(1).shape[1] > 1
         checkpoint.has_source_head = complete and built.no_probabilities is None
-        check_missing(source.name, missing - head_weights)
+        check_missing(source.name, missing - head_weights, built.use.unused, is_timm)
         checkpoint.facts["feature_source"] = f"input of {head_name}"
         return head_name
     if built.embedding is None:
@@ -99,7 +101,7 @@ def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced:
         size = tuple(pixels.shape[-2:]) if torch.is_tensor(pixels) else ()
         embedding = configured.token_layout(replace(built, embedding=asked), hidden, size) or asked
         checked(source.name, embedding, hidden)
-    check_missing(source.name, missing)
+    check_missing(source.name, missing, built.use.unused, is_timm)
     checkpoint.embedding = embedding
     checkpoint.facts["feature_source"] = embedding.source()
     return None
@@ -129,7 +131,9 @@ def _explained(source: Source, error: Exception) -> str:
     if "trust_remote_code" in text:
         return f"{source.name} needs code from its own repository. Read that code, then pass --trust-remote-code."
     advice = "Check that its files are whole and that this version of transformers or timm knows its architecture."
-    if "channel" in text and "expected" in text.lower():
+    if source.options.model_args and isinstance(error, TypeError | ValueError | AssertionError):
+        advice = "Check --model-args: timm's network must take each of them."
+    elif "channel" in text and "expected" in text.lower():
         advice = "Its network takes another number of colour channels; choose a version for RGB images."
     elif "doesn't match model" in text or "image size" in text.lower():
         wanted = re.search(r"doesn't match model \(?(\d+)", text)
@@ -140,6 +144,8 @@ def _explained(source: Source, error: Exception) -> str:
         )
     elif "model_type" in text:
         advice = "Its config.json names no family; if its network is one of timm, pass --architecture timm:NAME."
+    elif isinstance(error, KeyError) and "pixel_values" in text:
+        advice = "Its processor gives no pixels but tokens or other values; choose a network that takes images."
     elif "input_ids" in text or "decoder_input" in text:
         advice = "It takes text beside images; choose its image tower."
     elif "quantiz" in text.lower() or "bitsandbytes" in text:

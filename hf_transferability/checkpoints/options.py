@@ -19,7 +19,8 @@ class LoadOptions:
         trust_remote_code: run the repository's own code.
         token: Hub token; default the one of `hf auth login`.
         processor: Hub id or folder of a checkpoint whose image processor is used instead of the checkpoint's own.
-        pooling: how tokens become one vector: "native" (as the checkpoint's authors do), "cls", "mean" or "cls+mean".
+        pooling: how tokens become one vector: "auto" (as the checkpoint's authors do where that is known, else "native"),
+            "native" (as the library of the network does), "cls", "mean" or "cls+mean".
         model_args: arguments of the timm network beside those in config.json, as (name, value) pairs.
         architecture: "timm:NAME", the network of a weights file that has no configuration.
         image_size: side in pixels of the square images that the network gets, for which its positions are interpolated;
@@ -33,7 +34,7 @@ class LoadOptions:
     trust_remote_code: bool = False
     token: str | None = field(default=None, repr=False)
     processor: str | None = None
-    pooling: str = "native"
+    pooling: str = "auto"
     model_args: tuple[tuple[str, Any], ...] = ()
     architecture: str | None = None
     image_size: int | None = None
@@ -65,7 +66,7 @@ class LoadOptions:
         """The options that change the features, as text for the cache key; empty where all have their defaults."""
         names = ("pooling", "model_args", "architecture", "image_size")
         values = {name: getattr(self, name) for name in names}
-        return " ".join(f"{name}={value}" for name, value in values.items() if value not in ("native", (), None))
+        return " ".join(f"{name}={value}" for name, value in values.items() if value not in ("auto", (), None))
 
 
 def parse_model_args(words: Iterable[str]) -> tuple[tuple[str, Any], ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from hf_transferability import hub
 from hf_transferability.checkpoints.formats.choosing import adapter_base, choose
 from hf_transferability.checkpoints.formats.files import CONFIGURATION, Choice, PickleOnlyError
+from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.errors import CheckpointError, shown
@@ -63,6 +64,9 @@ def _located(name: str, options: LoadOptions, processor_only: bool = False) -> S
         model = hub.resolve_model(repo_id, revision or None, options.token)
     except Exception as error:
         raise CheckpointError(hub.explain(error, "model", name)) from error
+    known = reviewed(repo_id)
+    if known and known.architecture and not options.architecture and "config.json" not in model.files and not processor_only:
+        options = replace(options, architecture=f"timm:{known.architecture}")
     try:
         choice = _chosen(name, model.files, options, processor_only)
     except PickleOnlyError as error:

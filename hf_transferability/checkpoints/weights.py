@@ -20,9 +20,11 @@ from hf_transferability.errors import CheckpointError
 LEFT_OUT = {
     "text tower": r"(text_model|text|text_encoder|transformer|token_embedding|ln_final|text_decoder|text_projection)(\.|$)|"
     r"positional_embedding$|logit_(scale|bias)$",
-    "projection": r"(visual_projection|image_projection|visual\.proj|visual\.head|visual\.attnpool\.c_proj)(\.|$)",
+    "projection": r"(visual_projection|image_projection)(\.|$)|visual\.proj$|"
+    r"visual\.(head\.proj|head\.mlp\.fc[12]|attnpool\.c_proj)\.(weight|bias)$",
     "head": r"(classifier|cls_classifier|distillation_classifier|classifier_distill|head|head_dist|fc|lm_head|"
-    r"dino_head|ibot_head|cls_token_head)(\.\d+)?\.(weight|bias)$|(head|head_dist)\.(fc|l|classifier)\d?\.(weight|bias)$",
+    r"cls_token_head)(\.\d+)?\.(weight|bias)$|(head|head_dist)\.(fc|l|classifier)\d?\.(weight|bias)$|"
+    r"(dino_head|ibot_head)(\.|$)",
     "pooler of another task": r"([a-z_0-9]+\.)?pooler\.dense\.(weight|bias)$",
     "decoder": r"(decoder|mask_decoder|prompt_encoder|shared_image_embedding|multiscale_fusion)(\.|$)|"
     r"decoder_(embed|pos_embed|blocks|norm|pred)(\.|$)|([a-z_0-9]+\.)?(embeddings\.)?mask_token$",
@@ -100,7 +102,7 @@ def part_of(name: str) -> str | None:
     return next((part for part, pattern in LEFT_OUT.items() if re.match(pattern, name)), None)
 
 
-def check_unused(checkpoint: str, unused: set[str]) -> dict[str, int]:
+def check_unused(checkpoint: str, unused: set[str], is_timm: bool) -> dict[str, int]:
     """How many weights of which part are left out.
 
     Raises:
@@ -111,21 +113,29 @@ def check_unused(checkpoint: str, unused: set[str]) -> dict[str, int]:
     if dropped:
         raise CheckpointError(
             f"{checkpoint} holds {len(dropped)} weights that its network does not take ({some_of(dropped)}), "
-            f"so its features would be wrong. {remedy(dropped)}"
+            f"so its features would be wrong. {remedy(dropped, is_timm)}"
         )
     return dict(sorted(Counter(part for part in parts.values() if part).items()))
 
 
-def check_missing(checkpoint: str, missing: set[str]) -> None:
+def check_missing(checkpoint: str, missing: set[str], unused: set[str], is_timm: bool) -> None:
     """Refuse a network with weights that were not loaded.
 
+    Args:
+        checkpoint: for the message.
+        missing: names of these weights.
+        unused: stored weights that the network does not take, which may be the same under another name.
+        is_timm: whether --model-args apply to the network.
+
     Raises:
-        CheckpointError: it names the weights and the likely argument.
+        CheckpointError: it names the weights of both kinds and the likely argument.
     """
     if missing:
+        strange = [name for name in unused if part_of(name) is None]
+        instead = f", and holds {len(strange)} that it does not take ({some_of(strange)})" if strange else ""
         raise CheckpointError(
-            f"{checkpoint} lacks {len(missing)} of the network's weights ({some_of(missing)}), which would be random. "
-            f"{remedy(missing)}"
+            f"{checkpoint} lacks {len(missing)} of the network's weights ({some_of(missing)}), which would be random{instead}. "
+            f"{remedy(missing, is_timm)}"
         )
 
 
@@ -135,9 +145,11 @@ def some_of(names: Collection[str], shown: int = 6) -> str:
     return ", ".join(ordered[:shown]) + (f" and {len(ordered) - shown} more" if len(ordered) > shown else "")
 
 
-def remedy(names: Sequence[str] | set[str]) -> str:
+def remedy(names: Sequence[str] | set[str], is_timm: bool) -> str:
     """The advice for weights that do not fit: the argument that usually explains all of them."""
+    if any(name.startswith("visual.") for name in names):
+        return "Extract its features with open_clip and rank them with `hf-transferability score`."
     for pattern, argument in _ARGUMENTS.items():
         if all(re.search(rf"(^|[._]){pattern}", name) for name in names):
-            return f"Check {argument} in config.json, or pass it with --model-args."
+            return f"Check {argument} in config.json{', or pass it with --model-args' if is_timm else ''}."
     return "Check that config.json and the weights belong together."

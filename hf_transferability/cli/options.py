@@ -187,10 +187,17 @@ def add_loading(group: argparse._ActionsContainer) -> None:
     group.add_argument("--trust-remote-code", action="store_true", help="run code from the checkpoints' repositories")
     group.add_argument("--processor", metavar="ID|FOLDER", help="checkpoint whose image processor is used instead")
     group.add_argument(
-        "--pooling", choices=POOLINGS, default=POOLINGS[0], help="how tokens become one vector (default: native)"
+        "--pooling",
+        choices=POOLINGS,
+        default=POOLINGS[0],
+        help="how tokens become one vector: native is the library's way, auto the authors' where known (default: auto)",
     )
     group.add_argument(
-        "--model-args", metavar="KEY=VALUE", action="append", default=[], help="argument of a timm network; repeatable"
+        "--model-args",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="argument of the network of a timm or OpenCLIP checkpoint; repeatable",
     )
     group.add_argument("--architecture", metavar="timm:NAME", help="network of a weights file without configuration")
     group.add_argument(

@@ -86,7 +86,7 @@ def _content(path: Path) -> tuple[dict[str, np.ndarray], Any]:
     except MemoryError as error:
         raise UsageError(f"{path} does not fit the memory. Save fewer images, or one candidate per file.") from error
     except _UNREADABLE as error:
-        cause = "it is no such archive, or holds pickled objects" if "pickle" in str(error) else error
+        cause = "it is not a valid archive, or holds pickled objects" if "pickle" in str(error) else error
         raise UsageError(
             f"{path} cannot be read: {cause}. Save whole arrays of plain numbers, no bfloat16, no objects (a pickle)."
         ) from error

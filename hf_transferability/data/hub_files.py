@@ -35,7 +35,7 @@ def compared(
     """The account of a Hub dataset, compared with the files of its repository if it is one of image files.
 
     Raises:
-        UsageError: splits or classes that `datasets` reads otherwise than the folders are named, or a class that would vanish.
+        UsageError: splits or classes that `datasets` reads otherwise than the folders are named, or a class that would be lost.
     """
     data_files = builder.config.data_files or {}
     used = {split: _relative(paths) for split, paths in data_files.items()}

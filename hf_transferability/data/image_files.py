@@ -79,7 +79,7 @@ def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str |
         return b""
     if len(path) > _LONGEST_PATH:
         raise TargetError(
-            f"the image column holds texts of {len(path)} characters, which are no paths. "
+            f"the image column holds texts of {len(path)} characters, which are not paths. "
             "Decode base64 texts to bytes in the dataset first."
         )
     if place is not None:

@@ -238,7 +238,7 @@ def refuse_hidden_folders(listing: Listing) -> None:
     if inside:
         name, count = next(iter(inside.items()))
         raise UsageError(
-            f"folder {printable(name[-80:])} would vanish with its {count} images, as its name begins with . or __. "
+            f"folder {printable(name[-80:])} would be lost with its {count} images, as its name begins with . or __. "
             "Rename it, or move it away."
         )
 

@@ -24,7 +24,7 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
     """The images of class folders, or of metadata files, by split; None where only `datasets` can read the metadata.
 
     Raises:
-        UsageError: a class that would vanish, or folders that do not tell splits or classes.
+        UsageError: a class that would be lost, or folders that do not tell splits or classes.
     """
     _refuse_undecodable([str(folder), *listing.images])
     suspects = listing.suspects()
@@ -176,7 +176,7 @@ def refuse_vanishing(
     if lost:
         (split, name), count = lost.most_common(1)[0]
         kinds = ", ".join(sorted(endings[(split, name)]))
-        raise UsageError(f"class {name} of split {split} would vanish: its {count} files ({kinds}) are {why}. {remedy}")
+        raise UsageError(f"class {name} of split {split} would be lost: its {count} files ({kinds}) are {why}. {remedy}")
 
 
 def left_out(listing: Listing, class_level: int | None) -> dict[str, int]:

@@ -51,7 +51,7 @@ def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None)
         token: Hub token; default the one of `hf auth login`.
 
     Raises:
-        UsageError: an unknown dataset or split, a class that would vanish, or folders that can be read in several ways.
+        UsageError: an unknown dataset or split, a class that would be lost, or folders that can be read in several ways.
         TargetError: no network or no access, a damaged dataset, or one that names files elsewhere.
     """
     if not isinstance(dataset, str | Path):
@@ -208,7 +208,7 @@ def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Op
     if commit is not None and (damaged := hub.remove_damaged_files(name, commit, token)):
         shutil.rmtree(builder.cache_dir, ignore_errors=True)  # it may hold tables made of them
         raise TargetError(
-            f"{len(damaged)} files of dataset {name} arrived other than the Hub states, for example {damaged[0]}. Run it again."
+            f"{len(damaged)} files of dataset {name} differ from what the Hub states, for example {damaged[0]}. Run it again."
         )
     account = hub_files.compared(opened.account, builder, name, commit, token, options)
     return replace(opened, account=account)

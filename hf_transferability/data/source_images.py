@@ -48,7 +48,7 @@ def source_hashes(
 ) -> np.ndarray:
     """Perceptual hashes of the first images of a stream, uint64 [n, duplicates.WORDS], n at most `largest`.
 
-    Images that cannot be decoded are passed over.
+    Images that cannot be decoded are skipped.
 
     Raises:
         UsageError: the image column cannot be told.

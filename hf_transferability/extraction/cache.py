@@ -5,7 +5,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,14 @@ from safetensors.numpy import save
 from hf_transferability.errors import UsageError
 from hf_transferability.files import replace_file
 
-EXTRACTION_VERSION = 5  # part of every key of arrays: raise it when the same input would give other arrays or facts
+EXTRACTION_VERSION = 6  # part of every key of arrays: raise it when the same input would give other arrays or facts
 ARRAYS = ("features", "source_probabilities", "gradient_norms")
 _ABANDONED = 24 * 3600  # seconds; an unfinished file of this age was left by a killed process
 
 
 @dataclass
 class Arrays:
-    """The result of one pass of a network over a sample.
+    """The result of one pass of a network over a sample. An array may be replaced by another, but not be written to.
 
     Attributes:
         features: float32 [n_samples, n_features].
@@ -41,16 +41,21 @@ class Arrays:
     facts: dict[str, Any]
     flags: dict[str, str]
     with_gradients: bool = True
+    _digests: dict[str, tuple[np.ndarray, str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def digest(self, names: Collection[str] = ARRAYS) -> str:
-        """sha256 of the values of these arrays."""
-        digest = hashlib.sha256()
-        for name in ARRAYS:
-            if name not in names:
-                continue
-            if (array := getattr(self, name)) is not None:
-                digest.update(f"{name}{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        """sha256 over these arrays; each array is read once, however often and with whichever others it is asked for."""
+        return hashlib.sha256("".join(self._digest(name) for name in ARRAYS if name in names).encode()).hexdigest()
+
+    def _digest(self, name: str) -> str:
+        """Name, form and sha256 of the values of an array; nothing where there is none."""
+        if (array := getattr(self, name)) is None:
+            return ""
+        known = self._digests.get(name)
+        if known is None or known[0] is not array:
+            values = hashlib.sha256(np.ascontiguousarray(array))  # a copy only where it must be
+            known = self._digests[name] = array, f"{name} {array.dtype} {array.shape} {values.hexdigest()}\n"
+        return known[1]
 
 
 class Cache:

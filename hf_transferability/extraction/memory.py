@@ -1,6 +1,7 @@
 """How much memory a pass over a gradient batch may take, and how much a network's activations need."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,11 @@ def _plan(size: int, budget: float, cpu: bool) -> Plan:
 
 
 def activation_bytes(checkpoint: Checkpoint, pixels: torch.Tensor) -> int:
-    """Bytes that the backward pass to both layers needs of one image's forward pass; at least 1."""
+    """Bytes that the backward pass to both layers needs of one image's forward pass.
+
+    Without both layers there is no such pass, but the images' activations take memory all the same: then those of a backward
+    pass to the pixels, which are more than are ever held at once. At least the pixels and the output.
+    """
     weights = {parameter.untyped_storage().data_ptr() for parameter in checkpoint.network.parameters()}
     saved: dict[int, int] = {}
 
@@ -61,9 +66,16 @@ def activation_bytes(checkpoint: Checkpoint, pixels: torch.Tensor) -> int:
         return tensor
 
     with checkpoint.gradients(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        values, _ = checkpoint.forward(pixels)
-    del values
-    return max(sum(saved.values()), 1)
+        values, logits = checkpoint.forward(pixels if len(checkpoint.layers) == 2 else _with_gradient(pixels))
+    outputs = sum(tensor.nbytes for tensor in (values, logits) if tensor is not None)
+    return max(sum(saved.values()), pixels.nbytes + outputs)
+
+
+def _with_gradient(pixels: Any) -> Any:
+    """The same pixels, that ask for a gradient and may be written to."""
+    if isinstance(pixels, dict):
+        return type(pixels)({name: _with_gradient(value) for name, value in pixels.items()})
+    return pixels.detach().requires_grad_() * 1 if pixels.is_floating_point() else pixels
 
 
 def free_bytes(device: torch.device) -> int:

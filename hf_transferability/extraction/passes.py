@@ -20,7 +20,7 @@ from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays
 from hf_transferability.extraction.gradient_batch import BatchResult, Read, extract_batch
 from hf_transferability.extraction.memory import Plan, make_plan
-from hf_transferability.extraction.pixels import PixelStore, read_ahead
+from hf_transferability.extraction.pixels import PixelStore, Reader
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.extraction.triplet_loss import MARGIN
 
@@ -81,18 +81,18 @@ def extract(
     labels = target.labels if gradients and target.task == "single_label" and len(checkpoint.layers) == 2 else None
     try:
         checkpoint.network.to(state.device)
-        read = read_ahead(checkpoint, target, store)
         if micro_batch is None:
             plan = make_plan(checkpoint, checkpoint.preprocess([target.images[0]]).to(state.device), state.device)
         done = 0
-        numbered_batches = list(enumerate(gradient_batches(len(target), batches)))
-        for index, batch in numbered_batches[state.process_index :: state.num_processes]:
-            with _full_precision():
-                part = None if labels is None else labels[batch]
-                result, plan = _with_less_memory(checkpoint, read, batch, part, plan, state.device)
-            results.append((index, result))
-            done += batch.stop - batch.start
-            progress(done)
+        numbered_batches = list(enumerate(gradient_batches(len(target), batches)))[state.process_index :: state.num_processes]
+        with Reader(checkpoint, target, [batch for _, batch in numbered_batches], store) as read:
+            for index, batch in numbered_batches:
+                with _full_precision():
+                    part = None if labels is None else labels[batch]
+                    result, plan = _with_less_memory(checkpoint, read, batch, part, plan, state.device)
+                results.append((index, result))
+                done += batch.stop - batch.start
+                progress(done)
     except CheckpointError as error:
         failure = str(error)
     except Exception as error:

@@ -8,7 +8,7 @@ import scipy.linalg
 from scipy.special import softmax
 
 from hf_transferability.metrics._flags import warn
-from hf_transferability.metrics._sample import Sample
+from hf_transferability.metrics._sample import Sample, chunks
 from hf_transferability.metrics._validation import check_varying, encode_labels
 
 _SMALLEST_SHRINKAGE = 1e-10
@@ -92,9 +92,17 @@ def coordinates(sample: Sample) -> Coordinates:
 
 def means_and_within_covariance(x: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Class means [n_classes, n_features] and biased covariance within the classes [n_features, n_features]."""
-    means = np.stack([x[codes == k].mean(axis=0) for k in range(codes.max() + 1)])
-    deviations = x - means[codes]
-    return means, deviations.T @ deviations / len(x)
+    order, edges = np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1]
+    means = np.zeros((len(edges) + 1, x.shape[1]))
+    for mean, rows in zip(means, np.split(order, edges), strict=True):
+        for part in chunks(len(rows), len(mean)):
+            mean += x[rows[part]].sum(axis=0)
+        mean /= len(rows)
+    within = np.zeros((x.shape[1], x.shape[1]))
+    for part in chunks(*x.shape):
+        deviations = x[part] - means[codes[part]]
+        within += deviations.T @ deviations
+    return means, within / len(x)
 
 
 def adaptive_shrinkage(within: np.ndarray, ones: np.ndarray) -> float:
@@ -116,7 +124,10 @@ def log_posteriors(
     origin = means.mean(axis=0)  # the posterior does not depend on it, its rounding does
     coefficients = scipy.linalg.cho_solve(scipy.linalg.cho_factor(shrunk), (means - origin).T)
     intercept = np.log(np.bincount(codes) / len(x)) - ((means - origin) * coefficients.T).sum(axis=1) / 2
-    return (x - origin) @ coefficients + intercept
+    logs = np.empty((len(x), len(means)))
+    for part in chunks(*x.shape):
+        logs[part] = (x[part] - origin) @ coefficients + intercept
+    return logs
 
 
 def _largest_eigenvalue(within: np.ndarray, ones: np.ndarray) -> float:

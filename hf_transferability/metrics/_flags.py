@@ -27,6 +27,7 @@ FLAGS: dict[str, str] = {
     "vit_extension": "the second layer is an attention projection, which goes beyond the paper",
     "pooler_output": "no classifier head: the features are the network's own pooled output",
     "mean_hidden_state": "no classifier head and no loaded pooler: the features are the mean of the last hidden state",
+    "other_embedding": "networks of the same layers are embedded in two ways: choose one with --pooling",
     "windowed": "DICOM, NIfTI, 16-bit or float images were scaled to 8 bits",
     "one_slice": "files are volumes of several slices, of which one is used: choose by --slice and --axis",
     "several_frames": "image files hold several frames or pages, of which one is used: choose by --frame",

@@ -14,6 +14,8 @@ MOST_STEPS = 500
 _CURVATURE = 2e-3  # p (1 - p) of a typical image and class near the solution; it decides the number of steps only
 _NUMBERS = 2**23  # logits at once
 _WIDEST = 4096  # features; for more, and more than images, matrices of n x n take the place of those of d x d
+_TOLERANCE_OF_FLOAT32 = 1e-6  # below it, rounding decides
+_ENOUGH = 10  # times the tolerance counts as converged
 _CONSTANT = 1e-20  # variance of a feature among the training images, relative to that among all: it is rounding
 
 
@@ -98,52 +100,86 @@ def _fit(
 ) -> tuple[np.ndarray, bool]:
     """Probabilities [n_folds, n_samples, n_classes] of some folds, and whether the optimiser converged.
 
+    In float32 as far as its rounding allows, and from there in float64 where the tolerance asks for more.
+    """
+    u = np.zeros((coordinates.shape[1] + 1) * len(training) * (codes.max() + 1))
+    stages = [(np.float32, max(tolerance, _TOLERANCE_OF_FLOAT32)), (np.float64, tolerance)]
+    for dtype, smallest in stages[: 1 if tolerance >= _TOLERANCE_OF_FLOAT32 else 2]:
+        arrays = (array.astype(dtype, copy=False) for array in (coordinates, to_weights, centres, variances))
+        problem = _Problem(*arrays, codes, training)
+        options = {"maxiter": MOST_STEPS, "gtol": smallest, "ftol": 0.0}
+        result = minimize(problem.loss_and_gradient, u, method="L-BFGS-B", jac=True, options=options)
+        u = result.x
+    # Not by its word: the optimiser also ends where rounding hides that the loss still falls.
+    return problem.probabilities(u), bool(np.abs(result.jac).max() <= _ENOUGH * smallest)
+
+
+class _Problem:
+    """The logistic regressions of some folds as one problem, in the precision of the arrays.
+
     With Z the images and m the mean of a fold's in the optimiser's coordinates, and R what turns these into weights of
     the scaled features, the logits of a fold are (Z - m) u + b, and its penalty is |s * (R u)|^2 / 2, s the fold's
     standard deviations.
     """
-    (n, d), folds, classes = coordinates.shape, len(training), codes.max() + 1
-    counts = np.stack([np.bincount(codes[rows], minlength=classes) for rows in training])
-    free, missing = counts > 0, counts == 0
-    # Two classes are one logit, that of the second; the first one's is 0.
-    binary = free.sum(axis=1) == 2
-    free[np.flatnonzero(binary), free[binary].argmax(axis=1)] = False
-    offsets = np.where(missing, -np.inf, 0.0).astype(np.float32)
-    is_free = free.ravel()
-    squares = np.repeat(variances, classes, axis=1).astype(np.float32)
-    weight = training.T[:, :, None].astype(np.float32)
-    target = (codes[:, None, None] == np.arange(classes)).astype(np.float32)
-    scale = 1 / n
 
-    def relative_logits(u: np.ndarray) -> np.ndarray:
-        shift = u[-1] - np.matmul(centres[:, None], u[:-1].reshape(d, folds, classes).transpose(1, 0, 2)).ravel()
-        logits = (coordinates @ u[:-1] + shift).reshape(n, folds, classes) + offsets
-        logits -= logits.max(axis=2, keepdims=True)
-        return logits
+    def __init__(
+        self,
+        coordinates: np.ndarray,
+        to_weights: np.ndarray,
+        centres: np.ndarray,
+        variances: np.ndarray,
+        codes: np.ndarray,
+        training: np.ndarray,
+    ):
+        classes = codes.max() + 1
+        counts = np.stack([np.bincount(codes[rows], minlength=classes) for rows in training])
+        free, missing = counts > 0, counts == 0
+        # Two classes are one logit, that of the second; the first one's is 0.
+        binary = free.sum(axis=1) == 2
+        free[np.flatnonzero(binary), free[binary].argmax(axis=1)] = False
+        dtype = coordinates.dtype
+        self._coordinates, self._to_weights, self._centres, self._codes = coordinates, to_weights, centres, codes
+        self._shape = len(coordinates), len(training), classes
+        self._offsets = np.where(missing, -np.inf, 0.0).astype(dtype)
+        self._free = free.ravel()
+        self._squares = np.repeat(variances, classes, axis=1)
+        self._weight = training.T[:, :, None].astype(dtype)
+        self._target = (codes[:, None, None] == np.arange(classes)).astype(dtype)
 
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        u = flat.reshape(d + 1, -1).astype(np.float32)
-        logits = relative_logits(u)
-        true = np.take_along_axis(logits, codes[:, None, None], axis=2)
+    def loss_and_gradient(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
+        """Mean penalised loss, and its gradient."""
+        n, folds, classes = self._shape
+        u, logits = self._relative_logits(flat)
+        true = np.take_along_axis(logits, self._codes[:, None, None], axis=2)
         np.exp(logits, out=logits)
         total = logits.sum(axis=2, keepdims=True)
-        weights = to_weights @ u[:-1]
-        penalised = squares * weights
-        loss = float(((np.log(total) - true) * weight).sum(where=weight > 0, dtype=np.float64))
+        weights = self._to_weights @ u[:-1]
+        penalised = self._squares * weights
+        loss = float(((np.log(total) - true) * self._weight).sum(where=self._weight > 0, dtype=np.float64))
         loss += float((weights * penalised).sum(dtype=np.float64)) / 2
         logits /= total
-        logits -= target
-        logits *= weight
+        logits -= self._target
+        logits *= self._weight
         residuals = logits.reshape(n, -1)
-        gradient = np.empty((d + 1, folds * classes))
-        gradient[:-1] = coordinates.T @ residuals + to_weights.T @ penalised
+        gradient = np.empty((len(u), folds * classes))
+        gradient[:-1] = self._coordinates.T @ residuals + self._to_weights.T @ penalised
         gradient[-1] = residuals.sum(axis=0)
-        gradient[:-1] -= (centres.T[:, :, None] * gradient[-1].reshape(folds, classes)).reshape(d, -1)
-        gradient *= is_free * scale
-        return loss * scale, gradient.ravel()
+        by_fold = self._centres.T[:, :, None] * gradient[-1].reshape(folds, classes)
+        gradient[:-1] -= by_fold.reshape(len(u) - 1, -1)
+        gradient *= self._free / n
+        return loss / n, gradient.ravel()
 
-    options = {"maxiter": MOST_STEPS, "gtol": tolerance, "ftol": 0.0}
-    result = minimize(objective, np.zeros((d + 1) * folds * classes), method="L-BFGS-B", jac=True, options=options)
-    probabilities = np.exp(relative_logits(result.x.reshape(d + 1, -1)))
-    probabilities /= probabilities.sum(axis=2, keepdims=True)
-    return probabilities.transpose(1, 0, 2), result.nit < MOST_STEPS
+    def probabilities(self, flat: np.ndarray) -> np.ndarray:
+        """Those of every fold [n_folds, n_samples, n_classes]."""
+        probabilities = np.exp(self._relative_logits(flat)[1])
+        probabilities /= probabilities.sum(axis=2, keepdims=True)
+        return probabilities.transpose(1, 0, 2)
+
+    def _relative_logits(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Unknowns [n_axes + 1, n_folds * n_classes]; logits [n_samples, n_folds, n_classes] less the highest of each."""
+        n, folds, classes = self._shape
+        u = flat.reshape(-1, folds * classes).astype(self._coordinates.dtype, copy=False)
+        shift = u[-1] - np.matmul(self._centres[:, None], u[:-1].reshape(-1, folds, classes).transpose(1, 0, 2)).ravel()
+        logits = (self._coordinates @ u[:-1] + shift).reshape(n, folds, classes) + self._offsets
+        logits -= logits.max(axis=2, keepdims=True)
+        return u, logits

@@ -49,7 +49,8 @@ class Metric:
         needs_all_parts: whether a candidate without one of the parts has no score; else one part is enough.
         facts: which of FACTS about a candidate the formula uses.
         floors: scenario -> parts by which candidates are listed last there if a part does not exceed the value that
-            shuffled labels give: where an order turns round, a bad network could come first.
+            shuffled labels give: where an order is reversed, a bad network could come first.
+        floor_flag: the flag of a candidate whose value does not exceed what shuffled labels give.
         formula: takes {name: [..., n_candidates]} of components or parts, and of facts, NaN where a candidate lacks
             one, with `variant` and `scenario` where it has them, and gives the scores [..., n_candidates], NaN for
             none. Leading axes are pools, so that many pools are one call.
@@ -76,6 +77,7 @@ class Metric:
     needs_all_parts: bool = True
     facts: tuple[str, ...] = ()
     floors: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
+    floor_flag: str = "metric_at_floor"
     formula: Callable[..., np.ndarray] | None = None
 
     def range_of(self, variant: str) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The features of a sample, with what several metrics compute from them, computed once."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._validation import check_features
 
+_NUMBERS = 2**20  # of a temporary array
 _SMALLEST_EIGENVALUE = 1e-12  # relative to the largest: what is below is rounding
 
 
@@ -73,6 +75,12 @@ class Sample:
 def as_sample(features: Any) -> Sample:
     """A sample as it is, anything else checked as features."""
     return features if isinstance(features, Sample) else Sample(features)
+
+
+def chunks(length: int, width: int) -> Iterator[slice]:
+    """All rows of an array of `width` columns, so many at a time that what is computed from them takes little memory."""
+    rows = max(_NUMBERS // max(width, 1), 1)
+    return (slice(start, min(start + rows, length)) for start in range(0, length, rows))
 
 
 def centred(x: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ def check_features(features: Any) -> np.ndarray:
     array = _as_numbers("features", features, ndim=2, shape="[n_samples, n_features]")
     if array.shape[0] < 2 or array.shape[1] < 1:
         raise ValueError(f"`features` must have at least 2 rows and 1 column; got shape {array.shape}. Pass one row per image.")
-    largest = float(np.abs(array).max())
+    largest = max(float(array.max()), -float(array.min()))
     if largest > _LARGEST or 0 < largest < _SMALLEST:
         raise ValueError(
             f"`features` must be between {_SMALLEST:g} and {_LARGEST:g} in size; got at most {largest:.4g}. Scale them."
@@ -50,7 +50,7 @@ def check_varying(features: np.ndarray, codes: np.ndarray | None = None) -> None
         raise ValueError("`features` must vary between images; got the same row for all. Check the checkpoint.")
     if codes is not None:
         first = np.unique(codes, return_index=True)[1]
-        if (features == features[first[codes]]).all():
+        if all((features[codes == code] == features[image]).all() for code, image in enumerate(first)):
             raise ValueError(
                 "`features` must vary within a class; got the same row for all images of each. "
                 "Take a sample with more images per class, or use knn."

@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 from hf_transferability.metrics._discriminant import classes_of, mean_posterior
 from hf_transferability.metrics._pool import sum_of_scaled
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._sample import as_sample
+from hf_transferability.metrics._sample import as_sample, chunks
 
 
 def formula(parts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -82,4 +82,6 @@ def etran(*, features: Any, labels: Any) -> dict[str, float]:
     sample = as_sample(features)
     classes = classes_of(sample, labels)
     posterior = mean_posterior(classes.log_posteriors(), classes.codes)
-    return {"energy": float(logsumexp(sample.features.astype(np.float64), axis=1).mean()), "posterior": posterior}
+    x = sample.features
+    energies = [logsumexp(x[part].astype(np.float64), axis=1) for part in chunks(*x.shape)]
+    return {"energy": float(np.concatenate(energies).mean()), "posterior": posterior}

@@ -4,8 +4,7 @@ classification", 2024, https://arxiv.org/abs/2412.20172: neighbourhood component
 
 The objective, initialisation, optimiser and stopping rule are those of scikit-learn's NeighborhoodComponentsAnalysis.
 What differs is the arithmetic (see `_neighbourhood_components.py`): in float64 it changes nothing but rounding.
-Half-samples, of which only the spread counts, take float32 and leave out the directions that hold the last thousandth
-of the variance.
+Half-samples, of which only the spread counts, take float32 where its rounding of distances is small.
 """
 
 from typing import Any
@@ -26,7 +25,9 @@ from hf_transferability.quiet import without_warnings
 
 _DIMENSIONS = 50
 _NEIGHBOURS = 5
-_VARIANCE_OF_HALVES = 0.999
+# A squared distance from the centre: float32 rounds the distances of images that far out to about 0.01, and the probabilities of
+# neighbours, which fall with exp(-distance), to 1 %.
+_LARGEST_IN_FLOAT32 = 2e4
 _LARGEST_SAMPLE = 4000  # above this a seeded subsample: time and memory grow with the square
 
 
@@ -40,6 +41,7 @@ _LARGEST_SAMPLE = 4000  # above this a seeded subsample: time and memory grow wi
     invariances={"sample_order": 0.03, "label_names": 0.03},
     smallest_n=5,
     half_options={"rough": True},
+    floor_flag="at_floor",
 )
 def feature_quality(*, features: Any, labels: Any, groups: Any = None, seed: int = 42, rough: bool = False) -> float:
     """Mean share of an image's own class among its 5 nearest neighbours, itself included, in a learned linear
@@ -59,7 +61,7 @@ def feature_quality(*, features: Any, labels: Any, groups: Any = None, seed: int
         labels: [n_samples], classes of any kind.
         groups: [n_samples], of any kind: images that belong together, such as those of a patient; None for none.
         seed: decides the initial projection (a randomised PCA) and the subsample above 4,000 images.
-        rough: in float32, without the directions that hold the last thousandth of the variance: for half-samples.
+        rough: in float32 where its rounding of distances is small: for half-samples, of which only the spread counts.
 
     Returns:
         The mean share. Flags: n<=d, subsampled, single_image_class.
@@ -106,13 +108,12 @@ def _projected(sample: Sample, codes: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _projected_roughly(sample: Sample, codes: np.ndarray, seed: int) -> np.ndarray:
-    directions = sample.principal_directions(variance=_VARIANCE_OF_HALVES)
-    x = sample.centred @ directions.T
-    if codes.max() < _DIMENSIONS and min(sample.features.shape) > _DIMENSIONS:
-        start = np.eye(_DIMENSIONS, len(directions))  # the principal components themselves
-    else:
-        start = _initial_projection(sample.centred, codes, seed) @ directions.T
-    return x @ neighbourhood_components(x.astype(np.float32), codes, start).T
+    x, start = sample.centred, _initial_projection(sample.features.astype(np.float64), codes, seed)
+    if x.shape[1] > len(x):  # the images in the space of their axes, which other metrics need as well
+        directions = sample.principal_directions()
+        x, start = x @ directions.T, start @ directions.T
+    near = np.einsum("ij,ij->i", x, x).max() <= _LARGEST_IN_FLOAT32
+    return x @ neighbourhood_components(x.astype(np.float32) if near else x, codes, start).T
 
 
 def _initial_projection(x: np.ndarray, codes: np.ndarray, seed: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from hf_transferability.metrics._discriminant import classes_of, log_posteriors, mean_posterior, means_and_within_covariance
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._sample import as_sample
+from hf_transferability.metrics._sample import as_sample, chunks
 
 
 @register(
@@ -55,6 +55,9 @@ def sfda(*, features: Any, labels: Any) -> float:
     confidence = softmax(softmax(classes.log_posteriors(), axis=1), axis=1)
     share = confidence[np.arange(len(codes)), codes][:, None]
     others = (means.sum(axis=0) - means) / (len(means) - 1)
-    x = share * classes.x + (1 - share) * others[codes]
+    x = classes.x  # made for this call, so that it may be changed in place of a copy
+    for part in chunks(*x.shape):
+        x[part] *= share[part]
+        x[part] += (1 - share[part]) * others[codes[part]]
     means, within = means_and_within_covariance(x, codes)
     return mean_posterior(log_posteriors(x, codes, means, within, classes.shrinkage, classes.n_features), codes)

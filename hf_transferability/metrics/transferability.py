@@ -21,7 +21,7 @@ __all__ = ["SCENARIOS", "combine", "formula", "transferability"]
 
 
 def formula(parts: Mapping[str, np.ndarray], *, scenario: str) -> np.ndarray:
-    """m(FQ) m(FU) for `source_dataset`, (1 - m(FQ)) (1 - m(FU)) for `architecture`, where the published order turns round.
+    """m(FQ) m(FU) for `source_dataset`, (1 - m(FQ)) (1 - m(FU)) for `architecture`, where the published order is reversed.
 
     m(.) scales a part from 0 to 1 over the candidates that have it. A part that is the same for all orders nothing, so
     such a pool has no scores.

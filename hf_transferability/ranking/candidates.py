@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from hf_transferability.checkpoints.cards import card_facts
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.resolving import resolve
@@ -24,6 +26,8 @@ from hf_transferability.ranking.scoring import Scores
 log = logging.getLogger(__name__)
 
 _PREPROCESSING = ("transformers", "timm", "torchvision", "pillow")  # another version may give other pixels or another network
+
+_AGREE = 1e-5  # of the largest value: two passes over the same images differ by no more
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,13 @@ def find_candidate(name: str, work: Work) -> Found:
     try:
         began = time.monotonic()
         arrays: Arrays | None = None
+        without_gradients: Arrays | None = None
         decision: Any = None
         if work.state.is_main_process:
             source, key, failure = _resolved(name, work)
             arrays = work.cache.read(key) if work.use_cache and failure is None else None
             if arrays is not None and work.gradients and not arrays.with_gradients:
-                arrays = None  # one pass gives the features again beside the gradients, and costs no more than these alone
+                without_gradients, arrays = arrays, None  # one pass gives both, and costs no more than the gradients alone
             decision = (source, key, failure, arrays is not None)
         source, key, failure, cached = work.state.broadcast(decision)
         if failure is not None:
@@ -108,11 +113,27 @@ def find_candidate(name: str, work: Work) -> Found:
         if not cached:
             arrays = _extracted(source, work)
             arrays.facts["seconds"] = round(time.monotonic() - began, 2)
+            if without_gradients is not None:
+                _take_stored(arrays, without_gradients, name, work)
         if arrays is None:
             return Found(Candidate(name, revision), cached=cached)
         return Found(_described(name, source, arrays, work), _reader(key, arrays, cached, work), cached)
     except Exception as error:  # whatever is wrong with one checkpoint, the others are still ranked
         return Found(Candidate(name, revision, error=reason(error)))
+
+
+def _take_stored(arrays: Arrays, stored: Arrays, name: str, work: Work) -> None:
+    """Put the stored features and probabilities in the place of those of a later pass, which differ from them by rounding: the
+    scores that are stored for them stay valid. Where they differ by more, say so and leave the new ones."""
+    for kind in ("features", "source_probabilities"):
+        new, old = getattr(arrays, kind), getattr(stored, kind)
+        if new is None and old is None:
+            continue
+        if new is None or old is None or new.shape != old.shape or not np.allclose(new, old, 0, _AGREE * np.abs(old).max()):
+            other = f"{name} gives other {kind.replace('_', ' ')} than those in the cache"
+            work.progress.note(f"{other}: its scores are computed anew, so compare them with none of earlier runs.")
+            return
+    arrays.features, arrays.source_probabilities = stored.features, stored.source_probabilities
 
 
 def _described(name: str, source: Source, arrays: Arrays, work: Work) -> Candidate:

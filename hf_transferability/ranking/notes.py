@@ -28,6 +28,11 @@ def no_ranking(rows: Sequence[Row], metric: str) -> list[str]:
     return [f"there is no ranking: the pool cannot be ordered by {metric}, as {reason}."]
 
 
+def _few(names: Sequence[str], separator: str = ", ") -> str:
+    """The first two, and how many more."""
+    return separator.join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
 def disagreement(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
     """Which metrics put which candidate first, where they do not all put the same one there.
 
@@ -53,10 +58,10 @@ def disagreement(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
         taus.append(weighted_tau(values, places))
     if len(firsts) < 2:
         return []
-    by_candidate = "; ".join(f"{checkpoint} by {', '.join(names)}" for checkpoint, names in firsts.items())
+    others = [f"{checkpoint} by {_few(names)}" for checkpoint, names in firsts.items() if checkpoint != first]
     notes = [
-        f"the metrics put different candidates first: {by_candidate}; their mean agreement with the order by {metrics[0]} is "
-        f"{np.mean(taus):.2f} (weighted Kendall tau)."
+        f"other metrics put others first: {_few(others, '; ')}; mean agreement with {metrics[0]}: {np.mean(taus):.2f}. "
+        "Compare their columns."
     ]
     if lacking:
         notes.append(f"not compared, as they lack a value for some candidate: {', '.join(lacking)}.")

@@ -108,7 +108,7 @@ def score_pool(
         for flag, detail in raised.items():
             notes.setdefault(describe(flag, detail), []).append(name)
             for i in trained:  # the untrained have no part in what holds for the pool
-                flags[i].setdefault(flag, detail)
+                flags[i].setdefault(flag, f"{name}: {detail}" if detail else name)
         with collect_flags():  # what holds for a half says nothing about the whole
             halves = [metric_over_pool(name, candidates, scenario, variant, half) for half in range(n_halves)]
         if name == (sorting or metrics[0]):

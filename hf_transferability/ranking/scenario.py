@@ -6,7 +6,7 @@ from hf_transferability.ranking.candidates import Candidate
 
 _NOTES = {
     "source_dataset": "scenario source_dataset: one architecture; high feature quality and a high update ratio count.",
-    "architecture": "scenario architecture: the paper's order turns round here, which can favour bad networks; "
+    "architecture": "scenario architecture: the paper's order is reversed here, which can favour bad networks; "
     "read `hf-transferability explain architecture`.",
 }
 _ONE_ARCHITECTURE = "scenario architecture was asked for, but all candidates share one architecture: leave --scenario out."

@@ -13,13 +13,13 @@ from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
 from hf_transferability.metrics._sample import Sample
-from hf_transferability.metrics._validation import task_of
+from hf_transferability.metrics._validation import check_varying, task_of
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import form
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
-_PROTOCOL = 6  # of half-samples and floors; part of the key of stored scores
+_PROTOCOL = 7  # of half-samples, floors and what is stored; part of the key of stored scores
 _UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 Value = float | dict[str, float] | None
 
@@ -86,7 +86,8 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     with few_threads():
         computed = _compute([chosen for chosen in entries if chosen not in parts], arrays, target, request)
     for chosen, part in computed.items():
-        cache.write_json(entries[chosen], asdict(part))
+        if not part.reasons:  # a reason may name what the key does not hold, such as the layers of this candidate
+            cache.write_json(entries[chosen], asdict(part))
     parts |= computed
     for wanted, (name, variant) in forms.items():
         for field_name, mine in vars(total).items():
@@ -109,7 +110,7 @@ def add_floors(
 
     Args:
         scores: of `score_candidate`; changed.
-        names: keys to do it for; those of metrics that see no labels, or that have no value, are passed over.
+        names: keys to do it for; those of metrics that see no labels, or that have no value, are skipped.
         read, target, request, cache: as for `score_candidate`, which see for errors.
     """
     if not names:
@@ -136,7 +137,7 @@ def add_floors(
             continue
         scores.floors[wanted] = floor
         if isinstance(value, float) and value <= floor:
-            flag = "at_floor" if name == "feature_quality" else "metric_at_floor"
+            flag = metric.floor_flag
             detail = f"{name} {value:.4g} against {floor:.4g}"
             scores.flags[flag] = f"{scores.flags[flag]}, {detail}" if flag in scores.flags else detail
 
@@ -292,6 +293,11 @@ def _inputs(metric: Metric, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _missing(metric: Metric, arrays: Arrays) -> str | None:
+    if "features" in metric.inputs and arrays.features is not None:
+        try:
+            check_varying(arrays.features)  # a metric that has a value for dead features could list their network first
+        except ValueError as error:
+            return f"{metric.name} is undefined: {error}"
     if "source_probabilities" in metric.inputs and arrays.source_probabilities is None:
         return f"{metric.name} needs source probabilities, and the checkpoint has no source head"
     if "gradient_norms" in metric.inputs and arrays.gradient_norms is None:
@@ -309,10 +315,10 @@ def _half_inputs(metric: Metric, inputs: dict[str, Any], request: Request) -> It
         for _ in range(request.halves):
             yield inputs | {"gradient_norms": norms[rng.permutation(len(norms))[:size]]}
         return
-    probabilities, groups = inputs["source_probabilities"], inputs["groups"]
+    features, probabilities, groups = (inputs[name] for name in ("features", "source_probabilities", "groups"))
     for rows in half_samples(inputs["labels"], request.halves, request.seed, metric.largest_sample, groups):
         yield {
-            "features": inputs["features"].part(rows),
+            "features": features.part(rows) if isinstance(features, Sample) else features,  # else no metric here takes them
             "labels": inputs["labels"][rows],
             "source_probabilities": None if probabilities is None else probabilities[rows],
             "groups": None if groups is None else groups[rows],

@@ -14,23 +14,25 @@ FLAGS = {
     "few_images_per_class": "With fewer than 10 images of a class every metric depends strongly on which images were drawn. "
     "Take more images, and look at the intervals.",
     "class_not_drawn": "The ranking does not take this class into account. Take more images, or --draw stratified.",
-    "constant_over_pool": "A pool-relative score scales each part between its lowest and highest value in the pool; without "
-    "a difference there is nothing to scale. Add other candidates, or sort by another metric.",
+    "constant_over_pool": "The score, or a part that it is made of, is the same for every candidate: the pool has no order by "
+    "it. With consensus this also happens where the evidence of the images and the size of the networks are each other's "
+    "reverse. Add other candidates, or sort by another metric.",
     "pool_of_one": "A pool-relative score compares candidates with each other. Name more candidates, or use a metric that is "
     "comparable by itself (see `hf-transferability metrics`).",
-    "pool_of_two": "Scaled between two candidates, a part can only be 0 or 1. Add candidates if you need to know by how much "
-    "one is ahead.",
+    "pool_of_two": "Of two candidates each part says only which one is ahead. With consensus the smaller of two networks "
+    "never leads: at best the images' evidence cancels its size. Add candidates, or sort by logme or feature_quality.",
     "size_unknown": "The score uses the size of the network where candidates differ in it, and one candidate's is not known.",
     "one_slice": "A finding may lie in another slice. Choose by --slice and --axis, or save the slices that show it as images.",
     "several_frames": "Choose the frame or page that shows the finding, such as --frame middle for a stack of slices.",
     "extra_channels": "Networks expect one or three channels. Convert the images yourself if another channel matters.",
     "untrained": "It comes after every trained network, whatever the metric and the scenario. Check whether the right weights "
-    "were loaded.",
+    "were loaded. A network without normalisation layers, such as VGG or NFNet, cannot be recognised in this way: leave "
+    "random ones out yourself.",
     "at_majority": "A rule that always answers with the largest class would do as well, so the features help this classifier "
     "not at all. Do not choose this candidate because of this metric.",
     "at_floor": "The labels are shuffled five times and feature quality is measured each time; the candidate does not exceed "
-    "the highest of the five values. In the scenario architecture, which favours low feature quality, such a candidate is "
-    "listed last: its features may be useless for this target.",
+    "the highest of the five values. In the scenario architecture, which favours low feature quality, and where "
+    "transferability sorts, such a candidate comes after the others with a score: its features may be useless here.",
     "metric_at_floor": "The labels are shuffled five times and the metric is measured each time; the candidate does not "
     "exceed the highest of the five values. Do not rank by this metric here.",
     "trained_on_target": "A checkpoint that has seen the target's images can score high without transferring to new images. "
@@ -86,12 +88,13 @@ The candidates differ in their architecture.
 
 Formula: score = (1 - m(FQ)) * (1 - m(FU)), with FQ the feature quality, FU the feature update ratio, and m(.) the
 scaling of a part from 0 (the lowest of the pool) to 1 (the highest). Low values count as good here: the published order
-turns round.
+is reversed.
 
 Caveats: this is a hypothesis that was found on the data on which it was published. Its agreement with fine-tuning is
 weak (0.26, against 0.52 within one architecture; weighted Kendall tau, mean over 11 medical targets), and it can favour
 bad networks. The feature update ratio is not comparable between architectures. A candidate whose feature quality does
-not exceed that of shuffled labels is flagged at_floor and listed last. Look at other metrics beside it (--metric all).""",
+not exceed that of shuffled labels is flagged at_floor; where transferability sorts, it comes after the others with a
+score. Look at other metrics beside it (--metric all).""",
     "auto": """\
 Compare the configurations of the candidates: `source_dataset` if all of them have one architecture, else
 `architecture`.

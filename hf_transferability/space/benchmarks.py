@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from hf_transferability.benchmark.pools import PAIR
 from hf_transferability.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,12 +25,11 @@ AGREEMENT = Path(__file__).with_name("agreement.parquet")  # of the bundled benc
 VARIABLE = "HF_TRANSFERABILITY_BENCHMARK"
 FIRST = "paper"  # shown first, if it is there
 FRESH = 600.0  # seconds after which a Hub dataset is checked for changes
-_PAIR = ["benchmark", "scenario", "source", "target"]
 # What the page needs of each table.
 _COLUMNS = {
-    "ground_truth": [*_PAIR, "selection", "measure", "performance", "n_runs"],
+    "ground_truth": [*PAIR, "selection", "measure", "performance", "n_runs"],
     "sources": ["benchmark", "source", "parameters"],
-    "scores": [*_PAIR, "metric", "variant", "score", "citation"],
+    "scores": [*PAIR, "metric", "variant", "score", "citation"],
     "agreement": [
         "benchmark", "scenario", "selection", "metric", "variant", "target", "statistic", "value", "low", "high", "n_sources",
     ],
@@ -55,7 +55,7 @@ class Benchmark:
         from hf_transferability.benchmark.pools import latest
 
         self.name = name
-        self.ground_truth = newest(one_measure(tables["ground_truth"]), [*_PAIR, "selection"])[_COLUMNS["ground_truth"]]
+        self.ground_truth = newest(one_measure(tables["ground_truth"]), [*PAIR, "selection"])[_COLUMNS["ground_truth"]]
         self.scores = latest(tables["scores"])[0].reindex(columns=_COLUMNS["scores"])
         self.sources = tables["sources"][_COLUMNS["sources"]] if "sources" in tables else None
         self.scenarios = [name for name in self.ground_truth["scenario"].unique() if name in set(self.scores["scenario"])]

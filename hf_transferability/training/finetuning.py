@@ -20,7 +20,8 @@ from hf_transferability.training.samples import Draw, Sample
 from hf_transferability.training.seeding import seeded
 from hf_transferability.training.settings import Protocol, Setting
 
-_EVALUATION_BATCH = 256
+_EVALUATION_BATCH = 256  # images of up to 224 x 224 pixels; of larger ones as many as have so many pixels together
+_EVALUATION_PIXELS = _EVALUATION_BATCH * 224**2
 
 
 class Classifier(nn.Module):
@@ -196,6 +197,11 @@ def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return nn.functional.cross_entropy(logits, labels, reduction="none")
 
 
+def _evaluation_batch(size: tuple[int, int]) -> int:
+    """Images of a height and width that are evaluated at once."""
+    return max(min(_EVALUATION_BATCH, _EVALUATION_PIXELS // (size[0] * size[1])), 1)
+
+
 def _evaluate(model: Classifier, sample: Sample) -> dict[str, float]:
     """Loss, AUC and accuracy (for several labels per image, the share of correct labels) in evaluation mode.
 
@@ -205,7 +211,7 @@ def _evaluate(model: Classifier, sample: Sample) -> dict[str, float]:
     model.eval()
     outputs = []
     with torch.no_grad():
-        for places in torch.arange(len(sample)).split(_EVALUATION_BATCH):
+        for places in torch.arange(len(sample)).split(_evaluation_batch(sample.pool.size)):
             outputs.append(model(sample.pixels(places).to(device)).cpu().double())
     logits, labels = torch.cat(outputs), sample.labels
     loss = float(_loss(logits, labels.double() if labels.ndim == 2 else labels).mean())

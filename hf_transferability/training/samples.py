@@ -53,15 +53,28 @@ class Pool:
             self.labels = torch.tensor(code_of_class)[torch.from_numpy(target.labels)]
         self._pixels: torch.Tensor | None = None
         self._decoded = torch.zeros(len(target), dtype=torch.bool)
-        self._resized: Pool | None = None
+        self._resized: dict[tuple[int, int], Pool] = {}  # the last used one last
 
     def at(self, size: tuple[int, int]) -> "Pool":
-        """The same images at another size; the last of these is remembered with its pixels."""
+        """The same images at another size. Sizes are remembered with their pixels as long as all fit the memory budget, those
+        that were used last before others, so that networks of several sizes may take turns."""
         if size == self.size:
             return self
-        if self._resized is None or self._resized.size != size:
-            self._resized = Pool(self.target, size, self.classes)
-        return self._resized
+        pool = self._resized.pop(size, None) or Pool(self.target, size, self.classes)
+        self._resized[size] = pool
+        free = MEMORY_BUDGET - pool._bytes() - (self._bytes() if self._pixels is not None else 0)
+        for earlier in list(self._resized)[-2::-1]:
+            needed = self._resized[earlier]._bytes()
+            if needed <= free:
+                free -= needed
+            else:
+                del self._resized[earlier]
+        return pool
+
+    def _bytes(self) -> int:
+        """Bytes of its pixels in memory, once they are decoded; 0 where they are too many to be kept."""
+        size = len(self.target) * 3 * math.prod(self.size)
+        return size if size <= MEMORY_BUDGET else 0
 
     def pixels(self, positions: torch.Tensor) -> torch.Tensor:
         """Images uint8 [n, 3, height, width].
@@ -69,9 +82,8 @@ class Pool:
         Raises:
             TargetError: an image cannot be decoded.
         """
-        shape = (len(self.target), 3, *self.size)
-        if self._pixels is None and math.prod(shape) <= MEMORY_BUDGET:
-            self._pixels = torch.empty(shape, dtype=torch.uint8)
+        if self._pixels is None and self._bytes():
+            self._pixels = torch.empty((len(self.target), 3, *self.size), dtype=torch.uint8)
         if self._pixels is None:
             return torch.stack([self._decode(position) for position in positions.tolist()])
         for position in positions[~self._decoded[positions]].tolist():

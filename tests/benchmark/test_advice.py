@@ -66,7 +66,28 @@ def test_candidates_that_share_rank_1_are_named_together():
     equal = rows(*"abc", tie_groups=[None] * 3)
     equal[1]["rank"] = 1
     found = advise(equal, "consensus", "default", "architecture")
-    assert found["text"][0] == "first: a; these images cannot tell it from b."
+    assert found["text"][0] == "first: a, with an equal score b."
+    assert found["not_told_apart"] == ["b"]
+
+
+def test_without_any_order_no_candidate_is_called_the_first():
+    equal = rows(*"abc", tie_groups=[1] * 3)
+    for row in equal:
+        row["rank"] = 1
+    found = advise(equal, "consensus", "default", "architecture", "data")
+    assert found["text"][0].startswith("all 3 candidates have one score, so consensus does not order them")
+    assert found["command"].count("--checkpoint") == 3
+
+
+def test_sizes_that_are_not_known_make_the_order_less_certain():
+    """Between the paper's architectures the evidence without size has an order that is nearly reversed."""
+    known, unknown = (chances("consensus", "default", "architecture", 6, facts=facts) for facts in (True, False))
+    assert unknown["chance_of_best"][2] < known["chance_of_best"][2] - 0.05
+    without = rows(*"abcdef")
+    for row in without:
+        row["flags"] = ["size_unknown"]
+    assert advise(without, "consensus", "default", "architecture")["evidence"] == unknown
+    assert advise(rows(*"abcdef"), "consensus", "default", "architecture")["evidence"] == known
 
 
 def test_a_dataset_without_test_split_needs_one_first():

@@ -131,7 +131,7 @@ def test_two_sources_only():
     found = compare(ground_truth(aucs), scores({target: {"a": 1, "b": 2} for target in AUCS}), **FEW)
     assert value(found, "leep") == pytest.approx(-1)
     assert value(found, "leep", statistic="regret_at_1") == pytest.approx(0.10)
-    assert "the first 3 of 2 are no choice" in value(found, "leep", statistic="regret_at_3", column="undefined")
+    assert "the first 3 of 2 leave nothing to choose from" in value(found, "leep", statistic="regret_at_3", column="undefined")
 
 
 def test_ties_in_auc_and_constant_auc():

@@ -21,9 +21,9 @@ def test_of_several_scores_of_one_source_the_newest_counts():
         (pool,) = pools(ground_truth(), given)
         assert pool.scores["leep", "default"].to_dict() == {"a": 4, "b": 3, "c": 2, "d": 4}
         found = compare(ground_truth(), given, **FEW)
-        assert any("the newest counts; 3 older ones were passed over" in note for note in found.notes)
+        assert any("the newest counts; 3 older ones were ignored" in note for note in found.notes)
         assert value(found, "leep", "skin") == value(compare(ground_truth(), newest_only(given), **FEW), "leep", "skin")
-    assert not any("passed over" in note for note in compare(ground_truth(), new, **FEW).notes)
+    assert not any("ignored" in note for note in compare(ground_truth(), new, **FEW).notes)
 
 
 def newest_only(given):
@@ -37,7 +37,7 @@ def test_of_several_ground_truths_of_one_source_the_newest_counts():
     (pool,) = pools(pd.concat([new, old]), given)
     assert pool.performance.to_dict() == {"a": 0.1, "b": 0.8, "c": 0.7, "d": 0.6}
     found = compare(pd.concat([new, old]), given, **FEW)
-    assert any("ground truth: of several figures" in note and "1 older ones were passed over" in note for note in found.notes)
+    assert any("ground truth: of several figures" in note and "1 older ones were ignored" in note for note in found.notes)
 
 
 def test_scores_of_several_pools_are_formed_anew():

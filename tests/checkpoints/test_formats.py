@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hf_transferability import hub
-from hf_transferability.checkpoints.formats.timm_arguments import as_objects, known_arguments
+from hf_transferability.checkpoints.formats.reviewed import reviewed
+from hf_transferability.checkpoints.formats.timm_arguments import as_objects
 from hf_transferability.checkpoints.loading import load
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.resolving import resolve
@@ -150,7 +151,16 @@ def test_given_arguments_build_the_network(tmp_path):
     features, pixels = features_of(checkpoint)
     assert_same(features, embedded(network, pixels))
     assert "depth=2" in checkpoint.facts["model_args"]
+    refused(tmp_path / "x", "Check --model-args", model_args=(*arguments, ("nonsense", 1)))
     refused(tmp_path / "x", "names other weights", model_args=(("checkpoint_path", "evil.pth"),))
+
+
+def test_arguments_of_timm_are_not_ignored_by_another_library(tmp_path):
+    save_hf(tmp_path / "x", hf.ViTForImageClassification(hf.ViTConfig(**VIT, num_labels=5)))
+    refused(tmp_path / "x", "is a network of transformers, and --model-args are for those of timm", model_args=(("depth", 2),))
+    change_weights(tmp_path / "x", drop(r"layers?\.1\."))
+    text = refused(tmp_path / "x", "lacks")
+    assert "Check depth" in text and "--model-args" not in text
 
 
 @pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
@@ -216,6 +226,13 @@ def test_a_network_for_texts_or_grey_images_is_refused(tmp_path):
         hf.BertModel(hf.BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)),
     )
     refused(tmp_path / "text", "cannot be ranked|cannot be loaded")
+    tokens = {"vocab_size": 17, "n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2, "num_labels": 3}
+    save_hf(tmp_path / "tokens", hf.ImageGPTForImageClassification(hf.ImageGPTConfig(**tokens)))
+    colours = {"size": {"height": 8, "width": 8}, "clusters": [[0.25 * step - 1] * 3 for step in range(8)]}
+    (tmp_path / "tokens" / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": "ImageGPTImageProcessor", **colours})
+    )
+    refused(tmp_path / "tokens", "choose a network that takes images")
     save_hf(tmp_path / "grey", hf.ViTForImageClassification(hf.ViTConfig(**VIT, num_channels=1, num_labels=3)))
     refused(tmp_path / "grey", "colour channels; choose a version for RGB images")
     save_hf(tmp_path / "size", hf.ViTForImageClassification(hf.ViTConfig(**{**VIT, "image_size": 48}, num_labels=3)))
@@ -287,7 +304,7 @@ REVIEWED = {
 @pytest.mark.parametrize("repo_id", REVIEWED)
 def test_reviewed_arguments_build_the_network(repo_id):
     architecture, written, millions = REVIEWED[repo_id]
-    arguments, _ = known_arguments(repo_id.upper())
+    arguments = reviewed(repo_id.upper()).arguments
     with torch.device("meta"):
         network = timm.create_model(architecture, num_classes=0, **as_objects({**written, **arguments}))
     assert sum(weight.numel() for weight in network.parameters()) / 1e6 == pytest.approx(millions, rel=1e-3)

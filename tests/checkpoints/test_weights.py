@@ -5,7 +5,7 @@ import timm
 import torch
 import transformers as hf
 from helpers.checkpoint_folders import assert_same, change_json, change_weights, opened, refused
-from helpers.formats import TIMM_VIT, VIT, embedded, features_of, save_hf, save_timm
+from helpers.formats import TEXT, TIMM_VIT, VIT, embedded, features_of, save_hf, save_timm
 from safetensors.torch import load_file
 from torch import nn
 
@@ -81,7 +81,7 @@ def test_parts_that_may_be_left_out(tmp_path, name):
     [
         "head.mlp.fc1.weight", "vision_model.head.probe", "layers.9.attention.q_proj.weight", "blocks.0.ls1.gamma", "reg_token",
         "norm.weight", "fc_norm.weight", "visual.trunk.norm.weight", "encoder.layer.0.layer_scale1.lambda1",
-        "classifier_norm.weight",
+        "classifier_norm.weight", "visual.attn_pool_contrast.query", "visual.head.pool.q.weight", "visual.proj.bias",
     ],
 )  # fmt: skip
 def test_parts_that_may_not_be_left_out(tmp_path, name):
@@ -96,3 +96,17 @@ def test_own_code_for_a_known_model_type_is_not_replaced_in_silence(tmp_path):
     refused(tmp_path / "x", r"needs code from its own repository.*dinov2.*--trust-remote-code")
     change_json(tmp_path / "x", auto_map={"AutoImageProcessor": "processing_own.OwnProcessor"})
     change_json(tmp_path / "x", "config.json")
+
+
+def test_weights_of_other_towers_do_not_count_as_used(tmp_path):
+    texts = {**TEXT, "project_dim": 8}
+    network = save_hf(tmp_path / "x", hf.AltCLIPModel(hf.AltCLIPConfig(vision_config=VIT, text_config=texts, projection_dim=8)))
+    facts = opened(tmp_path / "x").facts
+    assert facts["weights_used"] == len(network.vision_model.state_dict())
+    assert "text tower" in facts["weights_left_out"]
+
+
+def test_a_weight_that_is_stored_with_and_without_a_prefix_is_one_too_many(tmp_path):
+    weights = {f"module.{name}": value for name, value in timm.create_model("test_vit", num_classes=4).state_dict().items()}
+    torch.save({**weights, "norm.weight": torch.ones(64)}, tmp_path / "weights.pth")
+    refused(tmp_path / "weights.pth", "module.norm.weight", allow_pickle=True, architecture="timm:test_vit")

@@ -235,7 +235,7 @@ def test_a_class_without_readable_images_is_an_error(ending, tmp_path):
     (tmp_path / "b").mkdir()
     for i in range(12):
         (tmp_path / "b" / f"{i}{ending}").write_bytes(b"\x93NUMPY\1\0")
-    text = refused("class b of split train would vanish", tmp_path)
+    text = refused("class b of split train would be lost", tmp_path)
     assert f"12 files ({ending or 'no ending'})" in text
     assert "move the folder away" in text
 
@@ -244,7 +244,7 @@ def test_a_class_that_metadata_does_not_name_is_an_error(tmp_path):
     images(tmp_path, "a", "b", "c")
     rows = [f"{name}/{i}.png,{i}" for name in "ab" for i in range(12)]
     (tmp_path / "metadata.csv").write_text("\n".join(["file_name,age", *rows]))
-    refused("class c of split train would vanish: its 12 files .* metadata does not name", tmp_path)
+    refused("class c of split train would be lost: its 12 files .* metadata does not name", tmp_path)
 
 
 def test_folders_of_other_files_name_the_remedy(tmp_path):

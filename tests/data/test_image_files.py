@@ -154,7 +154,7 @@ def test_relative_paths_start_in_the_folder_or_repository(tmp_path, monkeypatch)
 def test_an_image_in_a_text_column_is_not_printed(tmp_path):
     rows = {"image": ["QUJD" * 2000] * 24, "label": ["a", "b"] * 12}
     Dataset.from_dict(rows).to_parquet(tmp_path / "train.parquet")
-    with pytest.raises(TargetError, match=r"texts of 8000 characters, which are no paths\. Decode base64") as caught:
+    with pytest.raises(TargetError, match=r"texts of 8000 characters, which are not paths\. Decode base64") as caught:
         load_target(tmp_path, image_column="image")
     assert "QUJD" not in str(caught.value)
 

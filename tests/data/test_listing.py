@@ -61,14 +61,14 @@ def test_a_pipe_is_not_opened(tmp_path):
 @pytest.mark.parametrize("name", [".normal", "__other"])
 def test_a_hidden_class_folder_is_an_error(name, tmp_path):
     images(tmp_path, "a", "b", f"{name}/deeper")
-    text = refused(f"folder {name} would vanish with its 12 images", tmp_path)
+    text = refused(f"folder {name} would be lost with its 12 images", tmp_path)
     assert "Rename it, or move it away" in text
 
 
 def test_a_class_of_hidden_files_is_an_error(tmp_path):
     images(tmp_path, "a", "b")
     images(tmp_path, "c", name=".{}.png")
-    refused("class c of split train would vanish: its 12 files .* hidden", tmp_path)
+    refused("class c of split train would be lost: its 12 files .* hidden", tmp_path)
 
 
 def test_what_programs_leave_behind_is_hidden(tmp_path):
@@ -94,4 +94,4 @@ def test_a_class_that_is_an_archive_of_an_unknown_kind_is_an_error(tmp_path):
     images(tmp_path, "a", "b")
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "images.tar").write_bytes(b"\0" * 10240)
-    refused(r"class c of split train would vanish: its 1 files \(.tar\)", tmp_path)
+    refused(r"class c of split train would be lost: its 1 files \(.tar\)", tmp_path)

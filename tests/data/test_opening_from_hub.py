@@ -93,9 +93,9 @@ LOST = {
     "a/zip": "holds class folders in archives, whose classes `datasets` cannot tell",
     "a/zip-each": "`datasets` reads no classes from a/zip-each",
     "a/volumes": "`datasets` reads no classes from a/volumes",
-    "a/heic": "class c of split train would vanish: its 12 files (.heic) are files that `datasets` does not read",
-    "a/no-ending": "class c of split train would vanish: its 12 files (no ending)",
-    "a/tar": "class c of split train would vanish: its 1 files (.tar)",
+    "a/heic": "class c of split train would be lost: its 12 files (.heic) are files that `datasets` does not read",
+    "a/no-ending": "class c of split train would be lost: its 12 files (no ending)",
+    "a/tar": "class c of split train would be lost: its 1 files (.tar)",
 }
 
 
@@ -107,7 +107,7 @@ def test_classes_that_datasets_would_lose_are_refused(answers, name, way):
 
 
 def test_hidden_classes_and_folders_without_images_are_named(answers):
-    assert "folder __c would vanish with its 12 images" in answers["a/hidden-class"]
+    assert "folder __c would be lost with its 12 images" in answers["a/hidden-class"]
     assert answers["a/notes"][0].endswith("left out: 1 .xml files, 1 folders without images (notes).")
     assert answers["a/zip-table"][1:] == [24, ["a", "b"]]
 
@@ -130,7 +130,7 @@ def test_files_that_share_an_etag_are_compared_with_what_the_hub_states(tmp_path
         hub.state = replace(honest, etag_of=lambda file: '"same"')
         (tmp_path / "home").mkdir()
         answer = client(hub, tmp_path / "home", SCRIPT, "a/plain")["a/plain"]
-        assert "files of dataset a/plain arrived other than the Hub states, for example train/" in answer
+        assert "files of dataset a/plain differ from what the Hub states, for example train/" in answer
         hub.state = honest
         assert client(hub, tmp_path / "home", SCRIPT, "a/plain")["a/plain"][1] == 24
 

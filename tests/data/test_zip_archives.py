@@ -72,9 +72,9 @@ def test_what_is_left_out_of_an_archive_is_counted(tmp_path):
 
 def test_a_class_in_an_archive_that_would_vanish_is_an_error(tmp_path):
     pack(tmp_path / "x.zip", "a", "b", **{"c/1.npy": b"", "c/2.npy": b""})
-    refused(r"class c of split train would vanish: its 2 files \(.npy\)", tmp_path)
+    refused(r"class c of split train would be lost: its 2 files \(.npy\)", tmp_path)
     pack(tmp_path / "x.zip", "a", "b", ".c")
-    refused("folder x/.c would vanish with its 12 images", tmp_path)
+    refused("folder x/.c would be lost with its 12 images", tmp_path)
 
 
 def test_medical_files_and_files_without_ending_in_an_archive(tmp_path):

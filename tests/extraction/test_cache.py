@@ -1,10 +1,12 @@
 """The cache returns arrays exactly as they were stored, or none."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -194,3 +196,30 @@ def test_a_writer_killed_while_writing_leaves_nothing_to_read(cache):
 
 def test_default_folder_is_in_the_hubs_assets_cache():
     assert Cache().folder.parts[-4:] == ("assets", "hf-transferability", "arrays", "v1")
+
+
+def test_the_digest_follows_values_form_and_name():
+    x = np.arange(24, dtype=np.float32).reshape(4, 6)
+    assert arrays(features=x).digest() == arrays(features=x.copy(order="F")).digest()
+    assert arrays(features=x).digest(["features"]) == arrays(seed=1, features=x).digest(["features"])
+    assert arrays(features=x).digest() != arrays(seed=1, features=x).digest()
+    forms = (x, x.reshape(6, 4), x.astype(np.float64), x + 1)
+    assert len({arrays(features=form).digest(["features"]) for form in forms}) == 4
+    changed = arrays(features=x)
+    before = changed.digest()
+    changed.features = x + 1
+    assert changed.digest() == arrays(features=x + 1).digest() != before
+
+
+def test_the_digest_reads_each_array_once_and_copies_none(monkeypatch):
+    large = arrays(n=200_000)  # 6.4 MB of features
+    read = []
+    sha256 = hashlib.sha256
+    monkeypatch.setattr(hashlib, "sha256", lambda values: read.append(type(values)) or sha256(values))
+    tracemalloc.start()
+    for names in (["features"], ["features", "source_probabilities"], ["features"]):
+        large.digest(names)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert read.count(np.ndarray) == 2
+    assert peak < 1e6

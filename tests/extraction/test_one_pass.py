@@ -1,5 +1,6 @@
 """One forward and one backward pass give what two passes give, where memory allows it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,13 @@ def test_activations_are_measured(small):
     one, four = activation_bytes(small, pixels), activation_bytes(small, pixels.repeat(4, 1, 1, 1))
     assert pixels.nbytes < one
     assert four == pytest.approx(4 * one, rel=0.1)
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_a_network_without_two_layers_is_measured_too(small, layers):
+    """Otherwise a micro-batch would be as large as can be, whatever the memory."""
+    pixels = small.preprocess([np.zeros((24, 24, 3), dtype=np.uint8)])
+    both = activation_bytes(small, pixels)
+    fewer = activation_bytes(replace(small, layers=small.layers[:layers]), pixels)
+    assert both <= fewer <= 3 * both
+    assert not any(parameter.requires_grad for parameter in small.network.parameters())

@@ -3,7 +3,8 @@ import importlib
 import numpy as np
 import pytest
 
-from hf_transferability.metrics import score
+from hf_transferability.metrics import collect_flags, score
+from hf_transferability.ranking.scoring import half_samples
 
 
 def test_five_images_by_hand(scored):
@@ -46,3 +47,28 @@ def test_a_rare_class_survives_the_subsample(monkeypatch, make_arrays, scored):
     value, flags = scored("feature_quality", arrays)
     assert value[0] < 1  # the two of the other class are there, and too few to fill their neighbourhood
     assert "subsampled" in flags
+
+
+def widths(n: int, d: int, kind: str) -> np.ndarray:
+    """Standard deviations of features: decaying as those of networks, with one or three that dominate, or far from 1."""
+    decaying = np.arange(1, d + 1) ** -0.5
+    factors = {"decaying": 1.0, "one dominates": 300.0, "one dominates by far": 30_000.0, "wide": 100.0}
+    decaying = np.ones(d) if kind.startswith("one") else decaying
+    decaying[: d if kind == "wide" else 1] *= factors[kind]
+    return decaying
+
+
+@pytest.mark.parametrize("kind", ["decaying", "one dominates", "one dominates by far", "wide"])
+@pytest.mark.parametrize(("n", "d"), [(400, 96), (200, 256)])
+def test_half_samples_in_the_cheaper_form_spread_as_exact_ones(n, d, kind):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 4, n)
+    x = (rng.standard_normal((n, d)) + 0.4 * rng.standard_normal((4, d))[labels]) * widths(n, d, kind)
+    exact, cheap = [], []
+    for rows in half_samples(labels, 10, 0):
+        with collect_flags():
+            exact.append(score("feature_quality", features=x[rows], labels=labels[rows]))
+            cheap.append(score("feature_quality", features=x[rows], labels=labels[rows], half_sample=True))
+    assert np.mean(cheap) == pytest.approx(np.mean(exact), abs=0.03)  # exact ones move by 0.02 with a rounding error
+    # Single halves take other paths by rounding, which moves the spread of ten of them by a tenth or two.
+    assert np.std(cheap, ddof=1) == pytest.approx(np.std(exact, ddof=1), rel=0.35)

@@ -2,6 +2,12 @@ import importlib
 
 import numpy as np
 import pytest
+from scipy.optimize import OptimizeResult
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from hf_transferability.metrics import score
 
@@ -61,6 +67,32 @@ def test_the_seed_draws_the_folds(make_arrays, scored):
 def test_not_converged_is_flagged(monkeypatch, make_arrays, scored):
     monkeypatch.setattr(importlib.import_module("hf_transferability.metrics._logistic"), "MOST_STEPS", 1)
     assert "not_converged" in scored("linear_probe", make_arrays())[1]
+
+
+def test_an_optimiser_that_gives_up_has_not_converged(monkeypatch, make_arrays, scored):
+    def stuck(objective, start, **options):
+        return OptimizeResult(x=start, jac=objective(start)[1], nit=3, success=True)
+
+    monkeypatch.setattr(importlib.import_module("hf_transferability.metrics._logistic"), "minimize", stuck)
+    assert "not_converged" in scored("linear_probe", make_arrays())[1]
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "classes", "seed"), [(300, 512, 3, 2), (300, 512, 2, 0), (200, 64, 5, 0), (60, 4200, 3, 1), (400, 128, 3, 0)]
+)
+def test_the_auc_is_that_of_the_solution(n, d, classes, seed, scored):
+    """Against scikit-learn's logistic regression, which is given a hundred times the steps."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    x = rng.standard_normal((n, d)) + 0.05 * rng.standard_normal((classes, d))[labels]
+    areas = []
+    for train, test in StratifiedKFold(5, shuffle=True, random_state=0).split(x, labels):
+        model = make_pipeline(StandardScaler(), LogisticRegression(tol=1e-9, max_iter=20_000)).fit(x[train], labels[train])
+        values = model.predict_proba(x[test])
+        areas.append([roc_auc_score(labels[test] == code, values[:, code]) for code in range(classes)])
+    value, flags = scored("linear_probe", {"features": x, "labels": labels})
+    assert value[0] == pytest.approx(np.mean(areas), abs=1e-4)
+    assert "not_converged" not in flags
 
 
 def test_large_samples_are_subsampled(monkeypatch, make_arrays, scored):

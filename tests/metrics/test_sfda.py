@@ -1,3 +1,5 @@
+import importlib
+import tracemalloc
 from math import exp
 
 import numpy as np
@@ -54,3 +56,23 @@ def test_refuses_classes_without_variance():
     text = "^`features` must vary within a class; got the same row for all images of each. Take a sample with more"
     with pytest.raises(ValueError, match=text):
         score("sfda", features=np.eye(3)[[0, 1, 2] * 4], labels=[0, 1, 2] * 4)
+
+
+@pytest.mark.parametrize("name", ["sfda", "etran"])
+def test_a_large_sample_needs_few_copies(name, make_arrays):
+    """Of its features in float64: one that is changed, and one for the check that they are finite."""
+    arrays = make_arrays(n=30_000, d=128, classes=3)
+    inputs = {"features": arrays["features"].astype(np.float32), "labels": arrays["labels"]}
+    tracemalloc.start()
+    score(name, **inputs)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * 8 * inputs["features"].size
+
+
+def test_chunks_do_not_change_the_value(make_arrays, scored, monkeypatch):
+    arrays = make_arrays(n=100, d=10)
+    whole = scored("sfda", arrays)[0], scored("etran", arrays)[0]
+    monkeypatch.setattr(importlib.import_module("hf_transferability.metrics._sample"), "_NUMBERS", 70)
+    parts = scored("sfda", arrays)[0], scored("etran", arrays)[0]
+    np.testing.assert_allclose(np.concatenate(parts), np.concatenate(whole), rtol=1e-10)

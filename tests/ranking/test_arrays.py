@@ -53,6 +53,18 @@ def test_transferability_needs_a_named_scenario(files, cache):
     assert [row["score"] for row in result.rows] == combine(*parts, scenario="architecture")
 
 
+def test_a_network_with_the_same_features_for_every_image_has_no_score(files, cache):
+    """By LogME alone, and by its size, it came first."""
+    arrays = candidate(9)
+    np.savez(dead := files[0].with_name("dead.npz"), **arrays | {"features": np.full_like(arrays["features"], 0.7)})
+    sizes = {str(file): 10 for file in files} | {str(dead): 1000}
+    result = rank_features([dead, *files], parameters=sizes, cache_dir=cache)
+    row = result.rows[-1]
+    assert (row["checkpoint"], row["score"], row["rank"]) == (str(dead), None, None)
+    assert "same row for all" in row["error"]
+    assert all(other["score"] is not None for other in result.rows[:-1])
+
+
 def test_all_means_what_the_arrays_allow(tmp_path, cache):
     arrays = candidate(0)
     np.savez(tmp_path / "features.npz", features=arrays["features"], labels=arrays["labels"])
@@ -257,3 +269,14 @@ def test_groups_in_files_count(tmp_path, cache):
         np.savez(tmp_path / "none.npz", **candidate(1))
         with pytest.raises(UsageError, match=r"must have the same groups as .*0\.npz; they differ"):
             rank_features([files[0], tmp_path / other], metrics=["knn"], cache_dir=cache)
+
+
+def test_files_without_features_have_intervals(tmp_path, cache):
+    for seed in range(2):
+        arrays = candidate(seed)
+        np.savez(tmp_path / f"{seed}.npz", labels=arrays["labels"], source_probabilities=arrays["source_probabilities"])
+    rows = rank_features([tmp_path / f"{seed}.npz" for seed in range(2)], cache_dir=cache).rows
+    for row in rows:
+        assert row["error"] is None
+        assert row["leep"] is not None and row["nce"] is not None
+        assert all(row["intervals"][name] for name in ("leep", "nce"))

@@ -48,9 +48,17 @@ def by_metrics(**columns: list) -> list[dict]:
 def test_metrics_that_put_others_first_are_named_with_their_agreement():
     rows = by_metrics(transferability=[0.9, 0.5, 0.1], knn=[0.7, 0.6, 0.5], logme=[1.0, 2.0, 3.0], parc=[1.0, 2.0, 3.0])
     (note,) = notes.disagreement(rows, ["transferability", "knn", "logme", "parc"])
-    assert "put different candidates first: a by transferability, knn; c by logme, parc;" in note
-    assert "agreement with the order by transferability is -0.33 (weighted Kendall tau)." in note
+    assert "other metrics put others first: c by logme, parc; mean agreement with transferability: -0.33." in note
     assert "\n" not in note
+
+
+def test_many_that_differ_are_counted():
+    values = {
+        name: [0.1 * i for i in order] for name, order in zip("pqrs", ([1, 3, 2], [1, 4, 2], [1, 5, 3], [1, 2, 9]), strict=True)
+    }
+    (note,) = notes.disagreement(by_metrics(transferability=[0.9, 0.5, 0.1], **values), ["transferability", *values])
+    assert "b by p, q and 1 more; c by s;" in note
+    assert len(note.split()) <= 25
 
 
 def test_metrics_that_agree_on_the_first_need_no_note():
@@ -76,7 +84,7 @@ def test_a_first_that_shares_rank_1_is_no_disagreement():
     rows[1]["rank"] = 1
     assert notes.disagreement(rows, ["transferability", "logme"]) == []
     (note,) = notes.disagreement([row | {"knn": -row["score"]} for row in rows], ["transferability", "logme", "knn"])
-    assert "candidates first: a and b by transferability, logme; c by knn;" in note
+    assert "others first: c by knn;" in note
 
 
 def test_rows_without_rank_are_not_compared():

@@ -3,11 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from hf_transferability import UsageError, rank
 from hf_transferability.extraction import passes
-from hf_transferability.ranking import candidates
+from hf_transferability.progress import Progress
+from hf_transferability.ranking import candidates, scoring
 
 
 def without_extraction(monkeypatch):
@@ -111,6 +113,39 @@ def test_no_backward_pass_unless_a_metric_needs_gradients(target, pool, tmp_path
     rank(target, pool[:2], cache_dir=tmp_path, intervals=False)
     rank(target, pool[:2], metrics=["logme"], cache_dir=tmp_path, intervals=False)
     assert len(asked) == 4, "arrays with gradients serve both"
+
+
+class Notes(Progress):
+    """Remembers what is told."""
+
+    def __init__(self):
+        self.texts = []
+
+    def note(self, text):
+        self.texts.append(text)
+
+
+@pytest.mark.parametrize(("change", "kept"), [(1e-7, True), (1e-3, False)])
+def test_gradients_that_come_later_leave_stored_scores_valid(change, kept, target, pool, tmp_path, monkeypatch):
+    """A later pass gives the same features but for rounding, which would make each stored score one of other arrays."""
+    first = rank(target, pool[:1], metrics=["logme"], cache_dir=tmp_path).rows[0]
+    original, score, computed = passes.extract, scoring.score, []
+
+    def extract(*arguments, **options):
+        arrays = original(*arguments, **options)
+        arrays.features = arrays.features + np.float32(change * np.abs(arrays.features).max()) * (np.arange(48) % 2)[:, None]
+        return arrays
+
+    monkeypatch.setattr(passes, "extract", extract)
+    monkeypatch.setattr(scoring, "score", lambda name, **options: computed.append(name) or score(name, **options))
+    notes = Notes()
+    again = rank(
+        target, pool[:1], metrics=["transferability", "logme"], cache_dir=tmp_path, scenario="architecture", progress=notes
+    )
+    assert again.rows[0]["feature_update_ratio"] is not None
+    assert ("logme" not in computed) == kept
+    assert (again.rows[0]["logme"] == first["logme"]) == kept
+    assert any("than those in the cache" in text for text in notes.texts) != kept
 
 
 def test_a_network_without_two_layers_is_not_extracted_again(target, pool, tmp_path, monkeypatch):

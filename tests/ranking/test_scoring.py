@@ -135,6 +135,18 @@ def test_an_undefined_score_is_a_reason(cache):
     assert "gradient" in scores.reasons["feature_update_ratio"]
 
 
+@pytest.mark.parametrize("cause", [{"layers": ["stem"]}, {"no_gradient": "the loss is collapsed"}])
+def test_a_reason_is_that_of_this_candidate(cause, cache):
+    """Reasons name facts of one candidate, which its arrays do not show."""
+    arrays, target = candidate()
+    arrays.gradient_norms = None if "layers" in cause else np.zeros((7, 2))
+    other = replace(arrays, facts=arrays.facts | cause)
+    asked = request("feature_update_ratio")
+    first, second = (score_candidate(lambda a=a: a, target, asked, cache).reasons for a in (arrays, other))  # type: ignore[misc]
+    assert str(next(iter(cause.values()))).strip("[']") in second["feature_update_ratio"]
+    assert first != second
+
+
 def test_other_arrays_or_labels_never_get_stored_scores(cache):
     arrays, target = candidate()
     first = score_candidate(lambda: arrays, target, request("logme"), cache)

@@ -1,5 +1,7 @@
 """One fine-tuning run: its figures, its images and when it stops."""
 
+from types import SimpleNamespace
+
 import datasets
 import numpy as np
 import pytest
@@ -179,3 +181,27 @@ def test_grey_images_and_images_of_other_shapes(loaded):
         draw = Splits(in_memory(labels, names, change), 16).draw(0, **FEW)
         assert draw.test.pixels(torch.arange(24)).shape == (24, 3, 16, 16)
         assert fine_tune(loaded, draw, SETTING, Protocol(epochs=1))["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("size", "images"), [((32, 32), 256), ((224, 224), 256), ((448, 448), 64), ((448, 224), 128), ((9000, 9000), 1)]
+)
+def test_large_images_are_evaluated_in_smaller_batches(size, images):
+    pool = SimpleNamespace(size=size)
+    asked = []
+
+    class Sample:
+        labels = torch.arange(300) % 2
+
+        def __len__(self):
+            return 300
+
+        def pixels(self, places):
+            asked.append(len(places))
+            return torch.zeros(len(places), 2)
+
+    sample = Sample()
+    sample.pool = pool
+    finetuning._evaluate(torch.nn.Linear(2, 2), sample)
+    assert max(asked) == images
+    assert sum(asked) == 300

@@ -6,6 +6,7 @@ import torch
 from helpers.splits import in_memory
 
 from hf_transferability import TargetError, UsageError
+from hf_transferability.training import samples
 from hf_transferability.training.samples import Splits, duplicate_note
 from hf_transferability.training.settings import SplitNames
 
@@ -156,3 +157,38 @@ def test_test_images_that_training_has_are_noted():
     note = duplicate_note(Splits(data, 24).draw(0, 8, 4))
     assert note.startswith("2 of 14 test images are also in training or validation: rows ")
     assert note.endswith(("rows 12 and 5, 13 and 7 (test and training)", "rows 13 and 7, 12 and 5 (test and training)"))
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[int]:
+    """Positions whose image is decoded."""
+    positions, decode = [], samples.Pool._decode
+    monkeypatch.setattr(samples.Pool, "_decode", lambda pool, position: positions.append(position) or decode(pool, position))
+    return positions
+
+
+def test_networks_of_several_sizes_may_take_turns(target, decoded):
+    """Runs come seed by seed, so that sizes change from run to run."""
+    train = Splits(target, 16).draw(0).train
+    sizes = [(8, 8), (12, 12), (10, 14)]
+    for size in sizes * 3:
+        assert train.pool.at(size).pixels(train.positions).shape[2:] == size
+    assert len(decoded) == len(sizes) * len(train)
+
+
+def test_remembered_sizes_stay_within_the_memory_budget(target, decoded, monkeypatch):
+    pool = Splits(target, 16).draw(0).train.pool
+    n = len(pool.target)
+    monkeypatch.setattr(samples, "MEMORY_BUDGET", n * 3 * (16 * 16 + 12 * 12 + 8 * 8))
+    positions = torch.arange(n)
+    pool.pixels(positions)
+    decoded.clear()
+    for size in [(8, 8), (12, 12), (10, 10), (8, 8)]:  # the third leaves no room for the second
+        pool.at(size).pixels(positions)
+        held = [pool, *pool._resized.values()]
+        assert sum(part._pixels.nbytes for part in held if part._pixels is not None) <= samples.MEMORY_BUDGET
+    assert len(decoded) == 3 * n, "the first still fits beside the third"
+    pool.at((12, 12)).pixels(positions)
+    assert len(decoded) == 4 * n
+    pool.at((40, 40)).pixels(positions)  # too large to be kept
+    assert (12, 12) in pool._resized

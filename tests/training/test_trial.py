@@ -7,7 +7,8 @@ import timm
 import torch
 import transformers as hf
 from helpers.checkpoint_folders import perturbed
-from helpers.formats import DECODER
+from helpers.format_cases import HIERA
+from helpers.formats import DECODER, SIZE
 from helpers.grids import SMALL_GRID
 from timm.models import save_for_hf
 
@@ -77,9 +78,19 @@ def networks(tmp_path):
 
 
 def test_each_network_is_trained_at_its_own_size(target, networks, grid, tmp_path):
+    networks["siglip"] = save(
+        tmp_path / "siglip", hf.SiglipVisionModel(hf.SiglipVisionConfig(**BODY, **BY_8, image_size=40)), 40
+    )
+    networks["dinov2"] = save(
+        tmp_path / "dinov2", hf.Dinov2Model(hf.Dinov2Config(**BODY, mlp_ratio=2, **BY_8, image_size=40)), 40
+    )
+    networks["hiera"] = save(tmp_path / "hiera", hf.HieraForImageClassification(hf.HieraConfig(**HIERA, num_labels=3)), SIZE)
     runs = run_grid(target, networks, tmp_path / "out", grid=grid(0.01), **OWN).set_index("source")
     assert set(runs["status"]) == {"ok"}, runs["note"].tolist()
-    assert runs["image_size"].to_dict() == {"swin": "64", "bfloat16": "48", "mae": "32", "naflex": "32", "eva02": "28"}
+    assert runs["image_size"].to_dict() == {
+        "swin": "64", "bfloat16": "48", "mae": "32", "naflex": "32", "eva02": "28", "siglip": "40", "dinov2": "40",
+        "hiera": str(SIZE),
+    }  # fmt: skip
     assert runs["normalisation"]["swin"] == "mean 0.5, 0.5, 0.5; std 0.5, 0.5, 0.5"
     assert set(runs["dtype"]) == {"float32"} and runs["preprocessing"]["mae"].startswith("32 px, random views")
     protocol = json.loads((tmp_path / "out" / target.name / "protocol.json").read_text())

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from hf_transferability.checkpoints.formats.pooling_choice import PoolingChoice
 from hf_transferability.checkpoints.pooling import Embedding
 from hf_transferability.checkpoints.weights import WeightUse
 
@@ -20,7 +21,7 @@ class Built:
         architecture: name for the row of results.
         use: what became of the stored weights; names in `missing` are those of the network.
         embedding: where the features come from; None: from the input of the classification head, found by the trace.
-        pooling: name of the pooling for the row; None: it is measured.
+        choice: the pooling that was chosen, and why; the name of a native one is measured.
         no_probabilities: why the head's outputs are no source probabilities; None where they are.
         input_names: the processor's outputs that the network takes.
         model_args: arguments that were added to those in config.json, for the row.
@@ -32,7 +33,7 @@ class Built:
     architecture: str
     use: WeightUse
     embedding: Embedding | None = None
-    pooling: str | None = None
+    choice: PoolingChoice = PoolingChoice("native", "")  # noqa: RUF009 - a tuple
     no_probabilities: str | None = None
     input_names: tuple[str, ...] = ("pixel_values",)
     model_args: str = ""

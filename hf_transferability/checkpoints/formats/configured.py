@@ -15,8 +15,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForImageClassification,
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, MODEL_MAPPING
 
 from hf_transferability.checkpoints.formats.built import Built
+from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor
-from hf_transferability.checkpoints.formats.timm_arguments import known_arguments
 from hf_transferability.checkpoints.pooling import Embedding, prefix_tokens
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import WeightUse, stored_shapes
@@ -53,18 +53,22 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
     """A network of transformers with its weights.
 
     Raises:
-        CheckpointError: own code that is not trusted, or an index that names other files than those that were resolved.
+        CheckpointError: own code that is not trusted, arguments for another library, or an index that names other files than
+            those that were resolved.
     """
+    if source.options.model_args:
+        raise CheckpointError(
+            f"{source.name} is a network of transformers, and --model-args are for those of timm. "
+            "Rank it in a run without them."
+        )
     code = {"trust_remote_code": source.options.trust_remote_code, "local_files_only": True}
     labels = {"num_labels": num_labels} if num_labels else {}
     config = AutoConfig.from_pretrained(folder, **code, **labels)
     _check_own_code(source, config)
     _check_index(source, folder)
-    pooling = source.options.pooling
-    if pooling == "native":
-        pooling = known_arguments(source.repo_id)[1]
     shapes = stored_shapes(folder, source.weights)
-    for plan in _plans(source, config, shapes, pooling, keep_head=num_labels is not None):
+    choice = choose_pooling(source, json.loads((folder / "config.json").read_text("utf-8")), shapes)
+    for plan in _plans(source, config, shapes, choice.name, keep_head=num_labels is not None):
         network, info = plan.model_class.from_pretrained(
             folder,
             config=plan.config,
@@ -77,7 +81,9 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
         )
         missing = {str(name) for name in info["missing_keys"]} | {str(name[0]) for name in info["mismatched_keys"]}
         missing = {name for name in missing if not name.endswith("num_batches_tracked")}
+        unused = {str(name) for name in info["unexpected_keys"]}
         if plan.tower is not None:
+            unused |= {name for name in network.state_dict() if not name.startswith(f"{plan.tower}.")} - missing
             network = network.get_submodule(plan.tower)
             missing = {name.removeprefix(f"{plan.tower}.") for name in missing if name.startswith(f"{plan.tower}.")}
         if plan.embedding is not None or not any(_is_pooler(name) for name in missing):
@@ -89,11 +95,9 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
             embedding = Embedding("mean", n_prefix=0)
         if embedding.output != "pooler_output":
             missing -= poolers
-    unused = {str(name) for name in info["unexpected_keys"]}
     use = WeightUse(len(shapes) - len(unused), missing, unused)
     processor = image_processor(source, folder)
-    built = Built(network, processor, config, str(config.model_type), use, embedding)
-    built.pooling = pooling if pooling != "native" else None
+    built = Built(network, processor, config, str(config.model_type), use, embedding, choice=choice)
     if embedding is None and config.problem_type in ("multi_label_classification", "regression"):
         built.no_probabilities = _MULTI_LABEL.format(config.problem_type.replace("_", " "))
     if "spatial_shapes" in processor.model_input_names or "pixel_attention_mask" in processor.model_input_names:

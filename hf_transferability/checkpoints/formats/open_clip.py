@@ -14,15 +14,15 @@ from transformers import TimmWrapperConfig
 
 from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.formats.choosing import OPEN_CLIP
+from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
 from hf_transferability.checkpoints.formats.timm_arguments import shown_by_weights
 from hf_transferability.checkpoints.formats.timm_layout import load_timm
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.checkpoints.weights import stored_weights
+from hf_transferability.checkpoints.weights import part_of, stored_weights
 from hf_transferability.errors import CheckpointError
 
 _TRUNK = "visual.trunk."
-_PROJECTIONS = ("visual.head", "visual.proj", "visual.attnpool.c_proj")
 # open_clip's resize_mode -> timm's crop_mode.
 _CROP = {"shortest": "center", "longest": "border", "squash": "squash"}
 # Settings of open_clip's own transformer that timm's has no counterpart for, and their usual values.
@@ -64,6 +64,8 @@ def build(source: Source, folder: Path) -> Built:
     content = json.loads((folder / OPEN_CLIP).read_text("utf-8"))
     vision = content["model_cfg"]["vision_cfg"]
     stored = stored_weights(folder, source.weights)
+    tower = _TRUNK if vision.get("timm_model_name") else "visual."
+    outside = {name for name in stored if not name.startswith(tower) or part_of(name) == "projection"}
     if vision.get("timm_model_name"):
         architecture, arguments, weights = _trunk(source, vision, stored)
     elif isinstance(vision.get("layers", 12), list | tuple):
@@ -78,11 +80,11 @@ def build(source: Source, folder: Path) -> Built:
     config = TimmWrapperConfig.from_dict(
         {"architecture": architecture, "num_classes": 0, "pretrained_cfg": data_config, "model_args": {**shown, **arguments}}
     )
-    built = load_timm(config, pooling=source.options.pooling, n_stored=len(stored), weights=weights)
-    outside = {name for name in stored if not name.startswith("visual.") or name.startswith(_PROJECTIONS)}
+    built = load_timm(config, pooling=choose_pooling(source, {}, {}), n_stored=len(stored), weights=weights)
     built.use.unused.update(outside)
     built.use = type(built.use)(built.use.n_used - len(outside), built.use.missing, built.use.unused)
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
+    built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(source.options.model_args))
     built.architecture = f"open_clip {architecture}"
     return built
 
@@ -115,7 +117,7 @@ def _resnet(
     size = {"img_size": vision.get("image_size", 224)}
     with torch.device("meta"):
         network = timm.create_model(architecture, pretrained=False, num_classes=0, **size)
-    visual = {name: value for name, value in stored.items() if not name.startswith(_PROJECTIONS)}
+    visual = {name: value for name, value in stored.items() if part_of(name) != "projection"}
     return architecture, size, resnet_names(visual, network)  # type: ignore[arg-type]
 
 
@@ -143,7 +145,7 @@ def _transformer(
     }
     weights = {}
     for name, value in stored.items():
-        if not name.startswith("visual.") or name in ("visual.proj", "visual.head"):
+        if not name.startswith("visual.") or part_of(name) == "projection":
             continue
         short = name.removeprefix("visual.")
         for theirs, ours in _NAMES:

@@ -8,7 +8,9 @@ import torch
 from transformers import TimmWrapperConfig
 
 from hf_transferability.checkpoints.formats.built import Built
+from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
+from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.formats.timm_arguments import as_objects
 from hf_transferability.checkpoints.formats.timm_layout import completed, load_timm
 from hf_transferability.checkpoints.source import Source
@@ -32,11 +34,14 @@ def build(source: Source, folder: Path) -> Built:
         raise CheckpointError(f"{source.name} holds no weights by name. Save the network's state_dict and pass that file.")
     default = timm.get_pretrained_cfg(architecture)
     data_config = default.to_dict() if default is not None else {}
-    given = dict(source.options.model_args)
+    known = reviewed(source.repo_id)
+    given = {**(known.arguments if known else {}), **dict(source.options.model_args)}
     with torch.device("meta"):
         expected = timm.create_model(architecture, pretrained=False, **as_objects(given)).state_dict()
     prefix = _prefix(stored, expected)
-    weights = {name.removeprefix(prefix): value for name, value in stored.items()}
+    # A name that is there without the prefix too stays as it is, so that it counts as a weight too many.
+    short = {name: name.removeprefix(prefix) for name in stored}
+    weights = {name if short[name] in stored else short[name]: value for name, value in stored.items()}
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     classifier = data_config.get("classifier")
     head = f"{classifier[0] if isinstance(classifier, tuple | list) else classifier}.weight"
@@ -45,7 +50,7 @@ def build(source: Source, folder: Path) -> Built:
     config = TimmWrapperConfig.from_dict(
         {"architecture": architecture, "num_classes": n_classes, "pretrained_cfg": data_config, "model_args": added}
     )
-    built = load_timm(config, pooling=source.options.pooling, n_stored=len(stored), weights=weights)
+    built = load_timm(config, pooling=choose_pooling(source, {}, shapes), n_stored=len(stored), weights=weights)
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
     built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(added.items()))
     return built

@@ -1,9 +1,9 @@
-"""Arguments of a timm network that its config.json lacks: reviewed ones, those that the weights show, and given ones."""
+"""Arguments of a timm network that its config.json lacks and the weights show."""
 
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import timm
 import timm.layers
@@ -13,48 +13,7 @@ from timm.layers import get_act_layer
 _SWIGLU = {"mlp_layer": "SwiGLUPacked", "act_layer": "silu"}
 
 
-class Reviewed(NamedTuple):
-    """What the authors of a repository give only as code on its model card.
-
-    Attributes:
-        arguments: of the timm network, beside those in config.json.
-        pooling: how they embed; "native" is what the network itself gives.
-        read: where it was read in November 2026: "card", or "copies" of the card's code in several public projects, where the
-            card itself could not be read.
-    """
-
-    arguments: dict[str, Any]
-    pooling: str
-    read: str
-
-
-# Hub id in lower case -> what its card, at https://huggingface.co/ID, says.
-KNOWN = {
-    "mahmoodlab/uni": Reviewed({"init_values": 1e-5}, "native", "copies"),
-    "mahmoodlab/uni2-h": Reviewed(
-        {
-            "img_size": 224, "patch_size": 14, "depth": 24, "num_heads": 24, "init_values": 1e-5, "embed_dim": 1536,
-            "mlp_ratio": 2.66667 * 2, "no_embed_class": True, "reg_tokens": 8, **_SWIGLU,
-        },
-        "native",
-        "copies",
-    ),
-    "paige-ai/virchow": Reviewed(dict(_SWIGLU), "cls+mean", "copies"),
-    "paige-ai/virchow2": Reviewed(dict(_SWIGLU), "cls+mean", "copies"),
-    "bioptimus/h-optimus-0": Reviewed({"init_values": 1e-5}, "native", "copies"),
-    "bioptimus/h-optimus-1": Reviewed({"init_values": 1e-5}, "native", "copies"),
-    # The card shows the class token and its concatenation with the mean of the patches; --pooling cls+mean is the second.
-    "bioptimus/h0-mini": Reviewed(dict(_SWIGLU), "native", "copies"),
-    "prov-gigapath/prov-gigapath": Reviewed({}, "native", "copies"),  # its config.json is complete
-    "kaiko-ai/midnight": Reviewed({}, "cls+mean", "card"),
-}  # fmt: skip
 _LAYERS = {"SwiGLUPacked", "SwiGLU", "GluMlp", "Mlp"}
-
-
-def known_arguments(repo_id: str | None) -> tuple[dict[str, Any], str]:
-    """Reviewed arguments and pooling of a Hub id; nothing and "native" for every other."""
-    known = KNOWN.get((repo_id or "").lower())
-    return (known.arguments, known.pooling) if known is not None else ({}, "native")
 
 
 def shown_by_weights(

@@ -11,8 +11,10 @@ from torch import nn
 from transformers import TimmWrapperConfig, TimmWrapperForImageClassification, TimmWrapperModel
 
 from hf_transferability.checkpoints.formats.built import Built
+from hf_transferability.checkpoints.formats.pooling_choice import PoolingChoice, choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
-from hf_transferability.checkpoints.formats.timm_arguments import accepts, as_objects, known_arguments, shown_by_weights
+from hf_transferability.checkpoints.formats.reviewed import reviewed
+from hf_transferability.checkpoints.formats.timm_arguments import accepts, as_objects, shown_by_weights
 from hf_transferability.checkpoints.pooling import Embedding
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import WeightUse, stored_shapes
@@ -42,12 +44,14 @@ def build(source: Source, folder: Path, content: Mapping[str, Any]) -> Built:
     if not arguments.get("global_pool", "default"):
         del arguments["global_pool"]  # "": all tokens; the family's own pooling gives one vector
     shapes = stored_shapes(folder, source.weights)
-    known, pooling = known_arguments(source.repo_id)
-    added = completed(architecture, arguments, {**known, **dict(source.options.model_args)}, shapes, data_config)
+    known = reviewed(source.repo_id)
+    given = {**(known.arguments if known else {}), **dict(source.options.model_args)}
+    added = completed(architecture, arguments, given, shapes, data_config)
+    pooling = choose_pooling(source, content, shapes)
     config = TimmWrapperConfig.from_dict({**content, "model_args": {**arguments, **added}})
     built = load_timm(
         config,
-        pooling=source.options.pooling if source.options.pooling != "native" else pooling,
+        pooling=pooling,
         n_stored=len(shapes),
         folder=folder,
         pickle=source.pickle,
@@ -81,7 +85,7 @@ def completed(
 def load_timm(
     config: TimmWrapperConfig,
     *,
-    pooling: str = "native",
+    pooling: PoolingChoice,
     n_stored: int,
     folder: Path | None = None,
     pickle: bool = False,
@@ -91,13 +95,13 @@ def load_timm(
 
     Args:
         config: architecture and arguments, in which layers may be given by name.
-        pooling: "native" keeps the classification head, every other pooling reads the tokens.
+        pooling: "native" keeps the classification head, every other one reads the tokens.
         n_stored: number of stored weights, for the row.
         folder: with model.safetensors or pytorch_model.bin.
         pickle: take the latter.
         weights: name -> tensor, in place of a folder.
     """
-    classifier = (config.num_labels or 0) > 0 and pooling == "native"
+    classifier = (config.num_labels or 0) > 0 and pooling.name == "native"
     objects = copy.deepcopy(config)
     objects.model_args = as_objects(config.model_args or {})
     model_class: Any = TimmWrapperForImageClassification if classifier else TimmWrapperModel
@@ -114,8 +118,8 @@ def load_timm(
     unused = {str(name).removeprefix(_PREFIX) for name in info["unexpected_keys"]}
     missing = {str(name) for name in info["missing_keys"]} | {str(name[0]) for name in info["mismatched_keys"]}
     use = WeightUse(n_stored - len(unused), {name for name in missing if not name.endswith("num_batches_tracked")}, unused)
-    embedding = None if classifier else _embedding(network.timm_model, pooling)
-    return Built(network, None, config, config.architecture, use, embedding, pooling if pooling != "native" else None)
+    embedding = None if classifier else _embedding(network.timm_model, pooling.name)
+    return Built(network, None, config, config.architecture, use, embedding, choice=pooling)
 
 
 def _embedding(network: nn.Module, pooling: str) -> Embedding:
