@@ -32,6 +32,7 @@ class OutputOptions:
     """Where a ranking goes: a form for stdout, and files or None."""
 
     format: str
+    wide: bool
     output: str | None
     plot: str | None
     report: str | None
@@ -91,6 +92,7 @@ def add_output(command: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     """Add the options of `OutputOptions`; returns the group, for more of its kind."""
     output = command.add_argument_group("output")
     output.add_argument("--format", choices=FORMATS, default=FORMATS[0], help=f"on stdout (default: {FORMATS[0]})")
+    output.add_argument("--wide", action="store_true", help="all columns in the table: also features, commit and seconds")
     output.add_argument("--output", metavar="FILE", help="also write the result to a .json, .csv or .parquet file")
     output.add_argument("--plot", metavar="FILE", help="also draw it, into a .png or .svg file (needs matplotlib)")
     output.add_argument(

@@ -67,9 +67,9 @@ class Ranking:
         files.save(self.to_dict(), path)
 
     def plot(self) -> "Figure":
-        """Scores with intervals, the components, and score against parameters, as one matplotlib figure.
+        """Scores with intervals, the components, score against parameters, and ranks by each metric, as one matplotlib figure.
 
-        `plots.save(figure, path)` writes it; `plots.scores`, `plots.components` and `plots.cost` draw them one by one.
+        `plots.save(figure, path)` writes it; `plots.scores`, `components`, `cost` and `metric_ranks` draw them one by one.
 
         Raises:
             UsageError: matplotlib is not installed.

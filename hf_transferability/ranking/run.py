@@ -21,7 +21,7 @@ from hf_transferability.extraction.processes import Processes
 from hf_transferability.machine import usable_cores
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.names import BATCHES, plain_name, split_options
-from hf_transferability.progress import NullProgress, Progress, given
+from hf_transferability.progress import CACHED, NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
     check_choices,
@@ -238,9 +238,9 @@ def _candidates(names: Sequence[str], work: Work, request: Request) -> tuple[lis
             if not entries[-1].cached and error is None and work.state.device.type != "cpu":
                 scorers.use_cores(usable_cores() - 1)  # the extraction leaves all cores but one
             futures.append(scorers.score(entries[-1].read) if score else None)
-            outcome = "from the cache" if entries[-1].cached else "extracted"
+            outcome = CACHED if entries[-1].cached else "extracted"
             work.progress.finish(outcome if error is None else f"FAILED: {error}")
-        work.progress.stage("scoring", len(entries))
+        work.progress.stage("scoring", len(entries), "candidates")
         scorers.use_cores(usable_cores())
         candidates = []
         for entry, future in zip(entries, futures, strict=True):

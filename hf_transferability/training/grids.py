@@ -271,8 +271,9 @@ def _do_group(queue: RunQueue, group: RunGroup, context: RunContext, load_option
             if not claimed:
                 continue
             if checkpoint is None:
-                progress.start(group.place, queue.n_sources, f"{group.source}, seed {group.seed}")
-                progress.stage("fine-tuning", len(open_files))
+                number = group.seed * queue.n_sources + group.place
+                progress.start(number, len(queue.groups), f"{group.source}, seed {group.seed}")
+                progress.stage("fine-tuning", len(open_files), "runs")
                 checkpoint = load_checkpoint(str(group.checkpoint), load_options)
             row = run_row(
                 context,

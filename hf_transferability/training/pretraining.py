@@ -278,7 +278,7 @@ class _ProgressReports(TrainerCallback):
         self._progress = progress
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self._progress.stage("pre-training", state.max_steps)
+        self._progress.stage("pre-training", state.max_steps, "steps")
 
     def on_step_end(self, args, state, control, **kwargs):
         self._progress.advance(state.global_step)
