@@ -1,8 +1,8 @@
-"""The page: three tabs that call the functions of `work`, which are also its API and its tools for MCP clients."""
+"""The page: three tabs that call the functions of `work`; those of `api` are offered to programs and MCP clients."""
 
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
@@ -10,11 +10,10 @@ from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
 from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.reporting import plots
-from hf_transferability.space import limits, lookup, texts, uploads, work, worker
+from hf_transferability.space import api, limits, texts, uploads, work, worker
 from hf_transferability.space.benchmark_tab import benchmark_tab, draw_ahead
-from hf_transferability.space.parts import AT_ONCE, SCENARIOS, plot, show_errors
+from hf_transferability.space.parts import AT_ONCE, SCENARIOS, plot, show_errors, visitor
 
-Scenario = Literal["auto", "source_dataset", "architecture"]
 _KEPT = 1800  # seconds that uploads and downloads stay on disk at most
 _WAITING = 100  # requests that may wait; look-ups do so for a moment only, so nearly all are rankings
 _WORK: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work"}  # a Space has few cores
@@ -33,8 +32,9 @@ def build() -> gr.Blocks:
                 gr.Markdown(texts.ABOUT)
         tab.select(**opened)
         page.unload(_on_unload)
-        gr.api(rank_checkpoints, api_name="rank_checkpoints", **_WORK)
-        gr.api(lookup_benchmark, api_name="lookup_benchmark", **AT_ONCE)
+        gr.api(api.rank_checkpoints, api_name="rank_checkpoints", **_WORK)
+        for answer in (api.lookup_benchmark, api.list_candidates, api.explain):
+            gr.api(answer, api_name=answer.__name__, **AT_ONCE)
     return page.queue(max_size=_WAITING)
 
 
@@ -57,75 +57,6 @@ def launch(host: str | None = None, port: int | None = None, **options: Any) -> 
         server_name=host, server_port=port, mcp_server=served, max_file_size=limits.FILE_BYTES, css=texts.STYLE, **options
     )
     return page
-
-
-def rank_checkpoints(
-    dataset: str,
-    checkpoints: list[str],
-    sample_size: int = 200,
-    scenario: Scenario = "auto",
-    metric: str = DEFAULT_METRICS[0],
-    label_column: str = "",
-    image_column: str = "",
-    group_column: str = "",
-    class_level: int = 0,
-    split: str = "",
-    window: str = "",
-    request: gr.Request | None = None,
-) -> dict[str, Any]:
-    """Rank pretrained checkpoints by how well they should do on an image dataset after fine-tuning, without fine-tuning them.
-
-    Args:
-        dataset: Hub id (OWNER/NAME) of a public dataset of labelled images, of at most 500 MB.
-        checkpoints: Hub ids (OWNER/NAME or OWNER/NAME@REVISION) of at most 6 public checkpoints of at most 100 million
-            parameters each.
-        sample_size: images to draw, 12 to 500.
-        scenario: for transferability, whether the checkpoints differ in their source dataset or in their architecture; auto
-            looks.
-        metric: name of the metric that the rows are sorted by, such as consensus, transferability, logme or knn.
-        label_column: column of the labels, where the dataset does not tell.
-        image_column: column of the images, where there are several.
-        group_column: column that says which images belong together (patient, study, slide).
-        class_level: level of the folders that name the classes, 1 directly below the root; 0 where a column does.
-        split: split or split expression; empty for train. The test split is taken only if it is named.
-        window: LOW,HIGH, the values that become black and white in images of more than 8 bits.
-        request: filled in by Gradio.
-
-    Returns:
-        The ranking: rows, best first, with score, interval, tie group, flags and errors; scenario, notes and versions; and
-        dataset, whose account says which images and classes there are, which are used, and what is left out.
-    """
-    reading = {
-        "split": split, "image_column": image_column, "label_column": label_column, "group_column": group_column,
-        "class_level": class_level, "window": window,
-    }  # fmt: skip
-    return show_errors(work.rank_checkpoints)(
-        dataset, checkpoints, sample_size, scenario, metric, reading, visitor=_visitor(request)
-    )
-
-
-def lookup_benchmark(
-    scenario: Literal["source_dataset", "architecture"] = "source_dataset",
-    metric: str = DEFAULT_METRICS[0],
-    target: str = "mean",
-    benchmark: str = "",
-    selection: str = "",
-) -> dict[str, Any]:
-    """Look up how well transferability metrics agree with fine-tuned performance in a benchmark of (medical) images.
-
-    Args:
-        scenario: whether the candidates differ in their source dataset or in their architecture.
-        metric: name of the metric whose scores are given beside fine-tuned performance.
-        target: name of a target dataset, or mean for all.
-        benchmark: name of the benchmark, such as paper or open; empty for the first. The answer lists all names.
-        selection: how fine-tuned performance is taken from the runs: lowest_validation_loss, as in the paper, or, where the
-            benchmark has it, mean_of_best_5, which is less noisy; empty for the benchmark's first.
-
-    Returns:
-        "agreement": weighted Kendall tau with interval of every metric, of baselines that look at no target image, and of the
-        noise ceiling; "pairs": source, target, score and fine-tuned test AUC; "benchmarks" and "selections": what there is.
-    """
-    return show_errors(lookup.lookup_benchmark)(scenario, metric, target, benchmark, selection)
 
 
 def _rank_tab() -> None:
@@ -244,7 +175,7 @@ def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[l
         def tell(text: str, share: float) -> None:
             progress(share, desc=text)
 
-        document = show_errors(work_of)(*inputs, tell=tell, visitor=_visitor(request))
+        document = show_errors(work_of)(*inputs, tell=tell, visitor=visitor(request))
         with tempfile.TemporaryDirectory(prefix="hf-transferability-answer-", ignore_cleanup_errors=True) as folder:
             yield [
                 work.summary(document),
@@ -256,18 +187,13 @@ def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[l
     return handler
 
 
-def _visitor(request: gr.Request | None) -> str:
-    """The name of one open page; empty if there is none."""
-    return (request and request.session_hash) or ""
-
-
 def _on_upload(paths: list[str], request: gr.Request) -> None:
-    uploads.hold(_visitor(request), paths)
+    uploads.hold(visitor(request), paths)
 
 
 def _on_unload(request: gr.Request) -> None:
-    worker.leave(_visitor(request))
-    uploads.forget(_visitor(request))
+    worker.leave(visitor(request))
+    uploads.forget(visitor(request))
 
 
 def _picture(draw: Callable[[work.Document], Any], document: work.Document) -> gr.Plot:

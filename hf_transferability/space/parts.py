@@ -33,3 +33,8 @@ def show_errors(function: Callable[..., Any]) -> Callable[..., Any]:
             raise gr.Error(str(error), duration=None, print_exception=False) from error
 
     return call
+
+
+def visitor(request: gr.Request | None) -> str:
+    """The name of one open page; empty if there is none."""
+    return (request and request.session_hash) or ""

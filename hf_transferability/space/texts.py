@@ -85,8 +85,8 @@ removed as soon as they are ranked, and files for download after half an hour.
 
 ## For programs
 
-The page is also an API (`gradio_client`), and offers tools to MCP clients: `rank_checkpoints` and `lookup_benchmark`. See "Use
-via API" below.
+The page is also an API (`gradio_client`), and offers tools to MCP clients: `rank_checkpoints`, `lookup_benchmark`,
+`list_candidates` and `explain`. See "Use via API" below.
 
 ## Citation
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,9 +42,9 @@ ASKED = (
 )  # fmt: skip
 
 
-def test_two_functions_are_public_and_typed(client):
+def test_public_functions_are_typed(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(endpoints) == {"/rank_checkpoints", "/lookup_benchmark"}
+    assert set(endpoints) == {"/rank_checkpoints", "/lookup_benchmark", "/list_candidates", "/explain"}
     inputs = {each["parameter_name"]: each for each in endpoints["/rank_checkpoints"]["parameters"]}
     assert list(inputs) == [*ASKED]
     assert inputs["sample_size"]["parameter_default"] == 200
@@ -134,6 +135,53 @@ def test_another_benchmark_is_looked_up(client):
         client.predict(benchmark="moon", api_name="/lookup_benchmark")
 
 
+def test_candidates_are_listed_and_words_explained(client):
+    found = client.predict("radiology", "100M", "", "", "", 5, api_name="/list_candidates")
+    assert 0 < len(found["candidates"]) <= 5
+    assert all(each["domain"] == "radiology" and each["parameters"] <= 10**8 for each in found["candidates"])
+    assert found["unknown"] > 0
+    assert client.predict("consensus", api_name="/explain").startswith("consensus (metric)")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "text"),
+    [
+        ("/rank_checkpoints", ("alice/data", ["alice/one"], "many"), r"`sample_size` must be a whole number.*got 'many'"),
+        ("/rank_checkpoints", (["alice/data"], ["alice/one"]), r"`dataset` must be a text; got \['alice/data'\]"),
+        ("/rank_checkpoints", ("alice/data", "alice/one"), r"`checkpoints` must be a list"),
+        ("/rank_checkpoints", ("alice/data", ["alice/one"], 36, "auto", None), r"`metric` must be a text; got None"),
+        ("/rank_checkpoints", ("file:///etc/passwd", ["alice/one"]), "must be a Hub id"),
+        ("/rank_checkpoints", ("alice/data", ["../../etc"]), "must be a Hub id"),
+        ("/rank_checkpoints", ("alice/data", ["http://a.example/x"]), "must be a Hub id"),
+        ("/lookup_benchmark", ("architecture", 7), r"`metric` must be a text; got 7"),
+        ("/list_candidates", ("moon",), "moon"),
+        ("/list_candidates", ("", "much"), r"`max_parameters` must be a number of parameters such as 50M; got 'much'"),
+        ("/list_candidates", ("", "", "", "", "", 0), r"`limit` must be a whole number, 1 or more; got 0"),
+        ("/explain", ("tie_grupo",), "Did you mean tie_group"),
+        ("/explain", (None,), r"`name` must be a text that is not empty; got None"),
+    ],
+)
+def test_what_a_program_gives_wrongly_is_named(client, name, values, text):
+    with pytest.raises(Exception, match=text):
+        client.predict(*values, api_name=name)
+
+
+def test_examples_of_the_guide_run(address, at_hub, capsys):
+    guide = (ROOT / "docs" / "space.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    for written, here in {
+        "http://127.0.0.1:7860": address, "hf-vision/chest-xray-pneumonia": "alice/data", "microsoft/resnet-18": "alice/one",
+        "timm/resnet18.a1_in1k": "alice/two",
+    }.items():  # fmt: skip
+        assert written in example
+        example = example.replace(written, here)
+    exec(compile(example.replace("sample_size=200", "sample_size=24"), "docs/space.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "alice/one" in printed
+    assert re.search(r"^0\.\d+$", printed, re.MULTILINE)
+    assert "tie_group (column)" in printed
+
+
 def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page(served):
     look = next(each.fn for each in served.fns.values() if each.fn and each.fn.__name__ == "look")
     name, scenario, selection, metric, target, summary, table, *pictures = look("open", "architecture", "moon", "moon", "moon")
@@ -144,7 +192,7 @@ def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page(served):
     assert len(pictures) == 4  # three of the benchmark, and the table over all of them
 
 
-def test_both_functions_are_tools_for_mcp_clients(address, at_hub):
+def test_functions_are_tools_for_mcp_clients(address, at_hub):
     pytest.importorskip("mcp", reason="mcp is not installed: pip install 'hf-transferability[space]'")
     import anyio
     from mcp import ClientSession
@@ -160,10 +208,14 @@ def test_both_functions_are_tools_for_mcp_clients(address, at_hub):
             wanted = {"scenario": "architecture", "metric": "leep", "target": "bloodmnist"}
             looked_up = await session.call_tool("lookup_benchmark", wanted)
             refused = await session.call_tool("rank_checkpoints", {"dataset": "/etc", "checkpoints": ["alice/one"]})
-            return tools, looked_up, refused
+            listed = await session.call_tool("list_candidates", {"domain": "pathology", "limit": 3})
+            explained = await session.call_tool("explain", {"name": "tie_group"})
+            return tools, looked_up, refused, listed, explained
 
-    tools, looked_up, refused = anyio.run(talk)
-    assert set(tools) == {"rank_checkpoints", "lookup_benchmark"}
+    tools, looked_up, refused, listed, explained = anyio.run(talk)
+    assert listed.content[0].text.count("'id': ") == 3
+    assert "(column)" in explained.content[0].text
+    assert set(tools) == {"rank_checkpoints", "lookup_benchmark", "list_candidates", "explain"}
     inputs = tools["rank_checkpoints"].inputSchema["properties"]
     assert set(inputs) == {*ASKED}
     assert inputs["checkpoints"]["items"]["type"] == "string"
