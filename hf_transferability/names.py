@@ -6,7 +6,7 @@ Nothing heavy is imported here, so that the command line can show its choices at
 import contextlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ LEAK_IMAGES = 1000  # of a source dataset that are compared with the target by d
 POOLINGS = ("auto", "native", "cls", "mean", "cls+mean")  # how tokens become one vector
 
 _FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # the folders of an absolute path, but not of a URL
+_COMMIT = re.compile(r"@([0-9a-f]{8})[0-9a-f]{32}$")
 
 
 def expanded(name: str | Path) -> Path:
@@ -61,7 +62,7 @@ def fold_id(name: str, width: int) -> str:
 
     A full commit is shortened to 8 digits.
     """
-    name = re.sub(r"@([0-9a-f]{8})[0-9a-f]{32}$", r"@\1", name)
+    name = _COMMIT.sub(r"@\1", name)
     return "\n".join(_fold(name, width, (r"[^/@]*/|@?[^/@]+|@", r"[^ _-]*[ _-]|[^ _-]+", ".")))
 
 
@@ -76,6 +77,59 @@ def _fold(text: str, width: int, patterns: Sequence[str]) -> list[str]:
         else:
             lines[-1] += piece
     return lines
+
+
+def without_shared_folder(names: Sequence[str]) -> tuple[list[str], str]:
+    """Names without the folder that all of them share, and that folder; Hub ids stay whole, and the folder is then ""."""
+    if len(names) < 2 or not all(name.count("/") > 1 or name.startswith("/") for name in names):
+        return list(names), ""
+    if len({name.startswith("/") for name in names}) > 1:
+        return list(names), ""
+    shared = os.path.commonpath([name.rpartition("/")[0] for name in names])
+    return ([name.removeprefix(shared).lstrip("/") for name in names], shared) if shared else (list(names), "")
+
+
+def shortened(names: Sequence[str], width: int) -> list[str]:
+    """Names cut in the middle to `width` characters, so that no two different ones look alike.
+
+    Where that needs more characters, all of them get more; a full commit is shortened to 8 digits.
+    """
+    names = [_COMMIT.sub(r"@\1", name) for name in names]
+    different = list(dict.fromkeys(names))
+    longest = max(map(len, different), default=0)
+    for limit in range(max(width, 3), longest):
+        cut = {name: _cut(name, limit, 2 * limit // 5) for name in different}
+        for alike in _alike(cut):
+            others = {text for name, text in cut.items() if name not in alike}
+            for texts in _other_cuts(alike, limit):
+                if len(set(texts)) == len(texts) and not others & set(texts):
+                    cut |= dict(zip(alike, texts, strict=True))
+                    break
+        if len(set(cut.values())) == len(different):
+            return [cut[name] for name in names]
+    return names
+
+
+def _alike(cut: Mapping[str, str]) -> list[list[str]]:
+    """The names that look alike when they are cut."""
+    groups: dict[str, list[str]] = {}
+    for name, text in cut.items():
+        groups.setdefault(text, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _other_cuts(names: Sequence[str], width: int) -> Iterator[list[str]]:
+    """Cuts of names that the usual one makes alike: first one that shows where they begin to differ."""
+    differ = next((place for place, letters in enumerate(zip(*names, strict=False)) if len(set(letters)) > 1), 0)
+    start = max(differ - 2, width // 3)
+    end = start + width - width // 3 - 2
+    yield [f"{name[: width // 3]}…{name[start:end]}{'…' if len(name) > end else ''}" for name in names]
+    for head in range(width):
+        yield [_cut(name, width, head) for name in names]
+
+
+def _cut(name: str, width: int, head: int) -> str:
+    return name if len(name) <= width else f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
 
 
 def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tuple[Any, ...]:

@@ -1,12 +1,22 @@
-"""Progress reports of long runs on stderr: bars on a terminal, plain lines elsewhere; by default none from Python."""
+"""Progress reports of long runs on stderr: one live panel on a terminal, plain lines elsewhere; by default none from Python."""
 
+import contextlib
 import os
+import statistics
+import threading
 import time
-from typing import Any, TextIO
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
 
 from hf_transferability.errors import UsageError, shown
 from hf_transferability.escaping.terminal import printable
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+CACHED = "from the cache"  # the outcome of a candidate that needed no work
+_SILENCE = 20.0  # seconds without a line after which a log is told that the work goes on
+_BARS_OF_DATASETS = ("starting", "reading the dataset", "reading images")  # stages in which it draws its own while it downloads
 _LARGE = 10**7  # bytes; smaller downloads get no line of their own
 
 
@@ -19,8 +29,8 @@ class Progress:
     def start(self, number: int, total: int, checkpoint: str) -> None:
         """Begin work on checkpoint `number` of `total`, counted from 1."""
 
-    def stage(self, name: str, total: int | None = None) -> None:
-        """Begin the next stage of the current work, with `total` steps if they can be counted."""
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        """Begin the next stage of the current work, with `total` steps, called `unit`, if they can be counted."""
 
     def advance(self, done: int) -> None:
         """Set the number of finished steps of the current stage."""
@@ -50,24 +60,120 @@ def given(progress: Progress | None) -> Progress:
     return NullProgress() if progress is None else progress
 
 
-class Lines(Progress):
-    """One plain line per checkpoint and stage, for logs and pipes."""
+@dataclass
+class _Work:
+    """What is being done, and how fast.
 
-    def __init__(self, stream: TextIO):
+    Attributes:
+        number, size: place of the current candidate, from 1, and how many there are; 0 before the first.
+        name: of the current candidate; "" between candidates.
+        stage, unit, total, done: of the current stage; "" and None where there is none or nothing to count.
+        durations: seconds of each candidate that needed work.
+    """
+
+    number: int = 0
+    size: int = 0
+    name: str = ""
+    began: float = field(default_factory=time.monotonic)
+    stage: str = ""
+    unit: str = ""
+    total: int | None = None
+    done: int = 0
+    stage_began: float = 0.0
+    finished: int = 0
+    cached: int = 0
+    durations: list[float] = field(default_factory=list)
+
+    def start(self, number: int, size: int, name: str) -> None:
+        self.number, self.size, self.name, self.began = number, size, name, time.monotonic()
+        self.stage = ""
+
+    def start_stage(self, name: str, total: int | None, unit: str) -> None:
+        self.stage, self.total, self.unit, self.done, self.stage_began = name, total, unit, 0, time.monotonic()
+
+    def finish(self, outcome: str) -> float:
+        """End the candidate; returns its seconds."""
+        seconds = time.monotonic() - self.began
+        self.finished += 1
+        if outcome == CACHED:
+            self.cached += 1
+        else:
+            self.durations.append(seconds)
+        self.name = self.stage = ""
+        return seconds
+
+    @property
+    def rate(self) -> float | None:
+        """Steps per second of the current stage."""
+        seconds = time.monotonic() - self.stage_began
+        return self.done / seconds if self.stage and self.done and seconds > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate, from the candidates before and the speed of the current stage; None where neither says anything."""
+        of_stage = (self.total - self.done) / self.rate if self.total and self.rate else None
+        if not self.name:
+            return of_stage
+        spent = time.monotonic() - self.began
+        if self.durations:
+            each = statistics.mean(self.durations)
+            current = max(each - spent, 0.0) if of_stage is None else of_stage
+        elif of_stage is None:
+            return None
+        else:
+            each, current = spent + of_stage, of_stage
+        return current + each * (self.size - self.number)
+
+    def in_words(self) -> str:
+        """The current stage, how far it is and how long the rest may take."""
+        parts = [self.stage]
+        if self.total and self.done:
+            parts.append(f"{self.done} of {self.total} {self.unit}".rstrip())
+        parts += filter(None, [self.speed()])
+        parts.append(f"{_clock(time.monotonic() - (self.began if self.name else self.stage_began))} so far")
+        if self.seconds_left is not None:
+            parts.append(f"about {_clock(self.seconds_left)} left")
+        return ", ".join(parts)
+
+    def speed(self) -> str:
+        """Such as 84 images per second; "" where nothing is counted."""
+        return f"{self.rate:.3g} {self.unit} per second" if self.rate and self.unit else ""
+
+
+class Lines(Progress):
+    """One plain line per checkpoint and stage, for logs and pipes, and one whenever there was none for a while.
+
+    Args:
+        stream: where they go.
+        silence: seconds without a line after which one says how far the work is.
+    """
+
+    def __init__(self, stream: TextIO, silence: float = _SILENCE):
         self._stream: TextIO | None = stream
+        self._silence = silence
+        self._work = _Work()
         self._place = ""
         self._download = ("", "")
-        self._began = time.monotonic()
+        self._last = time.monotonic()
+        self._closed = threading.Event()
+        self._watch: threading.Thread | None = None
 
     def note(self, text: str) -> None:
         self._print(text)
 
     def start(self, number: int, total: int, checkpoint: str) -> None:
         self._place = f"[{number}/{total}] {checkpoint}: "
-        self._began = time.monotonic()
+        self._work.start(number, total, checkpoint)
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        self._work.start_stage(name, total, unit)
         self._print(f"{self._place}{name}" + (f" ({total})" if total else ""))
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._break_silence, daemon=True)
+            self._watch.start()
+
+    def advance(self, done: int) -> None:
+        self._work.done = done
 
     def download(self, file: str, done: int, total: int | None) -> None:
         if (self._place, file) != self._download and (total or 0) >= _LARGE:
@@ -75,93 +181,129 @@ class Lines(Progress):
             self._print(f"{self._place}downloading {file} ({_megabytes(total)})")
 
     def finish(self, outcome: str) -> None:
-        self._print(f"{self._place}{outcome} ({time.monotonic() - self._began:.1f} s)")
+        self._print(f"{self._place}{outcome} ({self._work.finish(outcome):.1f} s)")
         self._place = ""
 
+    def close(self) -> None:
+        self._closed.set()
+        if self._watch is not None:
+            self._watch.join(1)
+
+    def _break_silence(self) -> None:
+        """Say how far the work is whenever nothing was said for a while, until the end."""
+        while not self._closed.wait(max(self._last + self._silence - time.monotonic(), 0.01)):
+            if time.monotonic() - self._last >= self._silence:
+                if self._work.stage:
+                    self._print(f"{self._place}{self._work.in_words()}")
+                else:
+                    self._last = time.monotonic()
+
     def _print(self, text: str) -> None:
+        self._last = time.monotonic()
         if self._stream is None:
             return
         try:
-            print(printable(text), file=self._stream, flush=True)
-        except OSError:  # the reader has closed the pipe, or the disk is full; the work goes on
+            # One call with the line's end, so that lines of two threads do not mix.
+            self._stream.write(f"{printable(text)}\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # the reader has closed the pipe, or the disk is full; the work goes on
             self._stream = None
 
 
-class Bars(Progress):
-    """A bar for the pool and one for the current stage, below the finished checkpoints.
+class Panel(Progress):
+    """One live panel below the finished checkpoints: candidates, stage, speed, time left and what came from the cache.
 
-    No bar appears before there is something to count, so that `datasets` can show its own bars while it downloads.
+    It does not appear while `datasets` may draw its own bars, and nothing of it remains at the end.
     """
 
     def __init__(self, stream: TextIO):
         from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as RichProgress
+        from rich.live import Live
 
-        self._bars = RichProgress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[count]}"),
-            TimeElapsedColumn(),
-            console=Console(file=stream, highlight=False, markup=False, emoji=False),
-            transient=True,
-        )
-        self._pool: Any = None
-        self._stage: Any = None
-        self._total: int | None = None
+        self._work = _Work()
         self._file = ""
-        self._name = ""
-        self._number = self._size = 0
-        self._began = time.monotonic()
+        self._live = Live(
+            console=Console(file=stream, highlight=False, markup=False, emoji=False),
+            get_renderable=self._render,
+            transient=True,
+            redirect_stdout=False,  # the result belongs on stdout, not above the panel
+        )
 
     def note(self, text: str) -> None:
-        self._bars.console.print(printable(text))
+        self._live.console.print(printable(text))
 
     def start(self, number: int, total: int, checkpoint: str) -> None:
-        self._name, self._began = checkpoint, time.monotonic()
-        self._number, self._size = number - 1, total
-        self._end_stage()
-        self._bars.start()
-        if self._pool is None:
-            self._pool = self._bars.add_task("", total=total, count=f"0/{total}")
-        self._bars.update(self._pool, description=shorten(checkpoint))
+        self._work.start(number, total, checkpoint)
+        self._file = ""
+        self._live.start()
 
-    def stage(self, name: str, total: int | None = None) -> None:
-        if total is None and self._pool is None:
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        if name in _BARS_OF_DATASETS:
             self.note(f"{name} ...")
-            return
-        self._bars.start()
-        self._end_stage()
-        self._total = total
-        self._stage = self._bars.add_task(name, total=total, count=f"0/{total}" if total else "")
+        else:
+            self._live.start()
+        self._work.start_stage(name, total, unit)
+        self._file = ""
 
     def advance(self, done: int) -> None:
-        if self._stage is not None:
-            self._bars.update(self._stage, completed=done, count=f"{done}/{self._total}" if self._total else "")
+        self._work.done = done
 
     def download(self, file: str, done: int, total: int | None) -> None:
-        if self._file != file or self._stage is None:
-            self.stage(f"downloading {file}")
+        if self._file != file:
+            self.stage(f"downloading {file}", total, "bytes")
             self._file = file
-        self._bars.update(self._stage, completed=done, total=total, count=f"{_megabytes(done)[:-3]}/{_megabytes(total)}")
+        self._work.done, self._work.total = done, total
 
     def finish(self, outcome: str) -> None:
-        self.note(f"{self._name}: {outcome} ({time.monotonic() - self._began:.1f} s)")
-        self._end_stage()
-        self._number += 1
-        self._bars.update(self._pool, description="checkpoints", completed=self._number, count=f"{self._number}/{self._size}")
+        name = self._work.name
+        self.note(f"{name}: {outcome} ({self._work.finish(outcome):.1f} s)")
 
     def close(self) -> None:
-        self._bars.stop()
+        # A signal in the middle of starting leaves the display half set up, and stopping that fails; the cursor must return.
+        with contextlib.suppress(Exception):
+            self._live.stop()
+        self._live.console.show_cursor()
 
-    def _end_stage(self) -> None:
-        if self._stage is not None:
-            self._bars.remove_task(self._stage)
-        self._stage, self._file = None, ""
+    def _render(self) -> "RenderableType":
+        from rich.panel import Panel as Box
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        work = self._work
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        if work.size and work.unit != "candidates":  # a stage that counts candidates has a bar of its own
+            cached = f"{work.cached} {CACHED}" if work.cached else ""
+            grid.add_row("candidates", ProgressBar(work.size, work.finished, 24), f"{work.finished} of {work.size}", cached)
+        if work.stage and work.total:
+            counts, speed = f"{work.done} of {work.total}", work.speed()
+            if work.unit == "bytes":
+                counts, speed = f"{_megabytes(work.done)[:-3]} of {_megabytes(work.total)}", _per_second(work.rate)
+            grid.add_row("" if work.unit == "bytes" else work.unit, ProgressBar(work.total, work.done, 24), counts, speed)
+        left = work.seconds_left
+        spent = time.monotonic() - (work.began if work.name else work.stage_began)
+        times = f"{_clock(spent)} so far" + (f", about {_clock(left)} left" if left is not None else "")
+        lines = Table.grid()
+        if what := ": ".join(filter(None, [shorten(printable(work.name)), work.stage])):
+            lines.add_row(f"{what}, {times}")
+        lines.add_row(grid)
+        return Box.fit(lines)
 
 
 def _megabytes(size: int | None) -> str:
     return "?" if size is None else f"{size / 1e6:.1f} MB"
+
+
+def _per_second(rate: float | None) -> str:
+    return f"{rate / 1e6:.1f} MB per second" if rate else ""
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as 42 s, 3:05 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{minutes}:{rest:02}" if minutes else f"{rest} s"
 
 
 def shorten(name: str, width: int = 32) -> str:
@@ -170,7 +312,8 @@ def shorten(name: str, width: int = 32) -> str:
 
 
 def reporter(stream: TextIO) -> Progress:
-    """Bars if the stream is a terminal, lines otherwise; nothing except in the first of several processes."""
+    """A panel if the stream is a terminal that can move its cursor, lines otherwise; nothing except in the first process."""
     if os.environ.get("RANK", "0") != "0":
         return NullProgress()
-    return Bars(stream) if stream.isatty() else Lines(stream)
+    movable = stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+    return Panel(stream) if movable else Lines(stream)

@@ -8,6 +8,7 @@ from typing import Any
 
 PROGRAM = "hf-transferability"
 _KEPT = "Finished checkpoints are kept; run the same command again to continue."
+_SHOW_CURSOR = b"\x1b[?25h"  # a live display hides it
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -66,6 +67,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _leave() -> None:
     try:
+        if os.isatty(2):
+            os.write(2, _SHOW_CURSOR)
         os.write(2, f"{line()}\n".encode())
     finally:
         os._exit(status())

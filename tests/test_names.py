@@ -2,6 +2,7 @@
 
 import pytest
 
+from hf_transferability import names
 from hf_transferability.data import sampling
 from hf_transferability.names import DRAWS, plain_name, without_folders
 
@@ -31,3 +32,39 @@ def test_notes_contain_no_private_paths(tmp_path, text, expected):
     folder = tmp_path / "my net"
     folder.mkdir()
     assert without_folders(text.format(folder=folder), folder) == expected
+
+
+def test_names_are_cut_in_the_middle_and_never_look_alike():
+    assert names.shortened(["owner/a", "owner/b"], 20) == ["owner/a", "owner/b"]
+    assert names.shortened(["microsoft/swin-tiny-patch4-window7-224"], 20) == ["microsof…window7-224"]
+    pair = ["timm/vit_base_patch16_224.augreg_in21k", "timm/vit_base_patch32_224.augreg_in21k"]
+    assert names.shortened(pair, 16) == ["timm/…ch16_224.…", "timm/…ch32_224.…"]
+    many = [f"{'x' * 30}{number}{'y' * 30}" for number in range(120)]
+    assert len(set(names.shortened(many, 12))) == 120
+    assert names.shortened(["owner/name@" + "0123456789" * 4], 40) == ["owner/name@01234567"]
+    assert names.shortened([], 5) == []
+
+
+def test_names_that_cannot_be_told_apart_in_so_few_letters_get_more():
+    alike = [f"{a}{'-' * 20}{b}{'-' * 20}{c}" for a in "ab" for b in "cd" for c in "ef"]
+    cut = names.shortened(alike, 6)
+    assert len(set(cut)) == 8
+    assert max(map(len, cut)) > 6
+
+
+def test_a_shared_folder_is_left_out_of_paths_but_not_of_hub_ids():
+    assert names.without_shared_folder(["/data/pool/a/one", "/data/pool/b/two"]) == (["a/one", "b/two"], "/data/pool")
+    assert names.without_shared_folder(["timm/a", "timm/b"]) == (["timm/a", "timm/b"], "")
+    assert names.without_shared_folder(["/data/a"]) == (["/data/a"], "")
+
+
+def test_ids_are_folded_where_a_reader_would():
+    fold = names.fold_id
+    assert fold("microsoft/resnet-18", 24) == "microsoft/resnet-18"
+    assert fold("microsoft/resnet-18", 12) == "microsoft/\nresnet-18"
+    assert fold("/data/some where/checkpoints/a", 20) == "/data/some where/\ncheckpoints/a"
+    assert fold("owner/name@" + "0123456789" * 4, 24) == "owner/name@01234567"
+    assert fold("owner/name@refs/pr/1", 12) == "owner/name\n@refs/pr/1"
+    assert fold("owner/a-long-name_of-it", 10) == "owner/\na-long-\nname_of-it"
+    assert fold("abcdefgh", 3) == "abc\ndef\ngh"
+    assert fold("", 3) == ""

@@ -144,8 +144,8 @@ def _explained(source: Source, error: Exception) -> str:
         )
     elif "model_type" in text:
         advice = (
-            "Its config.json names no family. For a network of timm pass --architecture timm:NAME; "
-            "else extract its features with your own code and rank them with `hf-transferability score`."
+            "Its config.json names no family: pass --architecture timm:NAME for a network of timm, "
+            "else extract features yourself for `hf-transferability score`."
         )
     elif "input_ids" in text or "decoder_input" in text:
         advice = "It takes text beside images; choose its image tower."

@@ -3,16 +3,18 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_transferability.cli.options import OutputOptions, add_output, seed, taken
 from hf_transferability.cli.output import check_files, print_ranking, reported
 from hf_transferability.errors import UsageError
 
-# Without these the table fits 100 columns; --format json has them.
-_LEFT_OUT = ("90% interval", "tie group", "features", "parameters", "licence", "commit", "seconds")
+if TYPE_CHECKING:
+    from hf_transferability.ranking.result import Ranking
+
+_WIDTH = 100  # characters of the table where stdout is no terminal
 
 
 def add(commands: Any) -> None:
@@ -41,6 +43,7 @@ def _demo(options: argparse.Namespace) -> int:
         from hf_transferability.demo import verifying
 
         with contextlib.ExitStack() as stack:
+            progress.stage("making the demo")
             try:
                 made = stack.enter_context(demo.run(options.keep, options.seed, progress.note))
             except ValueError as error:  # a folder with something else in it
@@ -55,21 +58,28 @@ def _demo(options: argparse.Namespace) -> int:
             if options.verify:
                 progress.stage("fine-tuning every checkpoint")
                 aucs = verifying.verify(made.target, made.checkpoints, options.seed, progress.note)
-    status = print_ranking(ranking, output, leave_out=_LEFT_OUT)
+    status = print_ranking(ranking, output, width=None if sys.stdout.isatty() else _WIDTH)
     stream = sys.stdout if output.format == "table" else sys.stderr
     if aucs:
-        _print_aucs(ranking.rows, aucs, stream)
+        _print_aucs(ranking, aucs, stream)
     print(f"\n{verifying.conclusion(ranking.rows, aucs)}", file=stream)
     return status
 
 
-def _print_aucs(rows: Sequence[dict[str, Any]], aucs: Mapping[str, float], stream: TextIO) -> None:
-    from hf_transferability.demo.verifying import REPEATS, agreement
+def _print_aucs(ranking: "Ranking", aucs: Mapping[str, float], stream: TextIO) -> None:
+    """What fine-tuning gave, and how near to it the order by each metric of the table comes."""
+    from hf_transferability.demo.verifying import REPEATS, agreement, best_first
+    from hf_transferability.metrics import all_metrics
+    from hf_transferability.reporting.terminal import print_figures
 
     print(f"\nfine-tuned performance (test AUC, mean of {REPEATS} runs, 0.5 for guessing), best first:", file=stream)
     for checkpoint, auc in sorted(aucs.items(), key=lambda item: -item[1]):
         print(f"  {auc:.3f}  {checkpoint}", file=stream)
-    print("agreement of ranking and fine-tuning (weighted Kendall tau, 1 for the same order, 0 for chance):", file=stream)
-    for with_untrained, text in ((True, "all checkpoints"), (False, "without the untrained one")):
-        tau = agreement(rows, aucs, with_untrained=with_untrained)
-        print(f"  {tau if isinstance(tau, str) else f'{tau:.2f}'}  {text}", file=stream)
+    print("\nwhich order was right (weighted Kendall tau with fine-tuning: 1 for the same order, 0 for chance):\n", file=stream)
+    rows, known = ranking.rows, all_metrics()
+    lines = []
+    for metric in dict.fromkeys([ranking.metric, *(name for name in rows[0] if name in known)]):
+        taus = [agreement(rows, aucs, with_untrained=all_of_them, metric=metric) for all_of_them in (True, False)]
+        shown = ["-" if isinstance(tau, str) else f"{tau:.2f}" for tau in taus]
+        lines.append([known[metric].label, *shown, "yes" if best_first(rows, aucs, metric) else "no"])
+    print_figures(("order by", "all", "without the untrained one", "best one first"), lines, stream)

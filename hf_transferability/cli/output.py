@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_transferability.cli.streams import say
@@ -34,6 +34,14 @@ def check_files(output: "OutputOptions") -> None:
         from hf_transferability.reporting import html
 
         html.check_page(output.report)
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Inside, stderr says what is done and for how long: for work without steps that could be counted."""
+    with reported() as progress:
+        progress.stage(what)
+        yield
 
 
 @contextlib.contextmanager
@@ -82,13 +90,13 @@ def print_result(
         say(f"written: {options.output}")
 
 
-def print_ranking(ranking: "Ranking", output: "OutputOptions", leave_out: Sequence[str] = ()) -> int:
+def print_ranking(ranking: "Ranking", output: "OutputOptions", width: int | None = None) -> int:
     """Print a ranking and write its files, in the main process only.
 
     Args:
         ranking: the ranking.
         output: where it goes.
-        leave_out: titles of columns that the printed table does not show.
+        width: characters of the printed table; default those of the terminal.
 
     Returns:
         The exit status, the same in all processes: 1 if a candidate failed.
@@ -97,12 +105,12 @@ def print_ranking(ranking: "Ranking", output: "OutputOptions", leave_out: Sequen
 
     processes = Processes()
     if processes.is_main_process:
-        print_document(ranking.to_dict(), output, leave_out)
+        print_document(ranking.to_dict(), output, width)
     processes.close()
     return 1 if any(row["error"] for row in ranking.rows) else 0
 
 
-def print_document(document: dict[str, Any], output: "OutputOptions", leave_out: Sequence[str] = ()) -> None:
+def print_document(document: dict[str, Any], output: "OutputOptions", width: int | None = None) -> None:
     """Print a ranking's document and write its files; the arguments are those of `print_ranking`."""
     from hf_transferability import files
 
@@ -113,7 +121,7 @@ def print_document(document: dict[str, Any], output: "OutputOptions", leave_out:
     else:
         from hf_transferability.reporting.terminal import print_table
 
-        print_table(document, sys.stdout, failures_shown=_streams_are_one(), leave_out=leave_out)
+        print_table(document, sys.stdout, failures_shown=_streams_are_one(), wide=output.wide, width=width)
     sys.stdout.flush()
     if output.output:
         files.save(document, output.output)

@@ -12,7 +12,7 @@ def add(commands: Any) -> None:
     plot = commands.add_parser(
         "plot",
         help="draw a saved ranking",
-        description="Draw a ranking that was saved as .json: scores, their parts, and score against size.",
+        description="Draw a ranking that was saved as .json: scores, their parts, size, and ranks by each metric.",
         allow_abbrev=False,
     )
     plot.set_defaults(run=_plot)

@@ -90,8 +90,8 @@ class _PlainNames(Progress):
     def start(self, number: int, total: int, checkpoint: str) -> None:
         self._progress.start(number, total, self._demo.plain(checkpoint))
 
-    def stage(self, name: str, total: int | None = None) -> None:
-        self._progress.stage(name, total)
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        self._progress.stage(name, total, unit)
 
     def advance(self, done: int) -> None:
         self._progress.advance(done)

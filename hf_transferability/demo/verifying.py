@@ -69,7 +69,9 @@ def verify(
     return aucs
 
 
-def agreement(rows: Sequence[Row], aucs: Mapping[str, float], *, with_untrained: bool = True) -> float | str:
+def agreement(
+    rows: Sequence[Row], aucs: Mapping[str, float], *, with_untrained: bool = True, metric: str = "score"
+) -> float | str:
     """Weighted Kendall tau between a ranking's scores and fine-tuned performance; 1 for the same order, 0 for chance.
 
     Args:
@@ -77,18 +79,31 @@ def agreement(rows: Sequence[Row], aucs: Mapping[str, float], *, with_untrained:
             a network that was found untrained, which is listed last.
         aucs: what `verify` returns.
         with_untrained: whether the untrained checkpoint counts. It is easier to tell from the others than they are.
+        metric: the column of the rows that orders them.
 
     Returns:
         The agreement, or why it is undefined.
     """
-    scores = {row["checkpoint"]: row["score"] for row in rows if row["score"] is not None}
-    last = min(scores.values(), default=0.0) - 1  # a network that was never trained is listed last, without score
-    scores |= {row["checkpoint"]: last for row in rows if row.get("untrained")}
+    scores = _scores(rows, metric)
     names = [name for name in scores if with_untrained or name != UNTRAINED]
     try:
         return weighted_tau([scores[name] for name in names], [aucs[name] for name in names])
     except UndefinedAgreement as error:
         return str(error)
+
+
+def best_first(rows: Sequence[Row], aucs: Mapping[str, float], metric: str = "score") -> bool:
+    """Whether a column of the ranking puts the checkpoint first that is best after fine-tuning, alone or with others."""
+    scores = _scores(rows, metric)
+    best = max(aucs, key=lambda name: aucs[name])
+    return best in scores and scores[best] == max(scores.values())
+
+
+def _scores(rows: Sequence[Row], metric: str) -> dict[str, float]:
+    """Checkpoint -> value by a column; a network that was never trained comes last, as in every ranking."""
+    scores = {row["checkpoint"]: row[metric] for row in rows if row.get(metric) is not None and not row.get("untrained")}
+    last = min(scores.values(), default=0.0) - 1
+    return scores | {row["checkpoint"]: last for row in rows if row.get("untrained")}
 
 
 def conclusion(rows: Sequence[Row], aucs: Mapping[str, float] | None = None) -> str:

@@ -18,7 +18,7 @@ class Ranking:
 
     Attributes:
         rows: one dict per candidate, best first; failed ones last, with their reason in "error".
-        dataset: provenance of the target sample.
+        dataset: provenance of the target sample; a local folder goes by its name, as its path is private.
         scenario: how the components were combined.
         metric: the metric whose score the rows are sorted by.
         notes: remarks and cautions about the whole ranking.
@@ -67,9 +67,9 @@ class Ranking:
         files.save(self.to_dict(), path)
 
     def plot(self) -> "Figure":
-        """Scores with intervals, the components, and score against parameters, as one matplotlib figure.
+        """Scores with intervals, the components, score against parameters, and ranks by each metric, as one matplotlib figure.
 
-        `plots.save(figure, path)` writes it; `plots.scores`, `plots.components` and `plots.cost` draw them one by one.
+        `plots.save(figure, path)` writes it; `plots.scores`, `components`, `cost` and `metric_ranks` draw them one by one.
 
         Raises:
             UsageError: matplotlib is not installed.

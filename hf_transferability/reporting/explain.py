@@ -37,8 +37,9 @@ def explain(name: str) -> str:
     Raises:
         UsageError: an unknown name; the text suggests the nearest one.
     """
-    given = re.sub(r"[\s-]+", "_", name.strip().lower())
-    given = explanations.ALIASES.get(given, given)
+    given = _key(name)
+    words = {_key(word): flag for flag, word in explanations.FLAG_WORDS.items()}
+    given = words.get(given) or explanations.ALIASES.get(given, given)
     for kind, names in known_names().items():
         if given in names:
             return f"{given} ({kind})\n\n{_TEXTS[kind](given)}"
@@ -48,6 +49,10 @@ def explain(name: str) -> str:
     meant = nearest(given, [*every, *explanations.ALIASES])
     remedy = f"Did you mean {meant}?" if meant else "Run `hf-transferability explain` for a list."
     raise UsageError(f"`name` must be a flag, a metric, a scenario or a column; got {name!r}. {remedy}")
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
 
 
 def _metric(name: str) -> str:

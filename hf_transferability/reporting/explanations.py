@@ -59,6 +59,19 @@ FLAGS = {
     "images.",
 }
 
+# What a table calls a flag; the legend below it has the full name too.
+FLAG_WORDS = {
+    "n<=d": "n<=d", "saturated": "saturated", "single_image_class": "lone image", "few_images_per_class": "few images",
+    "class_not_drawn": "class lost", "constant_over_pool": "constant", "pool_of_one": "alone", "pool_of_two": "only two",
+    "size_unknown": "no size", "untrained": "untrained", "at_majority": "majority", "at_floor": "at floor",
+    "trained_on_target": "seen data", "seen_images": "seen images", "duplicate_labels": "duplicates",
+    "metric_at_floor": "metric floor", "no_source_head": "no head", "no_second_layer": "one layer",
+    "vit_extension": "ViT ratio", "pooler_output": "pooler", "mean_hidden_state": "mean state", "windowed": "windowed",
+    "one_slice": "one slice", "several_frames": "one frame", "extra_channels": "channels",
+    "corrupt_skipped": "corrupt", "pickle_weights": "pickle", "not_converged": "not settled", "unstable": "unstable",
+    "subsampled": "subsample", "constant_label_column": "flat label",
+}  # fmt: skip
+
 SCENARIOS = {
     "source_dataset": """\
 The candidates share one architecture and differ in what they were pre-trained on.
@@ -130,4 +143,6 @@ ALIASES = {
     "weighted_tau": "tau_w", "weighted_kendall_tau": "tau_w", "noise_ceiling": "split_half", "regret@1": "regret",
     "regret@3": "regret", "regret@5": "regret", "failed": "error",
     "known_elsewhere_(targets)": "known_elsewhere", "tie": "tie_group", "license": "licence",
+    "first": "first_share", "qual": "feature_quality", "ratio": "feature_update_ratio", "paper": "transferability",
+    "probe": "linear_probe", "size": "parameters", "known": "known_elsewhere",
 }  # fmt: skip

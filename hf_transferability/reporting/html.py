@@ -1,6 +1,7 @@
-"""A ranking as one page of HTML: table, pictures, flags, how to read it, and what was run.
+"""A ranking as one page of HTML: the decision, table, pictures, and folded below them flags, how to read it and what was run.
 
-The page needs no network and no script. Every text that comes from elsewhere (names, error texts) is escaped.
+The page needs no network; a script of its own sorts the table, and everything can be read without it. Every text that comes
+from elsewhere (names, error texts) is escaped.
 """
 
 import base64
@@ -9,46 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_transferability.benchmark.advice import NEXT
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.html import text as escape
 from hf_transferability.files import check_output, write_file
 from hf_transferability.metrics import all_metrics
-from hf_transferability.names import plain_name
-from hf_transferability.reporting.terminal import scenario_in_words
+from hf_transferability.names import plain_name, without_folders
+from hf_transferability.reporting.page_style import POLICY, SCRIPT, STYLE
+from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words
 from hf_transferability.results import Row, ranked_rows
+from hf_transferability.signals import PROGRAM
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; margin: 0 auto; padding: 1.2rem; max-width: 80rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .3rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #d9d9d9; }
-p, li, dd { max-width: 46rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .28rem .6rem; border-bottom: 1px solid #e4e4e4; vertical-align: top; white-space: nowrap; }
-th { border-bottom: 2px solid #6b6b6b; vertical-align: bottom; white-space: normal; }
-td.text, th.text { text-align: left; }
-td.name { white-space: normal; min-width: 11rem; overflow-wrap: break-word; }
-td.flags { white-space: normal; min-width: 7rem; }
-.failed { color: #a03c00; }
-.pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
-.pictures .wide { flex: 1 1 30rem; min-width: 0; }
-.pictures .wide:first-child { flex-basis: 100%; }
-img { display: block; width: 100%; height: auto; min-width: 30rem; max-width: 62rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .5rem 0; }
-dt { color: #6b6b6b; } dd { margin: 0; overflow-wrap: anywhere; }
-code { font-size: .92em; overflow-wrap: anywhere; }
-footer { margin-top: 2.5rem; color: #6b6b6b; font-size: .87rem; }
-@media (max-width: 40rem) {
-  body { padding: .8rem; font-size: 15px; }
-  dl { grid-template-columns: 1fr; }
-  dd { margin-bottom: .4rem; }
-}
-@media print { .wide { overflow: visible; } table { font-size: .7rem; } }
-"""
 
 _READING = {
     "rank": "1 is the candidate to try first; equal scores share a rank.",
@@ -103,37 +77,91 @@ def page(document: Mapping[str, Any]) -> str:
     Raises:
         UsageError: matplotlib is not installed.
     """
+    document = _without_paths(document)
     rows: list[Row] = list(document["rows"])
-    dataset = plain_name(document["dataset"].get("id") or "(files)")
+    dataset = document["dataset"].get("id") or "(files)"
     title = "Ranking of checkpoints" + (f" for {dataset}" if dataset and dataset != "(files)" else "")
+    advice = list((document.get("advice") or {}).get("text") or [])
+    notes = [note for note in document.get("notes", []) if note not in advice]
     parts = [
         f"<h1>{escape(title)}</h1>",
+        _decision(advice),
         f"<p>{escape(_summary(document, rows))}</p>",
-        *(f"<p>{escape(note[0].upper() + note[1:])}</p>" for note in document.get("notes", [])),
+        *(f"<p>{escape(note[0].upper() + note[1:])}</p>" for note in notes),
         '<h2>Ranking</h2>\n<div class="wide" tabindex="0" role="region" aria-label="Ranking">',
         _table(document, rows),
         "</div>",
         _failures(rows),
         *_pictures(document),
+        "<h2>Details</h2>",
         _flags(rows),
-        "<h2>How to read it</h2>",
-        *_pool_relative(rows),
-        _list([*_READING.items(), *_metrics_in_words(rows)]),
+        _folded("How to read it", *_pool_relative(rows), _list([*_READING.items(), *_metrics_in_words(rows)])),
         _known(document.get("known") or {}),
-        "<h2>What was run</h2>",
-        _list(_target_facts(document)),
-        _provenance(rows),
-        _list([("versions", document.get("versions", {}))]),
+        _folded(
+            "What was run",
+            _list(_target_facts(document)),
+            _provenance(rows),
+            _list([("versions", document.get("versions", {}))]),
+        ),
         f"<footer><p>{escape(_CITATION)}</p><p>For research; not for clinical decisions.</p></footer>",
+        f"<script>{SCRIPT}</script>",
     ]
     body = "\n".join(filter(None, parts))
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
+
+
+def _without_paths(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with the last part of every local path, in names, notes and error texts: a page is passed on."""
+    given = [str(row["checkpoint"]) for row in document["rows"]]
+    plain = dict(zip(given, map(plain_name, given), strict=True))
+    if len(set(plain.values())) < len(plain):  # two folders of one name
+        plain = {name: name for name in given}
+    dataset = dict(document["dataset"])
+    where = str(dataset.get("id") or "")
+    if where:
+        dataset["id"] = plain_name(where)
+
+    def cleaned(text: str) -> str:
+        for name, shown in plain.items():
+            if Path(name).is_absolute():
+                text = text.replace(name, shown)
+        return without_folders(text, where) if where else text
+
+    rows = [
+        {
+            **row,
+            "checkpoint": plain[str(row["checkpoint"])],
+            "error": row["error"] and without_folders(row["error"], row["checkpoint"]),
+        }
+        for row in document["rows"]
+    ]
+    notes = [cleaned(note) for note in document.get("notes", [])]
+    advice = dict(document.get("advice") or {})
+    advice["text"] = [cleaned(line) for line in advice.get("text", [])]
+    return {**document, "dataset": dataset, "rows": rows, "notes": notes, "advice": advice}
+
+
+def _decision(advice: Sequence[str]) -> str:
+    """What to do, at the top: which candidates are first, how likely the best is among them, and what to type next."""
+    if not advice:
+        return ""
+    paragraphs = []
+    for line in advice:
+        text, program, command = line.partition(PROGRAM) if line.startswith(NEXT) else (line, "", "")
+        shown = f"<code>{escape(program + command)}</code>" if program else ""
+        paragraphs.append(f"<p>{escape(text[0].upper() + text[1:])}{shown}</p>")
+    return f'<section class="decision" aria-label="Decision">{"".join(paragraphs)}</section>'
+
+
+def _folded(title: str, *parts: str) -> str:
+    """A part of the page that opens on demand."""
+    content = "\n".join(filter(None, parts))
+    return f"<details>\n<summary>{title}</summary>\n{content}\n</details>"
 
 
 def _summary(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
@@ -159,24 +187,26 @@ def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _table(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    from hf_transferability.reporting.terminal import columns
+    from hf_transferability.reporting.columns import columns
 
-    shown_columns = columns(rows, str(document["metric"]))
-    head = "".join(_cell("th", column.title, "" if column.right else "text", ' scope="col"') for column in shown_columns)
+    shown_columns = columns(rows, str(document["metric"]), wide=True)
     kinds = [
         {"checkpoint": "text name", "flags": "text flags"}.get(column.title, "" if column.right else "text")
         for column in shown_columns
     ]
+    titles = zip(shown_columns, kinds, strict=True)
+    head = "".join(_cell("th", column.title, kind, ' scope="col"') for column, kind in titles)
     lines = [
         "".join(_cell("td", column.cells[number], kind) for column, kind in zip(shown_columns, kinds, strict=True))
         for number in range(len(rows))
     ]
-    return _rows_of(head, lines, [' class="failed"' if row["error"] else "" for row in rows])
+    return _rows_of(head, lines, [' class="failed"' if row["error"] else "" for row in rows], "sortable")
 
 
-def _rows_of(head: str, lines: Sequence[str], attributes: Sequence[str] | None = None) -> str:
+def _rows_of(head: str, lines: Sequence[str], attributes: Sequence[str] | None = None, kind: str = "") -> str:
     body = "\n".join(f"<tr{more}>{line}</tr>" for line, more in zip(lines, attributes or [""] * len(lines), strict=True))
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    start = f'<table class="{kind}">' if kind else "<table>"
+    return f"{start}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def _cell(tag: str, text: str, kind: str, more: str = "") -> str:
@@ -201,32 +231,38 @@ def _pictures(document: Mapping[str, Any]) -> Iterable[str]:
     from hf_transferability.reporting import plots
 
     yield '<h2>Pictures</h2>\n<div class="pictures">'
-    yield _image(plots.scores(document), "Score of every candidate with its 90 % interval; the table above has the numbers.")
+    yield _image(
+        plots.scores(document), "Score of every candidate with its 90 % interval; the table above has the numbers.", whole=True
+    )
     for draw, text in (
         (plots.components, "The two parts of the score of every candidate, one against the other."),
         (plots.cost, "Score against number of parameters of every candidate."),
+        (plots.metric_ranks, "Rank of every candidate by each metric."),
     ):
+        if draw is plots.cost and not plots.costs_differ(document["rows"]):
+            continue
         try:
             figure = draw(document)
         except UsageError:  # nothing to draw, for example without gradient norms
             continue
-        yield _image(figure, text)
+        yield _image(figure, text, whole=draw is plots.metric_ranks)
     yield "</div>"
 
 
-def _image(figure: "Figure", text: str) -> str:
+def _image(figure: "Figure", text: str, whole: bool = False) -> str:
+    """A picture that scrolls sideways where it is wider than the screen; `whole`: with no other beside it."""
     from hf_transferability.reporting.plots import to_svg
 
     content = base64.b64encode(to_svg(figure).encode()).decode()
     image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{content}">'
-    return f'<div class="wide" tabindex="0" role="region" aria-label="Picture">{image}</div>'
+    kind = "wide whole" if whole else "wide"
+    return f'<div class="{kind}" tabindex="0" role="region" aria-label="Picture">{image}</div>'
 
 
 def _flags(rows: Sequence[Row]) -> str:
-    from hf_transferability.reporting.terminal import flag_meanings
-
     meanings = flag_meanings(rows)
-    return f"<h2>Flags</h2>\n{_list(meanings)}" if meanings else ""
+    named = [(flag_in_words(flag), text) for flag, text in meanings]
+    return _folded("Flags", _list(named)) if meanings else ""
 
 
 def _known(known: Mapping[str, Any]) -> str:
@@ -237,7 +273,7 @@ def _known(known: Mapping[str, Any]) -> str:
     cited = [(study, citation or "results of your own") for study, citation in studies.items()]
     left_out = known.get("left_out") or []
     text = f"<p>Left out, as they hold this target: {escape(', '.join(left_out))}.</p>" if left_out else ""
-    return f"<h2>Known elsewhere</h2>\n<p>{escape(_KNOWN)}</p>\n{_list(cited)}{text}"
+    return _folded("Known elsewhere", f"<p>{escape(_KNOWN)}</p>", _list(cited), text)
 
 
 def _target_facts(document: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -21,6 +21,7 @@ from hf_transferability.names import file_name, plain_name, split_options
 from hf_transferability.progress import Progress, given
 from hf_transferability.training import run_files
 from hf_transferability.training.one_run import RunContext, load_checkpoint, run_row
+from hf_transferability.training.reading_notes import reading_notes
 from hf_transferability.training.run_tables import collect, write_tables
 from hf_transferability.training.samples import Splits, duplicate_note
 from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames, grid_settings
@@ -136,7 +137,8 @@ def run_grid(
     progress.stage("reading images")
     splits = Splits(dataset, names=split_names, token=load_options.token, **columns)
     for split in splits.pools.values():
-        progress.note(split.target.account)
+        for note in reading_notes(split.target):
+            progress.note(note)
     hyperparameters = grid_settings(grid, len(splits.classes))
     _check_size(len(sources) * len(hyperparameters) * seeds)
     draw = splits.draw(protocol.sample_seed, protocol.train_per_class, protocol.validation_per_class)
@@ -269,8 +271,9 @@ def _do_group(queue: RunQueue, group: RunGroup, context: RunContext, load_option
             if not claimed:
                 continue
             if checkpoint is None:
-                progress.start(group.place, queue.n_sources, f"{group.source}, seed {group.seed}")
-                progress.stage("fine-tuning", len(open_files))
+                number = group.seed * queue.n_sources + group.place
+                progress.start(number, len(queue.groups), f"{group.source}, seed {group.seed}")
+                progress.stage("fine-tuning", len(open_files), "runs")
                 checkpoint = load_checkpoint(str(group.checkpoint), load_options)
             row = run_row(
                 context,

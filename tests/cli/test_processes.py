@@ -1,5 +1,6 @@
 """Commands in a process of their own: on a terminal, interrupted, killed, and with a reader that goes away."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from helpers.commands import Commands
+from helpers.screen import Screen
 
 
 @pytest.fixture(scope="module")
@@ -51,28 +53,29 @@ def wait_for(condition) -> None:
         time.sleep(0.002)
 
 
-def test_a_terminal_shows_bars_and_the_whole_table(commands, run, made):
+def test_a_terminal_shows_a_panel_and_the_whole_table(commands, run, made):
     deep = "checkpoints on radiology [v2]/pretrained-with-a-rather-long-name/final"
     shutil.copytree(made / "a", made / deep, dirs_exist_ok=True)
     words = ["rank", "target", "a", "b", "c", deep, "./none", "--cache-dir", "arrays", "--metric", "all", "--no-intervals"]
     status, raw, text = in_terminal(commands, words, made, 80)
     assert status == 1
-    assert "\x1b[?25l" in raw  # bars hide the cursor, and give it back
-    assert raw.rindex("\x1b[?25h") > raw.rindex("\x1b[?25l")
-    assert "━" in raw
-    assert "5/5" in text
+    assert "\x1b[?25l" in raw  # the panel hides the cursor, and gives it back
+    assert "5 of 5" in text
+    screen = Screen(raw)
+    assert screen.cursor_visible
+    assert not {"╭", "━"} & set(screen.text)
 
-    shown = text[text.index("ranked by consensus") :]
-    assert "…" not in shown
+    shown = screen.text[screen.text.index("ranked by consensus") :]
     assert max(len(line) for line in shown.splitlines()) <= 80
-    for line in ("checkpoints on radiology", "[v2]/", "pretrained-with-a-rather-", "long-name/final"):
-        assert line in shown
+    assert "checkpoi…-name/final" in shown
+    assert "Long names are cut" in shown
     failure = "there is no folder ./none. Check the path."
     assert " ".join(text.split()).count(failure) == 1  # where both streams are read together it is said once
     plain = run(*words[:-5], "--metric", "all", "--no-intervals").out
     assert plain.count(failure) == 1
     table = plain.replace(f"failed: ./none: {failure}", "")
-    assert {*table.split()} - {*shown.split()} <= {"[v2]/pretrained-with-a-rather-long-name/final"}
+    values = {cell for line in table.splitlines() for cell in re.findall(r"(?<= )-?\d\S*(?=  | *$)", line)}
+    assert values <= {*shown.split()}
     assert max(len(line) for line in plain.splitlines()) > 150  # in one piece where there is no terminal
     assert deep in plain
 
@@ -90,6 +93,33 @@ def test_interrupt(commands, made, tmp_path):
     assert "interrupted. Finished checkpoints are kept" in said
     assert "Traceback" not in said
     assert len(list((made / "interrupted").glob("*.safetensors"))) >= 1
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_interrupted_on_a_terminal_the_cursor_is_given_back(commands, made, tmp_path, signals):
+    """Also where a second Ctrl-C ends the program before it has cleaned up."""
+    leader, follower = pty.openpty()
+    terminal = Path(os.ttyname(follower))
+    words = ["rank", "target", "a", "b", "c", "--no-cache", "--cache-dir", str(tmp_path / "cache"), "--no-intervals"]
+    commands.start(words, made, tmp_path / "out", terminal, TERM="xterm")
+    raw = b""
+    while b"\x1b[?25l" not in raw:
+        raw += os.read(leader, 65536)
+    for _ in range(signals):
+        os.kill(commands.pid, signal.SIGINT)
+    assert commands.status() == 130
+    os.set_blocking(leader, False)
+    with contextlib.suppress(BlockingIOError, OSError):
+        while part := os.read(leader, 65536):
+            raw += part
+    os.close(follower)
+    os.close(leader)
+    screen = Screen(raw.decode())
+    assert screen.cursor_visible
+    assert "interrupted. Finished checkpoints are kept" in screen.text
+    assert (tmp_path / "out").read_text() == ""
+    if signals == 1:
+        assert "╭" not in screen.text
 
 
 def test_a_killed_run_goes_on_where_it_stopped(commands, run, made, tmp_path):

@@ -20,12 +20,15 @@ def test_a_ranking_as_a_table(run):
     assert done.status == 0
     lines = done.out.splitlines()
     assert lines[0] == "ranked by transferability, scenario architecture"
-    titles = "rank checkpoint score 90% interval feature quality update ratio logme features parameters licence commit seconds"
+    titles = "rank checkpoint score 90% interval feature quality update ratio logme parameters licence"
     assert [word for word in titles.split() if word not in lines[2]] == []
+    assert "commit" not in lines[2]
     assert {line.split()[1] for line in lines[3:6]} == {"a", "b", "c"}
     assert "target target, split train: 36 of 36 images, 3 classes, seed 0" in done.err
     assert "[3/3] c: " in done.err
     assert "scenario architecture" in done.err
+    wide = run("rank", "target", "a", "b", "c", "--metric", "transferability", "--wide").out.splitlines()[2]
+    assert [word for word in ("features", "commit", "seconds") if word not in wide] == []
 
 
 def test_json_and_csv_are_all_that_stdout_holds(run):

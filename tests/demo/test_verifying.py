@@ -64,3 +64,18 @@ def test_verify_averages_the_runs_that_did_not_diverge(made, monkeypatch):
     assert f"1 of 3 runs of {chosen[0].name} diverged; the others are averaged" in told
     with pytest.raises(TransferabilityError, match=r"all 2 runs of .* diverged"):
         verifying.verify(made[0].target, chosen, repeats=2)
+
+
+def test_each_column_of_the_ranking_is_an_order_of_its_own():
+    rows = [
+        {"checkpoint": "a", "score": 0.9, "logme": 0.1, "untrained": False},
+        {"checkpoint": "b", "score": 0.5, "logme": 0.2, "untrained": False},
+        {"checkpoint": "untrained", "score": None, "logme": 0.9, "untrained": True},
+    ]
+    aucs = {"a": 0.9, "b": 0.8, "untrained": 0.5}
+    assert verifying.agreement(rows, aucs) == pytest.approx(1)
+    assert verifying.agreement(rows, aucs, metric="logme") < 1
+    assert verifying.agreement(rows, aucs, metric="logme", with_untrained=False) == pytest.approx(-1)
+    assert verifying.best_first(rows, aucs)
+    assert not verifying.best_first(rows, aucs, "logme")  # and the untrained one does not count as first
+    assert verifying.best_first(rows, {**aucs, "b": 0.95}, "logme")

@@ -13,7 +13,7 @@ from hf_transferability import rank, rank_features
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics._registry import _METRICS
 from hf_transferability.reporting import html
-from hf_transferability.reporting.terminal import columns
+from hf_transferability.reporting.columns import columns
 
 METRIC = '''
 """Made up for a test: neighbours and evidence, in equal parts, a little more for small networks."""

@@ -6,7 +6,8 @@ from helpers.rankings import ranking_of
 from hf_transferability import UsageError
 from hf_transferability.metrics import FLAGS, all_metrics
 from hf_transferability.names import SCENARIOS
-from hf_transferability.reporting import explanations, terminal
+from hf_transferability.reporting import explanations
+from hf_transferability.reporting.columns import columns
 from hf_transferability.reporting.explain import WIDTH, explain, known_names
 
 
@@ -57,8 +58,10 @@ def test_every_title_of_a_table_is_explained():
     document["rows"][0] |= {"known_elsewhere": 0.7, "known_targets": 3}
     for row in document["rows"]:
         row |= {"logme": 0.5, "logme_floor": 0.1, "flags": ["n<=d"]}
-    titles = [column.title for column in terminal.columns(document["rows"], "transferability")]
-    assert {"90% interval", "update ratio", "logme floor", "commit"} <= set(titles)
+    document["rows"][0]["flags"] = ["n<=d", "unstable"]  # a flag that all have needs no column
+    shown = columns(document["rows"], "transferability", wide=True)
+    titles = [title for column in shown for title in (column.title, column.short_title)]
+    assert {"90% interval", "tie", "flags", "update ratio", "logme floor", "commit"} <= set(titles)
     for title in titles:
         assert explain(title)
         assert explain(title.upper())

@@ -1,5 +1,7 @@
 """The page of a ranking: whole, self-contained, and safe whatever a checkpoint is called."""
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 
@@ -17,7 +19,7 @@ class Reader(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.tags, self.text, self.open = [], "", []
+        self.tags, self.text, self.script, self.open = [], "", "", []
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
@@ -29,7 +31,9 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not self.open or self.open[-1] not in ("style", "title"):
+        if self.open and self.open[-1] == "script":
+            self.script += data
+        elif not self.open or self.open[-1] not in ("style", "title"):
             self.text += data
 
 
@@ -55,21 +59,47 @@ def test_it_holds_table_flags_reasons_and_what_was_run(page):
     assert rows == 2 * (1 + 7)  # the ranking, and what was run
 
 
-def test_it_needs_no_network_and_no_script(page):
+def test_it_needs_no_network_and_its_only_script_is_its_own(page):
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 3
+    assert len(images) == 4
     assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
-    assert {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "b"} == set()
+    assert {tag for tag, _ in page.tags} & {"link", "iframe", "object", "b"} == set()
+    assert [tag for tag, _ in page.tags].count("script") == 1
     assert not any(name.startswith("on") or name == "href" for _, attributes in page.tags for name in attributes)
     assert "<script>alert(0)</script>" in page.text  # as text
     policy = next(a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a)
     assert policy.startswith("default-src 'none'")
+    digest = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
+    assert policy.endswith(f"script-src 'sha256-{digest}'")
+
+
+def test_it_opens_with_the_decision_and_folds_the_details():
+    document = ranking_of(3)
+    lines = ["first: owner/resnet1.a1_in1k.", "chance that the best is among the first 2: 80%.", "next: hf-transferability x"]
+    document |= {"advice": {"text": lines}, "notes": ["mind the gap.", *lines]}
+    text = html.page(document)
+    page = Reader(text)
+    assert text.index('class="decision"') < text.index("<table") < text.index("<img") < text.index("<details")
+    assert "First: owner/resnet1.a1_in1k." in page.text
+    assert "<code>hf-transferability x</code>" in text
+    assert page.text.count("chance that") + page.text.count("Chance that") == 1
+    assert "Mind the gap." in page.text
+    assert re.findall("<summary>(.*?)</summary>", text) == ["How to read it", "What was run"]
+    assert not any("open" in attributes for tag, attributes in page.tags if tag == "details")
+
+
+def test_score_against_size_is_left_out_where_sizes_are_the_same():
+    document = ranking_of(4)
+    assert "Score against number of parameters" in html.page(document)
+    for number, row in enumerate(document["rows"]):
+        row["parameters"] = 1000 + 10 * number
+    assert "Score against number of parameters" not in html.page(document)
 
 
 def test_pictures_that_need_more_than_the_rows_have_are_left_out():
     document = ranking_of(2)
     for row in document["rows"]:
-        row["parameters"] = row["feature_update_ratio"] = None
+        row["parameters"] = row["feature_update_ratio"] = row["feature_quality"] = None
     assert [tag for tag, _ in Reader(html.page(document)).tags].count("img") == 1
 
 

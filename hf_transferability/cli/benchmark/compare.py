@@ -7,7 +7,7 @@ from typing import Any
 from hf_transferability.cli.benchmark.leaderboard import ALL, compare_all
 from hf_transferability.cli.benchmark.options import FORMATS, add_tables
 from hf_transferability.cli.options import taken
-from hf_transferability.cli.output import print_result
+from hf_transferability.cli.output import print_result, working
 from hf_transferability.names import ORIENTATIONS
 
 
@@ -46,20 +46,21 @@ def _compare(options: argparse.Namespace) -> int:
     from hf_transferability.benchmark.figures import FigureFiles, read_figures
     from hf_transferability.reporting.comparison import print_markdown, print_table
 
-    figures = read_figures(taken(FigureFiles, options), options.scenario, options.target)
-    comparison = compare(
-        figures.ground_truth,
-        figures.scores,
-        sources=figures.known_sources,
-        runs=figures.runs,
-        selection=options.selection,
-        measure=options.measure,
-        scenarios=options.scenario,
-        targets=options.target,
-        metrics=options.metric,
-        orientation=figures.orientation(options.orientation or ORIENTATIONS[0]),
-        seed=options.seed,
-    )
+    with working("comparing scores with fine-tuning"):
+        figures = read_figures(taken(FigureFiles, options), options.scenario, options.target)
+        comparison = compare(
+            figures.ground_truth,
+            figures.scores,
+            sources=figures.known_sources,
+            runs=figures.runs,
+            selection=options.selection,
+            measure=options.measure,
+            scenarios=options.scenario,
+            targets=options.target,
+            metrics=options.metric,
+            orientation=figures.orientation(options.orientation or ORIENTATIONS[0]),
+            seed=options.seed,
+        )
     comparison.notes[1:1] = figures.score_notes
     print_result(
         options,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability.cli.benchmark.options import FORMATS, add_tables
 from hf_transferability.cli.options import taken
-from hf_transferability.cli.output import print_result
+from hf_transferability.cli.output import print_result, working
 from hf_transferability.escaping import markdown
 from hf_transferability.escaping.terminal import one_line
 
@@ -50,16 +50,17 @@ def _factors(options: argparse.Namespace) -> int:
     from hf_transferability.benchmark.factors import effective_rank_of_file, factors
     from hf_transferability.benchmark.figures import FigureFiles, check_scenarios, read_figures
 
-    figures = read_figures(taken(FigureFiles, options), options.scenario)
-    check_scenarios(figures.chosen, options.scenario)
-    result = factors(
-        figures.chosen,
-        figures.scores,
-        figures.sources,
-        effective_ranks={source: effective_rank_of_file(path) for source, path in options.features},
-        scenarios=options.scenario,
-        seed=options.seed,
-    )
+    with working("comparing factors with fine-tuning"):
+        figures = read_figures(taken(FigureFiles, options), options.scenario)
+        check_scenarios(figures.chosen, options.scenario)
+        result = factors(
+            figures.chosen,
+            figures.scores,
+            figures.sources,
+            effective_ranks={source: effective_rank_of_file(path) for source, path in options.features},
+            scenarios=options.scenario,
+            seed=options.seed,
+        )
     result.notes[:0] = [*figures.choice_notes, *figures.score_notes]
     print_result(options, result.to_dict(), lambda: _print_table(result), lambda: _print_markdown(result))
     return 0

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_transferability.cli.output import print_result
+from hf_transferability.cli.output import print_result, working
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping import markdown
 
@@ -25,7 +25,8 @@ def compare_all(options: argparse.Namespace) -> int:
         raise UsageError(
             f"`--benchmark all` cannot be limited by --{given[0].replace('_', '-')}. Leave it out, or name a benchmark."
         )
-    board = leaderboard(metrics=options.metric or (), orientation=options.orientation or "natural", seed=options.seed)
+    with working("comparing scores with fine-tuning in all benchmarks"):
+        board = leaderboard(metrics=options.metric or (), orientation=options.orientation or "natural", seed=options.seed)
     print_result(options, board.to_dict(), lambda: _print_table(board), lambda: _print_markdown(board))
     return 0
 

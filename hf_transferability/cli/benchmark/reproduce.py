@@ -7,6 +7,8 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from hf_transferability.cli.output import working
+
 if TYPE_CHECKING:
     from hf_transferability.benchmark.reproduce import Check
 
@@ -31,8 +33,8 @@ def _reproduce(options: argparse.Namespace) -> int:
     from hf_transferability.benchmark.reproduce import reproduce
     from hf_transferability.reporting.terminal import print_figures, print_notes
 
-    scores = tables.read(options.scores, "scores") if options.scores else None
-    checks = reproduce(scores)
+    with working("computing the published figures"):
+        checks = reproduce(tables.read(options.scores, "scores") if options.scores else None)
     outcomes = Counter(check.outcome for check in checks)
     if options.format == "json":
         document = {

@@ -1,11 +1,11 @@
-"""Pictures of a ranking: scores with their intervals, two parts that a score is made of, and score against cost."""
+"""Pictures of a ranking: scores with their intervals, two parts that a score is made of, score against cost, and all in one."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.errors import UsageError, unknown_name
-from hf_transferability.names import fold_id, plain_name
+from hf_transferability.names import fold_id, plain_name, without_shared_folder
+from hf_transferability.reporting.plots.rank_map import can_compare, draw_ranks, ranks_height
 from hf_transferability.reporting.plots.style import (
     BLUE,
     FONT,
@@ -35,11 +35,16 @@ COSTS = {"parameters": "parameters", "seconds": "seconds of this run"}
 _WIDTH = 10.0  # inches
 _NAME = 52  # letters of a name's line
 _LINE = 0.17  # inches
+_PAIR = 4.6  # inches, height of the two pictures side by side
+_SAME_SIZE = 1.05  # networks whose sizes differ by less than this factor have one size
 _DOUBTS = ("at_floor", "metric_at_floor", "trained_on_target")  # flags that say: this score may mean nothing
 
 
 def ranking(document: Document) -> "Figure":
-    """All pictures of a ranking in one: scores above, then two parts, and score against parameters where these differ.
+    """All pictures of a ranking in one, as far as they say something.
+
+    Scores are above; below are two parts of a score, score against parameters where these differ, and the candidates' ranks by
+    each metric.
 
     Args:
         document: what `Ranking.to_dict()` gives.
@@ -48,16 +53,18 @@ def ranking(document: Document) -> "Figure":
         UsageError: matplotlib is not installed, or there are no rows.
     """
     rows = _rows(document)
-    lower = [
-        draw for draw, possible in ((_draw_components, _with_parts(document)), (_draw_cost, _costs_differ(rows))) if possible
-    ]
-    top = _height(rows)
-    if not lower:
+    wanted = ((_draw_components, bool(_with_parts(document))), (_draw_cost, costs_differ(rows)))
+    pairs = [draw for draw, possible in wanted if possible]
+    compared = can_compare(document)
+    heights = [_height(rows), *([_PAIR] if pairs else []), *([ranks_height(document)] if compared else [])]
+    if len(heights) == 1:
         return scores(document)
-    figure = new_figure(_WIDTH, top + 4.6)
-    upper, below = figure.subfigures(2, 1, height_ratios=[top, 4.6], squeeze=False)[:, 0]
-    _draw_scores(upper.add_subplot(), document)
-    later = [(draw, axes) for draw, axes in zip(lower, below.subplots(1, len(lower), squeeze=False)[0], strict=True)]
+    figure = new_figure(_WIDTH, sum(heights))
+    parts = list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
+    _draw_scores(parts[0].add_subplot(), document)
+    if compared:
+        draw_ranks(parts[-1].add_subplot(), document)
+    later = list(zip(pairs, parts[1].subplots(1, len(pairs), squeeze=False)[0], strict=True)) if pairs else []
     labels = [draw(axes, document) for draw, axes in later]
     settle(figure)
     for (_, axes), (points, texts) in zip(later, labels, strict=True):
@@ -116,13 +123,7 @@ def cost(document: Document, by: str = "parameters") -> "Figure":
 
 def short_names(rows: Sequence[Row]) -> list[str]:
     """The candidates' names without the folders that all of them share; Hub ids stay whole."""
-    names = [str(row["checkpoint"]) for row in rows]
-    if len(names) > 1 and all(name.count("/") > 1 or name.startswith("/") for name in names):
-        folders = [name.rpartition("/")[0] for name in names]
-        same_kind = len({name.startswith("/") for name in names}) == 1
-        if shared := os.path.commonpath(folders) if same_kind else "":
-            names = [name.removeprefix(shared).lstrip("/") for name in names]
-    return names
+    return without_shared_folder([str(row["checkpoint"]) for row in rows])[0]
 
 
 def _rows(document: Document) -> list[Row]:
@@ -158,9 +159,10 @@ def _costs(rows: Sequence[Row], by: str = "parameters") -> list[Row]:
     return [row for row in _scored(rows) if row.get(by)]
 
 
-def _costs_differ(rows: Sequence[Row]) -> bool:
+def costs_differ(rows: Sequence[Row]) -> bool:
+    """Whether the candidates' sizes differ by so much that score against size says something."""
     values = [row["parameters"] for row in _costs(rows)]
-    return bool(values) and max(values) > 1.05 * min(values)
+    return bool(values) and max(values) > _SAME_SIZE * min(values)
 
 
 def _folded(rows: Sequence[Row]) -> list[str]:

@@ -78,9 +78,23 @@ def test_the_whole_picture_leaves_out_what_is_not_there():
     assert not any(axes.get_title(loc="left").startswith("Score against") for axes in plots.ranking(document).axes)
     for row in document["rows"]:
         row["feature_update_ratio"] = None
+    titles = [axes.get_title(loc="left") for axes in plots.ranking(document).axes]
+    assert len(titles) == 2
+    assert titles[1].startswith("Where the metrics agree")
+    for row in document["rows"]:
+        row["feature_quality"] = None
     assert len(plots.ranking(document).axes) == 1
     with pytest.raises(UsageError, match="no candidate has two parts of a score to draw"):
         plots.components(document)
+
+
+@pytest.mark.parametrize(("factor", "drawn"), [(1.04, False), (1.06, True)])
+def test_sizes_that_differ_by_less_than_5_percent_are_one_size(factor, drawn):
+    document = ranking_of(3)
+    for number, row in enumerate(document["rows"]):
+        row["parameters"] = round(1_000_000 * (factor if number else 1))
+    titles = [axes.get_title(loc="left") for axes in plots.ranking(document).axes]
+    assert any(title.startswith("Score against cost") for title in titles) == drawn
 
 
 def test_costs_that_are_not_there_are_refused():
