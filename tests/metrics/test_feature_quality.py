@@ -52,13 +52,19 @@ def test_a_rare_class_survives_the_subsample(monkeypatch, make_arrays, scored):
 def widths(n: int, d: int, kind: str) -> np.ndarray:
     """Standard deviations of features: decaying as those of networks, with one or three that dominate, or far from 1."""
     decaying = np.arange(1, d + 1) ** -0.5
-    factors = {"decaying": 1.0, "one dominates": 300.0, "one dominates by far": 30_000.0, "wide": 100.0}
+    factors = {
+        "decaying": 1.0,
+        "one dominates": 300.0,
+        "one dominates by far": 30_000.0,
+        "one among narrow": 300.0,
+        "wide": 100.0,
+    }
     decaying = np.ones(d) if kind.startswith("one") else decaying
     decaying[: d if kind == "wide" else 1] *= factors[kind]
-    return decaying
+    return decaying / (300.0 if kind == "one among narrow" else 1.0)
 
 
-@pytest.mark.parametrize("kind", ["decaying", "one dominates", "one dominates by far", "wide"])
+@pytest.mark.parametrize("kind", ["decaying", "one dominates", "one dominates by far", "one among narrow", "wide"])
 @pytest.mark.parametrize(("n", "d"), [(400, 96), (200, 256)])
 def test_half_samples_in_the_cheaper_form_spread_as_exact_ones(n, d, kind):
     rng = np.random.default_rng(1)
