@@ -115,7 +115,7 @@ def test_meanings_of_columns_are_one_sentence():
         ("ranking/notes.py", "there is no ranking"),
         ("ranking/arrays.py", "is left out"),
         ("ranking/scenario.py", "the paper's order is reversed"),
-        ("benchmark/advice.py", "cannot tell it from"),
+        ("benchmark/advice.py", "these images cannot tell"),
         ("benchmark/advice.py", "chance that the best is among"),
         ("benchmark/comparison_notes.py", "uninformative"),
         ("benchmark/compare.py", "share one draw of training images"),

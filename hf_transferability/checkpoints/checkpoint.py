@@ -73,7 +73,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"{type(self.processor).__name__} of {self.name} cannot preprocess the images: {first_line(error)}. {advice}"
             ) from error
-        forms = [getattr(batch.get(name), "shape", ()) for name in self.input_names]
+        forms = [tuple(getattr(batch.get(name), "shape", ())) for name in self.input_names]
         if any(len(form) < 2 or form[0] != len(images) for form in forms):
             got = ", ".join(f"{name} {list(form)}" for name, form in zip(self.input_names, forms, strict=True))
             raise CheckpointError(

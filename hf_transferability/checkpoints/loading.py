@@ -143,9 +143,10 @@ def _explained(source: Source, error: Exception) -> str:
             f"pass --image-size {size}, or lend a processor with --processor."
         )
     elif "model_type" in text:
-        advice = "Its config.json names no family; if its network is one of timm, pass --architecture timm:NAME."
-    elif isinstance(error, KeyError) and "pixel_values" in text:
-        advice = "Its processor gives no pixels but tokens or other values; choose a network that takes images."
+        advice = (
+            "Its config.json names no family: pass --architecture timm:NAME for a network of timm, "
+            "else extract features yourself for `hf-transferability score`."
+        )
     elif "input_ids" in text or "decoder_input" in text:
         advice = "It takes text beside images; choose its image tower."
     elif "quantiz" in text.lower() or "bitsandbytes" in text:

@@ -131,7 +131,10 @@ def add_dataset_options(group: argparse._ArgumentGroup) -> None:
         "--class-level", metavar="N", type=positive, help="folder level that names the classes; 1 is directly below the root"
     )
     group.add_argument("--label-separator", metavar="TEXT", help="what separates several labels in one text, such as '|'")
-    add_group_column(group)
+    group.add_argument(
+        "--group-column", metavar="NAME",
+        help="column of images that belong together (patient, study, slide): drawn in turn, never on both sides of a split",
+    )  # fmt: skip
     group.add_argument("--task", choices=TASKS, help="kind of labels, where the column's type does not tell")
     group.add_argument(
         "--window",
@@ -147,14 +150,6 @@ def add_dataset_options(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument("--max-pixels", metavar="N", type=positive, help="pixels of the largest image that is decoded")
     group.add_argument("--follow-links", action="store_true", help="read images through links that lead out of your folder")
-
-
-def add_group_column(group: argparse._ActionsContainer) -> None:
-    """Add the option that names the column of groups."""
-    group.add_argument(
-        "--group-column", metavar="NAME",
-        help="column of images that belong together (patient, study, slide): drawn in turn, never on both sides of a split",
-    )  # fmt: skip
 
 
 def add_sample(group: argparse._ArgumentGroup) -> None:

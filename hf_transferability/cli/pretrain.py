@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from hf_transferability.cli.options import add_group_column, number, positive, seed
+from hf_transferability.cli.options import add_dataset_options, dataset_options, number, positive, seed
 from hf_transferability.cli.output import reported
 
 
@@ -39,8 +39,10 @@ def add(commands: Any) -> None:
     )
     pretrain.add_argument("--weight-decay", metavar="X", type=number, default=0.05, help="default: 0.05")
     pretrain.add_argument("--seed", type=seed, default=0, help="decides weights, order and augmentation (default: 0)")
-    add_group_column(pretrain)
     pretrain.add_argument("--licence", metavar="ID", help="for the card (default: the datasets' own, where they agree)")
+    where = pretrain.add_argument_group("datasets", "how each of them is read")
+    where.add_argument("--split", metavar="NAME", help="split or split expression (default: train; test only if you name it)")
+    add_dataset_options(where)
 
 
 def _pretrain(options: argparse.Namespace) -> int:
@@ -61,7 +63,8 @@ def _pretrain(options: argparse.Namespace) -> int:
                 seed=options.seed,
             ),
             licence=options.licence,
-            group_column=options.group_column,
+            split=options.split,
+            **dataset_options(options),
             progress=progress,
         )
         from accelerate import PartialState

@@ -11,7 +11,7 @@ import datasets
 import numpy as np
 
 from hf_transferability.data.columns import find_image_column, undecoded
-from hf_transferability.data.duplicates import examples, near_pairs
+from hf_transferability.data.duplicates import duplicates, examples_by_row
 from hf_transferability.data.groups import SMALLEST, check_group_column, group_codes, group_names
 from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
@@ -29,13 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 SMALLEST_SAMPLE = 12  # below this no gradient batch of floor(n / 6) images can hold two of one class
-_FROM_LOADING = (
-    "class_not_drawn",
-    "several_frames",
-    "extra_channels",
-    "windowed",
-    "one_slice",
-)  # flags that decoding does not change
+READING_FLAGS = ("several_frames", "extra_channels", "windowed", "one_slice")  # images that are not used whole
+_FROM_LOADING = ("class_not_drawn", *READING_FLAGS)  # flags that decoding does not change
 _DARK = 128  # 15-bit images and less: scans of 12 bits reach 16 of 255 when 65535 is white
 
 
@@ -387,19 +382,19 @@ def check_images(
 
 
 def _with_duplicates(target: Target) -> Target:
-    """The target with the number of near-duplicate pairs in its provenance, and a flag of those with different labels."""
+    """The target with the number of near-duplicate pairs in its provenance, and flags of those with different labels and of
+    images that are nearly of one grey level, which are not compared."""
     if target.hashes is None:
         return target
-    pairs = near_pairs(target.hashes)
-    first, second = target.labels[pairs[:, 0]], target.labels[pairs[:, 1]]
-    different = pairs[(first != second) if first.ndim == 1 else (first != second).any(axis=1)]
+    found = duplicates(target.hashes, target.labels)
     flags = dict(target.flags)
-    if len(different):
-        plural = "s" if len(different) > 1 else ""
-        rows = examples(different, target.positions, target.positions)
-        flags["duplicate_labels"] = f"{len(different)} pair{plural}: {rows}"
-    counts = {"near_duplicates": len(pairs), "near_duplicates_of_other_labels": len(different)}
-    return replace(target, flags=flags, provenance={**target.provenance, **counts})
+    if found.different:
+        rows = examples_by_row(found.examples, target.positions, target.positions)
+        flags["duplicate_labels"] = f"{found.different} pair{'s' if found.different > 1 else ''}: {rows}"
+    if found.without_hash:
+        flags["near_constant"] = f"{found.without_hash} of {len(target)} images"
+    counts = {"near_duplicates": found.pairs, "near_duplicates_of_other_labels": found.different}
+    return replace(target, flags=flags, provenance={**target.provenance, **counts, "near_constant": found.without_hash})
 
 
 def _target(

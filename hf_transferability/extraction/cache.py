@@ -53,7 +53,7 @@ class Arrays:
             return ""
         known = self._digests.get(name)
         if known is None or known[0] is not array:
-            values = hashlib.sha256(np.ascontiguousarray(array))  # a copy only where it must be
+            values = hashlib.sha256(np.ascontiguousarray(array).data)  # a copy only where it must be
             known = self._digests[name] = array, f"{name} {array.dtype} {array.shape} {values.hexdigest()}\n"
         return known[1]
 

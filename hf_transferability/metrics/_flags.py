@@ -20,6 +20,8 @@ FLAGS: dict[str, str] = {
     "at_floor": "feature quality does not exceed the value that shuffled labels give",
     "trained_on_target": "its model card names this dataset or a namesake as training data: a high score may be memory",
     "seen_images": "its source dataset holds images of this target: a high score may be memory",
+    "near_constant": "images are of nearly one grey level and are not compared for duplicates: look at slice, frame and window",
+    "in_test_split": "images of the sample are also in the dataset's test split: remove them from one side",
     "duplicate_labels": "images occur twice with different labels: correct or remove one of each pair",
     "metric_at_floor": "a metric does not exceed the value that shuffled labels give",
     "no_source_head": "the checkpoint has no source head, so there are no source probabilities",

@@ -7,6 +7,7 @@ from sklearn.metrics import euclidean_distances
 
 from hf_transferability.metrics._validation import _as_array
 
+GROUPING_VERSION = 2  # part of the keys of stored scores with groups: counts up when a metric treats them in another way
 _CHUNK = 2**23  # distances at once
 
 

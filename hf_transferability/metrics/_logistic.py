@@ -105,8 +105,10 @@ def _fit(
     u = np.zeros((coordinates.shape[1] + 1) * len(training) * (codes.max() + 1))
     stages = [(np.float32, max(tolerance, _TOLERANCE_OF_FLOAT32)), (np.float64, tolerance)]
     for dtype, smallest in stages[: 1 if tolerance >= _TOLERANCE_OF_FLOAT32 else 2]:
-        arrays = (array.astype(dtype, copy=False) for array in (coordinates, to_weights, centres, variances))
-        problem = _Problem(*arrays, codes, training)
+        in_dtype, weights, middles, spreads = (
+            array.astype(dtype, copy=False) for array in (coordinates, to_weights, centres, variances)
+        )
+        problem = _Problem(in_dtype, weights, middles, spreads, codes, training)
         options = {"maxiter": MOST_STEPS, "gtol": smallest, "ftol": 0.0}
         result = minimize(problem.loss_and_gradient, u, method="L-BFGS-B", jac=True, options=options)
         u = result.x

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.optimize import minimize
 
-_ITERATIONS = 50
+ITERATIONS = 50
 _TOLERANCE = 1e-5
 _CHUNK = 128
 _THREADS_FROM = 1500  # below so many images threads cost more than they bring
@@ -26,13 +26,14 @@ _SMALLEST_EXPONENT = {np.dtype(np.float64): -300.0, np.dtype(np.float32): -30.0}
 Part = tuple[float, np.ndarray, np.ndarray, np.ndarray]
 
 
-def neighbourhood_components(x: np.ndarray, codes: np.ndarray, start: np.ndarray) -> np.ndarray:
+def neighbourhood_components(x: np.ndarray, codes: np.ndarray, start: np.ndarray, iterations: int = ITERATIONS) -> np.ndarray:
     """The learned projection [n_dimensions, n_features].
 
     Args:
         x: [n_samples, n_features], float32 or float64, which decides the precision of the n x n work.
         codes: [n_samples], classes as 0..n_classes-1, each with at least one image.
         start: [n_dimensions, n_features], where the optimiser starts.
+        iterations: of the optimiser at most.
     """
     order = np.argsort(codes, kind="stable")
     x, codes = x[order], codes[order]
@@ -57,7 +58,7 @@ def neighbourhood_components(x: np.ndarray, codes: np.ndarray, start: np.ndarray
             return -value, (-2 * (pull.T @ x)).ravel().astype(np.float64)
 
         result = minimize(
-            objective, start.ravel(), method="L-BFGS-B", jac=True, tol=_TOLERANCE, options={"maxiter": _ITERATIONS}
+            objective, start.ravel(), method="L-BFGS-B", jac=True, tol=_TOLERANCE, options={"maxiter": iterations}
         )
     learned = result.x.reshape(start.shape)
     return learned if basis is None else learned @ basis

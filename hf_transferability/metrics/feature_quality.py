@@ -4,7 +4,8 @@ classification", 2024, https://arxiv.org/abs/2412.20172: neighbourhood component
 
 The objective, initialisation, optimiser and stopping rule are those of scikit-learn's NeighborhoodComponentsAnalysis.
 What differs is the arithmetic (see `_neighbourhood_components.py`): in float64 it changes nothing but rounding.
-Half-samples, of which only the spread counts, take float32 where its rounding of distances is small.
+Half-samples, of which mainly the spread counts, take fewer iterations, and float32 where its rounding of distances is
+small.
 """
 
 from typing import Any
@@ -25,8 +26,11 @@ from hf_transferability.quiet import without_warnings
 
 _DIMENSIONS = 50
 _NEIGHBOURS = 5
-# A squared distance from the centre: float32 rounds the distances of images that far out to about 0.01, and the probabilities of
-# neighbours, which fall with exp(-distance), to 1 %.
+# Of the optimiser on half-samples. Measured on seven networks and targets: their mean is at most 0.01 below that of 50
+# iterations, and their spread the same.
+_ITERATIONS_OF_HALVES = 20
+# A squared distance from the centre: float32 rounds the distances of images that far out to about 0.01, and the
+# probabilities of neighbours, which fall with exp(-distance), to 1 %.
 _LARGEST_IN_FLOAT32 = 2e4
 _LARGEST_SAMPLE = 4000  # above this a seeded subsample: time and memory grow with the square
 
@@ -61,7 +65,7 @@ def feature_quality(*, features: Any, labels: Any, groups: Any = None, seed: int
         labels: [n_samples], classes of any kind.
         groups: [n_samples], of any kind: images that belong together, such as those of a patient; None for none.
         seed: decides the initial projection (a randomised PCA) and the subsample above 4,000 images.
-        rough: in float32 where its rounding of distances is small: for half-samples, of which only the spread counts.
+        rough: with fewer iterations, and in float32 where its rounding of distances is small: for half-samples.
 
     Returns:
         The mean share. Flags: n<=d, subsampled, single_image_class.
@@ -113,7 +117,8 @@ def _projected_roughly(sample: Sample, codes: np.ndarray, seed: int) -> np.ndarr
         directions = sample.principal_directions()
         x, start = x @ directions.T, start @ directions.T
     near = np.einsum("ij,ij->i", x, x).max() <= _LARGEST_IN_FLOAT32
-    return x @ neighbourhood_components(x.astype(np.float32) if near else x, codes, start).T
+    x_of_work = x.astype(np.float32) if near else x
+    return x @ neighbourhood_components(x_of_work, codes, start, _ITERATIONS_OF_HALVES).T
 
 
 def _initial_projection(x: np.ndarray, codes: np.ndarray, seed: int) -> np.ndarray:

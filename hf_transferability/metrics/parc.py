@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 
+from hf_transferability.metrics._groups import encode_groups
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample, seeded_subsample
 from hf_transferability.metrics._validation import check_varying, encode_labels
@@ -32,7 +33,7 @@ _LARGEST_SAMPLE = 8000  # above this a seeded subsample: all pairs of images are
     invariances={"sample_order": 1e-6, "label_names": 1e-12, "shift": 1e-6, "scale": 1e-6},
     smallest_n=3,
 )
-def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0) -> float:
+def parc(*, features: Any, labels: Any, groups: Any = None, variant: str = "default", seed: int = 0) -> float:
     """How well images that lie far apart in the features are those that differ in their labels.
 
     A rank correlation in percent, -100 to 100, around 0 without any relation; comparable between candidates on one
@@ -42,6 +43,8 @@ def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0)
     Args:
         features: [n_samples, n_features], float; computed in float64.
         labels: [n_samples], classes of any kind.
+        groups: [n_samples], of any kind: images that belong together, such as those of a patient; pairs within a group are
+            left out. None for none.
         variant: "published" takes a randomised PCA with one power iteration, and label distances with their rounding.
         seed: decides the subsample above 8,000 images.
 
@@ -50,7 +53,7 @@ def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0)
 
     Raises:
         ValueError, TypeError: input that is not finite, does not match in length or has one class; no class with two
-            images; features that vary along one direction only.
+            images (with groups: of two groups); features that vary along one direction only.
 
     Cost: O(n d min(n, d) + n^2 log n), n at most 8,000 in the second part; 8 bytes for each pair. Smallest n: 3.
 
@@ -66,8 +69,10 @@ def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0)
     check_varying(x)
     rows = seeded_subsample([codes], _LARGEST_SAMPLE, seed)
     sample, codes = sample.part(rows), codes[rows]
-    if np.bincount(codes).max() < 2:
-        raise ValueError("`labels` must have a class with at least 2 images; got one image in each. Take a larger sample.")
+    units = np.arange(len(codes)) if groups is None else encode_groups(groups, len(x))[rows]
+    if np.bincount(np.unique(np.stack([codes, units]), axis=1)[0]).max() < 2:
+        unit = "image" if groups is None else "group"
+        raise ValueError(f"`labels` must have a class with at least 2 {unit}s; got one {unit} in each. Take a larger sample.")
     if variant == "published":
         projected = _published_components(sample.features.astype(np.float64))
     else:
@@ -78,11 +83,11 @@ def parc(*, features: Any, labels: Any, variant: str = "default", seed: int = 0)
             "use another metric for such features."
         )
     if variant == "published":
-        pairs = np.triu(np.ones((len(codes), len(codes)), dtype=bool), 1)
+        pairs = np.triu(units[:, None] != units, 1)
         label_distances = (1 - np.corrcoef(np.eye(codes.max() + 1)[codes]))[pairs]
         ranks = rankdata(_distances(_standardised(projected), slice(None))[pairs])
         return float(100 * _correlation(ranks, rankdata(label_distances)))
-    return float(100 * _rank_correlation(_sorted_pairs(_standardised(projected), codes)))
+    return float(100 * _rank_correlation(_sorted_pairs(_standardised(projected), codes, units)))
 
 
 def _published_components(x: np.ndarray) -> np.ndarray:
@@ -106,8 +111,9 @@ def _distances(rows: np.ndarray, chosen: slice) -> np.ndarray:
     return np.round(1 - rows[chosen] @ rows[chosen.start :].T, _DIGITS)
 
 
-def _sorted_pairs(rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """All pairs of images by distance [n_pairs], int64: twice the distance in units of 1e-10, plus 1 for different classes.
+def _sorted_pairs(rows: np.ndarray, codes: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """All pairs of images of two units by distance [n_pairs], int64: twice the distance in units of 1e-10, plus 1 for
+    different classes.
 
     One number for a pair, so that one sort does for ranks and labels; the whole matrix of distances is never held.
     """
@@ -118,9 +124,10 @@ def _sorted_pairs(rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
         chosen = slice(start, min(start + _ROWS, n))
         keys = np.rint(_distances(rows, chosen) * 10**_DIGITS).astype(np.int64) * 2
         keys += codes[chosen, None] != codes[start:]
-        above = keys[np.triu(np.ones(keys.shape, dtype=bool), 1)]
+        above = keys[np.triu(units[chosen, None] != units[start:], 1)]
         pairs[filled : filled + len(above)] = above
         filled += len(above)
+    pairs = pairs[:filled]
     pairs.sort()
     return pairs
 

@@ -1,13 +1,17 @@
-"""Whether candidates have seen the target: images of the datasets that their cards name, compared with the sample's."""
+"""Leaks, by the images: whether candidates have seen the target, by the datasets that their cards name, and whether the
+sample's images are in the target's own test split."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from hf_transferability.data.duplicates import WORDS, near_pairs
-from hf_transferability.data.source_images import open_source, source_hashes
+from hf_transferability.data.duplicates import HASHING_VERSION, WORDS, first_matches, has_hash
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.source_images import SourceHashes, open_source, reading, source_hashes
 from hf_transferability.data.targets import Target
+from hf_transferability.data.test_split import has_another_test_split, overlap_with_test
 from hf_transferability.errors import TransferabilityError
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.progress import Progress
@@ -17,32 +21,60 @@ _MOST_DATASETS = 5  # of a card, which a stranger wrote
 
 
 def with_leaks(
-    candidates: Sequence[Candidate], target: Target, largest: int, cache: Cache, token: str | None, progress: Progress
+    candidates: Sequence[Candidate],
+    target: Target,
+    sample: SampleOptions,
+    largest: int,
+    cache: Cache,
+    token: str | None,
+    progress: Progress,
 ) -> tuple[list[Candidate], list[str]]:
     """The candidates with the share of the sample's images that their source datasets hold, and notes on what is unknown.
+
+    A share that cannot be told is left out of a candidate's facts: 0 stands for images that were compared and not found.
 
     Args:
         candidates: with `training_datasets` among their facts.
         target: the checked sample, with its hashes.
+        sample: how the target's images were read; those of the source datasets are read in the same way.
         largest: images of each source dataset to look at.
         cache: keeps the hashes of a dataset's commit.
         token: Hub token.
         progress: shows what is done.
     """
+    if target.hashes is None or not has_hash(target.hashes).any():
+        return list(candidates), ["leak check: no image of the target can be compared: all are of nearly one grey level."]
     named = {name: None for one in candidates for name in _names(one)}
     hashes: dict[str, np.ndarray] = {}
     notes = []
     for name in named:
         try:
-            hashes[name] = _hashes(name, largest, cache, token, progress)
+            source = _hashes(name, sample, largest, cache, token, progress)
         except TransferabilityError as error:
             notes.append(f"leak check: {name[:80]} cannot be compared: {error}")
         except Exception as error:  # whatever is wrong with a source dataset, the ranking stands
             notes.append(f"leak check: {name[:80]} cannot be compared: {reason(error)}")
+        else:
+            notes += _incomplete(name, source)
+            if has_hash(source.hashes).any():
+                hashes[name] = source.hashes
     unnamed = [one.name for one in candidates if one.error is None and not _names(one)]
     if unnamed:
         notes.append(f"leak check: {len(unnamed)} model cards name no source dataset, for example that of {unnamed[0]}.")
     return [_checked(one, target, hashes) for one in candidates], notes
+
+
+def _incomplete(name: str, source: SourceHashes) -> list[str]:
+    """A note on images of a source dataset that could not be compared."""
+    looked_at = len(source.hashes) + source.failed
+    if not has_hash(source.hashes).any():
+        why = f"none of its first {looked_at} images can be decoded ({source.reason})" if source.failed else "it has no images"
+        if len(source.hashes):
+            why = "its images are of nearly one grey level"
+        return [f"leak check: {name[:80]} cannot be compared: {why}."]
+    if source.failed:
+        return [f"leak check: {source.failed} of {looked_at} images of {name[:80]} cannot be decoded ({source.reason})."]
+    return []
 
 
 def _names(candidate: Candidate) -> list[str]:
@@ -50,31 +82,79 @@ def _names(candidate: Candidate) -> list[str]:
     return list(candidate.facts.get("training_datasets") or ())[:_MOST_DATASETS] if candidate.error is None else []
 
 
-def _hashes(name: str, largest: int, cache: Cache, token: str | None, progress: Progress) -> np.ndarray:
+def _hashes(
+    name: str, sample: SampleOptions, largest: int, cache: Cache, token: str | None, progress: Progress
+) -> SourceHashes:
     progress.stage(f"comparing images with {name}", largest)
     opened = open_source(name, token)
     key = {"kind": "source images", "dataset": name, "largest": largest, "where": opened.where}
+    key |= {"reading": reading(sample), "hashing": HASHING_VERSION}
     stored = cache.read_json(key) if opened.where.get("revision") else None
     if stored is not None:
-        return np.array([int(word, 16) for word in stored], dtype=np.uint64).reshape(-1, WORDS)
-    hashes = source_hashes(opened, largest, token, progress.advance)
+        words = np.array([int(word, 16) for word in stored["hashes"]], dtype=np.uint64).reshape(-1, WORDS)
+        return SourceHashes(words, stored["failed"], stored["reason"])
+    source = source_hashes(opened, largest, sample, token, progress.advance)
     if opened.where.get("revision"):
-        cache.write_json(key, [f"{word:x}" for word in hashes.ravel().tolist()])
-    return hashes
+        digits = [f"{word:x}" for word in source.hashes.ravel().tolist()]
+        cache.write_json(key, {"hashes": digits, "failed": source.failed, "reason": source.reason})
+    return source
 
 
 def _checked(candidate: Candidate, target: Target, hashes: dict[str, np.ndarray]) -> Candidate:
-    """The candidate with the share of images seen, and which dataset holds them."""
-    compared = {name: hashes[name] for name in _names(candidate) if name in hashes}
+    """The candidate with the share of images seen, and which dataset holds them.
+
+    Nothing found is no share of 0 where one of its source datasets could not be compared.
+    """
+    names = _names(candidate)
+    compared = {name: hashes[name] for name in names if name in hashes}
     if not compared or target.hashes is None:
         return candidate
-    seen = {name: np.unique(near_pairs(target.hashes, others)[:, 0]) for name, others in compared.items()}
+    n_comparable = int(has_hash(target.hashes).sum())
+    seen = {name: np.flatnonzero(first_matches(target.hashes, others) >= 0) for name, others in compared.items()}
     together = set().union(*(positions.tolist() for positions in seen.values()))
-    share = len(together) / len(target)
+    if not together and len(compared) < len(names):
+        return candidate
+    share = len(together) / n_comparable
     details = [
-        f"{len(positions)} of {len(target)} images are among {len(compared[name])} of {name}"
+        f"{len(positions)} of {n_comparable} images are among {len(compared[name])} of {name}"
         for name, positions in seen.items()
         if len(positions)
     ]
     detail = f"{'; '.join(details)} ({100 * share:.0f} %)" if details else None
     return replace(candidate, facts={**candidate.facts, "seen_share": share}, seen_images=detail)
+
+
+def with_test_overlap(
+    candidates: Sequence[Candidate],
+    dataset: Any,
+    target: Target,
+    sample: SampleOptions,
+    largest: int,
+    token: str | None,
+    progress: Progress,
+) -> tuple[list[Candidate], list[str]]:
+    """The candidates, flagged where images of the sample are also in the dataset's test split, and notes on what is unknown.
+
+    Args:
+        candidates: all of the pool.
+        dataset: what the target was drawn from.
+        target: the checked sample, with its hashes.
+        sample: how it was read; the test images are read in the same way.
+        largest: test images to look at.
+        token: Hub token.
+        progress: shows what is done.
+    """
+    if target.hashes is None or not has_another_test_split(target):
+        return list(candidates), []
+    progress.stage("comparing images with the test split", largest)
+    try:
+        found = overlap_with_test(dataset, sample, target.hashes, target.positions, largest, token, progress.advance)
+    except TransferabilityError as error:  # a test split without labels, for example: the ranking does not need it
+        return list(candidates), [f"leak check: the test split cannot be compared: {error}"]
+    if not found.images:
+        return list(candidates), []
+    flag = {"in_test_split": found.in_words(len(target))}
+    return [
+        one if one.scores is None else replace(one, scores=replace(one.scores, flags={**one.scores.flags, **flag}))
+        for one in candidates
+    ], []

@@ -60,8 +60,8 @@ def disagreement(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
         return []
     others = [f"{checkpoint} by {_few(names)}" for checkpoint, names in firsts.items() if checkpoint != first]
     notes = [
-        f"other metrics put others first: {_few(others, '; ')}; mean agreement with {metrics[0]}: {np.mean(taus):.2f}. "
-        "Compare their columns."
+        f"other metrics put others first: {_few(others, '; ')}; mean agreement with {metrics[0]}: {np.mean(taus):.2f}; "
+        "compare their columns."
     ]
     if lacking:
         notes.append(f"not compared, as they lack a value for some candidate: {', '.join(lacking)}.")

@@ -18,7 +18,7 @@ class Ranking:
 
     Attributes:
         rows: one dict per candidate, best first; failed ones last, with their reason in "error".
-        dataset: provenance of the target sample.
+        dataset: provenance of the target sample; a local folder goes by its name, as its path is private.
         scenario: how the components were combined.
         metric: the metric whose score the rows are sorted by.
         notes: remarks and cautions about the whole ranking.

@@ -10,6 +10,7 @@ from hf_transferability import arguments
 from hf_transferability.benchmark.advice import advise
 from hf_transferability.benchmark.known import KnownResults
 from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.data.duplicates import HASHING_VERSION
 from hf_transferability.data.images import ImageReport
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import Target, check_images, load_target
@@ -19,7 +20,7 @@ from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.machine import usable_cores
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.names import BATCHES, split_options
+from hf_transferability.names import BATCHES, plain_name, split_options
 from hf_transferability.progress import CACHED, NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
@@ -31,7 +32,7 @@ from hf_transferability.ranking.choices import (
     needs_gradients,
 )
 from hf_transferability.ranking.known import read_known, with_known
-from hf_transferability.ranking.leaks import with_leaks
+from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
 from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
@@ -79,7 +80,7 @@ def rank(
         known: your own ground truth, beside the bundled results, for the rows' known_elsewhere: tables, folders of
             `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
         leak_check: compare the sample with so many images of each dataset that a candidate's card names as its training
-            data, as far as it is on the Hub; 0 for none.
+            data, as far as it is on the Hub, and of the dataset's own test split; 0 for none.
         skip_corrupt: leave out images that cannot be decoded.
         batches: "paper" or "balanced" gradient batches.
         micro_batch: images at once; default by measurement.
@@ -184,20 +185,32 @@ def _ranking(
         candidates, cited = with_known(candidates, elsewhere, target.provenance)
         notes_of_leaks: list[str] = []
         if run.leak_check:
-            candidates, notes_of_leaks = with_leaks(candidates, target, run.leak_check, cache, work.load.token, work.progress)
+            candidates, notes_of_leaks = with_leaks(
+                candidates, target, sample, run.leak_check, cache, work.load.token, work.progress
+            )
+            candidates, more = with_test_overlap(
+                candidates, dataset, target, sample, run.leak_check, work.load.token, work.progress
+            )
+            notes_of_leaks += more
         rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
         words, has_test_split = finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
-        if advice := advise(rows, chosen[0], run.variant, scenario, named, target.task, words, has_test_split):
-            notes += advice["text"]
-        formed = (rows, scenario, notes, advice, cited)
-    rows, scenario, notes, advice, cited = work.state.broadcast(formed)
-    for note in notes:
+        # The path of a local folder is told to who runs this; what is kept has its name.
+        advice, advice_here = (
+            advise(rows, chosen[0], run.variant, scenario, name, target.task, words, has_test_split)
+            for name in (named and plain_name(named), named)
+        )
+        told = [*notes, *(advice_here["text"] if advice_here else ())]
+        notes += advice["text"] if advice else []
+        formed = (rows, scenario, notes, told, advice, cited)
+    rows, scenario, notes, told, advice, cited = work.state.broadcast(formed)
+    for note in told:
         work.progress.note(note)
     versions = metric_versions(request.keys, chosen)
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes, versions, advice=advice, known=cited)
+    where = {**target.provenance, "id": plain_name(target.provenance["id"])}
+    return Ranking(rows, where, scenario, chosen[0], notes, versions, advice=advice, known=cited)
 
 
 def _agreed(target: Target | None, failure: Exception | None, state: Processes) -> Target:
@@ -283,7 +296,7 @@ def _choose_metrics(metrics: Sequence[str], target: Target) -> list[str]:
 
 def _checked(target: Target, cache: Cache, skip_corrupt: bool, progress: Progress) -> Target:
     """The target without corrupt images; what decoding showed is remembered, so that a cached run need not decode."""
-    key = {"kind": "images", "target": target.key}
+    key = {"kind": "images", "target": target.key, "hashing": HASHING_VERSION}
     known = cache.read_json(key)
     report = None
     if known is not None and known.get("hashes") is not None:  # older versions stored none

@@ -12,6 +12,7 @@ from hf_transferability.data.targets import Labelled
 from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
+from hf_transferability.metrics._groups import GROUPING_VERSION
 from hf_transferability.metrics._sample import Sample
 from hf_transferability.metrics._validation import check_varying, task_of
 from hf_transferability.provenance import package_versions
@@ -259,6 +260,7 @@ def _key(metric: Metric, arrays: Arrays, target: Labelled) -> dict[str, Any]:
     libraries = [f"{name} {versions.get(name)}" for name in ("numpy", "scipy", "scikit-learn")]
     key = {"values": arrays.digest(metric.inputs), "target": target.key, "libraries": libraries}
     if target.groups is not None:
+        key["grouping"] = str(GROUPING_VERSION)
         key["groups"] = hashlib.sha256(target.groups.astype("<i8").tobytes()).hexdigest()
     return key
 

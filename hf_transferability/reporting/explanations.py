@@ -67,8 +67,7 @@ FLAG_WORDS = {
     "trained_on_target": "seen data", "seen_images": "seen images", "duplicate_labels": "duplicates",
     "metric_at_floor": "metric floor", "no_source_head": "no head", "no_second_layer": "one layer",
     "vit_extension": "ViT ratio", "pooler_output": "pooler", "mean_hidden_state": "mean state", "other_embedding": "embedding",
-    "windowed": "windowed",
-    "one_slice": "one slice", "several_frames": "one frame", "extra_channels": "channels",
+    "windowed": "windowed", "near_constant": "one grey", "in_test_split": "in test", "one_slice": "one slice", "several_frames": "one frame", "extra_channels": "channels",
     "corrupt_skipped": "corrupt", "pickle_weights": "pickle", "not_converged": "not settled", "unstable": "unstable",
     "subsampled": "subsample", "constant_label_column": "flat label",
 }  # fmt: skip

@@ -15,7 +15,7 @@ from hf_transferability.errors import UsageError
 from hf_transferability.escaping.html import text as escape
 from hf_transferability.files import check_output, write_file
 from hf_transferability.metrics import all_metrics
-from hf_transferability.names import plain_name
+from hf_transferability.names import plain_name, without_folders
 from hf_transferability.reporting.page_style import POLICY, SCRIPT, STYLE
 from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words
 from hf_transferability.results import Row, ranked_rows
@@ -77,10 +77,11 @@ def page(document: Mapping[str, Any]) -> str:
     Raises:
         UsageError: matplotlib is not installed.
     """
+    document = _without_paths(document)
     rows: list[Row] = list(document["rows"])
-    dataset = plain_name(document["dataset"].get("id") or "(files)")
+    dataset = document["dataset"].get("id") or "(files)"
     title = "Ranking of checkpoints" + (f" for {dataset}" if dataset and dataset != "(files)" else "")
-    advice = list((document.get("advice") or {}).get("text") or [])
+    advice = list(document["advice"]["text"])
     notes = [note for note in document.get("notes", []) if note not in advice]
     parts = [
         f"<h1>{escape(title)}</h1>",
@@ -130,6 +131,37 @@ def _folded(title: str, *parts: str) -> str:
     """A part of the page that opens on demand."""
     content = "\n".join(filter(None, parts))
     return f"<details>\n<summary>{title}</summary>\n{content}\n</details>"
+
+
+def _without_paths(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with the last part of every local path, in names, notes and error texts: a page is passed on."""
+    given = [str(row["checkpoint"]) for row in document["rows"]]
+    plain = dict(zip(given, map(plain_name, given), strict=True))
+    if len(set(plain.values())) < len(plain):  # two folders of one name
+        plain = {name: name for name in given}
+    dataset = dict(document["dataset"])
+    where = str(dataset.get("id") or "")
+    if where:
+        dataset["id"] = plain_name(where)
+
+    def cleaned(text: str) -> str:
+        for name, shown in plain.items():
+            if Path(name).is_absolute():
+                text = text.replace(name, shown)
+        return without_folders(text, where) if where else text
+
+    rows = [
+        {
+            **row,
+            "checkpoint": plain[str(row["checkpoint"])],
+            "error": row["error"] and without_folders(row["error"], row["checkpoint"]),
+        }
+        for row in document["rows"]
+    ]
+    notes = [cleaned(note) for note in document.get("notes", [])]
+    advice = document.get("advice") or {}
+    advice = {**advice, "text": [cleaned(line) for line in advice.get("text") or []]}
+    return {**document, "dataset": dataset, "rows": rows, "notes": notes, "advice": advice}
 
 
 def _summary(document: Mapping[str, Any], rows: Sequence[Row]) -> str:

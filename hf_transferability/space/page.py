@@ -65,6 +65,12 @@ def rank_checkpoints(
     sample_size: int = 200,
     scenario: Scenario = "auto",
     metric: str = DEFAULT_METRICS[0],
+    label_column: str = "",
+    image_column: str = "",
+    group_column: str = "",
+    class_level: int = 0,
+    split: str = "",
+    window: str = "",
     request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """Rank pretrained checkpoints by how well they should do on an image dataset after fine-tuning, without fine-tuning them.
@@ -77,12 +83,25 @@ def rank_checkpoints(
         scenario: for transferability, whether the checkpoints differ in their source dataset or in their architecture; auto
             looks.
         metric: name of the metric that the rows are sorted by, such as consensus, transferability, logme or knn.
+        label_column: column of the labels, where the dataset does not tell.
+        image_column: column of the images, where there are several.
+        group_column: column that says which images belong together (patient, study, slide).
+        class_level: level of the folders that name the classes, 1 directly below the root; 0 where a column does.
+        split: split or split expression; empty for train. The test split is taken only if it is named.
+        window: LOW,HIGH, the values that become black and white in images of more than 8 bits.
         request: filled in by Gradio.
 
     Returns:
-        The ranking: rows, best first, with score, interval, tie group, flags and errors; dataset, scenario, notes and versions.
+        The ranking: rows, best first, with score, interval, tie group, flags and errors; scenario, notes and versions; and
+        dataset, whose account says which images and classes there are, which are used, and what is left out.
     """
-    return show_errors(work.rank_checkpoints)(dataset, checkpoints, sample_size, scenario, metric, visitor=_visitor(request))
+    reading = {
+        "split": split, "image_column": image_column, "label_column": label_column, "group_column": group_column,
+        "class_level": class_level, "window": window,
+    }  # fmt: skip
+    return show_errors(work.rank_checkpoints)(
+        dataset, checkpoints, sample_size, scenario, metric, reading, visitor=_visitor(request)
+    )
 
 
 def lookup_benchmark(
@@ -117,6 +136,7 @@ def _rank_tab() -> None:
                     dataset = gr.Textbox(label="Dataset", placeholder="OWNER/NAME", max_lines=1)
                     names = gr.Textbox(label="Checkpoints, one per line", placeholder="OWNER/NAME", lines=4, max_lines=8)
                     size = gr.Slider(12, limits.IMAGES, value=200, step=1, label="Images to draw")
+                    reading = _reading_inputs()
                 with gr.Tab("Features that you have") as file_tab:
                     gr.Markdown(texts.UPLOAD)
                     files = gr.File(
@@ -125,11 +145,7 @@ def _rank_tab() -> None:
             scenario = gr.Radio(SCENARIOS, value="auto", label="What the candidates differ in")
             metric = gr.Dropdown(list(all_metrics()), value=DEFAULT_METRICS[0], label="Sort by")
             button = gr.Button("Rank", variant="primary")
-        with gr.Column(scale=1, min_width=260):
-            gr.Markdown(texts.EXAMPLES)
-            example_button = gr.Button("Show the example")
-            demo_button = gr.Button("Run it here, about two minutes")
-            gr.Markdown(texts.BOUNDS)
+        example_button, demo_button = _examples()
     summary = gr.Markdown(elem_id="summary")
     table = gr.Dataframe(
         interactive=False, wrap=True, label="Ranking", elem_id="ranking", visible=False, column_widths=[70, 300, *[105] * 30]
@@ -150,6 +166,7 @@ def _rank_tab() -> None:
         paths: list[str] | None,
         scenario: str,
         metric: str,
+        *reading: Any,
         **callbacks: Any,
     ) -> work.Document:
         if by_file:
@@ -159,7 +176,8 @@ def _rank_tab() -> None:
                 return work.rank_files(uploads.held(visitor, paths or []), scenario, metric, **callbacks)
             finally:
                 uploads.forget(visitor)
-        return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, **callbacks)
+        options = dict(zip(work.READING, reading, strict=True))
+        return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, options, **callbacks)
 
     @_answered
     def from_demo(**callbacks: Any) -> work.Document:
@@ -182,12 +200,36 @@ def _rank_tab() -> None:
     ]
     private |= {"show_progress_on": summary, "scroll_to_output": True}
     files.upload(_on_upload, files, None, queue=False, show_progress="hidden", **private)
-    inputs = [by_file, dataset, names, size, files, scenario, metric]
+    inputs = [by_file, dataset, names, size, files, scenario, metric, *reading]
     done = cleared[0].then(from_inputs, inputs, shown, **private, **_WORK)
     for ended in (done.success, done.failure):  # `then` does not come after a failure in a chain
         ended(lambda: None, None, files, api_visibility="private")  # they have been removed from the disk
     cleared[1].then(from_demo, None, shown, **private, **_WORK)
     example_button.click(from_example, None, shown, concurrency_limit=4, **private)
+
+
+def _examples() -> tuple[gr.Button, gr.Button]:
+    """The column beside the inputs; returns the buttons that show the example and that run it."""
+    with gr.Column(scale=1, min_width=260):
+        gr.Markdown(texts.EXAMPLES)
+        show, run = gr.Button("Show the example"), gr.Button("Run it here, about two minutes")
+        gr.Markdown(texts.BOUNDS)
+    return show, run
+
+
+def _reading_inputs() -> list[Any]:
+    """A folded part with one input for each of `work.READING`, in that order."""
+    with gr.Accordion("Reading the data", open=False):
+        gr.Markdown(texts.DATA_HELP)
+        with gr.Row():
+            split = gr.Textbox(label="Split", placeholder="train", max_lines=1, min_width=140)
+            images = gr.Textbox(label="Image column", placeholder="the only one", max_lines=1, min_width=140)
+            labels = gr.Textbox(label="Label column", placeholder="label", max_lines=1, min_width=140)
+        with gr.Row():
+            groups = gr.Textbox(label="Group column", placeholder="patient", max_lines=1, min_width=140)
+            level = gr.Number(label="Class level of folders", value=None, precision=0, minimum=0, min_width=140)
+            window = gr.Textbox(label="Window LOW,HIGH", placeholder="-160,240", max_lines=1, min_width=140)
+    return [split, images, labels, groups, level, window]
 
 
 def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[list[Any]]]:

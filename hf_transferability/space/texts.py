@@ -18,6 +18,11 @@ INTRODUCTION = """\
 Rank checkpoints for a labelled (medical) image dataset without fine-tuning any of them.
 """
 
+DATA_HELP = """\
+Only where the dataset does not tell. Images of one group (patient, study, slide) are kept together. The test split is taken
+only if you name it. The answer says which images and classes there are, which are used, and what is left out.
+"""
+
 UPLOAD = f"""\
 One `.npz` or `.safetensors` file per candidate, all of one sample of images in one order, with the arrays `features`
 [images, features] and `labels` [images], and if you have them `source_probabilities` [images, classes] and `gradient_norms`

@@ -2,11 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability import files
+from hf_transferability.errors import UsageError, shown, unknown_name
 from hf_transferability.metrics import all_metrics
 from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.registration import hub_folder
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Tell = Callable[[str, float], None]  # called with what is being done, and the share that is done
 
+# How the dataset is read: the options of `rank` that the page has; on one's own machine there are all.
+READING = ("split", "image_column", "label_column", "group_column", "class_level", "window")
+_LONGEST_NAME = 200  # characters
 _PLACE = re.compile(r"\[(\d+)/(\d+)\] |checkpoint (\d+) of (\d+)")
 # Columns of the table for people, before and after those of the metrics: key of a row -> title.
 _BEFORE = {
@@ -36,10 +41,19 @@ def rank_checkpoints(
     sample_size: int = 200,
     scenario: str = "auto",
     metric: str = DEFAULT_METRICS[0],
+    reading: Mapping[str, str | float | None] = MappingProxyType({}),
     tell: Tell = lambda text, share: None,
     visitor: str = "",
 ) -> Document:
     """Rank checkpoints of the Hub for a dataset of the Hub; see `limits` for the bounds.
+
+    Args:
+        dataset, checkpoints: Hub ids.
+        sample_size: images to draw.
+        scenario, metric: as of `rank`.
+        reading: name (one of READING) -> value, as on the command line; empty values are left out.
+        tell: gets the progress.
+        visitor: whose work it is.
 
     Raises:
         UsageError: a bound is exceeded, or a name or the dataset is wrong.
@@ -50,6 +64,7 @@ def rank_checkpoints(
     limits.check_request(dataset.strip(), names, sample_size)
     words = ["rank", "--scenario", scenario, "--sample-size", str(sample_size)]
     words += [] if metric == DEFAULT_METRICS[0] else ["--metric", metric]  # without it the table has more columns
+    words += _reading_words(reading)
     return _done(worker.run(words, [dataset.strip(), *names], visitor=visitor), tell)
 
 
@@ -98,6 +113,8 @@ def summary(document: Document) -> str:
     lines = [f"**{ranked} of {len(rows)} candidates ranked by {document['metric']}**{scenario_in_words(document)}."]
     if where.get("images"):
         lines.append(f"Sample: {where['images']} images of {code(where['id'])}, seed {where.get('seed', 0)}.")
+    if account := (where.get("account") or {}).get("line"):
+        lines.append(f"Data: {code(account)}")
     lines += document["notes"]
     lines += [f"Flag {code(flag)}: {meaning}." for flag, meaning in flag_meanings(rows)]
     lines += [f"Failed: {code(row['checkpoint'])}: {code(row['error'])}" for row in rows if row["error"]]
@@ -126,6 +143,24 @@ def write_files(document: Document, folder: str | Path) -> list[str]:
         files.save(document, path)
     html.save(document, paths[2])
     return [str(path) for path in paths]
+
+
+def _reading_words(reading: Mapping[str, str | float | None]) -> list[str]:
+    """Options of the command line; a value is part of its word, so that none can be taken for an option.
+
+    Raises:
+        UsageError: an unknown option, or a text that is too long or cannot be printed.
+    """
+    if unknown := set(reading) - set(READING):
+        raise UsageError(unknown_name("option", min(unknown), READING))
+    words = []
+    for name, value in reading.items():
+        text = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value).strip()
+        if len(text) > _LONGEST_NAME or not text.isprintable():
+            raise UsageError(f"`{name}` must be one line of at most {_LONGEST_NAME} characters; got {shown(text)}. Shorten it.")
+        if text and (name, text) != ("class_level", "0"):
+            words.append(f"--{name.replace('_', '-')}={text}")
+    return words
 
 
 def _done(lines: Iterator[str | Document], tell: Tell) -> Document:

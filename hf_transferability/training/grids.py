@@ -21,6 +21,7 @@ from hf_transferability.names import file_name, plain_name, split_options
 from hf_transferability.progress import Progress, given
 from hf_transferability.training import run_files
 from hf_transferability.training.one_run import RunContext, load_checkpoint, run_row
+from hf_transferability.training.reading_notes import reading_notes
 from hf_transferability.training.run_tables import collect, write_tables
 from hf_transferability.training.samples import Splits, duplicate_note
 from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames, grid_settings
@@ -136,7 +137,8 @@ def run_grid(
     progress.stage("reading images")
     splits = Splits(dataset, names=split_names, token=load_options.token, **columns)
     for split in splits.pools.values():
-        progress.note(split.target.account)
+        for note in reading_notes(split.target):
+            progress.note(note)
     hyperparameters = grid_settings(grid, len(splits.classes))
     _check_size(len(sources) * len(hyperparameters) * seeds)
     draw = splits.draw(protocol.sample_seed, protocol.train_per_class, protocol.validation_per_class)

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,8 @@ from transformers import (
 
 from hf_transferability import arguments
 from hf_transferability.checkpoints.loading import quiet_transformers
-from hf_transferability.data.groups import shared_groups
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.data.targets import groups_of_split, load_target
+from hf_transferability.data.targets import load_target
 from hf_transferability.errors import TransferabilityError, UsageError, first_line
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.files import check_new_folder
@@ -32,6 +31,8 @@ from hf_transferability.progress import Progress, given
 from hf_transferability.training import model_card
 from hf_transferability.training.architectures import build_network, read_config, set_task
 from hf_transferability.training.augmentation import Augmentation
+from hf_transferability.training.overlap import overlap_notes
+from hf_transferability.training.reading_notes import reading_notes
 from hf_transferability.training.samples import Pool
 from hf_transferability.training.seeding import seeded
 from hf_transferability.training.settings import LARGEST_RATE, LARGEST_SIDE
@@ -92,7 +93,6 @@ class PretrainingOptions:
         }
 
 
-@arguments.checked_names
 def pretrain(
     sources: Sequence[str | Path],
     architecture: str | Path,
@@ -100,8 +100,8 @@ def pretrain(
     options: PretrainingOptions | None = None,
     *,
     licence: str | None = None,
-    group_column: str | None = None,
     progress: Progress | None = None,
+    **reading: Any,
 ) -> Path:
     """Train a network with random weights on the training split of one dataset, or of several with their classes side by side.
 
@@ -114,9 +114,10 @@ def pretrain(
             `datasets` name the sources (for a folder its last part), so that `rank` can see a leak.
         options: how it is trained.
         licence: licence in the card; default that of the datasets' cards if they agree.
-        group_column: column of images that belong together (patients, for example), in every dataset: their number goes into
-            the card, and test splits that share groups with the training split are noted.
         progress: gets the progress; default none.
+        reading: how every one of the datasets is read: `split` and the fields of `data.options.SampleOptions` that draw
+            nothing (label_column, class_level, window, slice, ...). With group_column (patients, for example) the number of
+            groups goes into the card, and test splits that share groups with the training split are noted.
 
     Returns:
         The folder.
@@ -126,7 +127,9 @@ def pretrain(
         TargetError: a dataset that cannot be read.
         CheckpointError: an architecture that the Hub does not give.
         TransferabilityError: the loss is not a finite number.
+        TypeError: an unknown option.
     """
+    sample = _reading_options(reading)
     sources = arguments.texts("sources", sources, paths=True)
     arguments.text("architecture", architecture, path=True)
     arguments.text("output", output, path=True)
@@ -139,11 +142,9 @@ def pretrain(
     state.wait_for_everyone()  # the first process might otherwise make the folder before another has looked for it
     config = read_config(architecture)
     progress.stage("reading images")
-    pools, classes = _pools(sources, names, options.image_size, group_column)
-    for source in pools:
-        progress.note(source.target.account)
-    for name, pool in zip(sources, pools, strict=True):
-        if note := _shared_test_groups(name, pool):
+    pools, classes = _pools(sources, names, options.image_size, sample)
+    for source, pool in zip(sources, pools, strict=True):
+        for note in (*reading_notes(pool.target), *overlap_notes(source, pool, sample, progress)):
             progress.note(note)
     licence = licence or model_card.common_licence([pool.target.provenance for pool in pools])
     set_task(config, classes, multi_label=pools[0].labels.ndim == 2, image_size=options.image_size)
@@ -155,30 +156,31 @@ def pretrain(
     if state.is_main_process:
         datasets = names if options.trains else []
         facts = options.facts(state.num_processes, n_images)
-        if group_column is not None:
-            facts["groups"] = f"{sum(pool.target.provenance['groups'] for pool in pools)} ({group_column})"
+        if sample.group_column is not None:
+            facts["groups"] = f"{sum(pool.target.provenance['groups'] for pool in pools)} ({sample.group_column})"
         card = model_card.render(output.name, datasets, licence, classes, facts)
         _save(model, options.image_size, card, output)
     state.wait_for_everyone()
     return output
 
 
-def _shared_test_groups(source: str | Path, pool: Pool) -> str | None:
-    """A note on groups that a dataset's test split shares with the images of its training; None if there are none."""
-    where, column = pool.target.provenance, pool.target.provenance["group_column"]
-    if column is None or where["split"] == "test" or "test" not in where["account"]["rows"]:
-        return None
-    groups, images = shared_groups(pool.target.group_names, groups_of_split(source, SampleOptions(split="test"), column))
-    if not groups:
-        return None
-    return f"{groups} groups of {column} are also in the test split ({images} images): do not test this network on them."
+def _reading_options(reading: Mapping[str, Any]) -> SampleOptions:
+    """How the datasets are read: whole, but for the choice of the split.
+
+    Raises:
+        UnknownArgument: an option that draws from them, or that does not exist.
+    """
+    known = ("split", *SampleOptions.reading_names())
+    if unknown := [name for name in reading if name not in known]:
+        raise arguments.unknown_argument("pretrain", unknown[0], list(known))
+    return SampleOptions(**reading, sample_size="all")
 
 
 def _pools(
-    sources: Sequence[str | Path], names: Sequence[str], size: int, group_column: str | None
+    sources: Sequence[str | Path], names: Sequence[str], size: int, sample: SampleOptions
 ) -> tuple[list[Pool], list[str]]:
     """The training images of every source, with codes that differ between sources, and the names of all classes."""
-    targets = [load_target(source, sample="all", group_column=group_column) for source in sources]
+    targets = [load_target(source, sample) for source in sources]
     tasks = {target.task for target in targets}
     if tasks != {"single_label"} and (len(targets) > 1 or tasks != {"multi_label"}):
         raise UsageError(

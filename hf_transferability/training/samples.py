@@ -13,12 +13,14 @@ import torch
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from torchvision.transforms.v2 import functional
 
-from hf_transferability.data.duplicates import examples, near_pairs, perceptual_hash
+from hf_transferability.data.duplicates import examples_by_row, first_matches, perceptual_hash
 from hf_transferability.data.groups import shared_groups
 from hf_transferability.data.images import MEMORY_BUDGET
 from hf_transferability.data.sampling import in_turn
 from hf_transferability.data.targets import Target, load_target, split_names
+from hf_transferability.data.test_split import full_splits
 from hf_transferability.errors import TargetError, UsageError
+from hf_transferability.names import plain_name
 from hf_transferability.training.settings import SplitNames
 
 _VALIDATION = ("validation", "val", "valid", "dev")
@@ -99,7 +101,7 @@ class Pool:
         except Exception as error:  # decoders raise many types for a damaged file
             row = f"row {self.target.positions[position]} of split {self.target.provenance['split']}"
             raise TargetError(
-                f"{row} of {self.target.provenance['id']} cannot be decoded: {error}. Repair or remove it."
+                f"{row} of {plain_name(self.target.provenance['id'])} cannot be decoded: {error}. Repair or remove it."
             ) from error
         return functional.resize(image, list(self.size), antialias=True)
 
@@ -189,10 +191,11 @@ def duplicate_note(draw: Draw) -> str | None:
     tested = draw.test.hashes()
     found, shown = set(), ""
     for name, sample in (("training", draw.train), ("validation", draw.validation)):
-        if len(pairs := near_pairs(tested, sample.hashes())):
-            found |= set(pairs[:, 0].tolist())
+        matches = first_matches(tested, sample.hashes())
+        if pairs := [(i, match) for i, match in enumerate(matches.tolist()) if match >= 0]:
+            found |= {i for i, _ in pairs}
             rows = ([one.pool.target.positions[i] for i in one.positions.tolist()] for one in (draw.test, sample))
-            shown = shown or f"{examples(pairs, *rows)} (test and {name})"
+            shown = shown or f"{examples_by_row(pairs, *rows)} (test and {name})"
     return f"{len(found)} of {len(tested)} test images are also in training or validation: {shown}" if found else None
 
 
@@ -352,14 +355,9 @@ def _split_of_role(dataset: Any, names: SplitNames, options: dict[str, Any]) -> 
     validation = names.validation or next(candidates, None)
     splits = {"train": names.train, "validation": validation, "test": names.test}
     for (first_role, first), (second_role, second) in itertools.combinations(splits.items(), 2):
-        if shared := _full_splits(first) & _full_splits(second):
+        if shared := full_splits(first) & full_splits(second):
             raise UsageError(
                 f"`{first_role}_split` and `{second_role}_split` must be different splits; both take images of "
                 f"{', '.join(sorted(shared))}. Pass another --{second_role}-split."
             )
     return {role: name for role, name in splits.items() if name}
-
-
-def _full_splits(split: str | None) -> set[str]:
-    """Names of the splits in an expression such as "train", "train[:80%]" or "train+validation"."""
-    return {part.partition("[")[0].strip() for part in split.split("+")} if split else set()

@@ -212,6 +212,9 @@ def test_plain_weights_of_a_named_architecture(tmp_path, wrap):
         (["model.onnx"], "ONNX"),
         (["configs.json", "metadata.json"], "MONAI"),
         (["model_index.json"], "diffusion"),
+        (["README.md", "LICENSE"], "no config.json"),
+        (["weights.pth"], "no config.json"),
+        (["config.json", "model.safetensors"], "names no family"),
     ],
 )
 def test_what_cannot_be_ranked_is_named(tmp_path, files, what):
@@ -225,14 +228,16 @@ def test_a_network_for_texts_or_grey_images_is_refused(tmp_path):
         tmp_path / "text",
         hf.BertModel(hf.BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)),
     )
-    refused(tmp_path / "text", "cannot be ranked|cannot be loaded")
+    refused(
+        tmp_path / "text", r"is a network for texts or other tokens \(bert\), which cannot be ranked.*hf-transferability score"
+    )
     tokens = {"vocab_size": 17, "n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2, "num_labels": 3}
     save_hf(tmp_path / "tokens", hf.ImageGPTForImageClassification(hf.ImageGPTConfig(**tokens)))
     colours = {"size": {"height": 8, "width": 8}, "clusters": [[0.25 * step - 1] * 3 for step in range(8)]}
     (tmp_path / "tokens" / "preprocessor_config.json").write_text(
         json.dumps({"image_processor_type": "ImageGPTImageProcessor", **colours})
     )
-    refused(tmp_path / "tokens", "choose a network that takes images")
+    refused(tmp_path / "tokens", r"tokens \(imagegpt\), which cannot be ranked")
     save_hf(tmp_path / "grey", hf.ViTForImageClassification(hf.ViTConfig(**VIT, num_channels=1, num_labels=3)))
     refused(tmp_path / "grey", "colour channels; choose a version for RGB images")
     save_hf(tmp_path / "size", hf.ViTForImageClassification(hf.ViTConfig(**{**VIT, "image_size": 48}, num_labels=3)))

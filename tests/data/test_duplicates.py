@@ -1,6 +1,7 @@
 """Near-duplicates: the same picture again, and pictures that only look alike."""
 
 import io
+import tracemalloc
 
 import datasets
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from datasets import ClassLabel
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hf_transferability.data.duplicates import WORDS, examples, near_pairs, perceptual_hash
+from hf_transferability.data.duplicates import WORDS, duplicates, examples_by_row, first_matches, has_hash, perceptual_hash
 from hf_transferability.data.images import ImageReport
 from hf_transferability.data.targets import check_images, load_target
 
@@ -36,26 +37,77 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_same_picture_is_found(change):
     hashes = np.stack([perceptual_hash(np.asarray(image)) for image in (picture(0), CHANGES[change](picture(0)), picture(1))])
-    assert near_pairs(hashes).tolist() == [[0, 1]]
+    found = duplicates(hashes, np.array([0, 1, 1]))
+    assert (found.pairs, found.different, found.examples, found.without_hash) == (1, 1, ((0, 1),), 0)
 
 
-def test_pairs_between_two_sets():
+def test_matches_between_two_sets():
     first = np.stack([perceptual_hash(np.asarray(picture(i))) for i in range(4)])
-    second = np.stack([perceptual_hash(np.asarray(compressed(picture(i)))) for i in (7, 2, 0)])
-    assert near_pairs(first, second).tolist() == [[0, 2], [2, 1]]
-    assert near_pairs(first, np.empty((0, WORDS), dtype=np.uint64)).tolist() == []
+    second = np.stack([perceptual_hash(np.asarray(compressed(picture(i)))) for i in (7, 2, 0, 2)])
+    assert first_matches(first, second).tolist() == [2, -1, 1, -1]
+    assert first_matches(first, np.empty((0, WORDS), dtype=np.uint64)).tolist() == [-1] * 4
 
 
 def test_the_distance_is_counted_in_bits():
-    hashes = np.zeros((3, WORDS), dtype=np.uint64)
-    hashes[1, 0], hashes[1, 3] = 0b1111, 0b1111 << 60
+    hashes = np.full((3, WORDS), 1 << 40, dtype=np.uint64)
+    hashes[1, 0], hashes[1, 3] = 0b1111 | 1 << 40, 0b1111 << 60 | 1 << 40
     hashes[2] = hashes[1]
-    hashes[2, 1] = 1  # nine bits from the first
-    assert near_pairs(hashes).tolist() == [[0, 1], [1, 2]]
+    hashes[2, 1] |= 1  # nine bits from the first
+    found = duplicates(hashes, np.arange(3))
+    assert (found.pairs, found.examples) == (2, ((0, 1), (1, 2)))
+
+
+def test_pairs_are_those_of_a_plain_comparison():
+    """Images of one hash and label are compared once, and count for all."""
+    rng = np.random.default_rng(0)
+    few = rng.integers(1, 2**60, (6, WORDS)).astype(np.uint64)
+    hashes, labels = few[rng.integers(0, 6, 80)], rng.integers(0, 2, (80, 2))
+    hashes[:, 0] ^= rng.integers(0, 4, 80).astype(np.uint64)
+    near = [
+        (a, b) for a in range(80) for b in range(a + 1, 80) if sum(int(word).bit_count() for word in hashes[a] ^ hashes[b]) <= 8
+    ]
+    other = [pair for pair in near if (labels[pair[0]] != labels[pair[1]]).any()]
+    found = duplicates(hashes, labels)
+    assert (found.pairs, found.different) == (len(near), len(other))
+    assert set(found.examples) < set(other)
+
+
+def test_thousands_of_equal_images_need_no_memory_for_their_pairs():
+    hashes = np.full((20_000, WORDS), 5, dtype=np.uint64)
+    tracemalloc.start()
+    found = duplicates(hashes, np.arange(20_000) % 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.pairs, found.different) == (20_000 * 19_999 // 2, 10_000**2)
+    assert peak < 50 * 2**20
+
+
+BLANK = {
+    "black": Image.new("RGB", (64, 64)),
+    "white": Image.new("RGB", (64, 64), "white"),
+    "noise of one grey level": Image.fromarray(np.random.default_rng(0).integers(100, 102, (64, 64, 3), dtype=np.uint8)),
+}
+
+
+@pytest.mark.parametrize("name", BLANK)
+def test_images_of_one_grey_level_match_nothing(name):
+    hashes = np.stack([perceptual_hash(np.asarray(BLANK[name]))] * 3 + [perceptual_hash(np.asarray(picture(0)))])
+    assert has_hash(hashes).tolist() == [False, False, False, True]
+    found = duplicates(hashes, np.arange(4))
+    assert (found.pairs, found.without_hash) == (0, 3)
+    assert first_matches(hashes, hashes).tolist() == [-1, -1, -1, 3]
+
+
+def test_blank_slices_are_flagged_and_are_no_duplicates():
+    images = [picture(i) for i in range(12)] + [BLANK["black"]] * 4
+    target, _ = check_images(load_target(dataset(images, [0, 1] * 8), sample="all"))
+    assert target.flags["near_constant"] == "4 of 16 images"
+    assert "duplicate_labels" not in target.flags
+    assert target.provenance["near_duplicates"] == 0
 
 
 def test_examples_name_rows():
-    assert examples(np.array([[0, 1], [2, 3], [4, 5]]), range(10, 20), range(20, 30)) == "rows 10 and 21, 12 and 23"
+    assert examples_by_row([(0, 1), (2, 3), (4, 5)], range(10, 20), range(20, 30)) == "rows 10 and 21, 12 and 23"
 
 
 def dataset(images: list[Image.Image], labels: list[int]) -> datasets.Dataset:

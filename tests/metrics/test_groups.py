@@ -1,6 +1,8 @@
 """Groups (patients): no image is compared with, or learned from, another image of its group."""
 
 import importlib
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,11 @@ from hf_transferability.metrics._groups import encode_groups, first_seen_codes, 
 from hf_transferability.metrics.feature_quality import feature_quality
 from hf_transferability.metrics.knn import knn
 from hf_transferability.metrics.linear_probe import linear_probe
+from hf_transferability.metrics.parc import parc
 
-GROUPED = ("feature_quality", "knn", "linear_probe")
+SHARES = ("feature_quality", "knn", "linear_probe")  # of images that are right, or ordered rightly
+GROUPED = (*SHARES, "parc")
+DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 def patients(n_patients: int = 40, images: int = 6, d: int = 60, seed: int = 0):
@@ -26,7 +31,7 @@ def test_those_that_compare_images_take_groups():
     assert {name for name, metric in all_metrics().items() if metric.uses_groups} == set(GROUPED)
 
 
-@pytest.mark.parametrize("name", GROUPED)
+@pytest.mark.parametrize("name", SHARES)
 def test_knowing_the_patient_is_worth_nothing(name):
     x, labels, groups = patients()
     with collect_flags():
@@ -53,6 +58,65 @@ def test_other_metrics_ignore_groups(make_arrays):
         for name in ("logme", "h_score"):
             inputs = {"features": arrays["features"], "labels": arrays["labels"]}
             assert score(name, **inputs, groups=np.arange(60) // 2) == score(name, **inputs)
+
+
+def near_copies(copies: int, signal: float, seed: int, n: int = 60, d: int = 24) -> dict[str, np.ndarray]:
+    """Inputs of metrics for 60 groups of so many images that hardly differ, of three classes."""
+    rng = np.random.default_rng(seed)
+    labels, groups = rng.permutation(np.arange(n) % 3), np.repeat(np.arange(n), copies)
+    x = signal * rng.normal(size=(3, d))[labels] + rng.normal(size=(n, d))
+    logits = signal * rng.normal(size=(3, 7))[labels] + rng.normal(size=(n, 7))
+    x, logits = (values[groups] + 0.02 * rng.normal(size=(len(groups), values.shape[1])) for values in (x, logits))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return {"features": x, "labels": labels[groups], "source_probabilities": probabilities, "groups": groups}
+
+
+def mean_score(name: str, copies: int, signal: float) -> float:
+    """Mean over three seeds; of a pool-relative metric its first raw number."""
+    values = []
+    for seed in range(3):
+        arrays = near_copies(copies, signal, seed)
+        with collect_flags():
+            value = score(name, **{key: arrays[key] for key in (*all_metrics()[name].inputs, "groups")})
+        values.append(next(iter(value.values())) if isinstance(value, dict) else value)
+    return float(np.mean(values))
+
+
+def counts_copies(text: str) -> set[str]:
+    """The metrics that the guide says count copies as images of their own."""
+    (line,) = [line for line in text.splitlines() if line.startswith("Copies count as images in ")]
+    return set(re.findall(r"`(\w+)`", line))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, metric in all_metrics().items() if {"features", "source_probabilities"} & set(metric.inputs)]
+)
+def test_copies_of_an_image_in_its_group_gain_nothing(name):
+    """With six images a group that hardly differ, the score is that of one image a group; or the guide says that it is not."""
+    if all_metrics()[name].is_composite:
+        return  # its parts are tested
+    nothing, something = (mean_score(name, 1, signal) for signal in (0.0, 0.5))
+    gains = [mean_score(name, 6, 0.0) - nothing, mean_score(name, 6, 0.5) - something]
+    gained = max(gains) > 0.15 * abs(something - nothing)
+    assert gained == (name in counts_copies(DOCS.read_text())), (nothing, something, gains)
+    assert not gained or name not in GROUPED
+
+
+def test_parc_compares_no_two_images_of_a_group():
+    x, labels, groups = patients()
+    naive, aware = parc(features=x, labels=labels), parc(features=x, labels=labels, groups=groups)
+    one = np.unique(groups, return_index=True)[1]
+    assert aware == pytest.approx(parc(features=x[one], labels=labels[one]), abs=1)
+    assert naive > aware + 3
+    with pytest.raises(ValueError, match="at least 2 groups; got one group in each"):
+        parc(features=x, labels=labels, groups=labels)
+
+
+def test_parc_of_groups_of_one_image_is_parc(make_arrays):
+    arrays = make_arrays(n=40)
+    inputs = {"features": arrays["features"], "labels": arrays["labels"]}
+    for variant in ("default", "published"):
+        assert parc(**inputs, variant=variant, groups=np.arange(40)) == parc(**inputs, variant=variant)
 
 
 def test_knn_by_hand():

@@ -1,17 +1,21 @@
 """Whether a checkpoint's source dataset holds the target's images."""
 
+import io
 from dataclasses import replace
 
 import datasets
 import numpy as np
 import pytest
 from helpers.inputs import blobs
+from helpers.medical import dicom, nifti, phantom
 from PIL import Image
 
+from hf_transferability import rank
 from hf_transferability.data import source_images
 from hf_transferability.data.account import Account
 from hf_transferability.data.opening import Opened
-from hf_transferability.data.source_images import open_source, source_hashes
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.source_images import open_source
 from hf_transferability.data.targets import check_images, load_target
 from hf_transferability.errors import TargetError, UsageError
 from hf_transferability.extraction.cache import Cache
@@ -26,9 +30,10 @@ def table(images: list, **columns) -> datasets.Dataset:
     return datasets.Dataset.from_dict({"image": [Image.fromarray(image) for image in images]}, features=features)
 
 
-def opened(images: list, revision: str | None = None) -> Opened:
+def opened(images: list | datasets.IterableDataset, revision: str | None = None) -> Opened:
+    rows = images if isinstance(images, datasets.IterableDataset) else table(images).to_iterable_dataset()
     where = {"id": "lab/source", "revision": revision, "config": None, "split": "train"}
-    return Opened(table(images).to_iterable_dataset(), where, None, Account({"train": -1}))
+    return Opened(rows, where, None, Account({"train": -1}))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,7 @@ def target(images):
 def checked(target, tmp_path, monkeypatch):
     """checked(sources, *card, largest=100): a candidate with that card, and the notes; `sources`: name -> images."""
 
-    def check(sources, *card, largest=100):
+    def check(sources, *card, largest=100):  # a source is a list of pictures, or a stream of rows
         def open_one(name, token):
             if name not in sources:
                 raise UsageError(f"there is no dataset {name}. Check its name.")
@@ -54,7 +59,7 @@ def checked(target, tmp_path, monkeypatch):
 
         monkeypatch.setattr(leaks, "open_source", open_one)
         candidate = Candidate("lab/model", facts={"training_datasets": list(card)})
-        (candidate,), notes = with_leaks([candidate], target, largest, Cache(tmp_path), None, NullProgress())
+        (candidate,), notes = with_leaks([candidate], target, SampleOptions(), largest, Cache(tmp_path), None, NullProgress())
         return candidate, notes
 
     return check
@@ -124,12 +129,96 @@ def test_a_folder_of_that_name_is_not_opened(make_target, monkeypatch):
     assert asked == [(folder.name, True)]
 
 
-def test_damaged_images_are_passed_over(images):
-    source = opened(images[:4])
-    rows = [
-        {"image": {"bytes": b"damaged", "path": None}},
-        *table(images[:4]).cast_column("image", datasets.Image(decode=False)),
-    ]
-    stream = datasets.Dataset.from_list(rows, features=source.table.features).to_iterable_dataset()
-    assert source_hashes(replace(source, table=stream), 100).shape == (4, 4)
-    assert np.array_equal(source_hashes(replace(source, table=stream), 100), source_hashes(source, 100))
+def stream(rows: list[bytes]) -> datasets.IterableDataset:
+    """A stream of these encoded images."""
+    features = datasets.Features({"image": datasets.Image()})
+    cells = [{"image": {"bytes": encoded, "path": None}} for encoded in rows]
+    return datasets.Dataset.from_list(cells, features=features).to_iterable_dataset()
+
+
+def encoded(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_damaged_images_are_passed_over_and_counted(images, checked):
+    rows = [b"damaged", *(encoded(image) for image in images[:4])]
+    candidate, notes = checked({"lab/source": stream(rows)}, "lab/source")
+    assert candidate.facts.get("seen_share") == 4 / 20, notes
+    (note,) = notes
+    assert note.startswith("leak check: 1 of 5 images of lab/source cannot be decoded")
+
+
+def test_a_share_is_unknown_where_no_source_image_can_be_decoded(checked):
+    candidate, notes = checked({"lab/source": stream([b"damaged"] * 3)}, "lab/source")
+    assert "seen_share" not in candidate.facts
+    (note,) = notes
+    assert note.startswith("leak check: lab/source cannot be compared: none of its first 3 images can be decoded (")
+
+
+def test_nothing_found_is_unknown_where_one_of_two_sources_is_missing(checked, images):
+    candidate, _ = checked({"lab/source": images[20:]}, "lab/source", "lab/gone")
+    assert "seen_share" not in candidate.facts
+
+
+def test_source_images_of_one_grey_level_tell_nothing(checked):
+    candidate, notes = checked({"lab/source": [np.zeros((24, 24, 3), np.uint8)] * 5}, "lab/source")
+    assert "seen_share" not in candidate.facts
+    assert notes == ["leak check: lab/source cannot be compared: its images are of nearly one grey level."]
+
+
+def medical_rows(kind: str) -> tuple[list[bytes], SampleOptions]:
+    """Encoded files that need more than a plain decoder, and the options that read them."""
+    scans = [phantom(code % 2, code, 48) for code in range(16)]
+    if kind == "DICOM":
+        return [
+            dicom((scan + 1024).astype(np.uint16), RescaleIntercept=-1024, RescaleSlope=1) for scan in scans
+        ], SampleOptions(window=(-60.0, 160.0))
+    if kind == "NIfTI":
+        volumes = [np.stack([np.zeros_like(scan), scan, np.zeros_like(scan), scan.T], axis=2) for scan in scans]
+        return [nifti(volume) for volume in volumes], SampleOptions(slice=1)
+    return [encoded((scan * 40 + 8000).astype(np.uint16)) for scan in scans], SampleOptions(window=(6000.0, 14000.0))
+
+
+@pytest.mark.parametrize("kind", ["DICOM", "NIfTI", "16 bits"])
+def test_images_of_a_source_are_read_as_the_targets_are(kind, tmp_path, monkeypatch):
+    rows, options = medical_rows(kind)
+    table = datasets.Dataset.from_dict(
+        {"image": [{"bytes": row, "path": None} for row in rows], "label": [0, 1] * 8},
+        features=datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])}),
+    )
+    target, _ = check_images(load_target(table, replace(options, sample_size="all")))
+    monkeypatch.setattr(leaks, "open_source", lambda name, token: opened(stream(rows[:8])))
+    candidate = Candidate("lab/model", facts={"training_datasets": ["lab/source"]})
+    arguments = (100, Cache(tmp_path), None, NullProgress())
+    (candidate,), notes = with_leaks([candidate], target, options, *arguments)
+    assert (candidate.facts["seen_share"], notes) == (0.5, [])
+
+
+def folders(place, test: list[int], images):
+    """Class folders of 20 training images, and of test images by their numbers."""
+    for split, numbers in {"train": range(20), "test": test}.items():
+        for number in numbers:
+            folder = place / split / "ab"[number % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images[number]).save(folder / f"{number:02}.png")
+    return place
+
+
+@pytest.mark.parametrize(("test", "overlap"), [([3, 6, *range(20, 32)], 2), (list(range(20, 34)), 0)])
+def test_images_of_the_test_split_are_flagged(test, overlap, images, make_checkpoint, tmp_path):
+    data = folders(tmp_path / "data", test, images)
+    ranking = rank(data, [make_checkpoint(seed=0)], leak_check=100, cache_dir=tmp_path / "cache", intervals=False)
+    details = ranking.rows[0]["flag_details"]
+    assert ("in_test_split" in ranking.rows[0]["flags"]) == bool(overlap)
+    if overlap:
+        assert details["in_test_split"].startswith("2 of 20 images are among 14 of the test split: rows ")
+    unchecked = rank(data, [make_checkpoint(seed=0)], cache_dir=tmp_path / "cache", intervals=False)
+    assert "in_test_split" not in unchecked.rows[0]["flags"]
+
+
+def test_a_test_split_without_labels_is_a_note(images, make_checkpoint, tmp_path):
+    data = folders(tmp_path / "data", [20, 22, 24], images)
+    ranking = rank(data, [make_checkpoint(seed=0)], leak_check=100, cache_dir=tmp_path / "cache", intervals=False)
+    assert any(note.startswith("leak check: the test split cannot be compared: ") for note in ranking.notes)

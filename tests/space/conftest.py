@@ -1,10 +1,13 @@
 """The page, served once for all of these tests on the loopback address."""
 
 import os
+from pathlib import Path
 
+import datasets
 import pytest
 from helpers.inputs import resnet_config
 from helpers.loopback_hub import LoopbackHub
+from helpers.splits import in_memory
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -14,10 +17,25 @@ def hub(tmp_path_factory, make_target, make_checkpoint):
     """A Hub with alice/data, alice/one, alice/two, and alice/private, which the token of the page's owner could read."""
     with LoopbackHub(tmp_path_factory.mktemp("hub"), tokens={"hf_owner": {"alice/private"}}) as running:
         running.commit("dataset", "alice/data", make_target())
+        running.commit("dataset", "alice/columns", _columns(tmp_path_factory.mktemp("columns")))
         running.commit("model", "alice/one", make_checkpoint(seed=0))
         running.commit("model", "alice/two", make_checkpoint(resnet_config(width=4), seed=1))
         running.commit("model", "alice/private", make_checkpoint(seed=2), private=True)
         yield running
+
+
+def _columns(folder: Path) -> Path:
+    """A dataset of two splits, neither called train, with two columns of images, two of labels, and one of patients."""
+    label = datasets.ClassLabel(names=["no", "yes"])
+    for split, table in in_memory({"earlier": [0, 1] * 12, "later": [0, 1] * 12}, label).items():
+        table = table.rename_columns({"image": "scan", "label": "finding"})
+        cells = table.cast_column("scan", datasets.Image(decode=False))["scan"][:]
+        table = table.add_column("overview", cells).cast_column("overview", datasets.Image())
+        table = table.add_column("sex", [0, 1] * 12).cast_column("sex", datasets.ClassLabel(names=["f", "m"]))
+        table = table.add_column("patient", [i // 3 for i in range(24)])
+        (folder / "data").mkdir(exist_ok=True)
+        table.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
+    return folder
 
 
 @pytest.fixture(scope="session")

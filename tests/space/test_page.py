@@ -35,11 +35,17 @@ def until(true):
         time.sleep(0.05)
 
 
+ASKED = (
+    "dataset", "checkpoints", "sample_size", "scenario", "metric", "label_column", "image_column", "group_column",
+    "class_level", "split", "window",
+)  # fmt: skip
+
+
 def test_two_functions_are_public_and_typed(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert set(endpoints) == {"/rank_checkpoints", "/lookup_benchmark"}
     inputs = {each["parameter_name"]: each for each in endpoints["/rank_checkpoints"]["parameters"]}
-    assert list(inputs) == ["dataset", "checkpoints", "sample_size", "scenario", "metric"]
+    assert list(inputs) == [*ASKED]
     assert inputs["sample_size"]["parameter_default"] == 200
 
 
@@ -52,6 +58,31 @@ def test_checkpoints_of_a_hub_are_ranked(client, at_hub, tmp_path):
     assert document["dataset"]["images"] == 36
     assert not any(request.authenticated for request in at_hub.requests)
     assert not at_hub.leaks()
+
+
+def test_a_dataset_that_needs_its_columns_named_is_ranked(client, at_hub):
+    """Two columns of images and of labels, and patients; without the options the dataset is refused."""
+    document = client.predict(
+        "alice/columns",
+        ["alice/one"],
+        24,
+        "auto",
+        "knn",
+        "finding",
+        "scan",
+        "patient",
+        0,
+        "later",
+        api_name="/rank_checkpoints",
+    )
+    where = document["dataset"]
+    assert (where["label_column"], where["image_column"], where["group_column"]) == ("finding", "scan", "patient")
+    assert (where["split"], where["groups"]) == ("later", 8)
+    assert where["account"]["line"] == "splits: earlier 24, later 24; used: later; 2 classes: no 12, yes 12; left out: nothing."
+    with pytest.raises(Exception, match="must be named"):
+        client.predict("alice/columns", ["alice/one"], 24, api_name="/rank_checkpoints")
+    with pytest.raises(Exception, match="must have LOW below HIGH"):
+        client.predict("alice/data", ["alice/one"], 24, window="9,1", api_name="/rank_checkpoints")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +165,7 @@ def test_both_functions_are_tools_for_mcp_clients(address, at_hub):
     tools, looked_up, refused = anyio.run(talk)
     assert set(tools) == {"rank_checkpoints", "lookup_benchmark"}
     inputs = tools["rank_checkpoints"].inputSchema["properties"]
-    assert set(inputs) == {"dataset", "checkpoints", "sample_size", "scenario", "metric"}
+    assert set(inputs) == {*ASKED}
     assert inputs["checkpoints"]["items"]["type"] == "string"
     assert "public" in inputs["dataset"]["description"]
     assert "without fine-tuning" in tools["rank_checkpoints"].description

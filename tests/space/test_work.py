@@ -171,3 +171,24 @@ def test_bounds_come_first(monkeypatch):
     monkeypatch.setattr(worker, "run", lambda *words, **options: pytest.fail("work began"))
     with pytest.raises(UsageError, match=f"at most {limits.CHECKPOINTS} checkpoints"):
         work.rank_checkpoints("a/b", [f"c/{i}" for i in range(limits.CHECKPOINTS + 1)])
+
+
+def test_options_of_reading_are_words_that_no_value_can_leave(monkeypatch):
+    words = []
+    monkeypatch.setattr(limits, "check_request", lambda *request: None)
+    monkeypatch.setattr(worker, "run", lambda given, names, visitor: words.extend(given) or iter([{}]))
+    reading = {"split": "", "label_column": "--output=x", "class_level": 2, "image_column": None, "window": " -160,240 "}
+    work.rank_checkpoints("a/b", ["c/d"], reading=reading)
+    assert words[5:] == ["--label-column=--output=x", "--class-level=2", "--window=-160,240"]
+    options = _parser().parse_args([*words, "--", "a/b", "c/d"])
+    assert (options.label_column, options.class_level, options.window) == ("--output=x", 2, (-160.0, 240.0))
+    assert options.output is None
+    for wrong in ({"split": "a\0b"}, {"split": "x" * 201}, {"output": "file"}):
+        with pytest.raises(UsageError):
+            work.rank_checkpoints("a/b", ["c/d"], reading=wrong)
+
+
+def test_the_summary_has_the_account_of_the_data():
+    document = ranking_of(2)
+    document["dataset"]["account"] = {"line": "split train 40 of 41 image files; left out: 1 `<b>` file."}
+    assert "Data: `` split train 40 of 41 image files; left out: 1 `<b>` file. ``" in work.summary(document)

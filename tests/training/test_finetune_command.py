@@ -1,8 +1,10 @@
 """`hf-transferability finetune`: what it prints and its exit status."""
 
+import numpy as np
 import pytest
 from datasets import ClassLabel, DatasetDict, concatenate_datasets
 from helpers.splits import in_memory
+from PIL import Image
 
 from hf_transferability.benchmark import tables
 from hf_transferability.cli import main
@@ -69,3 +71,18 @@ def test_groups_and_duplicates_are_in_every_run(checkpoint, grid, tmp_path, capf
     assert "40 of 56 test images are also in training" in row["note"]
     written = "".join(path.read_text() for path in (tmp_path / "runs").rglob("*.json"))
     assert "Meier" not in written + str(row.to_dict()) + capfd.readouterr().err
+
+
+def test_what_is_not_used_whole_is_said_for_every_split(checkpoint, grid, tmp_path, capfd, instant_runs):
+    """Images of 16 bits, which are scaled by all of their range unless a window is given."""
+
+    def deep(image):
+        return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 16)
+
+    in_memory({"train": [0, 1] * 8, "test": [0, 1] * 6}, ClassLabel(names=["a", "b"]), deep).save_to_disk(tmp_path / "data")
+    words = ["finetune", "--dataset", str(tmp_path / "data"), "--checkpoint", str(checkpoint), "--grid", str(grid(0.05))]
+    words += ["--seeds", "1", "--image-size", "16", "--output", str(tmp_path / "runs"), "--window", "0,4095"]
+    assert main(words) == 0
+    printed = capfd.readouterr().err
+    assert "split train: windowed: " in printed and "16 of 16 images by 0..4095" in printed
+    assert "split test: windowed: " in printed and "12 of 12 images by 0..4095" in printed

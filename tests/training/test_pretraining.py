@@ -9,8 +9,10 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from helpers.inputs import resnet_config
+from helpers.inputs import blobs, resnet_config
+from helpers.medical import nifti, phantom
 from helpers.splits import in_memory
+from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
@@ -126,7 +128,9 @@ def test_two_processes_make_one_checkpoint(union, architecture, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'new'}\n"
     assert [line for line in done.stderr.splitlines() if "left out: nothing" not in line] == [
-        "starting", "reading images", "pre-training (3)",
+        "starting", "reading images",
+        *(f"comparing images of {part.name} ({n})" for part, n in zip(parts, (36, 24), strict=True)),
+        "pre-training (3)",
     ]  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
     assert "- processes: 2" in (tmp_path / "new" / "README.md").read_text()
@@ -233,3 +237,75 @@ def test_groups_are_counted_on_the_card_and_shared_test_splits_are_noted(archite
     card = (tmp_path / "new" / "README.md").read_text()
     assert "- groups: 8 (patient)" in card
     assert "Meier" not in card + printed
+
+
+def scans(folder, change=lambda image: image):
+    """Folders train/CLASS and test/CLASS of pictures after `change`; two test images are among those of training, and one
+    training image has two labels."""
+    pictures = [change(Image.fromarray(image)) for image in blobs(30, 2)[0]]
+    for split, numbers in {"train": range(16), "test": [3, 5, *range(18, 28)]}.items():
+        for number in numbers:
+            place = folder / split / "ab"[number % 2] / f"{number}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            pictures[number].save(place)
+    pictures[4].save(folder / "train" / "b" / "again.png")
+    return folder
+
+
+@pytest.fixture
+def pretrained(architecture, tmp_path, capfd):
+    """pretrained(data, *words): the status, the lines printed, and the classes of the checkpoint, of a short training."""
+
+    def run(data, *words):
+        command = ["pretrain", "--dataset", str(data), "--architecture", str(architecture), "--image-size", "24"]
+        status = main([*command, "--steps", "1", "--output", str(tmp_path / "new"), *words])
+        config = tmp_path / "new" / "config.json"
+        classes = list(json.loads(config.read_text())["id2label"].values()) if config.exists() else None
+        return status, capfd.readouterr().err, classes
+
+    return run
+
+
+def test_images_in_two_splits_and_with_two_labels_are_noted(pretrained, tmp_path):
+    status, printed, _ = pretrained(scans(tmp_path / "data"))
+    assert status == 0
+    assert "1 pair of equal images with different labels: rows " in printed
+    assert "2 of 17 images are among 12 of the test split: rows " in printed
+    assert "do not test this network on them." in printed
+
+
+def test_what_is_not_used_whole_is_said(pretrained, tmp_path):
+    deep = scans(tmp_path / "data", lambda image: Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 16))
+    status, printed, _ = pretrained(deep)
+    assert status == 0
+    assert "split train: windowed: " in printed and "17 of 17 images by 0..65535" in printed
+    printed = pretrained(deep, "--window", "0,4095", "--output", str(tmp_path / "second"))[1]
+    assert "17 of 17 images by 0..4095" in printed
+
+
+def test_nested_folders_are_read_at_a_level(pretrained, tmp_path):
+    for number, image in enumerate(blobs(24, 2)[0]):
+        place = tmp_path / "data" / f"class {number % 2}" / f"patient {number % 6}" / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place)
+    assert pretrained(tmp_path / "data", "--class-level", "1")[2] == ["class 0", "class 1"]
+
+
+def test_every_option_of_reading_is_one_of_pretrain(pretrained, tmp_path):
+    """A table that cannot be read without its options: columns, slices of volumes, a configuration's split."""
+    volumes = [np.stack([np.zeros((24, 24)), phantom(code % 2, code), np.ones((24, 24))], axis=2) for code in range(16)]
+    features = datasets.Features(
+        {"scan": datasets.Image(), "other": datasets.Image(), "finding": datasets.ClassLabel(names=["no", "yes"])}
+    )
+    cells = [{"bytes": nifti(volume.astype(np.int16)), "path": None} for volume in volumes]
+    table = datasets.Dataset.from_dict({"scan": cells, "other": cells, "finding": [0, 1] * 8}, features=features)
+    datasets.DatasetDict({"first": table, "second": table}).save_to_disk(tmp_path / "data")
+    words = ["--split", "second", "--image-column", "scan", "--label-column", "finding", "--slice", "1", "--window=-60,160"]
+    status, printed, classes = pretrained(tmp_path / "data", *words)
+    assert (status, classes) == (0, ["no", "yes"])
+    assert "16 of 16 images, of which slice 1 along axis 2 is used" in printed
+
+
+def test_options_of_drawing_are_no_options_of_pretrain(architecture, tmp_path):
+    with pytest.raises(UsageError, match="unexpected keyword argument 'draw'"):
+        pretrain([tmp_path], architecture, tmp_path / "new", draw="random")

@@ -78,12 +78,9 @@ def networks(tmp_path):
 
 
 def test_each_network_is_trained_at_its_own_size(target, networks, grid, tmp_path):
-    networks["siglip"] = save(
-        tmp_path / "siglip", hf.SiglipVisionModel(hf.SiglipVisionConfig(**BODY, **BY_8, image_size=40)), 40
-    )
-    networks["dinov2"] = save(
-        tmp_path / "dinov2", hf.Dinov2Model(hf.Dinov2Config(**BODY, mlp_ratio=2, **BY_8, image_size=40)), 40
-    )
+    at_40 = {**BODY, "patch_size": 8, "image_size": 40}
+    networks["siglip"] = save(tmp_path / "siglip", hf.SiglipVisionModel(hf.SiglipVisionConfig(**at_40)), 40)
+    networks["dinov2"] = save(tmp_path / "dinov2", hf.Dinov2Model(hf.Dinov2Config(**at_40, mlp_ratio=2)), 40)
     networks["hiera"] = save(tmp_path / "hiera", hf.HieraForImageClassification(hf.HieraConfig(**HIERA, num_labels=3)), SIZE)
     runs = run_grid(target, networks, tmp_path / "out", grid=grid(0.01), **OWN).set_index("source")
     assert set(runs["status"]) == {"ok"}, runs["note"].tolist()

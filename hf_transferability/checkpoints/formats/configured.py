@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForImageClassification,
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, MODEL_MAPPING
 
 from hf_transferability.checkpoints.formats.built import Built
+from hf_transferability.checkpoints.formats.files import EXTRACT
 from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor
 from hf_transferability.checkpoints.pooling import Embedding, prefix_tokens
@@ -28,6 +29,8 @@ _CLASS_TOKEN = {"dinov2", "dinov2_with_registers"}
 _LAST_NORM = {"clip_vision_model": "post_layernorm", "chinese_clip_vision_model": "post_layernorm"}
 # Pretraining networks keep the final norm outside the encoder; in the encoder it is part of the pooler.
 _KEY_MAPPING = {"beit": {r"^layernorm\.": "pooler.layernorm."}, "hiera": {r"^encoder_norm\.": "pooler.layernorm."}}
+# Settings that a network for images has, of which one for tokens has none.
+_OF_IMAGES = ("vision_config", "image_config", "image_size", "num_channels", "patch_size", "backbone_config", "auto_map")
 _MULTI_LABEL = "its head is trained for {}, so its outputs are no probabilities of classes"
 
 
@@ -65,6 +68,10 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
     labels = {"num_labels": num_labels} if num_labels else {}
     config = AutoConfig.from_pretrained(folder, **code, **labels)
     _check_own_code(source, config)
+    if hasattr(config, "vocab_size") and not any(hasattr(config, name) for name in _OF_IMAGES):
+        raise CheckpointError(
+            f"{source.name} is a network for texts or other tokens ({config.model_type}), which cannot be ranked. {EXTRACT}"
+        )
     _check_index(source, folder)
     shapes = stored_shapes(folder, source.weights)
     choice = choose_pooling(source, json.loads((folder / "config.json").read_text("utf-8")), shapes)

@@ -10,7 +10,7 @@ from hf_transferability.errors import CheckpointError
 CONFIGURATION = ("config.json", "preprocessor_config.json", "processor_config.json", "README.md")
 _SAFETENSORS = ("model.safetensors", r"model-\d+-of-\d+\.safetensors", "model.safetensors.index.json")
 _PICKLE = ("pytorch_model.bin", r"pytorch_model-\d+-of-\d+\.bin", "pytorch_model.bin.index.json")
-_EXTRACT = "Extract its features with your own code and rank them with `hf-transferability score`."
+EXTRACT = "Extract its features with your own code and rank them with `hf-transferability score`."
 # What marks a repository that cannot be ranked -> what it is and what can be done.
 _OTHERS = (
     (r".*\.(keras|h5)|saved_model\.pb|keras_metadata\.pb", "is a Keras or TensorFlow model"),
@@ -88,23 +88,23 @@ def choose_configured(name: str, files: Sequence[str], options: LoadOptions) -> 
             raise pickle_only(name, weights[0])
         return Choice("configured", tuple(sorted({*extra, *weights})), pickle)
     if found := _other(files):
-        raise CheckpointError(f"{name} {found}, which cannot be ranked. {_EXTRACT}")
+        raise CheckpointError(f"{name} {found}, which cannot be ranked. {EXTRACT}")
     raise CheckpointError(f"{name} has no model.safetensors. Choose a checkpoint that holds the network's weights.")
 
 
 def refuse(name: str, files: Sequence[str]) -> CheckpointError:
     """The error for a repository without a layout that can be ranked: what it is and what can be done."""
     if found := _other(files):
-        return CheckpointError(f"{name} {found}, which cannot be ranked. {_EXTRACT}")
+        return CheckpointError(f"{name} {found}, which cannot be ranked. {EXTRACT}")
     loose = [file for file in files if file.endswith((".pth", ".pt", ".ckpt", ".bin", ".safetensors"))]
     if loose:
         return CheckpointError(
             f"{name} holds weights ({loose[0]}) but has no config.json, so its architecture is unknown. "
-            "Pass --architecture timm:NAME if timm has its network."
+            f"Pass --architecture timm:NAME if timm has its network. {EXTRACT.replace('Extract', 'Else extract')}"
         )
     return CheckpointError(
         f"{name} has no config.json, so its architecture is unknown. "
-        "Choose a checkpoint in the layout of transformers, timm or open_clip."
+        f"Choose a checkpoint in the layout of transformers, timm or open_clip. {EXTRACT.replace('Extract', 'Or extract')}"
     )
 
 
