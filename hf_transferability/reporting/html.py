@@ -81,7 +81,7 @@ def page(document: Mapping[str, Any]) -> str:
     rows: list[Row] = list(document["rows"])
     dataset = document["dataset"].get("id") or "(files)"
     title = "Ranking of checkpoints" + (f" for {dataset}" if dataset and dataset != "(files)" else "")
-    advice = list(document["advice"]["text"])
+    advice = list((document.get("advice") or {}).get("text") or [])
     notes = [note for note in document.get("notes", []) if note not in advice]
     parts = [
         f"<h1>{escape(title)}</h1>",
@@ -115,24 +115,6 @@ def page(document: Mapping[str, Any]) -> str:
     )
 
 
-def _decision(advice: Sequence[str]) -> str:
-    """What to do, at the top: which candidates are first, how likely the best is among them, and what to type next."""
-    if not advice:
-        return ""
-    paragraphs = []
-    for line in advice:
-        text, program, command = line.partition(PROGRAM) if line.startswith(NEXT) else (line, "", "")
-        shown = f"<code>{escape(program + command)}</code>" if program else ""
-        paragraphs.append(f"<p>{escape(text[0].upper() + text[1:])}{shown}</p>")
-    return f'<section class="decision" aria-label="Decision">{"".join(paragraphs)}</section>'
-
-
-def _folded(title: str, *parts: str) -> str:
-    """A part of the page that opens on demand."""
-    content = "\n".join(filter(None, parts))
-    return f"<details>\n<summary>{title}</summary>\n{content}\n</details>"
-
-
 def _without_paths(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document with the last part of every local path, in names, notes and error texts: a page is passed on."""
     given = [str(row["checkpoint"]) for row in document["rows"]]
@@ -159,9 +141,27 @@ def _without_paths(document: Mapping[str, Any]) -> dict[str, Any]:
         for row in document["rows"]
     ]
     notes = [cleaned(note) for note in document.get("notes", [])]
-    advice = document.get("advice") or {}
-    advice = {**advice, "text": [cleaned(line) for line in advice.get("text") or []]}
+    advice = dict(document.get("advice") or {})
+    advice["text"] = [cleaned(line) for line in advice.get("text", [])]
     return {**document, "dataset": dataset, "rows": rows, "notes": notes, "advice": advice}
+
+
+def _decision(advice: Sequence[str]) -> str:
+    """What to do, at the top: which candidates are first, how likely the best is among them, and what to type next."""
+    if not advice:
+        return ""
+    paragraphs = []
+    for line in advice:
+        text, program, command = line.partition(PROGRAM) if line.startswith(NEXT) else (line, "", "")
+        shown = f"<code>{escape(program + command)}</code>" if program else ""
+        paragraphs.append(f"<p>{escape(text[0].upper() + text[1:])}{shown}</p>")
+    return f'<section class="decision" aria-label="Decision">{"".join(paragraphs)}</section>'
+
+
+def _folded(title: str, *parts: str) -> str:
+    """A part of the page that opens on demand."""
+    content = "\n".join(filter(None, parts))
+    return f"<details>\n<summary>{title}</summary>\n{content}\n</details>"
 
 
 def _summary(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
