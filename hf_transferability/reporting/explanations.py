@@ -62,14 +62,16 @@ FLAGS = {
 # What a table calls a flag; the legend below it has the full name too.
 FLAG_WORDS = {
     "n<=d": "n<=d", "saturated": "saturated", "single_image_class": "lone image", "few_images_per_class": "few images",
-    "class_not_drawn": "class lost", "constant_over_pool": "constant", "pool_of_one": "alone", "pool_of_two": "only two",
-    "size_unknown": "no size", "untrained": "untrained", "at_majority": "majority", "at_floor": "at floor",
-    "trained_on_target": "seen data", "seen_images": "seen images", "duplicate_labels": "duplicates",
-    "metric_at_floor": "metric floor", "no_source_head": "no head", "no_second_layer": "one layer",
-    "vit_extension": "ViT ratio", "pooler_output": "pooler", "mean_hidden_state": "mean state", "windowed": "windowed",
-    "one_slice": "one slice", "several_frames": "one frame", "extra_channels": "channels",
-    "corrupt_skipped": "corrupt", "pickle_weights": "pickle", "not_converged": "not settled", "unstable": "unstable",
-    "subsampled": "subsample", "constant_label_column": "flat label",
+    "class_not_drawn": "class lost", "constant_over_pool": "constant", "pool_of_one": "alone",
+    "pool_of_two": "only two", "size_unknown": "no size", "untrained": "untrained", "at_majority": "majority",
+    "at_floor": "at floor", "trained_on_target": "seen data", "seen_images": "seen images",
+    "duplicate_labels": "duplicates", "metric_at_floor": "metric floor", "no_source_head": "no head",
+    "no_second_layer": "one layer", "vit_extension": "ViT ratio", "pooler_output": "pooler",
+    "mean_hidden_state": "mean state", "other_embedding": "embedding", "windowed": "windowed",
+    "near_constant": "one grey", "in_test_split": "in test", "one_slice": "one slice", "several_frames": "one frame",
+    "extra_channels": "channels", "corrupt_skipped": "corrupt", "pickle_weights": "pickle",
+    "not_converged": "not settled", "unstable": "unstable", "subsampled": "subsample",
+    "constant_label_column": "flat label",
 }  # fmt: skip
 
 SCENARIOS = {

@@ -88,6 +88,15 @@ def test_it_opens_with_the_decision_and_folds_the_details():
     assert not any("open" in attributes for tag, attributes in page.tags if tag == "details")
 
 
+def test_the_decision_has_no_path_of_this_machine():
+    document = ranking_of(2)
+    document["rows"][0]["checkpoint"] = "/home/somebody/nets/one"
+    document["advice"] = {"text": ["first: /home/somebody/nets/one.", "next: hf-transferability x /home/somebody/nets/one"]}
+    text = html.page(document)
+    assert "/home/somebody" not in text
+    assert "First: one." in text
+
+
 def test_score_against_size_is_left_out_where_sizes_are_the_same():
     document = ranking_of(4)
     assert "Score against number of parameters" in html.page(document)
