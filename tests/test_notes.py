@@ -111,7 +111,7 @@ def test_meanings_of_columns_are_one_sentence():
 @pytest.mark.parametrize(
     ("file", "part"),
     [
-        ("ranking/notes.py", "other metrics put others first"),
+        ("ranking/notes.py", "compare what other metrics put first"),
         ("ranking/notes.py", "there is no ranking"),
         ("ranking/arrays.py", "is left out"),
         ("ranking/scenario.py", "the paper's order is reversed"),

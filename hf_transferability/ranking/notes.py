@@ -28,9 +28,9 @@ def no_ranking(rows: Sequence[Row], metric: str) -> list[str]:
     return [f"there is no ranking: the pool cannot be ordered by {metric}, as {reason}."]
 
 
-def _few(names: Sequence[str], separator: str = ", ") -> str:
-    """The first two, and how many more."""
-    return separator.join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+def _few(names: Sequence[str], shown: int, separator: str = ", ") -> str:
+    """The first so many, and how many more."""
+    return separator.join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def disagreement(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
@@ -58,10 +58,9 @@ def disagreement(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
         taus.append(weighted_tau(values, places))
     if len(firsts) < 2:
         return []
-    others = [f"{checkpoint} by {_few(names)}" for checkpoint, names in firsts.items() if checkpoint != first]
+    others = [f"{checkpoint} by {_few(names, 1)}" for checkpoint, names in firsts.items() if checkpoint != first]
     notes = [
-        f"other metrics put others first: {_few(others, '; ')}; mean agreement with {metrics[0]}: {np.mean(taus):.2f}; "
-        "compare their columns."
+        f"compare what other metrics put first: {_few(others, 2, '; ')} (mean agreement with {metrics[0]} {np.mean(taus):.2f})."
     ]
     if lacking:
         notes.append(f"not compared, as they lack a value for some candidate: {', '.join(lacking)}.")

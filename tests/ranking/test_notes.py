@@ -48,7 +48,7 @@ def by_metrics(**columns: list) -> list[dict]:
 def test_metrics_that_put_others_first_are_named_with_their_agreement():
     rows = by_metrics(transferability=[0.9, 0.5, 0.1], knn=[0.7, 0.6, 0.5], logme=[1.0, 2.0, 3.0], parc=[1.0, 2.0, 3.0])
     (note,) = notes.disagreement(rows, ["transferability", "knn", "logme", "parc"])
-    assert "other metrics put others first: c by logme, parc; mean agreement with transferability: -0.33;" in note
+    assert "compare what other metrics put first: c by logme and 1 more (mean agreement with transferability -0.33)." in note
     assert "\n" not in note
 
 
@@ -57,7 +57,7 @@ def test_many_that_differ_are_counted():
         name: [0.1 * i for i in order] for name, order in zip("pqrs", ([1, 3, 2], [1, 4, 2], [1, 5, 3], [1, 2, 9]), strict=True)
     }
     (note,) = notes.disagreement(by_metrics(transferability=[0.9, 0.5, 0.1], **values), ["transferability", *values])
-    assert "b by p, q and 1 more; c by s;" in note
+    assert "b by p and 2 more; c by s (" in note
     assert len(note.split()) <= 25
 
 
@@ -84,7 +84,7 @@ def test_a_first_that_shares_rank_1_is_no_disagreement():
     rows[1]["rank"] = 1
     assert notes.disagreement(rows, ["transferability", "logme"]) == []
     (note,) = notes.disagreement([row | {"knn": -row["score"]} for row in rows], ["transferability", "logme", "knn"])
-    assert "others first: c by knn;" in note
+    assert "put first: c by knn (" in note
 
 
 def test_rows_without_rank_are_not_compared():
@@ -99,5 +99,5 @@ def test_rows_without_rank_are_not_compared():
 def test_a_metric_that_lacks_values_is_named_as_left_out():
     rows = by_metrics(transferability=[0.9, 0.5], logme=[1.0, 2.0], leep=[1.0, None])
     first, second = notes.disagreement(rows, ["transferability", "logme", "leep"])
-    assert "agreement with transferability: -1.00" in first
+    assert "agreement with transferability -1.00" in first
     assert second.endswith("lack a value for some candidate: leep.")

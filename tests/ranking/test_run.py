@@ -140,7 +140,7 @@ def test_metrics_that_disagree_are_noted(target, pool, cache):
         for name in ("transferability", "logme", "leep", "knn")
     }
     assert len(set(firsts.values())) > 1
-    (note,) = [note for note in result.notes if "other metrics put others first" in note]
+    (note,) = [note for note in result.notes if "compare what other metrics put first" in note]
     assert note.count(" by ") == 2
     assert len(note.split()) <= 25
 
