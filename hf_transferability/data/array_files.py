@@ -26,6 +26,7 @@ _UNREADABLE = (
 
 
 _LABELS = "iubfUTO"  # kinds of types
+_NUMBERS = "biuf"
 _NAMES = (*INPUTS, "groups")
 _PARAMETERS = "parameters"  # the number of a network's parameters, beside its arrays
 
@@ -47,7 +48,8 @@ def read_candidate(path: str | Path) -> tuple[dict[str, np.ndarray], int | None]
 
     Raises:
         UsageError: no such file, another format, a pickled array, a damaged or encrypted archive, more than the memory holds,
-            names that are not these, or a number of parameters that is not a positive whole number.
+            names that are not these, features, probabilities or norms that are no numbers, or a number of parameters that is
+            not a positive whole number.
     """
     path = Path(path)
     arrays, size = _content(path)
@@ -58,6 +60,7 @@ def read_candidate(path: str | Path) -> tuple[dict[str, np.ndarray], int | None]
         raise UsageError(f"{path} must hold arrays called {', '.join(_NAMES)}; got {', '.join(unknown)}. Rename or drop these.")
     if "labels" not in arrays:
         raise UsageError(f"{path} must hold an array called labels; got {', '.join(arrays) or 'none'}. Add it.")
+    _check_numbers(arrays, path)
     arrays["labels"] = one_column(arrays["labels"])
     _check_labels(arrays["labels"], path)
     return arrays, None if size is None else _count(size, path)
@@ -90,6 +93,13 @@ def _content(path: Path) -> tuple[dict[str, np.ndarray], Any]:
         raise UsageError(
             f"{path} cannot be read: {cause}. Save whole arrays of plain numbers, no bfloat16, no objects (a pickle)."
         ) from error
+
+
+def _check_numbers(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Refuse arrays of dates, texts or complex numbers where a metric needs real numbers."""
+    for name, array in arrays.items():
+        if name not in ("labels", "groups") and array.dtype.kind not in _NUMBERS:
+            raise UsageError(f"`{name}` of {path} must be real numbers; got {array.dtype}. Save them as floats.")
 
 
 def _check_labels(labels: np.ndarray, path: Path) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from hf_transferability.data import netpbm
+
 _GREY_WITH_ALPHA = b"\4"  # a PNG's colour type
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 258, 262, 277
@@ -29,6 +31,7 @@ class Header:
         white_is_zero: stored 0 is white, as in many scanned TIFF files.
         frames: frames or pages in the file.
         extra_channels: channels beyond colour and alpha.
+        maxval: the white of a PGM or PPM of more than 8 bits; None for other images.
     """
 
     deep: bool = False
@@ -37,22 +40,25 @@ class Header:
     white_is_zero: bool = False
     frames: int = 1
     extra_channels: int = 0
+    maxval: int | None = None
 
     @classmethod
     def of(cls, image: Image.Image, encoded: bytes, *, count_frames: bool = False) -> "Header":
         """The header of an opened image, at its present frame; counting frames may read the whole file."""
         tags: Any = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
-        bits = _bits(image, encoded, tags)
+        maxval = netpbm.largest_value(image)
+        bits = maxval.bit_length() if maxval else _bits(image, encoded, tags)
         grey = image.mode == "F" or image.mode.startswith("I")
         deep_colour = bits > 8 and not grey
         used = _USED_CHANNELS.get(image.mode, 1)
         return cls(
             deep=grey or bits > 8,
             deep_colour=deep_colour,
-            readable=not deep_colour or (bits == 16 and image.format in ("PNG", "TIFF") and image.mode in _LOW_BYTES),
+            readable=not deep_colour or netpbm.is_raw_colour(image) or _has_two_bytes(image, bits),
             white_is_zero=tags.get(_PHOTOMETRIC) == 0,
             frames=getattr(image, "n_frames", 1) if count_frames else 1,
             extra_channels=max(int(tags.get(_SAMPLES_PER_PIXEL, 1)) - used, 0),
+            maxval=maxval,
         )
 
 
@@ -86,12 +92,14 @@ def read_header(encoded: bytes) -> Header:
 
 
 def deep_colour(encoded: bytes, frame: int = 0) -> np.ndarray | None:
-    """Colour of 16 bits a channel as uint16 [height, width, 1 or 3], alpha dropped; None where it cannot be read.
+    """Colour of more than 8 bits as uint16 [height, width, 1 or 3], alpha dropped; None where it cannot be read.
 
     Pillow keeps one byte of every 16-bit channel. Asked for the other byte order it keeps the other byte, so decoding twice
     gives both; grey with alpha has the size of four 8-bit channels and is read as such.
     """
     with open_image(encoded) as image:
+        if netpbm.is_raw_colour(image):
+            return netpbm.raw_colour(encoded, image)
         if image.format not in ("PNG", "TIFF") or image.mode not in _LOW_BYTES:
             return None
         if image.format == "PNG" and encoded[25:26] == _GREY_WITH_ALPHA:
@@ -129,6 +137,11 @@ def _load_as(encoded: bytes, frame: int, mode: str, raw_modes: dict[str, str]) -
         image._mode = mode
         image.load()
         return np.asarray(image)
+
+
+def _has_two_bytes(image: Image.Image, bits: int) -> bool:
+    """Whether `deep_colour` can read both bytes of every channel by Pillow's raw modes."""
+    return bits == 16 and image.format in ("PNG", "TIFF") and image.mode in _LOW_BYTES
 
 
 def _bits(image: Image.Image, encoded: bytes, tags: Any) -> int:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from hf_transferability.data import converted
+from hf_transferability.data import converted, netpbm
 from hf_transferability.data.duplicates import WORDS, perceptual_hash
 from hf_transferability.data.headers import PILLOW_LIMIT, Header, deep_colour, open_image, read_header
 from hf_transferability.errors import UsageError
 
 Window = tuple[float, float]
 MEMORY_BUDGET = 2 * 2**30  # bytes of decoded pixels that are kept; the rest is decoded again for each checkpoint
-DECODING_VERSION = 2  # part of a sample's key: counts up when the same file gives other pixels
+DECODING_VERSION = 3  # part of a sample's key: counts up when the same file gives other pixels
 _SIXTEEN_BIT = (0.0, 65535.0)
 _LARGE = 2**24  # pixels; larger images are decoded one at a time, because each needs hundreds of MiB meanwhile
 _one_large_image = threading.Lock()
@@ -28,8 +28,8 @@ class Decoding:
     """How image files become pixels.
 
     Attributes:
-        window: (low, high) that becomes 0..255 for images of more than 8 bits; None is (0, 65535) for 16-bit images and each
-            image's own range for float images.
+        window: (low, high) that becomes 0..255 for images of more than 8 bits, in stored values; None is (0, 65535) for 16-bit
+            images, (0, maxval) for PGM and PPM, and each image's own range for float images.
         frame: which frame of files that hold several: a number from 0, or "middle"; None for the first.
         max_pixels: pixels of the largest image; None for Pillow's limit of about 89 million.
     """
@@ -253,6 +253,8 @@ def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
 def _pixels(encoded: bytes, image: Image.Image, window: Window | None, number: int) -> tuple[np.ndarray, str]:
     """Pixels and mode of an image that is at this frame."""
     header = Header.of(image, encoded)
+    if header.maxval and header.readable and window is None:
+        window = (0.0, float(header.maxval))
     if header.deep_colour and (deep := deep_colour(encoded, number)) is not None:
         colour = deep if deep.shape[2] > 1 else deep.repeat(3, axis=2)
         rgb8 = eight_bit(colour, False, window)
@@ -264,7 +266,10 @@ def _pixels(encoded: bytes, image: Image.Image, window: Window | None, number: i
             "Convert them to 16-bit PNG or TIFF for a window."
         )
     image.load()
-    rgb = to_rgb(image, window)
+    if header.maxval and not header.deep_colour:
+        rgb = Image.fromarray(eight_bit(netpbm.stored_grey(np.asarray(image), header.maxval), False, window)).convert("RGB")
+    else:
+        rgb = to_rgb(image, window)
     if header.white_is_zero and (image.mode == "F" or image.mode.startswith("I")):  # Pillow inverts 8 bits, no others
         rgb = ImageOps.invert(rgb)
     return _upright_array(np.asarray(rgb), image), image.mode

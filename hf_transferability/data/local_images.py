@@ -89,6 +89,7 @@ def _read_metadata_folder(
     if has_class_folders and labelled:
         notes.append("Labels come from a column of the metadata, not from the folders.")
     elif has_class_folders:
+        _refuse_lost_folders(listing, options)
         refuse_vanishing(arrangement, set(rows), sorted(images - set(rows)), "files that metadata does not name")
         notes.append("Labels come from the folders, because the metadata have no label column; another needs --label-column.")
     classes = arrangement.classes if has_class_folders and not labelled else {}
@@ -124,6 +125,13 @@ def _read_metadata_folder(
         notes=tuple(notes),
     )
     return datasets.DatasetDict(tables), account
+
+
+def _refuse_lost_folders(listing: Listing, options: SampleOptions) -> None:
+    """Refuse class folders beside metadata whose files are all of a kind that is not read."""
+    suspects = listing.suspects()
+    if suspects:
+        refuse_vanishing(arrange([*listing.images, *suspects], options.class_level), set(listing.images), suspects)
 
 
 def _has_labels(columns: Iterable[str], options: SampleOptions) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import datasets
 import numpy as np
 
+from hf_transferability.data import netpbm
 from hf_transferability.data.columns import find_image_column, undecoded
 from hf_transferability.data.duplicates import duplicates, examples_by_row
 from hf_transferability.data.groups import SMALLEST, check_group_column, group_codes, group_names
@@ -352,6 +353,8 @@ def check_images(
     if deep := {mode: n for mode, n in report.modes.items() if mode == "F" or mode.startswith("I") or mode.endswith(";16")}:
         low, high = target.images.window or (None, None)
         scale = f"{low:g}..{high:g}" if low is not None else "their own range" if set(deep) == {"F"} else "0..65535"
+        if low is None and any(netpbm.is_named(file) for file in target.images.encoded):
+            scale += " (PGM and PPM: 0 to their maxval)"
         flags["windowed"] = f"{sum(deep.values())} images of mode {', '.join(deep)} by {scale}"
         if report.flat == sum(deep.values()) and target.images.window is not None:
             raise one_grey(target.images.window, report.flat)

@@ -247,6 +247,17 @@ def test_a_class_that_metadata_does_not_name_is_an_error(tmp_path):
     refused("class c of split train would be lost: its 12 files .* metadata does not name", tmp_path)
 
 
+def test_a_class_without_readable_images_is_an_error_beside_metadata_too(tmp_path):
+    images(tmp_path, "a", "b")
+    rows = [f"{name}/{i}.png,{i}" for name in "ab" for i in range(12)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,age", *rows]))
+    assert load_target(tmp_path).class_names == ["a", "b"]
+    (tmp_path / "c").mkdir()
+    for i in range(5):
+        np.save(tmp_path / "c" / f"{i}.npy", np.zeros((4, 4)))
+    refused(r"class c of split train would be lost: its 5 files \(\.npy\) .* no images", tmp_path)
+
+
 def test_folders_of_other_files_name_the_remedy(tmp_path):
     for name, (file, content, text) in {
         "volume": ("a/1.mha", b"", "no images that can be read, only files with .mha"),

@@ -8,12 +8,12 @@ import datasets
 import numpy as np
 import pytest
 from datasets import Dataset, Features
-from helpers.targets import AB, png, refused
+from helpers.targets import AB, png, refused, target_of_files
 from PIL import Image
 
 from hf_transferability.data.headers import read_header
 from hf_transferability.data.images import Images, check_size, decode
-from hf_transferability.data.targets import Target, check_images, load_target
+from hf_transferability.data.targets import check_images
 from hf_transferability.errors import TargetError, UsageError
 
 COLOUR = np.random.default_rng(0).integers(0, 4096, (6, 5, 3)).astype(np.uint16)
@@ -65,13 +65,6 @@ def pillow(image: Image.Image, kind: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-def target_of(files: list[bytes], **options) -> Target:
-    data = [{"bytes": file, "path": None} for file in files]
-    features = Features({"image": datasets.Image(), "label": AB})
-    table = Dataset.from_dict({"image": data, "label": [i % 2 for i in range(len(files))]}, features=features)
-    return load_target(table, **options)
-
-
 DEEP = {
     "RGB PNG": png16(COLOUR),
     "RGBA PNG": png16(np.concatenate([COLOUR, ALPHA], 2)),
@@ -113,14 +106,14 @@ def test_white_is_zero_in_every_depth(dtype, sample_format):
 
 def test_a_window_acts_on_deep_colour_or_is_an_error():
     files = [png16(COLOUR + i) for i in range(12)]
-    checked, report = check_images(target_of(files, window=(0, 4095)))
+    checked, report = check_images(target_of_files(files, window=(0, 4095)))
     assert report.modes == {"RGB;16": 12}
     assert checked.flags["windowed"] == "12 images of mode RGB;16 by 0..4095"
-    dark, report = check_images(target_of(files))
+    dark, report = check_images(target_of_files(files))
     assert "which leaves them dark (at most 16 of 255): choose --window LOW,HIGH" in dark.flags["windowed"]
     assert type(report).from_dict(report.to_dict()) == report
     assert "no image of the sample has more than 8 bits" in _refused([png(i) for i in range(12)], window=(0, 4095))
-    assert len(target_of([png(0), *files], window=(0, 4095))) == 13
+    assert len(target_of_files([png(0), *files], window=(0, 4095))) == 13
 
 
 def _refused(files: list[bytes], **options) -> str:
@@ -142,23 +135,23 @@ STACKS = {kind: pillow(STACK[0], kind, save_all=True, append_images=STACK[1:]) f
 @pytest.mark.parametrize("kind", STACKS)
 def test_files_of_several_frames_are_flagged_and_chosen_from(kind):
     files = [*[png(i) for i in range(11)], STACKS[kind]]
-    target = target_of(files)
+    target = target_of_files(files)
     assert target.flags["several_frames"] == "1 of 12 images, of which the first is used"
     assert check_images(target)[0].flags["several_frames"] == target.flags["several_frames"]
     if kind == "PNG":
         return  # an animated PNG may show another picture where animation is not supported
     assert abs(int(decode(STACKS[kind], frame=2)[0].max()) - 200) <= 2
     assert abs(int(decode(STACKS[kind], frame="middle")[0].max()) - 100) <= 2
-    chosen = target_of([STACKS[kind]] * 12, frame=1)
+    chosen = target_of_files([STACKS[kind]] * 12, frame=1)
     assert chosen.flags["several_frames"] == "12 of 12 images, of which frame 1 is used"
-    assert chosen.key != target_of([STACKS[kind]] * 12).key
+    assert chosen.key != target_of_files([STACKS[kind]] * 12).key
     with pytest.raises(TargetError, match="there is no frame 3 among 3, counted from 0"):
-        check_images(target_of([STACKS[kind]] * 12, frame=3))
+        check_images(target_of_files([STACKS[kind]] * 12, frame=3))
 
 
 def test_channels_beyond_colour_are_flagged():
     files = [tiff(np.random.default_rng(i).integers(0, 256, (6, 5, 5)).astype(np.uint8), 2) for i in range(12)]
-    assert target_of(files).flags["extra_channels"] == "12 of 12 images"
+    assert target_of_files(files).flags["extra_channels"] == "12 of 12 images"
     assert read_header(files[0]).extra_channels == 2
 
 
@@ -203,6 +196,6 @@ def test_an_image_that_does_not_fit_the_memory_is_corrupt_by_name(monkeypatch):
 def test_a_window_in_which_nothing_is_seen_is_refused(tmp_path):
     files = [png16(COLOUR + np.uint16(i)) for i in range(12)]
     with pytest.raises(UsageError, match=r"`window` must hold values of the images; 60000..61000 makes each of 12 one grey"):
-        check_images(target_of(files, window=(60_000, 61_000)))
+        check_images(target_of_files(files, window=(60_000, 61_000)))
     files[0] = png16(np.full_like(COLOUR, 70))
-    assert "1 of them one grey: choose --window" in check_images(target_of(files, window=(0, 4095)))[0].flags["windowed"]
+    assert "1 of them one grey: choose --window" in check_images(target_of_files(files, window=(0, 4095)))[0].flags["windowed"]

@@ -376,3 +376,27 @@ def test_a_window_in_which_nothing_is_seen_is_refused_or_flagged(tmp_path):
         (tmp_path / "ct" / "normal" / f"far{i}.dcm").write_bytes(medical.dicom(stored, **CT, WindowCenter=2500, WindowWidth=10))
     target = load_target(tmp_path / "ct", sample="all")
     assert target.flags["windowed"].endswith("3 images are one grey in their window: choose --window LOW,HIGH")
+
+
+@pytest.mark.parametrize(("values", "signed"), [(STORED, False), (HOUNSFIELD, True)])
+@pytest.mark.parametrize("high", [11, 13, 15])
+def test_values_that_begin_above_the_lowest_bit_are_moved_down(values, signed, high):
+    elements = {"BitsStored": 12, "RescaleIntercept": 0 if signed else -1024, "RescaleSlope": 1}
+    moved = medical.dicom(values << (high - 11), **elements, HighBit=high)
+    expected = read(medical.dicom(values, **elements), window=(-100, 100)).pixels
+    assert expected.std() > 5
+    np.testing.assert_array_equal(read(moved, window=(-100, 100)).pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "elements"),
+    [
+        (STORED, {"BitsStored": 12, "HighBit": 15}),  # the values begin at the lowest bit all the same
+        (STORED, {"BitsStored": 12, "HighBit": 7}),
+        (STORED << 4, {"BitsStored": 12, "HighBit": 19}),
+        (np.zeros((4, 5, 3), np.uint16), {"BitsStored": 12, "HighBit": 15}),
+    ],
+)
+def test_a_high_bit_that_contradicts_the_file_is_refused(values, elements):
+    with pytest.raises(ValueError, match="HighBit is not BitsStored - 1; correct the two"):
+        read(medical.dicom(values, **elements))

@@ -36,7 +36,7 @@ def dataset(values: np.ndarray, **elements: Any) -> Dataset:
     made.PixelData = values.tobytes()
     for name, value in elements.items():
         setattr(made, name, value)
-    if "BitsStored" in elements:
+    if "BitsStored" in elements and "HighBit" not in elements:
         made.HighBit = made.BitsStored - 1
     made["PixelData"].VR = "OB" if made.BitsAllocated == 8 else "OW"
     return made

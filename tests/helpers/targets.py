@@ -32,6 +32,14 @@ def table(labels: list, feature, n_images: int | None = None, **more) -> Dataset
     return Dataset.from_dict(columns, features=Features(features))
 
 
+def target_of_files(files: list[bytes], **options) -> Target:
+    """A target of these encoded images, in two classes by turns."""
+    data = [{"bytes": file, "path": None} for file in files]
+    features = Features({"image": datasets.Image(), "label": AB})
+    table = Dataset.from_dict({"image": data, "label": [i % 2 for i in range(len(files))]}, features=features)
+    return load_target(table, **options)
+
+
 def refused(text: str, *arguments, **options) -> str:
     with pytest.raises(UsageError, match=text) as caught:
         load_target(*arguments, **options)

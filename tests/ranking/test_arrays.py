@@ -135,6 +135,15 @@ def test_bad_files_are_refused_with_the_remedy(files, tmp_path, cache):
         rank_features([tmp_path / "bare.npz"], metrics=["leep"], cache_dir=cache)
 
 
+@pytest.mark.parametrize("dtype", ["m8[s]", "M8[s]", "U3", "c16"])
+@pytest.mark.parametrize("name", ["features", "source_probabilities", "gradient_norms"])
+def test_arrays_of_dates_texts_and_complex_numbers_are_refused(name, dtype, tmp_path, cache):
+    arrays = candidate(0) | {name: np.ones((4, 2), int).astype(dtype)}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(UsageError, match=rf"`{name}` of .*a\.npz must be real numbers; got .*\. Save them as floats"):
+        rank_features([tmp_path / "a.npz"], cache_dir=cache)
+
+
 def test_damaged_encrypted_and_huge_archives_are_refused_with_the_remedy(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     np.savez_compressed(path, features=np.zeros((400, 8)), labels=np.arange(400) % 3)

@@ -165,10 +165,43 @@ def _decode(dataset: Any, number: int) -> np.ndarray:
         raise _Refused(f"a DICOM file in {name}, which is not read; export it without compression") from None
     if not decoder.is_available:
         raise _Refused(f"a DICOM file in {name}, which needs pip install 'hf-transferability[medical]'")
+    shift = _unused_low_bits(dataset, syntax.is_compressed)
     try:
-        return np.asarray(pixel_array(dataset, index=number))
+        stored = np.asarray(pixel_array(dataset, index=number, correct_unused_bits=not shift))
+        return _right_aligned(stored, dataset, shift) if shift else stored
     except RuntimeError:  # every decoder that is installed failed
         raise _Refused(f"a DICOM file in {name} that no decoder reads; export it without compression") from None
+
+
+def _unused_low_bits(dataset: Any, compressed: bool) -> int:
+    """How many bits lie below a value's own, 0 in nearly all files: pydicom takes values to begin at the lowest bit.
+
+    Raises:
+        _Refused: the file's elements contradict each other, or the values are compressed or in colour.
+    """
+    high = dataset.get("HighBit")
+    if high is None or "PixelData" not in dataset:
+        return 0
+    shift = int(high) - int(dataset.BitsStored) + 1
+    grey = str(dataset.PhotometricInterpretation).startswith("MONOCHROME")
+    if shift and (shift < 0 or int(high) >= int(dataset.BitsAllocated) or compressed or not grey):
+        raise _Refused(_HIGH_BIT)
+    return shift
+
+
+_HIGH_BIT = "a DICOM file whose HighBit is not BitsStored - 1; correct the two, or export it anew"
+
+
+def _right_aligned(stored: np.ndarray, dataset: Any, shift: int) -> np.ndarray:
+    """Values that begin `shift` bits up, moved to the lowest bit; what lies above them is dropped and their sign is kept.
+
+    Raises:
+        _Refused: the bits below hold something, so that the values may begin at the lowest bit after all.
+    """
+    if (stored & ((1 << shift) - 1)).any():
+        raise _Refused(_HIGH_BIT)
+    above = int(dataset.BitsAllocated) - 1 - int(dataset.HighBit)
+    return (stored << above) >> (above + shift)
 
 
 def _display_of(dataset: Any, number: int) -> dict[str, Any]:
