@@ -65,21 +65,27 @@ def advise(
     facts = not any("size_unknown" in row.get("flags", ()) for row in ranked)
     evidence = chances(metric, variant, scenario, len(ranked), facts=facts) if task == "single_label" else None
     count = None if evidence is None else _with_equals(ranked, _enough(evidence, len(ranked)))
-    ordered_at_all = len(equal) + 1 < len(ranked)
+    one_score, one_group = len(equal) + 1 == len(ranked), len(tied) + 1 == len(ranked)
+    if one_group:  # what other targets say of an order does not hold where these images give none
+        evidence, count = None, len(ranked)
     command = None
     if dataset is not None and task != "regression":
         chosen = " ".join(f"--checkpoint {shlex.quote(row['checkpoint'])}" for row in ranked[: count or 1 + len(tied)])
         more = "".join(f" {shlex.quote(word)}" for word in words)
         command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen}{more} --output runs"
-    if ordered_at_all:
+    if not one_group:
         lines = [_first_line(first, equal, tied[len(equal) :])]
         lines.append(_chance_line(evidence, count, len(ranked), metric, variant, task))
+    elif not one_score:
+        lines = [
+            f"first: {first}, but these images cannot order the {len(ranked)} candidates: take more images, or fine-tune all."
+        ]
     else:
         lines = [
             f"all {len(ranked)} candidates have one score, so {metric} does not order them: fine-tune all, or sort by another."
         ]
     if command:
-        needed = "" if has_test_split else "make a split called test, then "
+        needed = "" if has_test_split else "make a test split (folders train/CLASS and test/CLASS), then "
         lines.append(f"{NEXT}{needed}{command}")
     return {
         "text": lines, "first": first, "not_told_apart": tied, "fine_tune": count, "command": command, "evidence": evidence,

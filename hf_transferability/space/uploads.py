@@ -24,13 +24,14 @@ def hold(visitor: str, paths: Sequence[str]) -> None:
         _uploaded.setdefault(visitor, set()).add(path)
         place = _place(visitor, path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            try:
-                os.link(path, place)
-            except FileNotFoundError:  # ranked and removed meanwhile
-                continue
-            except OSError:  # another file system
-                shutil.copyfile(path, place)
+        if place.exists():
+            continue
+        try:
+            os.link(path, place)
+        except (FileExistsError, FileNotFoundError):  # linked, or ranked and removed, meanwhile
+            continue
+        except OSError:  # another file system
+            shutil.copyfile(path, place)
 
 
 def held(visitor: str, paths: Sequence[str]) -> list[str]:

@@ -350,7 +350,8 @@ def _split_of_role(dataset: Any, names: SplitNames, options: dict[str, Any]) -> 
     known = split_names(dataset, **options)
     for role, name in (("train", names.train), ("test", names.test)):
         if name not in known:
-            raise UsageError(f"`{role}_split` must be one of {', '.join(known)}; got {name!r}. Pass --{role}-split NAME.")
+            made = f", or make folders train/CLASS and {name}/CLASS" if name == "test" else ""
+            raise UsageError(f"`{role}_split` must be one of {', '.join(known)}; got {name!r}. Pass --{role}-split NAME{made}.")
     candidates = (name for name in _VALIDATION if name in known and name not in (names.train, names.test))
     validation = names.validation or next(candidates, None)
     splits = {"train": names.train, "validation": validation, "test": names.test}

@@ -92,7 +92,7 @@ def test_sizes_that_are_not_known_make_the_order_less_certain():
 
 def test_a_dataset_without_test_split_needs_one_first():
     found = advise(rows(*"abc"), "consensus", "default", "architecture", "data", has_test_split=False)
-    assert found["text"][-1] == f"next: make a split called test, then {found['command']}"
+    assert found["text"][-1] == f"next: make a test split (folders train/CLASS and test/CLASS), then {found['command']}"
 
 
 def test_where_all_are_named_no_chance_is_quoted():
@@ -101,9 +101,17 @@ def test_where_all_are_named_no_chance_is_quoted():
 
 
 def test_many_that_cannot_be_told_apart_are_counted():
-    found = advise(rows(*"abcdefg", tie_groups=[1] * 7), "consensus", "default", "architecture")
+    found = advise(rows(*"abcdefgh", tie_groups=[1] * 7 + [2]), "consensus", "default", "architecture")
     assert found["not_told_apart"] == list("bcdefg")
     assert found["text"][0].endswith("from b, c, d, e and 2 more.")
+
+
+def test_images_that_order_nothing_say_so_and_borrow_no_chance_from_other_targets():
+    found = advise(rows(*"abcdefg", tie_groups=[1] * 7), "consensus", "default", "architecture", "data")
+    assert found["text"][0] == "first: a, but these images cannot order the 7 candidates: take more images, or fine-tune all."
+    assert not any("chance" in line for line in found["text"])
+    assert (found["evidence"], found["fine_tune"]) == (None, 7)
+    assert found["command"].count("--checkpoint") == 7
 
 
 def test_fewer_than_two_candidates_need_no_advice():
@@ -120,7 +128,7 @@ def test_targets_that_no_benchmark_has():
 
 
 def test_a_form_that_no_benchmark_has_is_named():
-    found = advise(rows("a", "b", tie_groups=[1, 1]), "gbc", "default", "architecture", "data")
+    found = advise(rows("a", "b", "c", tie_groups=[1, 1, 2]), "gbc", "default", "architecture", "data")
     assert "holds the default form of gbc" in found["text"][1]
     assert found["text"][2].startswith("next: hf-transferability finetune")
     assert found["command"].count("--checkpoint") == 2

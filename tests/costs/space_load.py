@@ -79,7 +79,7 @@ def _ranked(browser: httpx.Client, handler: int, session: str, files: list[str])
     sent = [("files", (Path(path).name, Path(path).read_bytes())) for path in files]
     paths = browser.post("/gradio_api/upload", files=sent).raise_for_status().json()
     uploaded = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in paths]
-    data = [True, "", "", 200, uploaded, "auto", "consensus"]
+    data = [True, "", "", 200, uploaded, "auto", "consensus", "", "", "", "", None, ""]
     words = {"data": data, "fn_index": handler, "session_hash": session}
     browser.post("/gradio_api/queue/join", json=words).raise_for_status()
     with browser.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as lines:

@@ -6,11 +6,10 @@ from helpers.layouts import LAYOUTS, PER_CLASS, accounted
 REFUSED = {
     "test only": "Pass --split",
     "nested classes": "Pass --class-level N",
-    "a class of .npy files": "class normal of split train would vanish",
+    "a class of .npy files": "class normal of split train would be lost",
     "several findings in a text": "Pass --label-separator",
-    "zip of class folders": "Unpack them",
 }
-TABLES = ("parquet files", "save_to_disk")  # whose rows are the images
+TABLES = ("parquet files", "save_to_disk", "zip of class folders")  # whose files hold many images
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

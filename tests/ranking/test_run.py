@@ -130,7 +130,7 @@ def test_equal_checkpoints_are_no_ranking(target, pool, cache, tmp_path):
     assert result.advice is None
     result = rank(target, [pool[0], twin], cache_dir=cache)
     assert [(row["score"], row["rank"], row["tie_group"]) for row in result.rows] == [(0.5, 1, 1)] * 2
-    assert any("these images cannot tell it from" in note for note in result.notes)
+    assert any("all 2 candidates have one score" in note for note in result.notes)
 
 
 def test_metrics_that_disagree_are_noted(target, pool, cache):
@@ -141,7 +141,8 @@ def test_metrics_that_disagree_are_noted(target, pool, cache):
     }
     assert len(set(firsts.values())) > 1
     (note,) = [note for note in result.notes if "other metrics put others first" in note]
-    assert note.count(" by ") >= 3
+    assert note.count(" by ") == 2
+    assert len(note.split()) <= 25
 
 
 def test_a_pool_of_two_warns(target, pool, cache):
@@ -199,9 +200,9 @@ def test_a_dead_network_is_a_row_that_names_the_cause(target, pool, cache, tmp_p
     row = next(row for row in result.rows if row["checkpoint"] == str(dead))
     assert row["score"] is None
     assert "same row for all" in row["error"]
-    row = rank(target, [*pool, dead], cache_dir=cache).rows[-1]  # one of the two that consensus is made of is enough for it
-    assert (row["checkpoint"], row["error"]) == (str(dead), None)
-    assert "same row for all" in row["undefined"]["feature_quality"]
+    row = rank(target, [*pool, dead], cache_dir=cache).rows[-1]  # by LogME and size alone it would come first
+    assert (row["checkpoint"], row["score"]) == (str(dead), None)
+    assert "same row for all" in row["error"]
 
 
 @pytest.mark.parametrize(

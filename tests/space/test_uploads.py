@@ -27,6 +27,13 @@ def test_what_one_visitor_removes_another_still_has(upload):
     assert not upload.exists()
 
 
+def test_an_upload_may_be_held_twice(upload):
+    for _ in range(2):
+        uploads.hold("ann", [str(upload)])
+    (link,) = uploads.held("ann", [str(upload)])
+    assert Path(link).read_bytes() == b"features"
+
+
 def test_nothing_is_left_of_a_visitor_who_never_ranked(upload):
     uploads.hold("ann", [str(upload)])
     (link,) = uploads.held("ann", [str(upload)])
