@@ -21,7 +21,7 @@ from hf_transferability.data.folder_cache import cache_folder
 from hf_transferability.data.folders import split_kind
 from hf_transferability.data.image_files import Place, place_of
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.data.table_splits import refuse_merged, splits_of_tables
+from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 
 _LONGEST_NAME = 255  # characters of a part of a path; longer ones fail in every file system
@@ -141,10 +141,19 @@ def _open_folder(name: str, folder: Path, options: SampleOptions, token: str | N
         kind = split_kind(options.split) if options.split and not set("[+") & set(options.split) else None
         chosen = kind if options.split not in splits and kind in splits else options.split
         opened = _open_loaded(splits, chosen, name, place, account)
+        _check_rows(opened, options)
         table = opened.table.to_iterable_dataset() if options.streaming else opened.table
         return replace(opened, table=table, where={**opened.where, "config": "default"})
     builder = _folder_builder(folder, options, token)
-    return _open_builder(builder, name, None, place, options)
+    opened = _open_builder(builder, name, None, place, options)
+    _check_rows(opened, options)
+    return opened
+
+
+def _check_rows(opened: Opened, options: SampleOptions) -> None:
+    """Refuse a split of which a column says that it holds several; those that the user joins may, and a stream cannot tell."""
+    if isinstance(opened.table, datasets.Dataset) and "+" not in opened.where["split"]:
+        refuse_split_column(opened.table, options.label_column)
 
 
 def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.DatasetDict, Account] | None:

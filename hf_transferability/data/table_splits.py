@@ -1,14 +1,17 @@
-"""Which split each table of a local folder belongs to, decided from its path alone."""
+"""Which split each table of a local folder belongs to, and tables whose rows are of several splits."""
 
 import os
 import re
 from collections.abc import Iterable, Sequence
+
+import datasets
 
 from hf_transferability.data.folders import kinds_within, split_kind
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
 
 _SHARD = re.compile(r"data/(\w+(?:\.\w+)*)-[0-9]{5}-of-[0-9]{5}[^/]*")  # as `datasets` writes, with splits of any name
+_COLUMNS = ("split", "subset", "partition", "set", "datasplit", "dataset", "phase")  # without case, "_" and other signs
 _BEGINNINGS = ("train", "test", "valid")  # of names such as testlabels, whose words are not delimited
 
 
@@ -50,6 +53,34 @@ def refuse_merged(files: Iterable[str]) -> None:
         kinds |= _kinds(file)
         if len(kinds) > 1:
             raise _unclear(file)
+
+
+def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> None:
+    """Refuse a split whose rows a column assigns to several splits, which `datasets` does not heed.
+
+    Args:
+        table: one split.
+        label_column: the column of the labels, which may have any values.
+
+    Raises:
+        UsageError: names the column and its values.
+    """
+    for name, feature in table.features.items():
+        plain = re.sub(r"[^a-z]", "", name.lower())
+        if plain not in _COLUMNS or name == label_column:
+            continue
+        if isinstance(feature, datasets.ClassLabel):
+            values = {feature.int2str(code) for code in table.unique(name) if code is not None and code >= 0}
+        elif isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string"):
+            values = {value for value in table.unique(name) if value}
+        else:
+            continue
+        if len(values) > 1 and any(map(split_kind, values)):
+            shown = printable(", ".join(sorted(values))[:80])
+            raise UsageError(
+                f"column {printable(name[:40])} assigns rows to several splits ({shown}). "
+                "Make a folder or table of each, or remove the column to use all rows."
+            )
 
 
 def _kinds(path: str) -> set[str]:

@@ -1,6 +1,7 @@
 """Rows of a test table are never drawn as rows of the training table."""
 
 import pytest
+from datasets import ClassLabel, Value
 from helpers.targets import AB, png, refused, table
 
 from hf_transferability.data.opening import split_names
@@ -83,3 +84,35 @@ def test_tables_without_images_that_datasets_would_merge(tmp_path):
         (tmp_path / f"{name}.parquet").rename(tmp_path / f"{name.lower()}.parquet")
     assert len(load_target(tmp_path, sample="all")) == 24
     refuse_merged(["train-0.csv", "labels.csv"])
+
+
+@pytest.mark.parametrize("column", ["split", "Subset", "data_split"])
+@pytest.mark.parametrize("kind", ["metadata", "csv", "parquet", "classes"])
+def test_a_column_that_assigns_rows_to_splits(tmp_path, column, kind):
+    values = ["train" if i < 24 else "TEST" for i in range(40)]
+    if kind in ("parquet", "classes"):
+        names = ClassLabel(names=["train", "TEST"])
+        codes, feature = (values, Value("string")) if kind == "parquet" else ([i // 24 for i in range(40)], names)
+        table([i % 2 for i in range(40)], AB, **{column: (codes, feature)}).to_parquet(tmp_path / "train.parquet")
+    else:
+        lines = [f"{i}.png,{'ab'[i % 2]},{value}\n" for i, value in enumerate(values)]
+        name, path = ("metadata.csv", "file_name") if kind == "metadata" else ("labels.csv", "path")
+        (tmp_path / name).write_text(f"{path},label,{column}\n" + "".join(lines))
+        for i in range(40):
+            (tmp_path / f"{i}.png").write_bytes(png(i))
+    options = {"image_column": "path"} if kind == "csv" else {}
+    refused(rf"column {column} assigns rows to several splits \(TEST, train\)", tmp_path, **options)
+    assert set(load_target(tmp_path, label_column=column, **options).class_names) == {"train", "TEST"}
+
+
+@pytest.mark.parametrize("values", [["train"], ["A", "B"], ["1", "2"], [None, "train"]])
+def test_a_column_that_assigns_no_row_to_another_split(tmp_path, values):
+    column = ([values[i % len(values)] for i in range(24)], Value("string"))
+    table([i % 2 for i in range(24)], AB, split=column).to_parquet(tmp_path / "train.parquet")
+    assert len(load_target(tmp_path, sample="all")) == 24
+
+
+def test_splits_that_the_user_joins_may_be_named_by_a_column(tmp_path):
+    for split in ("train", "test"):
+        table([i % 2 for i in range(24)], AB, split=([split] * 24, Value("string"))).to_parquet(tmp_path / f"{split}.parquet")
+    assert len(load_target(tmp_path, sample="all", split="train+test")) == 48
