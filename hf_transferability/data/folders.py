@@ -84,7 +84,7 @@ def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int
         if complete and len(split_names) == len(names):
             return level
         with_folders = {parts[level - 1] for parts in folders if len(parts) > level}
-        partly = {name: kinds for name in names if (kinds := _kinds_within(name))}
+        partly = {name: kinds for name in names if (kinds := kinds_within(name))}
         partial_kinds = set().union(*partly.values())
         if complete and len(partly) == len(names) and len(partial_kinds) > 1 and _share_a_folder(folders, level, names):
             return level
@@ -105,7 +105,7 @@ def _share_a_folder(folders: list[tuple[str, ...]], level: int, names: Collectio
     return max(below.values(), default=0) > 1
 
 
-def _kinds_within(name: str) -> set[str]:
+def kinds_within(name: str) -> set[str]:
     """The kinds of split whose word is a part of a name: "brain_train" -> {"train"}."""
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", name)
     return {_KIND_OF[word.lower()] for word in words if word.lower() in _KIND_OF}
@@ -113,7 +113,7 @@ def _kinds_within(name: str) -> set[str]:
 
 def _split_names(names: Collection[str]) -> dict[str, str]:
     """Folder -> split name: its kind, or its own name where two folders are of one kind."""
-    kinds = {name: split_kind(name) or "+".join(sorted(_kinds_within(name))) for name in names}
+    kinds = {name: split_kind(name) or "+".join(sorted(kinds_within(name))) for name in names}
     counts = Counter(kinds.values())
     return {name: kind if counts[kind] == 1 else name for name, kind in kinds.items()}
 

@@ -17,9 +17,11 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from hf_transferability import errors, hub
 from hf_transferability.data import foreign, hub_files, listing, local_images, tables
 from hf_transferability.data.account import Account
+from hf_transferability.data.folder_cache import cache_folder
 from hf_transferability.data.folders import split_kind
 from hf_transferability.data.image_files import Place, place_of
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 
 _LONGEST_NAME = 255  # characters of a part of a path; longer ones fail in every file system
@@ -139,10 +141,19 @@ def _open_folder(name: str, folder: Path, options: SampleOptions, token: str | N
         kind = split_kind(options.split) if options.split and not set("[+") & set(options.split) else None
         chosen = kind if options.split not in splits and kind in splits else options.split
         opened = _open_loaded(splits, chosen, name, place, account)
+        _check_rows(opened, options)
         table = opened.table.to_iterable_dataset() if options.streaming else opened.table
         return replace(opened, table=table, where={**opened.where, "config": "default"})
     builder = _folder_builder(folder, options, token)
-    return _open_builder(builder, name, None, place, options)
+    opened = _open_builder(builder, name, None, place, options)
+    _check_rows(opened, options)
+    return opened
+
+
+def _check_rows(opened: Opened, options: SampleOptions) -> None:
+    """Refuse a split of which a column says that it holds several; those that the user joins may, and a stream cannot tell."""
+    if isinstance(opened.table, datasets.Dataset) and "+" not in opened.where["split"]:
+        refuse_split_column(opened.table, options.label_column)
 
 
 def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.DatasetDict, Account] | None:
@@ -174,31 +185,34 @@ def _columns(splits: datasets.DatasetDict) -> list[str]:
 
 
 def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> Any:
-    """The builder of tables, archives or a folder with a card."""
-    path, data_files = str(folder), None
-    if not foreign.has_configurations(folder):
+    """The builder of tables, archives or a folder with a card.
+
+    Raises:
+        UsageError: tables whose names do not tell their splits, or what `datasets` finds wrong.
+        TargetError: damaged files.
+    """
+    path, data_files, described = str(folder), None, foreign.has_configurations(folder)
+    if not described:
         files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
-        if files.images and files.tables:
+        kinds = {t: listing.TABLES[os.path.splitext(t)[1].lower()] for t in files.tables if _may_hold_rows(t)}
+        if files.images and kinds:
             # `datasets` would take the kind of file that is the most frequent: the images.
-            kinds = Counter(listing.TABLES[os.path.splitext(table)[1].lower()] for table in files.tables)
-            path = kinds.most_common(1)[0][0]
-            chosen = [t for t in files.tables if listing.TABLES[os.path.splitext(t)[1].lower()] == path]
-            data_files = {split: [str(folder / t) for t in paths] for split, paths in _splits_of_tables(chosen).items()}
+            path = Counter(kinds.values()).most_common(1)[0][0]
+            chosen = splits_of_tables([table for table, kind in kinds.items() if kind == path])
+            data_files = {split: [str(folder / name) for name in names] for split, names in chosen.items()}
+    build = partial(datasets.load_dataset_builder, path, name=options.config, data_files=data_files, token=token)
     try:
-        return tables.with_texts(
-            partial(datasets.load_dataset_builder, path, name=options.config, data_files=data_files, token=token), token
-        )
+        builder = tables.with_texts(partial(build, cache_dir=cache_folder(folder)), token)
     except Exception as error:
         raise dataset_error(error, folder.name) from error
+    for paths in (builder.config.data_files or {}).values() if not described else ():
+        names = [os.path.relpath(name, folder).replace(os.sep, "/") for name in paths]
+        refuse_merged(name for name in names if name.lower().endswith((*listing.TABLES, *listing.ARCHIVES)))
+    return builder
 
 
-def _splits_of_tables(tables: Sequence[str]) -> dict[str, list[str]]:
-    """Split -> tables, by their names: train.csv, test.csv; all are train where a name does not tell."""
-    kinds = {table: split_kind(os.path.splitext(os.path.basename(table))[0]) for table in tables}
-    splits: dict[str, list[str]] = {}
-    for table, kind in kinds.items():
-        splits.setdefault(kind or "train", []).append(table)
-    return splits
+def _may_hold_rows(table: str) -> bool:
+    return os.path.basename(table) not in datasets.data_files.FILES_TO_IGNORE
 
 
 def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Opened:
