@@ -7,6 +7,7 @@ is still ranked), 2 wrong usage, 130 interrupted, 143 terminated.
 import argparse
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["--"]:  # `hf extensions exec transferability -- ...` passes the dashes on
         words = words[1:]
+    words = _with_negative_windows(words)
     ended: SystemExit | None = None
     signals.begin()
     try:
@@ -69,6 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if ended is not None:
         raise ended
     return status
+
+
+def _with_negative_windows(words: Sequence[str]) -> list[str]:
+    """`--window -1024,506` as one word, since argparse takes the value for an option; negative windows are usual in CT."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--window" and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _status(words: list[str]) -> int:

@@ -30,6 +30,7 @@ from hf_transferability.cli import main
         (["rank", "target", "a", "--window", "5"], "must be two numbers LOW,HIGH; got '5'"),
         (["rank", "target", "a", "--window", "5,1"], "must have LOW below HIGH; got '5,1'"),
         (["rank", "target", "a", "--window", "nan,1"], "must have LOW below HIGH"),
+        (["rank", "target", "a", "--window", "-5,-10"], "must have LOW below HIGH; got '-5,-10'"),
         (["rank", "target", "a", "--micro-batch", "-1"], "must be a positive whole number"),
         (["rank", "target", "a", "--seed", "-1"], "must be 0 or a positive whole number; got '-1'"),
         (["rank", "target", "a", "--draw", "all"], "stratified"),
