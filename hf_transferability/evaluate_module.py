@@ -20,8 +20,9 @@ from hf_transferability.errors import unknown_name
 from hf_transferability.metrics import all_metrics, collect_flags, score
 from hf_transferability.metrics._groups import encode_groups
 from hf_transferability.metrics._validation import (
-    _as_array,
-    _as_numbers,
+    UNDEFINED,
+    as_array,
+    as_numbers,
     check_features,
     check_gradient_norms,
     check_regression_labels,
@@ -65,7 +66,6 @@ _CHECKS = {
     "source_probabilities": check_source_probabilities,
     "gradient_norms": check_gradient_norms,
 }
-_UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 # Options of `rank` that have no meaning for images in memory.
 _NOT_FOR_IMAGES = {"dataset", "config", "split", "revision", "image_column", "label_column", "streaming", "group_column"}
 
@@ -148,7 +148,7 @@ class Transferability(evaluate.Metric):
     def add(self, *, prediction: Any = None, reference: Any = None, **others: Any) -> None:
         """Add one image's features and label (and source probabilities) for the next `compute`."""
         given = {"predictions": prediction, "references": reference, **others}
-        self.add_batch(**{name: _as_array(value)[np.newaxis] for name, value in given.items() if value is not None})
+        self.add_batch(**{name: as_array(value)[np.newaxis] for name, value in given.items() if value is not None})
 
     def compute(
         self,
@@ -241,14 +241,14 @@ def _listed(names: Mapping[str, Any]) -> str:
 def _checked_batch(name: str, value: Any) -> np.ndarray:
     """Some rows of an input as an array whose type does not depend on other batches."""
     if name not in ("labels", "groups"):
-        return _as_numbers(
+        return as_numbers(
             _EVALUATE_NAMES.get(name, name), value, ndim=2, shape="with one row per image or gradient batch"
         ).copy()
     kinds = {type(item) for item in value} if isinstance(value, list | tuple) else set()
     if str in kinds and len(kinds) > 1:
         given = _EVALUATE_NAMES.get(name, name)
         raise TypeError(f"`{given}` must be of one type; got {', '.join(sorted(kind.__name__ for kind in kinds))}.")
-    array = _as_array(value)
+    array = as_array(value)
     if name == "groups" and array.ndim != 1:
         raise ValueError(f"`groups` must be [n_samples]; got shape {array.shape}. Pass one group per image.")
     if array.ndim not in (1, 2):
@@ -286,7 +286,7 @@ def _all_scores(inputs: dict[str, Any], variant: str, seed: int | None) -> dict[
         chosen = variant if variant in metric.variants else "default"
         try:
             scores |= _floats(metric.name, score(metric.name, **inputs, variant=chosen, seed=seed))
-        except _UNDEFINED as error:
+        except UNDEFINED as error:
             failure = failure or error
             warnings.warn(f"{metric.name} is left out: {error}", stacklevel=4)
     if not scores:
@@ -307,11 +307,11 @@ def _check_inputs(inputs: dict[str, Any]) -> None:
     labels = inputs["labels"]
     if task_of(labels) == "regression":
         raise TypeError(
-            f"`labels` must be classes in the default configuration; got {_as_array(labels).dtype}. "
+            f"`labels` must be classes in the default configuration; got {as_array(labels).dtype}. "
             "Encode classes as integers; for a regression target load the configuration logme."
         )
     if "groups" in inputs:
-        encode_groups(inputs["groups"], len(_as_array(labels)))
+        encode_groups(inputs["groups"], len(as_array(labels)))
     with collect_flags():  # no warnings here: the metrics give them
         for n_samples in rows.values():
             encode_targets(labels, n_samples)
@@ -340,7 +340,7 @@ def _dataset(images: Any, labels: Any) -> datasets.Dataset:
         if task_of(labels) == "multi_label":
             encode_targets(labels, len(encoded))
             column: Any = datasets.List(datasets.Value("int64"))
-            values = _as_array(labels).astype(np.int64).tolist()
+            values = as_array(labels).astype(np.int64).tolist()
         elif task_of(labels) == "regression":
             column, values = datasets.Value("float64"), check_regression_labels(labels, len(encoded)).tolist()
         else:

@@ -10,6 +10,8 @@ import numpy as np
 from hf_transferability.errors import shown
 from hf_transferability.metrics._flags import warn
 
+# What a metric raises where it has no value for its input.
+UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 TASKS = ("single_label", "multi_label", "regression")
 _TARGETS = {
     "single_label": "one class per image",
@@ -28,7 +30,7 @@ def check_features(features: Any) -> np.ndarray:
         ValueError: not 2-d, empty, fewer than 2 rows, NaN or infinite.
         TypeError: not numbers.
     """
-    array = _as_numbers("features", features, ndim=2, shape="[n_samples, n_features]")
+    array = as_numbers("features", features, ndim=2, shape="[n_samples, n_features]")
     if array.shape[0] < 2 or array.shape[1] < 1:
         raise ValueError(f"`features` must have at least 2 rows and 1 column; got shape {array.shape}. Pass one row per image.")
     largest = max(float(array.max()), -float(array.min()))
@@ -59,7 +61,7 @@ def check_varying(features: np.ndarray, codes: np.ndarray | None = None) -> None
 
 def task_of(labels: Any) -> str:
     """Which of TASKS the labels are: 2-d is several labels per image, floats a regression target, the rest classes."""
-    array = _as_array(labels)
+    array = as_array(labels)
     if array.ndim == 2:
         return "multi_label"
     return "regression" if array.dtype.kind == "f" else "single_label"
@@ -68,7 +70,7 @@ def task_of(labels: Any) -> str:
 def one_column(labels: Any) -> Any:
     """Labels [n_samples, 1] as [n_samples]; all others as they are."""
     shape = tuple(getattr(labels, "shape", ()))
-    return _as_array(labels)[:, 0] if len(shape) == 2 and shape[-1] == 1 else labels
+    return as_array(labels)[:, 0] if len(shape) == 2 and shape[-1] == 1 else labels
 
 
 def refuse_unclear_numbers(labels: Any) -> None:
@@ -77,7 +79,7 @@ def refuse_unclear_numbers(labels: Any) -> None:
     Raises:
         TypeError: such labels.
     """
-    array = _as_array(labels)
+    array = as_array(labels)
     if array.dtype.kind == "f" and array.ndim == 1 and are_few_whole_numbers(array):
         shown = ", ".join(f"{value:g}" for value in np.unique(array))
         raise TypeError(
@@ -101,7 +103,7 @@ def check_task(name: str, tasks: tuple[str, ...], labels: Any, others: dict[str,
     task = task_of(labels)
     if task not in tasks:
         able = ", ".join(other for other, possible in others.items() if task in possible)
-        array = _as_array(labels)
+        array = as_array(labels)
         raise ValueError(
             f"`labels` must be {' or '.join(_TARGETS[possible] for possible in tasks)} for {name}; "
             f"got {_TARGETS[task]} ({array.dtype}, shape {array.shape}). "
@@ -119,7 +121,7 @@ def encode_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, list]:
         ValueError: wrong length, one class only, or missing labels.
         TypeError: labels that are not classes (floats, objects of mixed type).
     """
-    array = _as_array(labels)
+    array = as_array(labels)
     if array.ndim != 1:
         raise ValueError(
             f"`labels` must be 1-d, one class per image; got shape {array.shape}. "
@@ -166,7 +168,7 @@ def encode_targets(labels: Any, n_samples: int) -> list[np.ndarray]:
     """
     if task_of(labels) != "multi_label":
         return [encode_labels(labels, n_samples)[0]]
-    array = _as_array(labels)
+    array = as_array(labels)
     if len(array) != n_samples:
         raise ValueError(
             f"`labels` must have one entry per row of the other inputs; got {len(array)} for {n_samples}. "
@@ -198,7 +200,7 @@ def check_regression_labels(labels: Any, n_samples: int) -> np.ndarray:
     Raises:
         ValueError: wrong length, NaN or infinite, or the same for every image.
     """
-    array = _as_array(labels).astype(np.float64)
+    array = as_array(labels).astype(np.float64)
     if len(array) != n_samples:
         raise ValueError(
             f"`labels` must have one entry per row of the other inputs; got {len(array)} for {n_samples}. "
@@ -237,7 +239,7 @@ def check_source_probabilities(source_probabilities: Any) -> np.ndarray:
         TypeError: not numbers.
     """
     tolerance = _LOOSE_SUM if _is_half(source_probabilities) else _TIGHT_SUM
-    array = _as_numbers("source_probabilities", source_probabilities, ndim=2, shape="[n_samples, n_source_classes]").astype(
+    array = as_numbers("source_probabilities", source_probabilities, ndim=2, shape="[n_samples, n_source_classes]").astype(
         np.float64
     )
     if array.shape[0] < 2 or array.shape[1] < 2:
@@ -262,7 +264,7 @@ def check_gradient_norms(gradient_norms: Any) -> np.ndarray:
         ValueError: another shape, NaN, infinite or negative.
         TypeError: not numbers.
     """
-    array = _as_numbers("gradient_norms", gradient_norms, ndim=2, shape="[n_batches, 2]").astype(np.float64)
+    array = as_numbers("gradient_norms", gradient_norms, ndim=2, shape="[n_batches, 2]").astype(np.float64)
     if array.shape[0] < 1 or array.shape[1] != 2:
         raise ValueError(
             f"`gradient_norms` must have shape [n_batches, 2] (first, second layer); got {array.shape}. "
@@ -279,9 +281,9 @@ def _is_half(value: Any) -> bool:
     return str(getattr(first, "dtype", "")).removeprefix("torch.") in ("float16", "bfloat16")
 
 
-def _as_array(value: Any) -> np.ndarray:
+def as_array(value: Any) -> np.ndarray:
     if isinstance(value, list | tuple) and any(hasattr(item, "detach") for item in value):
-        value = [_as_array(item) for item in value]
+        value = [as_array(item) for item in value]
     if hasattr(value, "detach"):  # a torch tensor, on any device, with or without a graph
         try:
             value = value.detach().cpu()
@@ -296,9 +298,9 @@ def _as_array(value: Any) -> np.ndarray:
         raise ValueError("`array` must be regular; got rows of different lengths or depths. Pass one row per image.") from error
 
 
-def _as_numbers(name: str, value: Any, ndim: int, shape: str) -> np.ndarray:
+def as_numbers(name: str, value: Any, ndim: int, shape: str) -> np.ndarray:
     try:
-        array = _as_array(value)
+        array = as_array(value)
     except ValueError as error:  # ragged rows
         raise ValueError(
             f"`{name}` must be an array {shape}; got rows of different lengths. Pass one row per image."

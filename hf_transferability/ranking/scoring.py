@@ -14,14 +14,13 @@ from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
 from hf_transferability.metrics._groups import GROUPING_VERSION
 from hf_transferability.metrics._sample import Sample
-from hf_transferability.metrics._validation import check_varying, task_of
+from hf_transferability.metrics._validation import UNDEFINED, check_varying, task_of
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import form
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
 _PROTOCOL = 7  # of half-samples, floors and what is stored; part of the key of stored scores
-_UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
 Value = float | dict[str, float] | None
 
 
@@ -219,7 +218,7 @@ def _on_all_images(name: str, variant: str, inputs: dict[str, Any], arrays: Arra
     with collect_flags() as flags:
         try:
             result.values[name] = score(name, **_inputs(metric, inputs), variant=variant, task=target.task)
-        except _UNDEFINED as error:
+        except UNDEFINED as error:
             cause = arrays.facts.get("no_gradient") if "gradient_norms" in metric.inputs else None
             result.reasons[name] = f"{name} is undefined: {cause or error}"
             return result
@@ -285,7 +284,7 @@ def _shared(features: Any) -> Any:
     """Features as a sample that metrics share; as they are where no metric can take them, so that each says why."""
     try:
         return Sample(features)
-    except _UNDEFINED:
+    except UNDEFINED:
         return features
 
 
@@ -331,5 +330,5 @@ def _value(metric: Metric, inputs: dict[str, Any], variant: str, half_sample: bo
     try:
         task = task_of(inputs["labels"]) if "labels" in inputs else None  # settled with the target
         return score(metric.name, **_inputs(metric, inputs), variant=variant, half_sample=half_sample, task=task)
-    except _UNDEFINED:
+    except UNDEFINED:
         return None
