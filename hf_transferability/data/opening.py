@@ -23,6 +23,7 @@ from hf_transferability.data.image_files import Place, place_of
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
+from hf_transferability.escaping.terminal import printable
 
 _LONGEST_NAME = 255  # characters of a part of a path; longer ones fail in every file system
 
@@ -147,7 +148,24 @@ def _open_folder(name: str, folder: Path, options: SampleOptions, token: str | N
     builder = _folder_builder(folder, options, token)
     opened = _open_builder(builder, name, None, place, options)
     _check_rows(opened, options)
-    return opened
+    return replace(opened, account=replace(opened.account, left_out=_unread(folder, builder, options)))
+
+
+def _unread(folder: Path, builder: Any, options: SampleOptions) -> dict[str, int]:
+    """Tables, and images of a folder of images, that a builder of `datasets` does not read: reason -> number."""
+    files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
+    chosen = {os.path.realpath(path) for paths in (builder.config.data_files or {}).values() for path in paths}
+    if not chosen:
+        return {}
+    kinds = {"table": [table for table in files.tables if _may_hold_rows(table)]}
+    if builder.name == "imagefolder":
+        kinds["image"] = [*files.images]
+    left_out = {}
+    for kind, names in kinds.items():
+        unread = sorted(name for name in names if os.path.realpath(folder / name) not in chosen)
+        if unread:
+            left_out[f"{kind} files that `datasets` does not read here, such as {printable(unread[0])}"] = len(unread)
+    return left_out
 
 
 def _check_rows(opened: Opened, options: SampleOptions) -> None:

@@ -1,6 +1,7 @@
 """The account of a dataset: every image that was found is used or named, in twenty layouts."""
 
 import io
+import json
 from pathlib import Path
 
 import datasets
@@ -338,3 +339,15 @@ def test_a_class_level_that_cannot_act_is_refused(tmp_path):
     table([0, 1] * 12, AB).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(UsageError, match=r"^`class_level` acts on folders of images only"):
         load_target(tmp_path, class_level=1)
+
+
+def test_tables_of_a_second_kind_are_counted_as_left_out(tmp_path):
+    lines = {"a.csv": ["path,label"], "b.jsonl": []}
+    for i in range(24):
+        Image.new("RGB", (8, 8), (i, i, i)).save(tmp_path / f"{i}.png")
+        lines["a.csv"].append(f"{i}.png,{'ab'[i % 2]}")
+        lines["b.jsonl"].append(json.dumps({"path": f"{i}.png", "label": "c"}))
+    for name, rows in lines.items():
+        (tmp_path / name).write_text("\n".join(rows))
+    account = load_target(tmp_path, image_column="path").account
+    assert account.endswith("left out: 1 table files that `datasets` does not read here, such as b.jsonl.")
