@@ -167,6 +167,7 @@ def test_what_a_program_gives_wrongly_is_named(client, name, values, text):
 
 
 def test_examples_of_the_guide_run(address, at_hub, capsys):
+    at_hub.faults.clear()
     guide = (ROOT / "docs" / "space.md").read_text("utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     for written, here in {
