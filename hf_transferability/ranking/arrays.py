@@ -15,6 +15,7 @@ from hf_transferability.errors import UsageError, shown
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import all_metrics, can_score, get_metric
 from hf_transferability.metrics._validation import task_of
+from hf_transferability.metrics.consensus import SAME_SIZE
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.choices import (
     SHOWN_PARTS,
@@ -54,7 +55,8 @@ def rank_features(
             consensus first.
         parameters: how many parameters each network has (without source head), which consensus looks at: one number per
             file, or by file: its path, name, or name without ending. What is given here goes before what the files say.
-        scenario: as in `rank`, but "auto" cannot look at architectures: for transferability of several files it must be named.
+        scenario: as in `rank`, but "auto" can only look at the width of the features and at the sizes: where these are the same
+            or not known, it must be named for transferability of several files.
         variant, intervals, floor, seed, cache_dir: as in `rank`.
 
     Returns:
@@ -87,9 +89,9 @@ def rank_features(
             raise UsageError(
                 f"{path} must have the same groups as {files[0]}; they differ. Put the same array into every file."
             )
-    named = scenario != "auto"
-    chosen, left_out = _choose_metrics(metrics, contents, named or len(files) == 1)
-    scenario = scenario if named else "source_dataset"
+    scenario = _scenario(contents, sizes) if scenario == "auto" else scenario
+    chosen, left_out = _choose_metrics(metrics, contents, scenario != "auto" or len(files) == 1)
+    scenario = "source_dataset" if scenario == "auto" else scenario
     target = labelled_arrays(labels, {"id": "(files)"}, groups)
     cache = Cache(cache_dir)
     always = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
@@ -113,6 +115,15 @@ def rank_features(
     if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
         notes += advice["text"]
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
+
+
+def _scenario(contents: Sequence[dict[str, np.ndarray]], sizes: Sequence[int | None]) -> str:
+    """ "architecture" where widths or sizes differ, "source_dataset" where all sizes are known and the same, else "auto"."""
+    widths = {content["features"].shape[1] for content in contents if "features" in content and content["features"].ndim == 2}
+    known = {size for size in sizes if size is not None}
+    if len(widths) > 1 or (known and max(known) > SAME_SIZE * min(known)):
+        return "architecture"
+    return "source_dataset" if known and None not in sizes else "auto"
 
 
 def _choose_metrics(

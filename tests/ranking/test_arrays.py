@@ -53,6 +53,20 @@ def test_transferability_needs_a_named_scenario(files, cache):
     assert [row["score"] for row in result.rows] == combine(*parts, scenario="architecture")
 
 
+@pytest.mark.parametrize(("sizes", "scenario"), [([10, 10, 10], "source_dataset"), ([10, 20, 10], "architecture")])
+def test_sizes_tell_the_scenario_so_that_the_papers_score_is_shown(files, cache, sizes, scenario):
+    result = rank_features(files, parameters=sizes, cache_dir=cache)
+    parts = [[row[name] for row in result.rows] for name in ("feature_quality", "feature_update_ratio")]
+    assert [row["transferability"] for row in result.rows] == combine(*parts, scenario=scenario)
+    assert result.scenario == scenario
+
+
+def test_widths_that_differ_are_other_architectures(files, cache):
+    arrays = candidate(5)
+    np.savez(wide := files[0].with_name("wide.npz"), **arrays | {"features": np.tile(arrays["features"], 2)})
+    assert rank_features([*files, wide], cache_dir=cache).scenario == "architecture"
+
+
 def test_a_network_with_the_same_features_for_every_image_has_no_score(files, cache):
     """By LogME alone, and by its size, it came first."""
     arrays = candidate(9)
