@@ -153,7 +153,9 @@ def test_open_clip_pickle_needs_the_option(clip, tmp_path):
     assert "pickle_weights" in opened(tmp_path / "x", allow_pickle=True).flags
 
 
-@pytest.mark.parametrize("change", [{"layers": [1, 1, 1, 1]}, {"attentional_pool": True}, {"pool_type": "avg"}])
+@pytest.mark.parametrize(
+    "change", [{"layers": [1, 1, 1, 1]}, {"attentional_pool": True}, {"pool_type": "avg"}, {"global_average_pool": True}]
+)
 def test_open_clip_towers_that_timm_cannot_build_are_refused(clip, tmp_path, change):
     save_open_clip(tmp_path / "x", open_clip_names(clip[1]), {**OPEN_CLIP, "vision_cfg": {**OPEN_CLIP["vision_cfg"], **change}})
     refused(tmp_path / "x", "cannot be built by timm")

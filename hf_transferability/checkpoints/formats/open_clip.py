@@ -31,6 +31,13 @@ _USUAL = {
     "qk_norm": False, "scaled_cosine_attn": False, "scale_heads": False, "scale_attn_inner": False, "scale_attn": False,
     "scale_fc": False, "act_kwargs": None, "norm_kwargs": None, "ls_init_value": None, "block_type": None,
 }  # fmt: skip
+# Settings of the image tower that are read here, or that do not change what it computes after training. Any other one, such as
+# those of older versions of open_clip, is refused.
+_KNOWN = {
+    "layers", "width", "head_width", "mlp_ratio", "patch_size", "image_size", "no_ln_pre", "patch_dropout", "output_tokens",
+    "attn_pooler_queries", "attn_pooler_heads", "timm_model_name", "timm_model_pretrained", "timm_pool", "timm_proj",
+    "timm_proj_bias", "timm_drop", "timm_drop_path",
+}  # fmt: skip
 # Blocks in each stage and width of open_clip's ResNets -> timm's name for the same network.
 _RESNETS = {
     ((3, 4, 6, 3), 64): "resnet50_clip",
@@ -127,6 +134,7 @@ def _transformer(
     """Name, arguments and weights of open_clip's own vision transformer as timm's."""
     vision = model["vision_cfg"]
     unusual = [name for name, usual in _USUAL.items() if vision.get(name, usual) != usual]
+    unusual += sorted(name for name, value in vision.items() if value and name not in _KNOWN and name not in _USUAL)
     if unusual:
         raise CheckpointError(
             f"{source.name} has an image tower with the settings {', '.join(unusual)}, which cannot be built by timm. "
