@@ -46,7 +46,11 @@ def test_classes_missing_from_a_split_are_noted():
 @pytest.mark.parametrize(
     ("splits", "names", "message"),
     [
-        (("train",), {}, r"`test_split` must be one of train; got 'test'\. Pass --test-split NAME\."),
+        (
+            ("train",),
+            {},
+            r"`test_split` must be one of train; got 'test'\. Pass --test-split NAME, or make folders",
+        ),
         (("train", "test"), {"train": "training"}, r"`train_split` must be one of train, test; got 'training'"),
     ],
 )
