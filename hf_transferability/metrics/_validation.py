@@ -282,6 +282,12 @@ def _is_half(value: Any) -> bool:
 
 
 def as_array(value: Any) -> np.ndarray:
+    """Arrays, lists and dense tensors of any device as a NumPy array, of whatever type and shape they have.
+
+    Raises:
+        TypeError: a sparse or quantised tensor, or one without values.
+        ValueError: rows of different lengths.
+    """
     if isinstance(value, list | tuple) and any(hasattr(item, "detach") for item in value):
         value = [as_array(item) for item in value]
     if hasattr(value, "detach"):  # a torch tensor, on any device, with or without a graph
@@ -299,6 +305,18 @@ def as_array(value: Any) -> np.ndarray:
 
 
 def as_numbers(name: str, value: Any, ndim: int, shape: str) -> np.ndarray:
+    """Finite real numbers as a float32 or float64 array of `ndim` dimensions.
+
+    Args:
+        name: the argument's name, for errors.
+        value: what `as_array` takes.
+        ndim: number of dimensions.
+        shape: the shape in words, for errors, such as [n_samples, n_features].
+
+    Raises:
+        TypeError: no real numbers.
+        ValueError: another number of dimensions, rows of different lengths, NaN or infinity.
+    """
     try:
         array = as_array(value)
     except ValueError as error:  # ragged rows
