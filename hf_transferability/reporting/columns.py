@@ -52,6 +52,7 @@ def columns(rows: Sequence[Row], metric: str, wide: bool = False) -> list[Column
     metrics = all_metrics()
     beside = [name for name in rows[0] if name in metrics and name != metric]
     floors = list(dict.fromkeys(name for row in rows for name in row if name.endswith("_floor")))
+    has_known = any(row.get("known_elsewhere") is not None for row in rows)  # it matters more than the licence
     always = [
         Column("rank", [NOTHING if row["rank"] is None else f"{row['rank']:g}" for row in rows]),
         Column(NAME, [one_line(row["checkpoint"]) for row in rows], right=False),
@@ -62,9 +63,11 @@ def columns(rows: Sequence[Row], metric: str, wide: bool = False) -> list[Column
         Column("first share", [_share(row.get("first_share")) for row in rows]),
         *(Column(metrics[name].label, _numbers(rows, name)) for name in beside),
         *(Column(name.replace("_", " "), _numbers(rows, name)) for name in floors),
-        Column("known elsewhere (targets)", [_known(row) for row in rows], if_room=not wide),
+        Column("known elsewhere (targets)", [_known(row) for row in rows]),
         Column("parameters", [_fact(row, count(row["parameters"])) for row in rows]),
-        Column("licence", [_fact(row, licence(row["licence"], wide)) for row in rows], right=False),
+        Column(
+            "licence", [_fact(row, licence(row["licence"], wide)) for row in rows], right=False, if_room=has_known and not wide
+        ),
         Column("flags", flag_cells(rows), right=False),
     ]
     if wide:
