@@ -21,6 +21,7 @@ from hf_transferability.reporting.plots.style import (
     INK,
     ORANGE,
     VERMILLION,
+    as_cells,
     new_figure,
     place_labels,
     plain,
@@ -239,13 +240,7 @@ def _cell_axes(axes: "Axes", rows: list[str], columns: list[str]) -> None:
         range(len(columns)), [plain(str(name)) for name in columns], rotation=40, ha="right", rotation_mode="anchor"
     )
     axes.set_yticks(range(len(rows)), [plain(str(name)) for name in rows])
-    axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
-    axes.tick_params(which="minor", length=0)
+    as_cells(axes, len(columns), len(rows))
 
 
 def _agreement_legend(figure: "Figure", ceiling: bool, baselines: bool) -> None:

@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
 from hf_transferability.names import shortened, without_shared_folder
-from hf_transferability.reporting.plots.style import FONT, INK, new_figure, plain
+from hf_transferability.reporting.plots.style import FONT, INK, as_cells, new_figure, plain
 from hf_transferability.results import Row
 
 if TYPE_CHECKING:
@@ -68,13 +68,7 @@ def draw_ranks(axes: "Axes", document: Document) -> None:
         axes.set_xticks(range(len(labels)), labels)
     names = shortened(without_shared_folder([str(row["checkpoint"]) for row in rows])[0], _NAME)
     axes.set_yticks(range(len(rows)), [plain(name) for name in names])
-    axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_xticks(np.arange(len(labels) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
-    axes.tick_params(which="minor", length=0)
+    as_cells(axes, len(labels), len(rows))
     title = "Where the metrics agree: rank of each candidate by each metric (1: first)"
     axes.set_title(title, fontsize=FONT + 2, loc="left", color=INK)
 

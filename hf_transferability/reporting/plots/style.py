@@ -67,6 +67,17 @@ def tidy(axes: "Axes", grid: str = "x") -> None:
     axes.set_axisbelow(True)
 
 
+def as_cells(axes: "Axes", n_columns: int, n_rows: int) -> None:
+    """White lines between the cells of a map, and no frame around it."""
+    axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xticks(np.arange(n_columns + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n_rows + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+
+
 def log_if_wide(axes: "Axes", values: Sequence[float], axis: str) -> None:
     """A logarithmic axis where positive values span more than a factor of 20."""
     if values and min(values) > 0 and max(values) / min(values) > 20:
