@@ -55,8 +55,8 @@ def rank_features(
             consensus first.
         parameters: how many parameters each network has (without source head), which consensus looks at: one number per
             file, or by file: its path, name, or name without ending. What is given here goes before what the files say.
-        scenario: as in `rank`, but "auto" can only look at the width of the features and at the sizes: where these are the same
-            or not known, it must be named for transferability of several files.
+        scenario: as in `rank`, but "auto" can only look at the width of the features and at the sizes. Where these do not tell,
+            it is taken to be source_dataset, which a note says, and must be named for an order by transferability.
         variant, intervals, floor, seed, cache_dir: as in `rank`.
 
     Returns:
@@ -90,7 +90,10 @@ def rank_features(
                 f"{path} must have the same groups as {files[0]}; they differ. Put the same array into every file."
             )
     scenario = _scenario(contents, sizes) if scenario == "auto" else scenario
-    chosen, left_out = _choose_metrics(metrics, contents, scenario != "auto" or len(files) == 1)
+    chosen = _choose_metrics(metrics, contents)
+    is_assumed = scenario == "auto" and len(files) > 1
+    if is_assumed and get_metric(chosen[0]).uses_scenario:
+        raise UsageError(f"`scenario` must be source_dataset or architecture for {chosen[0]} of files; got auto. Name it.")
     scenario = "source_dataset" if scenario == "auto" else scenario
     target = labelled_arrays(labels, {"id": "(files)"}, groups)
     cache = Cache(cache_dir)
@@ -108,10 +111,12 @@ def rank_features(
     rows, notes = ranked(ranked_files, chosen, variant, scenario)
     if get_metric(chosen[0]).uses_scenario:
         notes = [*scenario_notes(scenario), *notes]
-    notes += [
-        f"{name} is left out, because it needs to know what differs between the candidates: name --scenario."
-        for name in left_out
-    ]
+    if is_assumed:
+        notes += [
+            f"{name} takes the networks to be of one architecture, as their sizes are not known: give --parameters or --scenario."
+            for name in chosen
+            if get_metric(name).uses_scenario
+        ]
     if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
         notes += advice["text"]
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
@@ -126,10 +131,8 @@ def _scenario(contents: Sequence[dict[str, np.ndarray]], sizes: Sequence[int | N
     return "source_dataset" if known and None not in sizes else "auto"
 
 
-def _choose_metrics(
-    metrics: Sequence[str], contents: Sequence[dict[str, np.ndarray]], scenario_known: bool
-) -> tuple[list[str], list[str]]:
-    """The metrics to show, and those that must be left out of all that are possible, as the scenario is not known.
+def _choose_metrics(metrics: Sequence[str], contents: Sequence[dict[str, np.ndarray]]) -> list[str]:
+    """The metrics to show, the sorting one first.
 
     Raises:
         UsageError: a metric that was named is not possible, or none is.
@@ -147,10 +150,7 @@ def _choose_metrics(
     chosen = choose_metrics(metrics, possible, refusal)
     if not chosen:
         raise UsageError(f"the files must hold arrays for a metric; got {', '.join(contents[0])}. Add features, for example.")
-    left_out = [] if scenario_known else [name for name in chosen if get_metric(name).uses_scenario]
-    if named := [name for name in left_out if name in metrics]:
-        raise UsageError(f"`scenario` must be source_dataset or architecture for {named[0]} of files; got auto. Name it.")
-    return [name for name in chosen if name not in left_out], left_out
+    return chosen
 
 
 def _same_groups(first: np.ndarray | None, second: np.ndarray | None) -> bool:
