@@ -1,5 +1,7 @@
-"""Free memory in a container: below its limit, without the page cache."""
+"""Free memory in a container: below its limit, without the page cache; and objects that are freed."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,17 @@ def test_without_control_groups_the_machine_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "_CONTROL_GROUPS", tmp_path / "none")
     monkeypatch.setattr(machine, "_GROUPS_OF_THIS_PROCESS", tmp_path / "none")
     assert machine.free_memory() <= machine.psutil.virtual_memory().total
+
+
+def test_objects_that_refer_to_each_other_are_freed_after_a_block():
+    class Pair:
+        pass
+
+    frozen = gc.get_freeze_count()
+    with machine.freed_after():
+        first, second = Pair(), Pair()
+        first.other, second.other = second, first
+        gone = weakref.ref(first)
+        del first, second
+    assert gone() is None
+    assert gc.get_freeze_count() == frozen

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.run import HALVES
 from hf_transferability.ranking.scenario import scenario_notes
-from hf_transferability.ranking.scoring import Request, add_floors, score_candidate
+from hf_transferability.ranking.scorers import Scorers
+from hf_transferability.ranking.scoring import Request, Scores
 
 Sizes = Mapping[str, int] | Sequence[int]
 
@@ -79,16 +81,7 @@ def rank_features(
     candidates = [read_candidate(path) for path in files]
     contents = [arrays for arrays, _ in candidates]
     sizes = _sizes(files, [size for _, size in candidates], parameters)
-    labels, groups = contents[0]["labels"], contents[0].get("groups")
-    for path, content in zip(files, contents, strict=True):
-        if not np.array_equal(content["labels"], labels, equal_nan=labels.dtype.kind == "f"):
-            raise UsageError(
-                f"{path} must have the same labels as {files[0]}; they differ. Extract all from one sample, in one order."
-            )
-        if not _same_groups(content.get("groups"), groups):
-            raise UsageError(
-                f"{path} must have the same groups as {files[0]}; they differ. Put the same array into every file."
-            )
+    labels, groups = _common(files, contents)
     scenario = _scenario(contents, sizes) if scenario == "auto" else scenario
     chosen = _choose_metrics(metrics, contents)
     is_assumed = scenario == "auto" and len(files) > 1
@@ -99,27 +92,50 @@ def rank_features(
     cache = Cache(cache_dir)
     always = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
     request = Request(keys_to_compute(chosen, target.task, variant, always), variant, HALVES * intervals, seed)
-    ranked_files = []
-    for path, content, size in zip(files, contents, sizes, strict=True):
-        arrays = _arrays(content)
-        scores = score_candidate(lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
-        floors = request.keys if floor else floors_needed(chosen[0], scenario)
-        add_floors(scores, floors, lambda arrays=arrays: arrays, target, request, cache)  # type: ignore[misc]
-        revision = "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        facts = {"n_features": arrays.facts["n_features"], "parameters": size}
-        ranked_files.append(Candidate(str(path), revision, facts, scores))
+    floors = request.keys if floor else floors_needed(chosen[0], scenario)
+    with Scorers(target, request, cache) as scorers:
+        scorers.use_cores(len(files))
+        readers = [partial(_arrays, content) for content in contents]
+        scores = [scored.result() for scored in [scorers.score(read) for read in readers]]
+        for done in [scorers.floors(*each) for each in zip(scores, [floors] * len(files), readers, strict=True)]:
+            done.result()
+    ranked_files = [_candidate(*each) for each in zip(files, contents, sizes, scores, strict=True)]
     rows, notes = ranked(ranked_files, chosen, variant, scenario)
     if get_metric(chosen[0]).uses_scenario:
         notes = [*scenario_notes(scenario), *notes]
     if is_assumed:
         notes += [
-            f"{name} takes the networks to be of one architecture, as their sizes are not known: give --parameters or --scenario."
+            f"{name} takes the networks to have one architecture, as their sizes are unknown: give --parameters or --scenario."
             for name in chosen
             if get_metric(name).uses_scenario
         ]
     if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
         notes += advice["text"]
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
+
+
+def _common(files: Sequence[str | Path], contents: Sequence[dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The labels and groups of all files.
+
+    Raises:
+        UsageError: they differ between files.
+    """
+    labels, groups = contents[0]["labels"], contents[0].get("groups")
+    for path, content in zip(files, contents, strict=True):
+        if not np.array_equal(content["labels"], labels, equal_nan=labels.dtype.kind == "f"):
+            raise UsageError(
+                f"{path} must have the same labels as {files[0]}; they differ. Extract all from one sample, in one order."
+            )
+        if not _same_groups(content.get("groups"), groups):
+            raise UsageError(
+                f"{path} must have the same groups as {files[0]}; they differ. Put the same array into every file."
+            )
+    return labels, groups
+
+
+def _candidate(path: str | Path, content: dict[str, np.ndarray], size: int | None, scores: Scores) -> Candidate:
+    revision = "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return Candidate(str(path), revision, {"n_features": _arrays(content).facts["n_features"], "parameters": size}, scores)
 
 
 def _scenario(contents: Sequence[dict[str, np.ndarray]], sizes: Sequence[int | None]) -> str:

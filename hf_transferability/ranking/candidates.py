@@ -18,6 +18,7 @@ from hf_transferability.errors import CheckpointError, TransferabilityError
 from hf_transferability.extraction.cache import EXTRACTION_VERSION, Arrays, Cache
 from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
+from hf_transferability.machine import freed_after
 from hf_transferability.names import expanded
 from hf_transferability.progress import Progress
 from hf_transferability.provenance import package_versions
@@ -184,6 +185,14 @@ def _extracted(source: Source, work: Work) -> Arrays:
     # Imported here: arrays from the cache need no torch.
     from accelerate.utils.memory import clear_device_cache
 
+    try:
+        with freed_after():
+            return _extracted_alone(source, work)
+    finally:
+        clear_device_cache()
+
+
+def _extracted_alone(source: Source, work: Work) -> Arrays:
     from hf_transferability.checkpoints.loading import load
     from hf_transferability.extraction import passes
 
@@ -212,5 +221,4 @@ def _extracted(source: Source, work: Work) -> Arrays:
             progress=work.progress.advance,
         )
     finally:
-        del checkpoint
-        clear_device_cache(garbage_collection=True)
+        del checkpoint  # an error keeps this frame

@@ -96,5 +96,5 @@ class _Budget:
 
 
 def _bytes(arrays: Arrays) -> int:
-    n, d = arrays.features.shape
-    return _COPIES * 8 * n * d + _PAIR_BYTES * min(n, _MOST_IMAGES) ** 2
+    n = len(arrays.features)  # files of probabilities alone hold an empty array
+    return _COPIES * 8 * arrays.features.size + _PAIR_BYTES * min(n, _MOST_IMAGES) ** 2
