@@ -35,8 +35,8 @@ def add(commands: Any) -> None:
     add_metric_options(score, "all that the arrays allow, consensus first")
     score.add_argument(
         "--parameters", metavar="[FILE=]N", action="append", type=parameters, default=[],
-        help="parameters of a file's network without its head, repeatable, such as resnet.npz=11.2M; or 11.2M,25.6M in the "
-        "order of the files (default: what the files say; without, consensus leaves size out)",
+        help="parameters of a file's network without its head, as resnet.npz=11.2M, repeatable, or 11.2M,25.6M in the files' "
+        "order (default: what the files say)",
     )  # fmt: skip
     score.add_argument("--seed", type=seed, default=0, help="decides half-samples and shuffled labels (default: 0)")
     add_output(score)

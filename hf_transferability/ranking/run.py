@@ -32,6 +32,7 @@ from hf_transferability.ranking.choices import (
     needs_gradients,
 )
 from hf_transferability.ranking.known import read_known, with_known
+from hf_transferability.ranking.label_check import unrelated_notes
 from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
 from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.result import Ranking
@@ -194,6 +195,7 @@ def _ranking(
             notes_of_leaks += more
         rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
+        notes += unrelated_notes(rows, dict(zip(names, readers, strict=True)), target, sample.seed)
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
         words, has_test_split = finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]

@@ -26,8 +26,8 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     publish.add_argument(
         "--benchmark", metavar="NAME",
-        help="the bundled benchmark (default: paper); with FILEs the name that a ranking's rows get (default: that of the "
-        "tables' rows, if they have one, else NAME)",
+        help="the bundled benchmark (default: paper); with FILEs the name that their rows get (default: what the rows say, "
+        "else NAME)",
     )  # fmt: skip
     publish.add_argument("--private", action="store_true", help="make a new dataset private")
     publish.add_argument("--create-pr", action="store_true", help="open a pull request even if you may write")

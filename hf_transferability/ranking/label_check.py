@@ -1,0 +1,75 @@
+"""Whether the labels have anything to do with the images: the same statistic with labels shuffled."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from hf_transferability.data.targets import Labelled
+from hf_transferability.extraction.cache import Arrays
+from hf_transferability.ranking.scoring import shuffled_labels
+from hf_transferability.results import Row
+
+_SHUFFLES = 99  # the smallest p is then 0.01
+_ALARM = 0.05
+_MOST_IMAGES = 2000  # as many suffice to see a relation, and bound the time
+
+
+def shuffled_share(features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None, seed: int = 0) -> float:
+    """The p value of a permutation test: how often shuffled labels relate to the features as much as the labels do.
+
+    The relation is the sum of squared covariances between standardised features and labels (one column a class), which is
+    linear HSIC (Gretton et al. 2005, https://doi.org/10.1007/11564089_7). It sees differences of class means only.
+
+    Args:
+        features: [n, d].
+        labels: [n] codes of classes or numbers, or [n, n_labels] of 0 and 1.
+        groups: [n] or None; images of one group keep one label where they have one.
+        seed: of the shuffles, and of the 2,000 images that are taken of a larger sample.
+
+    Returns:
+        (1 + how many of 99 shuffles reach the true value) / 100.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(len(labels))[:_MOST_IMAGES])
+    labels, groups = labels[chosen], None if groups is None else np.unique(groups[chosen], return_inverse=True)[1]
+    features = np.asarray(features, dtype=np.float64)[chosen]
+    features -= features.mean(axis=0)
+    spread = features.std(axis=0)
+    features = features[:, spread > 0] / spread[spread > 0]
+
+    def relation(order: np.ndarray) -> float:
+        return float(np.square(_columns(order).T @ features).sum())
+
+    true = relation(labels)
+    reached = sum(relation(shuffled_labels(labels, groups, rng)) >= true * (1 - 1e-9) for _ in range(_SHUFFLES))
+    return (1 + reached) / (1 + _SHUFFLES)
+
+
+def unrelated_notes(
+    rows: Sequence[Row], readers: Mapping[str, Callable[[], Arrays | None]], target: Labelled, seed: int
+) -> list[str]:
+    """What the reader should know if the features of the first candidate say no more of the labels than of shuffled ones.
+
+    Args:
+        rows: of the ranking, in its order.
+        readers: candidate -> what gives its arrays, None where these are gone from the cache.
+        target: the sample's labels and groups.
+        seed: of the shuffles.
+    """
+    first = next((row["checkpoint"] for row in rows if row["rank"] is not None), None)
+    arrays = readers[first]() if first else None
+    if arrays is None or arrays.features.ndim != 2:
+        return []
+    p = shuffled_share(arrays.features, target.labels, target.groups, seed)
+    if p <= _ALARM:
+        return []
+    return [f"check the labels: the features of {first} relate to them no better than to shuffled ones (p {p:.2f})."]
+
+
+def _columns(labels: np.ndarray) -> np.ndarray:
+    """Labels as centred columns of numbers, one for each class."""
+    if labels.ndim == 1 and labels.dtype.kind != "f":
+        columns = (labels[:, None] == np.unique(labels)).astype(np.float64)
+    else:
+        columns = labels.reshape(len(labels), -1).astype(np.float64)
+    return columns - columns.mean(axis=0)

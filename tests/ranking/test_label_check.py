@@ -1,0 +1,58 @@
+"""Labels that have nothing to do with the images are noticed."""
+
+import numpy as np
+import pytest
+
+from hf_transferability import rank_features
+from hf_transferability.ranking.label_check import shuffled_share
+
+
+def sample(n=200, d=6, shift=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    return rng.normal(size=(n, d)) + shift * np.eye(d)[labels], labels
+
+
+@pytest.mark.parametrize("kind", ["classes", "several labels", "numbers"])
+def test_labels_that_the_features_know_are_never_reached_by_shuffles(kind):
+    features, classes = sample()
+    labels = {"classes": classes, "several labels": np.eye(3, dtype=int)[classes], "numbers": classes.astype(float)}[kind]
+    assert shuffled_share(features, labels) == 0.01
+    shuffled = np.random.default_rng(1).permutation(labels)
+    assert shuffled_share(features, shuffled) > 0.05
+
+
+def test_the_share_is_uniform_where_there_is_no_relation():
+    shares = [shuffled_share(*sample(60, shift=0, seed=seed), seed=seed) for seed in range(60)]
+    assert 0.35 < np.mean(shares) < 0.65
+    assert np.mean(np.array(shares) <= 0.05) < 0.15
+
+
+def test_images_of_one_patient_are_no_evidence_of_their_own():
+    """Eight patients whose images resemble each other, with a label each that says nothing: images alone look related."""
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(8), 30)
+    features = rng.normal(size=(8, 5))[groups] + 0.1 * rng.normal(size=(240, 5))
+    labels = (np.arange(8) % 2)[groups]
+    assert shuffled_share(features, labels) == 0.01
+    assert shuffled_share(features, labels, groups) > 0.05
+
+
+def test_a_constant_feature_changes_nothing():
+    features, labels = sample(shift=0.3)
+    constant = np.hstack([features, np.full((len(features), 1), 1e6)])
+    assert shuffled_share(constant, labels) == shuffled_share(features, labels)
+
+
+def test_a_ranking_of_shuffled_labels_says_so(tmp_path):
+    files = []
+    for seed in range(2):
+        features, labels = sample(seed=seed)
+        for name, order in {"true": labels, "shuffled": np.random.default_rng(5).permutation(labels)}.items():
+            np.savez(tmp_path / f"{name}{seed}.npz", features=features, labels=order)
+    notes = {}
+    for name in ("true", "shuffled"):
+        files = [tmp_path / f"{name}{seed}.npz" for seed in range(2)]
+        notes[name] = rank_features(files, metrics=["logme"], cache_dir=tmp_path / "cache", intervals=False).notes
+    assert not any("check the labels" in note for note in notes["true"])
+    assert any("check the labels" in note for note in notes["shuffled"])
