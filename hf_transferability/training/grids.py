@@ -265,7 +265,7 @@ def _do_group(queue: RunQueue, group: RunGroup, context: RunContext, load_option
     """Do the open runs of a group, with a network that is loaded for the first of them; returns how many these were."""
     open_files = queue.open_files(group)
     checkpoint: Checkpoint | CheckpointError | None = None
-    n_done = 0
+    n_done, epochs = 0, context.protocol.epochs
     for position, file in enumerate(open_files, start=1):
         with queue.claim(file) as claimed:
             if not claimed:
@@ -273,7 +273,8 @@ def _do_group(queue: RunQueue, group: RunGroup, context: RunContext, load_option
             if checkpoint is None:
                 number = group.seed * queue.n_sources + group.place
                 progress.start(number, len(queue.groups), f"{group.source}, seed {group.seed}")
-                progress.stage("fine-tuning", len(open_files), "runs")
+                # Runs that stop early leave epochs out: what is told to be left is the most.
+                progress.stage(f"fine-tuning, {len(open_files)} runs", len(open_files) * epochs, "epochs")
                 checkpoint = load_checkpoint(str(group.checkpoint), load_options)
             row = run_row(
                 context,
@@ -283,10 +284,11 @@ def _do_group(queue: RunQueue, group: RunGroup, context: RunContext, load_option
                 name=group.checkpoint,
                 seed=group.seed,
                 number=run_files.run_number(file),
+                progress=lambda epoch, before=(position - 1) * epochs: progress.advance(before + epoch),  # type: ignore[misc]
             )
             queue.finish(file, row)
             n_done += 1
-        progress.advance(position)
+        progress.advance(position * epochs)
     if checkpoint is not None:
         progress.finish("done")
     return n_done

@@ -1,7 +1,7 @@
 """One fine-tuning run of a grid as one row of the table `runs`; whatever goes wrong in the run is in the row."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,7 @@ def run_row(
     name: str | Path,
     seed: int,
     number: int,
+    progress: Callable[[int], None] = lambda epoch: None,
 ) -> dict[str, Any]:
     """Fine-tune a checkpoint and return the row of the run.
 
@@ -81,6 +82,7 @@ def run_row(
         name: Hub id or folder of the checkpoint.
         seed: seed of the head, the order of the images, dropout and augmentation.
         number: number of the run among those of its source.
+        progress: called with the number of each finished epoch.
 
     Returns:
         A row of `runs`. Its status is "ok", "diverged" or, with the reason as its note, "failed".
@@ -113,7 +115,7 @@ def run_row(
     if leak := trained_on(checkpoint.facts["training_datasets"], context.dataset):
         notes.append(f"{source} was trained on {leak}, as its model card says")
     row["note"] = "; ".join(notes) or None
-    return row | _outcome(context, checkpoint, setting, name, seed)
+    return row | _outcome(context, checkpoint, setting, name, seed, progress)
 
 
 def _preprocessing(protocol: Protocol, checkpoint: Checkpoint | CheckpointError) -> str:
@@ -127,11 +129,20 @@ def _size_name(size: tuple[int, int]) -> str:
     return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
 
 
-def _outcome(context: RunContext, checkpoint: Checkpoint, setting: Setting, name: str | Path, seed: int) -> dict[str, Any]:
+def _outcome(
+    context: RunContext,
+    checkpoint: Checkpoint,
+    setting: Setting,
+    name: str | Path,
+    seed: int,
+    progress: Callable[[int], None],
+) -> dict[str, Any]:
     """The figures of a run, or why it failed."""
     try:
         draw = context.draw.at(checkpoint.image_size)
-        figures = fine_tune(checkpoint, draw, setting, protocol=context.protocol, seed=seed, device=context.device)
+        figures = fine_tune(
+            checkpoint, draw, setting, protocol=context.protocol, seed=seed, device=context.device, progress=progress
+        )
         json.dumps(figures, allow_nan=False)  # a figure that cannot be written fails this run, not the grid
         return figures
     except TransferabilityError:

@@ -16,7 +16,7 @@ from helpers.grids import SMALL_GRID
 
 from hf_transferability.benchmark import tables
 from hf_transferability.cli import main
-from hf_transferability.progress import Lines
+from hf_transferability.progress import Lines, Progress
 from hf_transferability.training import grids, one_run, run_files
 from hf_transferability.training.grids import run_grid
 
@@ -33,6 +33,22 @@ def test_a_second_call_repeats_nothing_and_more_seeds_add_runs(target, checkpoin
     # The seeds share their images, so that their validation losses can be compared.
     assert runs["dataset_fingerprint"].nunique() == 1 and set(runs["sample_seed"]) == {0}
     assert runs["test_auc"].nunique() == 2
+
+
+def test_progress_counts_the_epochs_of_all_runs(target, checkpoint, grid, tmp_path):
+    class Kept(Progress):
+        totals, steps = [], []
+
+        def stage(self, name, total=None, unit="images"):
+            self.totals += [(total, unit)] if name.startswith("fine-tuning") else []
+
+        def advance(self, done):
+            self.steps.append(done)
+
+    run_grid(target, [checkpoint], tmp_path, grid=grid(0.05, 0.1), progress=Kept(), **SMALL_GRID)
+    epochs = SMALL_GRID["protocol"].epochs
+    assert Kept.totals == [(2 * epochs, "epochs")]
+    assert sorted(set(Kept.steps)) == list(range(1, 2 * epochs + 1))
 
 
 def test_a_checkpoint_that_breaks_after_the_start_is_tried_again(target, checkpoint, grid, tmp_path, monkeypatch, instant_runs):
