@@ -19,6 +19,7 @@ class Account:
         class_level: level of the folders that name the classes; None where a column does.
         left_out: reason -> number of files or rows that are in no split.
         notes: what else the user should know, one sentence each.
+        examples: reason -> name of one of the files that are left out; shown to who runs this, and never kept.
     """
 
     rows: dict[str, int]
@@ -28,9 +29,14 @@ class Account:
     class_level: int | None = None
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    examples: dict[str, str] = field(default_factory=dict, repr=False)
 
-    def line(self) -> str:
-        """The account as one line of text."""
+    def line(self, *, examples: bool = False) -> str:
+        """The account as one line of text.
+
+        Args:
+            examples: with names of files, which may name patients.
+        """
         splits = ", ".join(f"{name} {n if n >= 0 else 'of unknown size'}" for name, n in self.rows.items())
         parts = [f"splits: {splits}" if len(self.rows) != 1 else f"split {splits}"]
         if self.found is not None:
@@ -42,13 +48,18 @@ class Account:
             more = len(self.classes) - len(shown)
             level = f" (folder level {self.class_level})" if self.class_level else ""
             parts.append(f"{len(self.classes)} classes{level}: {', '.join(shown)}{f' and {more} more' if more else ''}")
-        left = ", ".join(f"{n} {reason}" for reason, n in self.left_out.items())
+        shown_names = self.examples if examples else {}
+        left = ", ".join(
+            f"{n} {reason}{f', such as {shown_names[reason]}' if reason in shown_names else ''}"
+            for reason, n in self.left_out.items()
+        )
         parts.append(f"left out: {left or 'nothing'}")
         return "; ".join(parts) + "." + "".join(f" {note}" for note in self.notes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The account and its line, ready for JSON."""
-        return {**asdict(self), "notes": list(self.notes), "line": self.line()}
+        """The account and its line, ready for JSON, without names of files."""
+        content = {name: value for name, value in asdict(self).items() if name != "examples"}
+        return {**content, "notes": list(self.notes), "line": self.line()}
 
     def used(self, split: str, classes: Mapping[str, int], *notes: str) -> "Account":
         """This account with the split that is used, its classes, and further notes."""

@@ -88,8 +88,11 @@ def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int
         partial_kinds = set().union(*partly.values())
         if complete and len(partly) == len(names) and len(partial_kinds) > 1 and _share_a_folder(folders, level, names):
             return level
-        mixed = len(set(split_names.values())) > 1 or (with_folders and "train" in partial_kinds and len(partial_kinds) > 1)
-        if level != class_level and (mixed or with_folders & set(split_names)):
+        several = "train" in partial_kinds and len(partial_kinds) > 1
+        # With a named class level, no other level holds classes: its "external test" is a split.
+        apart = with_folders or class_level is not None
+        mixed = len(set(split_names.values())) > 1 or (apart and (several or "test" in partial_kinds or split_names))
+        if level != class_level and mixed:
             raise UsageError(
                 f"the folders {_listed(names)} look only partly like splits. "
                 f"Name all split folders train, validation or test; if these are classes, pass --class-level {level}."

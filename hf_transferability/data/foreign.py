@@ -59,17 +59,21 @@ def check_cards(folder: Path) -> None:
 
 def has_configurations(folder: Path) -> bool:
     """Whether a card of a local folder describes its data, so that `datasets` must read it."""
-    contents = [_content(folder / name) for name in CARDS if (folder / name).is_file()]
-    return any(content.get(key) for content in contents for key in ("configs", "dataset_info"))
+    return any(_describes(_content(folder / name)) for name in CARDS if (folder / name).is_file())
 
 
-def check_hub_cards(repo_id: str, commit: str | None, token: str | None) -> None:
-    """Refuse a Hub dataset whose card names files elsewhere.
+def _describes(content: dict[str, Any]) -> bool:
+    return any(content.get(key) for key in ("configs", "dataset_info"))
+
+
+def check_hub_cards(repo_id: str, commit: str | None, token: str | None) -> bool:
+    """Refuse a Hub dataset whose card names files elsewhere; whether a card describes its data.
 
     Raises:
         TargetError: names the card and the path.
         Exception: the client's error, for `hub.explain`.
     """
+    described = False
     for name in CARDS:
         try:
             path = hub.call(hf_hub_download, repo_id, name, repo_type="dataset", revision=commit, token=token)
@@ -80,6 +84,8 @@ def check_hub_cards(repo_id: str, commit: str | None, token: str | None) -> None
         except EntryNotFoundError:
             continue
         check_card(Path(path))
+        described = described or _describes(_content(Path(path)))
+    return described
 
 
 def check_card(path: Path) -> None:

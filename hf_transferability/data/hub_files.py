@@ -12,6 +12,7 @@ from hf_transferability import hub
 from hf_transferability.data.account import Account
 from hf_transferability.data.folders import Arrangement, arrange
 from hf_transferability.data.listing import (
+    ARCHIVES,
     TABLES,
     Listing,
     is_hidden,
@@ -22,11 +23,12 @@ from hf_transferability.data.local_images import left_out, refuse_vanishing
 from hf_transferability.data.medical.signature import DICOM_ENDINGS
 from hf_transferability.data.metadata import NAMES
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.table_splits import refuse_merged
 from hf_transferability.data.zip_archives import ENDING
 from hf_transferability.errors import UsageError
 
 DOWNLOAD = "Download it (`hf download {} --repo-type dataset`) and pass the local folder."
-_FOLDERS = ("imagefolder", "niftifolder")
+FOLDERS = ("imagefolder", "niftifolder")  # builders of `datasets` that read image files
 
 
 def compared(
@@ -40,8 +42,8 @@ def compared(
     data_files = builder.config.data_files or {}
     used = {split: _relative(paths) for split, paths in data_files.items()}
     every = [path for paths in used.values() for path in paths]
-    if builder.name not in _FOLDERS or commit is None or not any(map(is_image_name, every)):
-        if builder.name in _FOLDERS and any(path.endswith(ENDING) for path in every):
+    if builder.name not in FOLDERS or commit is None or not any(map(is_image_name, every)):
+        if builder.name in FOLDERS and any(path.endswith(ENDING) for path in every):
             _refuse_lost_labels(builder, options, ["archives"], name)
         return account
     files = listed(name, commit, token)
@@ -115,6 +117,18 @@ def _refuse_lost_labels(builder: Any, options: SampleOptions, classes: Sequence[
     """Refuse folders of which `datasets` reads the images without their classes."""
     if classes and options.label_column is None and len(builder.info.features or ()) == 1:
         raise UsageError(f"`datasets` reads no classes from {name}, though its folders name them. {DOWNLOAD.format(name)}")
+
+
+def refuse_merged_tables(builder: Any, name: str) -> None:
+    """Refuse tables and archives without a card that `datasets` puts into another split than their names say.
+
+    Raises:
+        UsageError: names one of them and the remedy.
+    """
+    for split, paths in (builder.config.data_files or {}).items():
+        named = [path for path in _relative(paths) if path.lower().endswith((*TABLES, *ARCHIVES))]
+        remedy = f"{DOWNLOAD.format(name)} Then name each table by one split."
+        refuse_merged(str(split), named, remedy)
 
 
 def _relative(paths: Sequence[Any]) -> list[str]:

@@ -83,7 +83,7 @@ def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str |
             "Decode base64 texts to bytes in the dataset first."
         )
     if place is not None:
-        path = _absolute(path, place)
+        path = absolute(path, place)
         if not _is_inside(path, place):
             raise TargetError(
                 f"the dataset names an image outside itself: {given!r} is neither in its folder nor unpacked from it. "
@@ -104,8 +104,13 @@ def file_and_folder(path: str) -> str:
     return "/".join(Path(inside).parts[-2:])
 
 
-def _absolute(path: str, place: Place) -> str:
-    """A relative path as one in the dataset's folder or repository; others as they are."""
+def absolute(path: str, place: Place) -> str:
+    """A relative path as one in the dataset's folder or repository; others as they are.
+
+    Args:
+        path: as the dataset names an image.
+        place: where its images may lie.
+    """
     if "::" in path or _URL.match(path) or os.path.isabs(path):
         return path
     if place.prefix:

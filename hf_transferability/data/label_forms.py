@@ -1,7 +1,7 @@
 """Which of several forms a list of label values has: several labels in a text, 0/1 vectors, names that are nearly alike."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hf_transferability.errors import UsageError
 
@@ -32,15 +32,17 @@ def common_separator(values: Sequence[str]) -> str | None:
     return None
 
 
-def alike(values: Sequence[str]) -> str:
-    """Up to three pairs of different texts that differ only in case or white space, as text; "" without any."""
-    first: dict[str, str] = {}
-    pairs = []
-    for value in sorted(set(values)):
-        other = first.setdefault(" ".join(value.split()).lower(), value)
-        if other != value:
-            pairs.append(f"{other!r} and {value!r}")
-    return ", ".join(pairs[:3])
+def alike(counts: Mapping[str, int]) -> str:
+    """Up to three sets of classes whose names differ only in case or white space, with their counts, as text; "" without any.
+
+    Args:
+        counts: class -> number of images.
+    """
+    names: dict[str, list[str]] = {}
+    for name in sorted(counts):
+        names.setdefault(" ".join(name.split()).lower(), []).append(name)
+    several = [" and ".join(f"{name!r} ({counts[name]})" for name in same) for same in names.values() if len(same) > 1]
+    return ", ".join(several[:3])
 
 
 def vector_width(values: Sequence[Sequence], names: Sequence[str] | None, column: str) -> int | None:

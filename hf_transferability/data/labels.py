@@ -26,7 +26,7 @@ def find_label_column(features: datasets.Features, requested: str | None, image_
     """
     if requested is not None:
         if requested not in features:
-            raise UsageError(unknown_name("label_column", requested, features))
+            raise UsageError(unknown_name("label_column", requested, [name for name in features if name != image_column]))
         return requested
     typed = [name for name, feature in features.items() if isinstance(_item(feature), datasets.ClassLabel)]
     named = [name for name in LABEL_NAMES if name in features]
@@ -161,8 +161,6 @@ class LabelReader:
         distinct = set(values)
         if self._task is None and _may_be_a_quantity(sum(map(is_number, distinct)), len(values)):
             raise self._ask_for_the_task(len(distinct), "texts, most of them numbers,", len(values))
-        if alike := label_forms.alike(values):
-            self.notes.append(f"Classes {alike} differ only in case or white space; correct the labels if they are one class.")
         return values
 
     def _numbers_in_texts(self, values: list[str]) -> list[float]:

@@ -18,7 +18,7 @@ from hf_transferability.data.metadata import NAMES
 from hf_transferability.errors import TargetError, UsageError
 from hf_transferability.escaping.terminal import printable
 
-TABLES = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
+TABLES = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
 ARCHIVES = (zip_archives.ENDING, ".tar", ".tgz", ".gz", ".7z", ".rar", ".zst", ".bz2", ".xz")
 _NO_DATA = (".txt", ".md", ".html", ".htm", ".xml", ".yaml", ".yml", ".log", ".py", ".ipynb", ".pdf", ".xls", ".xlsx", ".docx",
             ".db", ".ini", ".lock", ".sh", ".m", ".bib", ".toml", ".cfg", ".rst", ".tex", ".js", ".css", ".c", ".cpp", ".h",
@@ -28,7 +28,7 @@ _NO_DATA_NAMES = ("readme", "license", "licence", "copying", "notice", "authors"
 # Formats that Pillow opens by other programs, or only names.
 _NOT_OPENED = {"EPS", "PS", "PDF", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
 # Folders that programs leave behind; other hidden folders may be classes.
-_NO_CLASSES = ("__macosx", "__pycache__", ".git", ".cache", ".ipynb_checkpoints", ".thumbnails", ".svn", ".hg", ".venv",
+_NO_CLASSES = ("__macosx", "__pycache__", ".git", ".ipynb_checkpoints", ".thumbnails", ".svn", ".hg", ".venv",
                ".idea", ".vscode", ".dvc", ".spotlight-v100", ".fseventsd", ".appledouble", ".huggingface")  # fmt: skip
 _APPLE_DOUBLE = "._"  # begins the names of files that macOS adds to every file
 _MOST_ENTRIES_WITHOUT_IMAGE = 20_000
@@ -246,6 +246,8 @@ def refuse_hidden_folders(listing: Listing) -> None:
 def unreadable_kind(listing: Listing) -> str | None:
     """A sentence on files that are no images and what to do, for a folder without any image; None where nothing is known."""
     names = [name.lower() for name in listing.others]
+    if not names and not listing.metadata:
+        return f"holds no files{' but hidden ones' if listing.hidden else ''}. Check the path, and whether its download ended."
     if names and not any(name.endswith(ARCHIVES) for name in names):  # `datasets` reads archives that hold metadata
         endings = ", ".join(sorted({os.path.splitext(name)[1] or "no ending" for name in names})[:5])
         return f"holds no images that can be read, only files with {endings}. Convert them to PNG."

@@ -12,7 +12,7 @@ from hf_transferability.data.account import Account
 from hf_transferability.data.folders import Arrangement, arrange
 from hf_transferability.data.labels import LABEL_NAMES
 from hf_transferability.data.listing import Listing
-from hf_transferability.data.metadata import read_metadata
+from hf_transferability.data.metadata import Metadata, read_metadata
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import TargetError, UsageError
 from hf_transferability.escaping.terminal import printable
@@ -74,8 +74,10 @@ def _read_metadata_folder(
 ) -> tuple[datasets.DatasetDict, Account] | None:
     images = set(listing.images)
     metadata = read_metadata(folder, listing.metadata, images)
-    if metadata is None or not metadata.rows:
+    if metadata is None:
         return None
+    if not metadata.rows:
+        raise _no_image_named(listing.metadata[0], metadata)
     rows, columns = metadata.rows, metadata.columns
     labelled = _has_labels(columns, options)
     try:
@@ -96,8 +98,10 @@ def _read_metadata_folder(
     counts = left_out(listing, None)
     if unnamed := len(images - set(rows)):
         counts["images that metadata does not name"] = unnamed
+    examples = {}
     if metadata.absent:
         counts["rows of metadata without an image file"] = metadata.absent
+        examples["rows of metadata without an image file"] = printable(metadata.first_absent[-80:]) or "an empty cell"
     if metadata.repeated:
         counts["repeated rows of metadata"] = metadata.repeated
     names = sorted({classes[path] for path in rows if path in classes})
@@ -123,8 +127,19 @@ def _read_metadata_folder(
         class_level=arrangement.class_level if classes else None,
         left_out=counts,
         notes=tuple(notes),
+        examples=examples,
     )
     return datasets.DatasetDict(tables), account
+
+
+def _no_image_named(table: str, metadata: Metadata) -> TargetError:
+    """What is wrong with metadata of which no row names an image of the folder."""
+    if not metadata.absent:
+        return TargetError(f"{printable(table[-80:])} holds no rows. Write a row for each image, or move it away.")
+    return TargetError(
+        f"{printable(table[-80:])} names {metadata.absent} files, none of which is an image in the folder, for example "
+        f"{printable(metadata.first_absent[-80:]) or 'an empty cell'}. Correct file_name, relative to the metadata file."
+    )
 
 
 def _refuse_lost_folders(listing: Listing, options: SampleOptions) -> None:

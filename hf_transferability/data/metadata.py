@@ -31,12 +31,14 @@ class Metadata:
         columns: all columns but file_name, in order of appearance.
         repeated: rows that say of a file what a row before says.
         absent: rows whose file is not among the images.
+        first_absent: the first of these files; "" without any.
     """
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     columns: list[str] = field(default_factory=list)
     repeated: int = 0
     absent: int = 0
+    first_absent: str = ""
 
     def types(self) -> dict[str, Any]:
         """The feature of each column.
@@ -80,6 +82,7 @@ def read_metadata(folder: Path, names: Sequence[str], images: Collection[str]) -
                 kinds.setdefault(column, set()).add(os.path.splitext(name)[1])
             if path not in files:
                 metadata.absent += 1
+                metadata.first_absent = metadata.first_absent or path
             elif path not in metadata.rows:
                 metadata.rows[path], lines[path] = row, f"{name} {line}"
             elif metadata.rows[path] == row:

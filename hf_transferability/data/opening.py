@@ -17,15 +17,19 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from hf_transferability import errors, hub
 from hf_transferability.data import foreign, hub_files, listing, local_images, tables
 from hf_transferability.data.account import Account
+from hf_transferability.data.columns import find_image_column
 from hf_transferability.data.folder_cache import cache_folder
 from hf_transferability.data.folders import split_kind
 from hf_transferability.data.image_files import Place, place_of
+from hf_transferability.data.local_folder import local_folder, may_be_path
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.repeated_rows import named_files
 from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
+from hf_transferability.data.unread import may_hold_rows, unread_files
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
-from hf_transferability.escaping.terminal import printable
 
-_LONGEST_NAME = 255  # characters of a part of a path; longer ones fail in every file system
+_NAMED_BY_SPLIT = (*listing.TABLES, *listing.ARCHIVES)  # endings of files whose names tell their split
+_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {"tsv": ("csv", {"sep": "\t"})}  # kind of table -> builder and options
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,13 @@ def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None)
     """
     if not isinstance(dataset, str | Path):
         _check_loaded(dataset)
-        return _open_loaded(dataset, options.split, "(in memory)", None)
+        opened = _open_loaded(dataset, options.split, "(in memory)", None)
+        _check_rows(opened, options)
+        return opened
     name = str(dataset)
-    folder = _local_folder(name)
+    folder = local_folder(name)
     opened = open_hub_dataset(name, options, token) if folder is None else _open_folder(name, folder, options, token)
+    _check_rows(opened, options)
     if options.class_level is not None and opened.account.class_level is None:
         raise UsageError(f"`class_level` acts on folders of images only; the labels of {name} are in a column. Leave it out.")
     return opened
@@ -88,7 +95,7 @@ def split_names(
     if not isinstance(dataset, str | Path):
         raise UsageError(f"`dataset` must have named splits; got {type(dataset).__name__}. Pass a DatasetDict.")
     options = SampleOptions(config=config, revision=revision, **others)
-    folder = _local_folder(str(dataset))
+    folder = local_folder(str(dataset))
     if folder is None:
         return _builder_splits(_hub_builder(str(dataset), options, token)[0])
     if _is_saved(folder):
@@ -112,25 +119,6 @@ def _check_loaded(dataset: Any) -> None:
         )
 
 
-def _local_folder(name: str) -> Path | None:
-    """The folder of that name; None for a Hub id.
-
-    Raises:
-        UsageError: a path that is no folder.
-    """
-    try:
-        folder = Path(name).expanduser()
-        if folder.is_dir():
-            return folder.resolve()
-        is_path = folder.is_absolute() or name.startswith((".", "~")) or folder.exists()
-    except (RuntimeError, OSError, ValueError):  # an unknown user's home, a name that no file system takes
-        is_path = True
-    if is_path or len(name) > _LONGEST_NAME:
-        shown = name if len(name) <= 80 else f"{name[:60]}... ({len(name)} characters)"
-        raise UsageError(f"`dataset` must be an existing folder or a Hub id; there is no folder {shown}. Check the path.")
-    return None
-
-
 def _open_folder(name: str, folder: Path, options: SampleOptions, token: str | None) -> Opened:
     place = place_of(str(folder), None, follow_links=options.follow_links)
     if _is_saved(folder):
@@ -142,34 +130,40 @@ def _open_folder(name: str, folder: Path, options: SampleOptions, token: str | N
         kind = split_kind(options.split) if options.split and not set("[+") & set(options.split) else None
         chosen = kind if options.split not in splits and kind in splits else options.split
         opened = _open_loaded(splits, chosen, name, place, account)
-        _check_rows(opened, options)
         table = opened.table.to_iterable_dataset() if options.streaming else opened.table
         return replace(opened, table=table, where={**opened.where, "config": "default"})
     builder = _folder_builder(folder, options, token)
-    opened = _open_builder(builder, name, None, place, options)
-    _check_rows(opened, options)
-    return replace(opened, account=replace(opened.account, left_out=_unread(folder, builder, options)))
+    return _with_unread(_open_builder(builder, name, None, place, options), folder, builder, options)
 
 
-def _unread(folder: Path, builder: Any, options: SampleOptions) -> dict[str, int]:
-    """Tables, and images of a folder of images, that a builder of `datasets` does not read: reason -> number."""
+def _with_unread(opened: Opened, folder: Path, builder: Any, options: SampleOptions) -> Opened:
+    """The opened split with what the builder of `datasets` and the rows leave of the folder, in its account.
+
+    Raises:
+        UsageError: images in hidden folders, which a builder of image files leaves out.
+    """
     files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
-    chosen = {os.path.realpath(path) for paths in (builder.config.data_files or {}).values() for path in paths}
-    if not chosen:
-        return {}
-    kinds = {"table": [table for table in files.tables if _may_hold_rows(table)]}
-    if builder.name == "imagefolder":
-        kinds["image"] = [*files.images]
-    left_out = {}
-    for kind, names in kinds.items():
-        unread = sorted(name for name in names if os.path.realpath(folder / name) not in chosen)
-        if unread:
-            left_out[f"{kind} files that `datasets` does not read here, such as {printable(unread[0])}"] = len(unread)
-    return left_out
+    if builder.name in hub_files.FOLDERS:
+        listing.refuse_hidden_folders(files)
+    chosen = [path for paths in (builder.config.data_files or {}).values() for path in paths]
+    column = _image_column(opened.table, options)
+    named: list[str] | None = None if options.streaming and options.image_column else []
+    if named is not None and column is not None and not options.streaming:
+        for split in _builder_splits(builder):
+            named += named_files(builder.as_dataset(split=split), column, opened.place) or []
+    left_out, examples = unread_files(folder, files, chosen, named)
+    return replace(opened, account=replace(opened.account, left_out=left_out, examples=examples))
+
+
+def _image_column(table: Any, options: SampleOptions) -> str | None:
+    try:
+        return find_image_column(table.features, options.image_column)
+    except UsageError:  # the caller of `open_dataset` refuses it, if it needs the images
+        return None
 
 
 def _check_rows(opened: Opened, options: SampleOptions) -> None:
-    """Refuse a split of which a column says that it holds several; those that the user joins may, and a stream cannot tell."""
+    """Refuse a split of which a column says that it holds several; those that the user joins may, and a stream tells later."""
     if isinstance(opened.table, datasets.Dataset) and "+" not in opened.where["split"]:
         refuse_split_column(opened.table, options.label_column)
 
@@ -210,27 +204,25 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
         TargetError: damaged files.
     """
     path, data_files, described = str(folder), None, foreign.has_configurations(folder)
+    settings: dict[str, Any] = {}
     if not described:
         files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
-        kinds = {t: listing.TABLES[os.path.splitext(t)[1].lower()] for t in files.tables if _may_hold_rows(t)}
+        kinds = {t: listing.TABLES[os.path.splitext(t)[1].lower()] for t in files.tables if may_hold_rows(t)}
         if files.images and kinds:
             # `datasets` would take the kind of file that is the most frequent: the images.
             path = Counter(kinds.values()).most_common(1)[0][0]
             chosen = splits_of_tables([table for table, kind in kinds.items() if kind == path])
+            path, settings = _SETTINGS.get(path, (path, {}))
             data_files = {split: [str(folder / name) for name in names] for split, names in chosen.items()}
-    build = partial(datasets.load_dataset_builder, path, name=options.config, data_files=data_files, token=token)
+    build = partial(datasets.load_dataset_builder, path, name=options.config, data_files=data_files, token=token, **settings)
     try:
         builder = tables.with_texts(partial(build, cache_dir=cache_folder(folder)), token)
     except Exception as error:
         raise dataset_error(error, folder.name) from error
-    for paths in (builder.config.data_files or {}).values() if not described else ():
+    for split, paths in (builder.config.data_files or {}).items() if not described else ():
         names = [os.path.relpath(name, folder).replace(os.sep, "/") for name in paths]
-        refuse_merged(name for name in names if name.lower().endswith((*listing.TABLES, *listing.ARCHIVES)))
+        refuse_merged(str(split), (name for name in names if name.lower().endswith(_NAMED_BY_SPLIT)))
     return builder
-
-
-def _may_hold_rows(table: str) -> bool:
-    return os.path.basename(table) not in datasets.data_files.FILES_TO_IGNORE
 
 
 def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Opened:
@@ -251,9 +243,10 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
     try:
         commit = hub.resolve_dataset(name, options.revision, token)
     except Exception as error:
-        raise _access_error(error)(hub.explain(error, "dataset", name)) from error
+        no_folder = f"there is no folder {name}; " if may_be_path(name) else ""
+        raise _access_error(error)(no_folder + hub.explain(error, "dataset", name)) from error
     try:
-        foreign.check_hub_cards(name, commit, token)
+        described = foreign.check_hub_cards(name, commit, token)
         build = partial(hub.call, datasets.load_dataset_builder, name, name=options.config, revision=commit, token=token)
         builder = tables.with_texts(build, token)
         if commit is not None and builder.hash != commit:  # what `datasets` does when the Hub fails, whatever was asked for
@@ -264,6 +257,8 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
         if not hub.is_connection_error(error):
             hub_files.refuse_dicom(hub_files.listed(name, commit, token) or [], name)
         raise dataset_error(error, name) from error
+    if not described:
+        hub_files.refuse_merged_tables(builder, name)
     return builder, commit
 
 

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import datasets
 
@@ -11,8 +12,16 @@ from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
 
 _SHARD = re.compile(r"data/(\w+(?:\.\w+)*)-[0-9]{5}-of-[0-9]{5}[^/]*")  # as `datasets` writes, with splits of any name
-_COLUMNS = ("split", "subset", "partition", "set", "datasplit", "dataset", "phase")  # without case, "_" and other signs
-_BEGINNINGS = ("train", "test", "valid")  # of names such as testlabels, whose words are not delimited
+# Names of columns, without case, "_" and other signs.
+_COLUMNS = ("split", "splits", "subset", "partition", "set", "datasplit", "dataset", "phase", "fold", "usage", "traintest")
+_BEGINNINGS = ("train", "test", "valid")
+_TEST = re.compile(r"test(?!i[cms]|es|os)")  # begins names such as testfoo, but not testicular, testes or testosterone
+_CONTENTS = r"(?:labels?|annotations?|annos?|meta|metadata|lists?|info|index|table|ids?|cases?|patients?|truth|gt|csv|df)+"
+_UNDELIMITED = {
+    kind: re.compile(f"(?:{words}){_CONTENTS}[0-9]*|{_CONTENTS}(?:{words})[0-9]*")
+    for kind, words in {"train": "train|training", "validation": "val|valid|validation", "test": "test|testing"}.items()
+}
+_MOVE = "Name each table by one split, such as train.csv and test.csv, or move it away."
 
 
 def splits_of_tables(tables: Sequence[str]) -> dict[str, list[str]]:
@@ -31,28 +40,48 @@ def splits_of_tables(tables: Sequence[str]) -> dict[str, list[str]]:
         unclear += [table for table, kind in kinds.items() if not kind]
     elif len(tables) > 1:
         unclear += [table for table in tables if os.path.basename(table).lower().startswith(_BEGINNINGS)]
+    else:
+        unclear += [table for table in tables if _may_be_test(table)]
     if unclear:
-        raise _unclear(unclear[0])
+        raise _unclear(unclear[0], _MOVE)
     splits: dict[str, list[str]] = {}
     for table, kind in kinds.items():
         splits.setdefault(next(iter(kind), "train"), []).append(table)
     return splits
 
 
-def refuse_merged(files: Iterable[str]) -> None:
-    """Refuse files of one split whose names say that they belong to several, such as Train.csv and Test.csv.
+def refuse_merged(split: str, files: Iterable[str], remedy: str = _MOVE) -> None:
+    """Refuse files of one split whose names say that they belong to another or to several, such as Train.csv and Test.csv.
 
     Args:
+        split: the split that `datasets` takes them for.
         files: paths relative to the dataset's root, separated by "/".
+        remedy: the end of the message.
 
     Raises:
         UsageError: names one of them.
     """
-    kinds: set[str] = set()
+    kinds = {kind} if (kind := split_kind(split)) else set()
     for file in files:
+        if _SHARD.fullmatch(file):
+            continue
         kinds |= _kinds(file)
-        if len(kinds) > 1:
-            raise _unclear(file)
+        if len(kinds) > 1 or ("test" not in kinds and _may_be_test(file)):
+            raise _unclear(file, remedy)
+
+
+def split_columns(features: Mapping[str, Any], label_column: str | None) -> dict[str, Any]:
+    """Name -> feature of the columns that may assign rows to splits, by their names.
+
+    Args:
+        features: all columns.
+        label_column: the column of the labels, which may have any values.
+    """
+    return {
+        name: feature
+        for name, feature in features.items()
+        if re.sub(r"[^a-z]", "", name.lower()) in _COLUMNS and name != label_column and _holds_names(feature)
+    }
 
 
 def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> None:
@@ -60,37 +89,67 @@ def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> No
 
     Args:
         table: one split.
-        label_column: the column of the labels, which may have any values.
+        label_column: as in `split_columns`.
 
     Raises:
         UsageError: names the column and its values.
     """
-    for name, feature in table.features.items():
-        plain = re.sub(r"[^a-z]", "", name.lower())
-        if plain not in _COLUMNS or name == label_column:
-            continue
-        if isinstance(feature, datasets.ClassLabel):
-            values = {feature.int2str(code) for code in table.unique(name) if code is not None and code >= 0}
-        elif isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string"):
-            values = {value for value in table.unique(name) if value}
-        else:
-            continue
-        if len(values) > 1 and any(map(split_kind, values)):
-            shown = printable(", ".join(sorted(values))[:80])
-            raise UsageError(
-                f"column {printable(name[:40])} assigns rows to several splits ({shown}). "
-                "Make a folder or table of each, or remove the column to use all rows."
-            )
+    for name, feature in split_columns(table.features, label_column).items():
+        _refuse_several(name, {_name(feature, value) for value in table.unique(name)} - {""})
+
+
+def refusing_split_column(rows: Iterable[dict[str, Any]], columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of a stream as they are, until a column has assigned them to several splits.
+
+    Args:
+        rows: with these columns.
+        columns: as `split_columns` gives them.
+
+    Raises:
+        UsageError: as `refuse_split_column`.
+    """
+    seen: dict[str, set[str]] = {name: set() for name in columns}
+    for row in rows:
+        for name, feature in columns.items():
+            value = _name(feature, row[name])
+            if value and value not in seen[name]:
+                seen[name].add(value)
+                _refuse_several(name, seen[name])
+        yield row
+
+
+def _holds_names(feature: Any) -> bool:
+    text = isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string")
+    return text or isinstance(feature, datasets.ClassLabel)
+
+
+def _name(feature: Any, value: Any) -> str:
+    """The text of a value, "" where it is missing."""
+    if isinstance(feature, datasets.ClassLabel):
+        return feature.int2str(value) if value is not None and value >= 0 else ""
+    return value or ""
+
+
+def _refuse_several(column: str, values: set[str]) -> None:
+    if len(values) > 1 and any(split_kind(value) or "test" in kinds_within(value) for value in values):
+        shown = printable(", ".join(sorted(values))[:80])
+        raise UsageError(
+            f"column {printable(column[:40])} assigns rows to several splits ({shown}). "
+            "Save each split on its own (`Dataset.filter`), or remove the column to use all rows."
+        )
 
 
 def _kinds(path: str) -> set[str]:
     """The kinds of split that a path has words of."""
-    parts = os.path.splitext(path)[0].split("/")
-    return set().union(*({kind} if (kind := split_kind(part)) else kinds_within(part) for part in parts))
+    *folders, name = os.path.splitext(path)[0].split("/")
+    kinds = {kind for kind, pattern in _UNDELIMITED.items() if pattern.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower()))}
+    return kinds.union(*({kind} if (kind := split_kind(part)) else kinds_within(part) for part in (*folders, name)))
 
 
-def _unclear(path: str) -> UsageError:
-    return UsageError(
-        f"the name of {printable(path[-80:])} does not tell its split. "
-        "Name each table by one split, such as train.csv and test.csv, or move it away."
-    )
+def _may_be_test(path: str) -> bool:
+    """Whether a table's name begins with "test" and goes on with something that is not known."""
+    return not _kinds(path) and _TEST.match(os.path.basename(path).lower()) is not None
+
+
+def _unclear(path: str, remedy: str) -> UsageError:
+    return UsageError(f"the name of {printable(path[-80:])} does not tell its split. {remedy}")

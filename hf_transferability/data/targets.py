@@ -11,17 +11,22 @@ import datasets
 import numpy as np
 
 from hf_transferability.data import netpbm
+from hf_transferability.data.account import Account
 from hf_transferability.data.columns import find_image_column, undecoded
 from hf_transferability.data.duplicates import duplicates, examples_by_row
 from hf_transferability.data.groups import SMALLEST, check_group_column, group_codes, group_names
+from hf_transferability.data.header_flags import header_flags
 from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
+from hf_transferability.data.label_forms import alike
 from hf_transferability.data.labels import LabelReader, find_label_column
 from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.medical.image import one_grey
 from hf_transferability.data.opening import Opened, dataset_error, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.repeated_rows import refuse_different, rows_to_use
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
+from hf_transferability.data.table_splits import refusing_split_column, split_columns
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
 
 __all__ = [
@@ -94,6 +99,7 @@ class Target:
         group_names: each image's group as the dataset names it; empty without a group column. They may name patients: only
             `groups` and counts leave the process.
         hashes: perceptual hashes uint64 [n_samples, duplicates.WORDS], once the images have been decoded; else None.
+        account_here: the account with names of files, for who runs this; "" where it has none.
     """
 
     images: Images
@@ -107,6 +113,7 @@ class Target:
     files: list[str] = field(default_factory=list)
     group_names: list[str] = field(default_factory=list, repr=False)
     hashes: np.ndarray | None = field(default=None, repr=False)
+    account_here: str = field(default="", repr=False)
 
     @property
     def groups(self) -> np.ndarray | None:
@@ -118,8 +125,11 @@ class Target:
 
     @property
     def account(self) -> str:
-        """What the dataset holds, what is used and what is left out, in one line; "" for a target made by hand."""
-        return str(self.provenance.get("account", {}).get("line", ""))
+        """What the dataset holds, what is used and what is left out, in one line; "" for a target made by hand.
+
+        It may name files, and so is told to who runs this; what is kept and published is in `provenance`.
+        """
+        return self.account_here or str(self.provenance.get("account", {}).get("line", ""))
 
 
 @dataclass(frozen=True)
@@ -168,9 +178,13 @@ def load_target(
     reader = LabelReader(label_column, features[label_column], task=options.task, separator=options.label_separator)
     try:
         columns = [image_column, label_column, *filter(None, [options.group_column])]
-        table = undecoded(opened.table, image_column).select_columns(columns).with_format(None)
-        draw = _draw_from_stream if isinstance(table, datasets.IterableDataset) else _draw_from_table
-        drawn = draw(table, image_column, reader, options)
+        table, repeats = undecoded(opened.table, image_column), 0
+        if isinstance(table, datasets.IterableDataset):
+            drawn = _draw_from_stream(table, image_column, reader, options)
+        else:
+            rows = rows_to_use(opened.table, image_column, opened.place)
+            repeats = 0 if rows is None else len(table) - len(rows)
+            drawn = _draw_from_table(table.select_columns(columns).with_format(None), image_column, reader, options, rows)
         medical = Medical()
         encoded = [medical.convert(image_bytes(record, opened.place, token), options) for record in drawn.records]
     except TransferabilityError:
@@ -180,8 +194,9 @@ def load_target(
     task, codes, class_names = reader.encode(drawn.labels)
     counts = reader.counts(drawn.all_labels or [])
     absent = set(counts) - set(class_names) if task == "single_label" else set()
+    account = _account(opened, counts, drawn, reader, options, repeats)
     images = Images(encoded, options.window, frame=options.frame, max_pixels=options.max_pixels)
-    flags = _header_flags(images, options, medical) | ({"class_not_drawn": ", ".join(sorted(absent))} if absent else {})
+    flags = header_flags(images, options, medical) | ({"class_not_drawn": ", ".join(sorted(absent))} if absent else {})
     provenance = {
         **opened.where,
         "image_column": image_column,
@@ -195,11 +210,12 @@ def load_target(
         "frame": options.frame,
         "slice": options.slice,
         "axis": options.axis,
-        "account": _account(opened, counts, drawn, reader, options),
+        "account": account.to_dict(),
     }
     target = _target(images, codes, class_names, task, drawn.positions, provenance)
     files = [file_and_folder((record or {}).get("path") or "") for record in drawn.records]
-    return _with_groups(replace(target, files=files, flags=target.flags | flags), drawn.groups)
+    here = account.line(examples=True)
+    return _with_groups(replace(target, files=files, flags=target.flags | flags, account_here=here), drawn.groups)
 
 
 def _with_groups(target: Target, names: list[str]) -> Target:
@@ -241,52 +257,30 @@ def _options(options: SampleOptions | None, by_name: dict[str, Any]) -> SampleOp
 
 
 def _account(
-    opened: Opened, counts: dict[str, int], drawn: _Drawn, reader: LabelReader, options: SampleOptions
-) -> dict[str, Any]:
+    opened: Opened, counts: dict[str, int], drawn: _Drawn, reader: LabelReader, options: SampleOptions, repeats: int
+) -> Account:
     """The account of the dataset with the classes of the used split."""
     notes = list(reader.notes)
+    if names := alike(counts or reader.counts(drawn.labels)):
+        notes.append(f"Classes {names} differ only in case or white space; correct the labels if they are one class.")
     if options.sample_size is None and len(counts) * IMAGES_PER_CLASS > LARGEST_DEFAULT < drawn.available:
         notes.append(f"The default sample is {LARGEST_DEFAULT:,} images at most; pass --sample-size for another.")
     account = opened.account.used(str(opened.where["split"]), counts, *notes)
     if len(account.rows) == 1 and -1 in account.rows.values():  # a stream that has been read to its end
         account = replace(account, rows=dict.fromkeys(account.rows, drawn.available))
-    return account.to_dict()
+    if repeats:
+        account = replace(account, left_out={**account.left_out, "repeated rows": repeats})
+    return account
 
 
-def _header_flags(images: Images, options: SampleOptions, medical: Medical) -> dict[str, str]:
-    """Flags of images that are not used whole, from their headers.
-
-    Raises:
-        UsageError: a window that no image needs, or that cannot act; a slice where no file is a volume.
-    """
-    headers = images.headers()
-    if options.window is not None and len(images):
-        if headers.undecodable_depth:
-            raise UsageError(
-                f"`window` cannot act on {headers.undecodable_depth} of {len(images)} images, which are read with 8 bits only. "
-                "Convert them to 16-bit PNG or TIFF, or leave it out."
-            )
-        if not headers.deep and not medical.grey and not medical.failed:
-            raise UsageError("`window` must be left out: no image of the sample has more than 8 bits a channel.")
-    flags = {}
-    if scaled := medical.windowed(options):
-        flags["windowed"] = scaled
-    if headers.undecodable_depth:
-        reduced = f"{headers.undecodable_depth} of {len(images)} images, reduced to 8 bits by Pillow"
-        flags["windowed"] = f"{flags['windowed']}; {reduced}" if scaled else reduced
-    if several := headers.several_frames + medical.several_frames:
-        which = "the first" if options.frame is None else f"frame {options.frame}"
-        flags["several_frames"] = f"{several} of {len(images)} images, of which {which} is used"
-    if slices := medical.one_slice(options, len(images)):
-        flags["one_slice"] = slices
-    if headers.extra_channels:
-        flags["extra_channels"] = f"{headers.extra_channels} of {len(images)} images"
-    return flags
-
-
-def _draw_from_table(table: datasets.Dataset, image_column: str, reader: LabelReader, options: SampleOptions) -> _Drawn:
+def _draw_from_table(
+    table: datasets.Dataset, image_column: str, reader: LabelReader, options: SampleOptions, rows: np.ndarray | None
+) -> _Drawn:
+    if rows is not None:
+        table = table.select(rows)
     raw = table[reader.column][:]
-    reader.refuse_missing(raw, range(len(raw)))
+    numbers = range(len(raw)) if rows is None else rows.tolist()
+    reader.refuse_missing(raw, numbers)
     labels = reader.settle(raw)
     _check_draw(reader, options)
     names = group_names(options.group_column, table[options.group_column][:]) if options.group_column is not None else []
@@ -294,7 +288,7 @@ def _draw_from_table(table: datasets.Dataset, image_column: str, reader: LabelRe
     chosen = draw_sample(reader.group_codes(labels), options.sample_size, options.draw, options.seed, groups)
     records = table.select(chosen)[image_column][:] if len(chosen) else []
     of_groups = [names[i] for i in chosen] if names else []
-    return _Drawn(records, [labels[i] for i in chosen], chosen.tolist(), len(labels), labels, of_groups)
+    return _Drawn(records, [labels[i] for i in chosen], [numbers[i] for i in chosen], len(labels), labels, of_groups)
 
 
 def _draw_from_stream(
@@ -309,7 +303,10 @@ def _draw_from_stream(
         raise UsageError("`sample_size` must be given with streaming when the labels do not declare their classes.")
     size = sample_size(sample, len(reader.names or ()))
     reservoir = Reservoir(int(size or 0), options.seed)
-    reservoir.extend((index, row[image_column], row[reader.column]) for index, row in enumerate(table))
+    assigning = split_columns(table.features, options.label_column)
+    rows = table.select_columns([image_column, reader.column, *(set(assigning) - {image_column, reader.column})])
+    rows = refusing_split_column(rows.with_format(None), assigning)
+    reservoir.extend((index, row[image_column], row[reader.column]) for index, row in enumerate(rows))
     drawn = reservoir.shuffled()
     raw = [label for _, _, label in drawn]
     reader.refuse_missing(raw, [row for row, _, _ in drawn])
@@ -318,6 +315,7 @@ def _draw_from_stream(
         # Declared classes may not occur; the sample is 100 x those that do, as without streaming.
         drawn = drawn[: sample_size(None, len(set(labels)))]
     positions, records, _ = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
+    refuse_different(records, labels[: len(drawn)], positions)
     return _Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None)
 
 
@@ -377,7 +375,11 @@ def check_images(
     kept_flags = {name: target.flags[name] for name in _FROM_LOADING if name in target.flags}
     hashes = None if report.hashes is None else report.hash_array()[readable]
     checked = replace(
-        checked, flags={**checked.flags, **kept_flags, **flags}, files=[target.files[i] for i in readable], hashes=hashes
+        checked,
+        flags={**checked.flags, **kept_flags, **flags},
+        files=[target.files[i] for i in readable],
+        hashes=hashes,
+        account_here=target.account_here,
     )
     return _with_groups(
         _with_duplicates(checked), [target.group_names[i] for i in readable] if target.group_names else []

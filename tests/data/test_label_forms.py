@@ -88,8 +88,8 @@ def test_an_empty_text_is_a_missing_label(empty):
 
 
 def test_names_that_differ_in_case_or_white_space():
-    assert alike(["benign", "benign ", "malignant"]) == "'benign' and 'benign '"
-    assert alike(["a", "b"]) == ""
+    assert alike({"benign": 3, "benign ": 2, "malignant": 1, "Benign": 4}) == "'Benign' (4) and 'benign' (3) and 'benign ' (2)"
+    assert alike({"a": 1, "b": 2}) == ""
 
 
 def test_many_whole_numbers_are_asked_about():

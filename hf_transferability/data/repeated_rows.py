@@ -1,0 +1,90 @@
+"""Rows of a table that name one image file several times: equal rows count once, and different ones are refused."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+
+from hf_transferability.data.image_files import Place, absolute
+from hf_transferability.errors import TargetError
+from hf_transferability.escaping.terminal import printable
+
+
+def named_files(table: datasets.Dataset, column: str, place: Place | None) -> list[str] | None:
+    """The file that each row names, "" for none; None where images are embedded, whose names need not differ.
+
+    Args:
+        table: one split.
+        column: the column of images or of their paths.
+        place: where relative paths start; None for the working folder.
+    """
+    arrow = table.with_format("arrow")
+    cells = arrow[: min(len(table), 1)][column].to_pylist()
+    if not cells or (isinstance(cells[0], dict) and cells[0].get("bytes") is not None):
+        return None
+    cells = arrow.select_columns([column])[:][column].to_pylist()
+    if any(isinstance(cell, bytes) for cell in cells):
+        return None
+    paths = [_path(cell) for cell in cells]
+    return [os.path.normpath(absolute(path, place) if place else path) if path else "" for path in paths]
+
+
+def _path(cell: Any) -> str:
+    """The path in a cell, "" for an embedded image and for none."""
+    if isinstance(cell, dict):
+        return "" if cell.get("bytes") is not None else cell.get("path") or ""
+    return cell or ""
+
+
+def rows_to_use(table: datasets.Dataset, column: str, place: Place | None) -> np.ndarray | None:
+    """Row numbers int64 without the repeats of equal rows; None if there are no repeats.
+
+    Args:
+        table, column, place: as in `named_files`.
+
+    Raises:
+        TargetError: two rows name one file and differ in another column.
+    """
+    files = named_files(table, column, place)
+    if files is None:
+        return None
+    first: dict[str, int] = {}
+    repeats = [(first[file], row) for row, file in enumerate(files) if file and first.setdefault(file, row) != row]
+    if not repeats:
+        return None
+    arrow = table.with_format("arrow")
+    earlier, later = (arrow.select(list(rows))[:] for rows in zip(*repeats, strict=True))
+    for name in table.column_names:
+        if name == column:
+            continue
+        for pair, one, other in zip(repeats, earlier[name].to_pylist(), later[name].to_pylist(), strict=True):
+            if one != other and not (one != one and other != other):  # NaN stands for the same missing value
+                raise _different(files[pair[0]], *pair)
+    dropped = {row for _, row in repeats}
+    return np.array([row for row in range(len(table)) if row not in dropped], dtype=np.int64)
+
+
+def refuse_different(records: Sequence[dict[str, Any] | None], labels: Sequence[Any], rows: Sequence[int]) -> None:
+    """Refuse images of a stream that name one file and have different labels; the stream has no other rows to look at.
+
+    Args:
+        records: cells of an undecoded Image column.
+        labels: the labels of these images.
+        rows: their row numbers.
+
+    Raises:
+        TargetError: names the file and the rows.
+    """
+    first: dict[str, int] = {}
+    for i, record in enumerate(records):
+        if (path := _path(record)) and labels[first.setdefault(path, i)] != labels[i]:
+            raise _different(path, rows[first[path]], rows[i])
+
+
+def _different(file: str, row: int, other: int) -> TargetError:
+    rows = f"{min(row, other)} and {max(row, other)}"
+    return TargetError(
+        f"the table says different things of {printable(file[-80:])} (rows {rows}, counted from 0). Delete one of the two rows."
+    )
