@@ -22,7 +22,7 @@ from hf_transferability.names import expanded
 
 LARGEST = 256 * 2**20  # bytes of one encoded image
 LARGEST_VOLUME = 2**31  # bytes of a DICOM or NIfTI file, of which one frame or slice stays in memory
-_LONGEST_PATH = 4096  # characters; longer texts hold something else, such as the image itself
+LONGEST_PATH = 4096  # characters; longer texts hold something else, such as the image itself
 _UNPACKED = re.compile(r"(zip|gzip|bz2|lz4|xz|zstd)://")  # how `datasets` names a member of an archive, before "::"
 _ZIP = "zip://"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -77,14 +77,14 @@ def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str |
     path = given = record["path"]
     if path is None:
         return b""
-    if len(path) > _LONGEST_PATH:
+    if len(path) > LONGEST_PATH:
         raise TargetError(
             f"the image column holds texts of {len(path)} characters, which are not paths. "
             "Decode base64 texts to bytes in the dataset first."
         )
     if place is not None:
         path = absolute(path, place)
-        if not _is_inside(path, place):
+        if not is_inside(path, place):
             raise TargetError(
                 f"the dataset names an image outside itself: {given!r} is neither in its folder nor unpacked from it. "
                 "Embed the images (`push_to_hub`), pass the loaded dataset, or --follow-links for links of your own folder."
@@ -119,7 +119,13 @@ def absolute(path: str, place: Place) -> str:
     return str(place.folders[0] / path)
 
 
-def _is_inside(path: str, place: Place) -> bool:
+def is_inside(path: str, place: Place) -> bool:
+    """Whether a path lies where the dataset's images may lie.
+
+    Args:
+        path: as `absolute` gives it.
+        place: where its images may lie.
+    """
     *members, last = path.split("::")
     if not all(_UNPACKED.match(member) for member in members):
         return False

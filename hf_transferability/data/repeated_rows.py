@@ -7,13 +7,15 @@ from typing import Any
 import datasets
 import numpy as np
 
-from hf_transferability.data.image_files import Place, absolute
+from hf_transferability.data.image_files import LONGEST_PATH, Place, absolute, file_and_folder, is_inside
 from hf_transferability.errors import TargetError
 from hf_transferability.escaping.terminal import printable
 
+_LONGEST_NAME = 255  # characters of a file's name; longer texts may be the image itself, which is not printed
+
 
 def named_files(table: datasets.Dataset, column: str, place: Place | None) -> list[str] | None:
-    """The file that each row names, "" for none; None where images are embedded, whose names need not differ.
+    """The file that each row names, "" for none; None where the column does not hold paths, but the images themselves.
 
     Args:
         table: one split.
@@ -28,6 +30,8 @@ def named_files(table: datasets.Dataset, column: str, place: Place | None) -> li
     if any(isinstance(cell, bytes) for cell in cells):
         return None
     paths = [_path(cell) for cell in cells]
+    if max(map(len, paths)) > LONGEST_PATH:
+        return None
     return [os.path.normpath(absolute(path, place) if place else path) if path else "" for path in paths]
 
 
@@ -61,30 +65,37 @@ def rows_to_use(table: datasets.Dataset, column: str, place: Place | None) -> np
             continue
         for pair, one, other in zip(repeats, earlier[name].to_pylist(), later[name].to_pylist(), strict=True):
             if one != other and not (one != one and other != other):  # NaN stands for the same missing value
+                if place and not is_inside(files[pair[0]], place):  # refused when it is read
+                    return None
                 raise _different(files[pair[0]], *pair)
     dropped = {row for _, row in repeats}
     return np.array([row for row in range(len(table)) if row not in dropped], dtype=np.int64)
 
 
-def refuse_different(records: Sequence[dict[str, Any] | None], labels: Sequence[Any], rows: Sequence[int]) -> None:
+def refuse_different(
+    records: Sequence[dict[str, Any] | None], labels: Sequence[Any], rows: Sequence[int], place: Place | None
+) -> None:
     """Refuse images of a stream that name one file and have different labels; the stream has no other rows to look at.
 
     Args:
         records: cells of an undecoded Image column.
         labels: the labels of these images.
         rows: their row numbers.
+        place: where their images may lie; None for anywhere.
 
     Raises:
         TargetError: names the file and the rows.
     """
     first: dict[str, int] = {}
     for i, record in enumerate(records):
-        if (path := _path(record)) and labels[first.setdefault(path, i)] != labels[i]:
+        if not (path := _path(record)) or labels[first.setdefault(path, i)] == labels[i]:
+            continue
+        if place is None or is_inside(absolute(path, place), place):  # others are refused when they are read
             raise _different(path, rows[first[path]], rows[i])
 
 
 def _different(file: str, row: int, other: int) -> TargetError:
+    name = os.path.basename(file)
+    shown = printable(file_and_folder(file)[-80:]) if len(name) <= _LONGEST_NAME else "one image"
     rows = f"{min(row, other)} and {max(row, other)}"
-    return TargetError(
-        f"the table says different things of {printable(file[-80:])} (rows {rows}, counted from 0). Delete one of the two rows."
-    )
+    return TargetError(f"the table says different things of {shown} (rows {rows}, counted from 0). Delete one of the two rows.")

@@ -16,7 +16,7 @@ from hf_transferability.data.columns import find_image_column, undecoded
 from hf_transferability.data.duplicates import duplicates, examples_by_row
 from hf_transferability.data.groups import SMALLEST, check_group_column, group_codes, group_names
 from hf_transferability.data.header_flags import header_flags
-from hf_transferability.data.image_files import file_and_folder, image_bytes
+from hf_transferability.data.image_files import Place, file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.label_forms import alike
 from hf_transferability.data.labels import LabelReader, find_label_column
@@ -180,7 +180,7 @@ def load_target(
         columns = [image_column, label_column, *filter(None, [options.group_column])]
         table, repeats = undecoded(opened.table, image_column), 0
         if isinstance(table, datasets.IterableDataset):
-            drawn = _draw_from_stream(table, image_column, reader, options)
+            drawn = _draw_from_stream(table, image_column, reader, options, opened.place)
         else:
             rows = rows_to_use(opened.table, image_column, opened.place)
             repeats = 0 if rows is None else len(table) - len(rows)
@@ -292,7 +292,7 @@ def _draw_from_table(
 
 
 def _draw_from_stream(
-    table: datasets.IterableDataset, image_column: str, reader: LabelReader, options: SampleOptions
+    table: datasets.IterableDataset, image_column: str, reader: LabelReader, options: SampleOptions, place: Place | None
 ) -> _Drawn:
     sample = options.sample_size
     if options.group_column is not None:
@@ -315,7 +315,7 @@ def _draw_from_stream(
         # Declared classes may not occur; the sample is 100 x those that do, as without streaming.
         drawn = drawn[: sample_size(None, len(set(labels)))]
     positions, records, _ = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
-    refuse_different(records, labels[: len(drawn)], positions)
+    refuse_different(records, labels[: len(drawn)], positions, place)
     return _Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None)
 
 

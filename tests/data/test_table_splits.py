@@ -1,7 +1,7 @@
 """Rows of a test table are never drawn as rows of the training table."""
 
 import pytest
-from datasets import ClassLabel, Value
+from datasets import ClassLabel, DatasetDict, Value
 from helpers.targets import AB, png, refused, table
 
 from hf_transferability.data.opening import split_names
@@ -15,7 +15,7 @@ UNCLEAR = "does not tell its split"
 @pytest.mark.parametrize(
     "name",
     ["test_labels", "test_metadata", "my_test", "test-v2", "2_test", "Test_annotations", "test_split", "data.test", "TEST",
-     "testLabels", "eval_labels", "my testing 3", "test/labels", "csv/Test/labels"],
+     "testLabels", "testlabels", "annotationstest", "eval_labels", "my testing 3", "test/labels", "csv/Test/labels"],
 )  # fmt: skip
 def test_tables_beside_images(tmp_path, name):
     for i in range(40):
@@ -56,7 +56,8 @@ def test_shards_beside_a_figure(tmp_path, other):
         ("train_val.csv", "test.csv"),
         ("train/validation.csv",),
         ("train.csv", "holdout.csv"),
-        ("trainlabels.csv", "testlabels.csv"),
+        ("trainfoo.csv", "testfoo.csv"),
+        ("testfoo.csv",),
     ],
 )
 def test_a_split_that_cannot_be_told(tmp_path, names):
@@ -69,6 +70,7 @@ def test_a_split_that_cannot_be_told(tmp_path, names):
 
 def test_tables_without_any_word_of_a_split_are_for_training():
     assert splits_of_tables(["labels.csv"]) == {"train": ["labels.csv"]}
+    assert splits_of_tables(["testicular.csv"]) == {"train": ["testicular.csv"]}
     assert splits_of_tables(["fold1.csv", "fold2.csv"]) == {"train": ["fold1.csv", "fold2.csv"]}
     assert splits_of_tables(["val/a.csv", "train/a.csv"]) == {"validation": ["val/a.csv"], "train": ["train/a.csv"]}
 
@@ -83,7 +85,10 @@ def test_tables_without_images_that_datasets_would_merge(tmp_path):
     for name in ("Train", "Test"):
         (tmp_path / f"{name}.parquet").rename(tmp_path / f"{name.lower()}.parquet")
     assert len(load_target(tmp_path, sample="all")) == 24
-    refuse_merged(["train-0.csv", "labels.csv"])
+    refuse_merged("train", ["train-0.csv", "labels.csv", "data/holdout-00000-of-00001.parquet", "testicular.csv"])
+    for names in (["train.csv", "val.csv"], ["testlabels.csv"], ["testfoo.csv"]):
+        with pytest.raises(UsageError, match=UNCLEAR):
+            refuse_merged("train", names)
 
 
 @pytest.mark.parametrize("column", ["split", "Subset", "data_split"])
@@ -116,3 +121,35 @@ def test_splits_that_the_user_joins_may_be_named_by_a_column(tmp_path):
     for split in ("train", "test"):
         table([i % 2 for i in range(24)], AB, split=([split] * 24, Value("string"))).to_parquet(tmp_path / f"{split}.parquet")
     assert len(load_target(tmp_path, sample="all", split="train+test")) == 48
+
+
+@pytest.mark.parametrize("column", ["fold", "Usage"])
+def test_a_column_that_assigns_rows_to_splits_at_every_door(tmp_path, column):
+    values = ["Training" if i < 24 else "PublicTest" for i in range(40)]
+    rows = table([i % 2 for i in range(40)], AB, **{column: (values, Value("string"))})
+    text = rf"column {column} assigns rows to several splits \(PublicTest, Training\)"
+    rows.save_to_disk(tmp_path / "saved")
+    DatasetDict(train=rows).save_to_disk(tmp_path / "splits")
+    for dataset in (tmp_path / "saved", tmp_path / "splits", rows, DatasetDict(train=rows)):
+        refused(text, dataset)
+    refused(text, rows.to_iterable_dataset(), streaming=True)
+    rows.to_parquet(tmp_path / "one.parquet")
+    (tmp_path / "stream").mkdir()
+    (tmp_path / "one.parquet").rename(tmp_path / "stream/train.parquet")
+    refused(text, tmp_path / "stream", streaming=True)
+    one = rows.filter(lambda value: value == "Training", input_columns=column)
+    for streaming in (False, True):
+        assert len(load_target(one.to_iterable_dataset() if streaming else one, streaming=streaming, sample=24)) == 24
+
+
+def test_a_class_level_below_a_test_folder(tmp_path):
+    for name in ("internal", "external test"):
+        for label in "ab":
+            for i in range(12):
+                file = tmp_path / name / label / f"{i}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(png(i))
+    text = "the folders external test, internal look only partly like splits"
+    refused(text, tmp_path)
+    refused(text, tmp_path, class_level=2)
+    assert load_target(tmp_path, class_level=1).class_names == ["external test", "internal"]

@@ -37,7 +37,7 @@ def test_image_column_is_found_by_type():
 def test_columns_that_do_not_exist_or_do_not_fit():
     data = table([0, 1] * 12, AB, age=([1] * 24, Value("int64")))
     refused("`image_column` must be one of image, label, age; got 'scan'", data, image_column="scan")
-    refused("`label_column` must be one of image, label, age; got 'class'", data, label_column="class")
+    refused("`label_column` must be one of label, age; got 'class'", data, label_column="class")
     refused("`image_column` must hold one image, .* in each row; age holds int64", data, image_column="age")
     refused("`label_column` must hold classes", data, label_column="image")
     slices = [[{"bytes": png(i), "path": None}] * 2 for i in range(24)]

@@ -106,7 +106,7 @@ def test_the_only_split_is_taken_unless_there_is_a_choice(make_target):
 
 def test_datasets_that_cannot_be_opened(tmp_path, make_target):
     (tmp_path / "empty").mkdir()
-    refused("doesn't contain any data files", tmp_path / "empty")
+    refused("holds no files. Check the path", tmp_path / "empty")
     refused("there is no folder", tmp_path / "nowhere")
     refused("there is no folder ./nowhere", "./nowhere")
     text = refused("'ct' not found", make_target(n=24), config="ct")

@@ -1,0 +1,56 @@
+"""Rows that name one image file several times: equal ones count once, and different ones are refused, in every table."""
+
+import json
+
+import datasets
+import pytest
+from helpers.targets import AB, png
+
+from hf_transferability.data.targets import load_target
+from hf_transferability.errors import TargetError
+
+DIFFERENT = r"the table says different things of .*3.png \(rows 3 and 24, counted from 0\)"
+
+
+def folder_of(folder, kind, last):
+    """24 images and a table of their paths and labels, whose last row names an image again."""
+    rows = [{"path": f"{i}.png", "label": "ab"[i % 2]} for i in range(24)] + [last]
+    folder.mkdir()
+    for i in range(24):
+        (folder / f"{i}.png").write_bytes(png(i))
+    if kind in ("csv", "tsv"):
+        between = "," if kind == "csv" else "\t"
+        lines = [between.join(row) for row in [rows[0], *(row.values() for row in rows)]]
+        (folder / f"labels.{kind}").write_text("\n".join(lines))
+    elif kind == "jsonl":
+        (folder / "labels.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    else:
+        datasets.Dataset.from_list(rows).to_parquet(folder / "labels.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_rows_of_every_table(tmp_path, kind):
+    repeated = folder_of(tmp_path / "equal", kind, {"path": "./3.png", "label": "b"})
+    target = load_target(repeated, image_column="path", sample="all")
+    assert sorted(target.positions) == list(range(24))
+    assert target.account == "split train 25; 2 classes: a 12, b 12; left out: 1 repeated rows."
+    other = folder_of(tmp_path / "other", kind, {"path": "3.png", "label": "a"})
+    for options in ({}, {"streaming": True, "sample": 30}):
+        with pytest.raises(TargetError, match=DIFFERENT):
+            load_target(other, image_column="path", **options)
+
+
+def test_rows_are_numbered_as_in_the_table(tmp_path):
+    rows = [{"image": str(tmp_path / f"{i}.png"), "label": i % 2, "age": float("nan")} for i in range(24)]
+    for i in range(24):
+        (tmp_path / f"{i}.png").write_bytes(png(i))
+    features = datasets.Features({"image": datasets.Image(), "label": AB, "age": datasets.Value("float64")})
+    table = datasets.Dataset.from_list([rows[0], *rows], features=features)
+    assert sorted(load_target(table, sample="all").positions) == [0, *range(2, 25)]
+
+
+def test_embedded_images_of_one_name_are_different_images():
+    rows = [{"image": {"bytes": png(i), "path": "scan.png"}, "label": i % 2} for i in range(24)]
+    table = datasets.Dataset.from_list(rows, features=datasets.Features({"image": datasets.Image(), "label": AB}))
+    assert len(load_target(table, sample="all")) == 24
