@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from hf_transferability.data import netpbm
+from hf_transferability.data import deep_formats, netpbm
 
 _GREY_WITH_ALPHA = b"\4"  # a PNG's colour type
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
@@ -31,7 +31,7 @@ class Header:
         white_is_zero: stored 0 is white, as in many scanned TIFF files.
         frames: frames or pages in the file.
         extra_channels: channels beyond colour and alpha.
-        maxval: the white of a PGM or PPM of more than 8 bits; None for other images.
+        maxval: the white of a PGM, PPM or grey JPEG 2000 whose values Pillow rescales to 16 bits; None for other images.
     """
 
     deep: bool = False
@@ -46,7 +46,7 @@ class Header:
     def of(cls, image: Image.Image, encoded: bytes, *, count_frames: bool = False) -> "Header":
         """The header of an opened image, at its present frame; counting frames may read the whole file."""
         tags: Any = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
-        maxval = netpbm.largest_value(image)
+        maxval = netpbm.largest_value(image) or deep_formats.grey_maxval(image.format, image.mode, encoded)
         bits = maxval.bit_length() if maxval else _bits(image, encoded, tags)
         grey = image.mode == "F" or image.mode.startswith("I")
         deep_colour = bits > 8 and not grey
@@ -54,7 +54,7 @@ class Header:
         return cls(
             deep=grey or bits > 8,
             deep_colour=deep_colour,
-            readable=not deep_colour or netpbm.is_raw_colour(image) or _has_two_bytes(image, bits),
+            readable=not deep_colour or netpbm.is_deep_colour(image) or _has_two_bytes(image, bits),
             white_is_zero=tags.get(_PHOTOMETRIC) == 0,
             frames=getattr(image, "n_frames", 1) if count_frames else 1,
             extra_channels=max(int(tags.get(_SAMPLES_PER_PIXEL, 1)) - used, 0),
@@ -98,8 +98,8 @@ def deep_colour(encoded: bytes, frame: int = 0) -> np.ndarray | None:
     gives both; grey with alpha has the size of four 8-bit channels and is read as such.
     """
     with open_image(encoded) as image:
-        if netpbm.is_raw_colour(image):
-            return netpbm.raw_colour(encoded, image)
+        if netpbm.is_deep_colour(image):
+            return netpbm.stored_colour(encoded, image)
         if image.format not in ("PNG", "TIFF") or image.mode not in _LOW_BYTES:
             return None
         if image.format == "PNG" and encoded[25:26] == _GREY_WITH_ALPHA:
@@ -151,4 +151,4 @@ def _bits(image: Image.Image, encoded: bytes, tags: Any) -> int:
     if image.format == "TIFF":
         bits = tags.get(_BITS_PER_SAMPLE, (8,))
         return int(max(bits if isinstance(bits, tuple) else (bits,)))
-    return 8
+    return deep_formats.bits_of(image.format, encoded)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from hf_transferability.data import converted, netpbm
+from hf_transferability.data import converted, deep_formats, netpbm
 from hf_transferability.data.duplicates import WORDS, perceptual_hash
 from hf_transferability.data.headers import PILLOW_LIMIT, Header, deep_colour, open_image, read_header
 from hf_transferability.errors import UsageError
 
 Window = tuple[float, float]
 MEMORY_BUDGET = 2 * 2**30  # bytes of decoded pixels that are kept; the rest is decoded again for each checkpoint
-DECODING_VERSION = 3  # part of a sample's key: counts up when the same file gives other pixels
+DECODING_VERSION = 4  # part of a sample's key: counts up when the same file gives other pixels
 _SIXTEEN_BIT = (0.0, 65535.0)
 _LARGE = 2**24  # pixels; larger images are decoded one at a time, because each needs hundreds of MiB meanwhile
 _one_large_image = threading.Lock()
@@ -29,7 +29,7 @@ class Decoding:
 
     Attributes:
         window: (low, high) that becomes 0..255 for images of more than 8 bits, in stored values; None is (0, 65535) for 16-bit
-            images, (0, maxval) for PGM and PPM, and each image's own range for float images.
+            images, (0, maxval) for PGM, PPM and grey JPEG 2000, and each image's own range for float images.
         frame: which frame of files that hold several: a number from 0, or "middle"; None for the first.
         max_pixels: pixels of the largest image; None for Pillow's limit of about 89 million.
     """
@@ -267,7 +267,8 @@ def _pixels(encoded: bytes, image: Image.Image, window: Window | None, number: i
         )
     image.load()
     if header.maxval and not header.deep_colour:
-        rgb = Image.fromarray(eight_bit(netpbm.stored_grey(np.asarray(image), header.maxval), False, window)).convert("RGB")
+        kept = netpbm.stored_grey if image.format == "PPM" else deep_formats.stored_grey
+        rgb = Image.fromarray(eight_bit(kept(np.asarray(image), header.maxval), False, window)).convert("RGB")
     else:
         rgb = to_rgb(image, window)
     if header.white_is_zero and (image.mode == "F" or image.mode.startswith("I")):  # Pillow inverts 8 bits, no others

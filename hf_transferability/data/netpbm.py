@@ -1,11 +1,13 @@
 """PGM and PPM of more than 8 bits, whose values Pillow rescales to 65535 (grey) or cuts to 8 bits (colour)."""
 
+import re
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 _RAW, _PLAIN = "ppm", "ppm_plain"  # Pillow's decoders
+_COMMENT = re.compile(rb"#[^\r\n]*")
 FULL_RANGE = 65535  # what Pillow makes of the largest value of a grey image
 
 
@@ -26,25 +28,32 @@ def largest_value(image: Image.Image) -> int | None:
     return int(maxval) if maxval > np.iinfo(np.uint8).max else None
 
 
-def is_raw_colour(image: Image.Image) -> bool:
-    """Whether an image that is not loaded yet is a binary PPM (P6) of more than 8 bits, which `raw_colour` reads."""
-    opened: Any = image
-    return image.mode == "RGB" and largest_value(image) is not None and opened.tile[0][0] == _RAW
+def is_deep_colour(image: Image.Image) -> bool:
+    """Whether an image that is not loaded yet is a PPM of more than 8 bits, which `stored_colour` reads."""
+    return image.mode == "RGB" and largest_value(image) is not None
 
 
-def raw_colour(encoded: bytes, image: Image.Image) -> np.ndarray:
-    """The stored values of a binary PPM of more than 8 bits, uint16 [height, width, 3].
+def stored_colour(encoded: bytes, image: Image.Image) -> np.ndarray:
+    """The stored values of a PPM of more than 8 bits, uint16 [height, width, 3].
 
     Raises:
-        ValueError: the file is cut off.
+        ValueError: the file is cut off, or holds something else than its values.
     """
     opened: Any = image
     shape = (image.height, image.width, 3)
+    decoder, _, start, (_, maxval) = opened.tile[0]
     try:
-        stored = np.frombuffer(encoded, ">u2", int(np.prod(shape)), opened.tile[0][2])
+        if decoder == _RAW:
+            stored = np.frombuffer(encoded, ">u2", int(np.prod(shape)), start)
+        else:
+            words = _COMMENT.sub(b" ", encoded[start:]).split(maxsplit=int(np.prod(shape)))
+            stored = np.array([int(word) for word in words[: int(np.prod(shape))]], dtype=np.int64)
+        stored = stored.reshape(shape)
     except ValueError:
-        raise ValueError("image file is truncated") from None
-    return stored.reshape(shape).astype(np.uint16)
+        raise ValueError("image file is truncated or holds something else than numbers") from None
+    if stored.min() < 0 or stored.max() > maxval:
+        raise ValueError(f"the image holds values outside 0..{maxval}")
+    return stored.astype(np.uint16)
 
 
 def stored_grey(rescaled: np.ndarray, maxval: int) -> np.ndarray:

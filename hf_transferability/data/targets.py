@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import datasets
 import numpy as np
 
-from hf_transferability.data import netpbm
 from hf_transferability.data.account import Account
 from hf_transferability.data.columns import find_image_column, undecoded
 from hf_transferability.data.duplicates import duplicates, examples_by_row
 from hf_transferability.data.groups import SMALLEST, check_group_column, group_codes, group_names
 from hf_transferability.data.header_flags import header_flags
+from hf_transferability.data.headers import read_header
 from hf_transferability.data.image_files import Place, file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.label_forms import alike
@@ -351,8 +351,8 @@ def check_images(
     if deep := {mode: n for mode, n in report.modes.items() if mode == "F" or mode.startswith("I") or mode.endswith(";16")}:
         low, high = target.images.window or (None, None)
         scale = f"{low:g}..{high:g}" if low is not None else "their own range" if set(deep) == {"F"} else "0..65535"
-        if low is None and any(netpbm.is_named(file) for file in target.images.encoded):
-            scale += " (PGM and PPM: 0 to their maxval)"
+        if low is None and any(read_header(file).maxval for file in target.images.encoded):
+            scale += " (PGM, PPM and JPEG 2000: 0 to their largest value)"
         flags["windowed"] = f"{sum(deep.values())} images of mode {', '.join(deep)} by {scale}"
         if report.flat == sum(deep.values()) and target.images.window is not None:
             raise one_grey(target.images.window, report.flat)

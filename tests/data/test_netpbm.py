@@ -7,7 +7,6 @@ from helpers.targets import target_of_files
 from hf_transferability.data.headers import read_header
 from hf_transferability.data.images import decode
 from hf_transferability.data.targets import check_images
-from hf_transferability.errors import UsageError
 
 MAXVALS = [256, 4095, 65535]
 GREY = np.random.default_rng(0).integers(0, 257, (6, 5))
@@ -37,23 +36,30 @@ def test_a_window_acts_on_the_stored_values_of_pgm(maxval, plain):
     assert decode(file)[0] == pytest.approx(eight(GREY, 0, maxval)[..., None].repeat(3, 2), abs=0.51)
 
 
+@pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("maxval", MAXVALS)
-def test_colour_of_ppm_is_read_whole(maxval):
-    file = netpbm(COLOUR, maxval)
+def test_colour_of_ppm_is_read_whole(maxval, plain):
+    file = netpbm(COLOUR, maxval, plain)
     pixels, mode = decode(file, (100, 150))
     assert mode == "RGB;16"
     assert pixels == pytest.approx(eight(COLOUR, 100, 150), abs=0.51)
     assert decode(file)[0] == pytest.approx(eight(COLOUR, 0, maxval), abs=0.51)
     with pytest.raises(ValueError, match="truncated"):
-        decode(file[:-1])
+        decode(file[:-4])
 
 
-def test_ppm_as_text_keeps_8_bits_and_says_so():
+def test_ppm_as_text():
     file = netpbm(COLOUR, 4095, plain=True)
-    assert decode(file)[0] == pytest.approx(eight(COLOUR, 0, 4095), abs=0.51)
-    assert "12 of 12 images, reduced to 8 bits" in target_of_files([file] * 12).flags["windowed"]
-    with pytest.raises(UsageError, match="Convert them to 16-bit PNG or TIFF"):
-        target_of_files([file] * 12, window=(0, 4095))
+    target = target_of_files([file] * 12, window=(0, 4095))
+    assert "windowed" not in target.flags
+    assert target.images[0] == pytest.approx(eight(COLOUR, 0, 4095), abs=0.51)
+    head, _, values = file.partition(b"4095\n")
+    noted = head + b"4095\n# 9 9 9\n" + values.replace(b" ", b" # 7\n ", 1)
+    assert np.array_equal(decode(noted)[0], decode(file)[0])
+    with pytest.raises(ValueError, match=r"outside 0..4095"):
+        decode(head + b"4095\n9999" + values[1:])
+    with pytest.raises(ValueError, match="something else than numbers"):
+        decode(head + b"4095\nx" + values[1:])
 
 
 def test_8_bits_stay_as_they_are():
@@ -66,5 +72,5 @@ def test_8_bits_stay_as_they_are():
 def test_the_flag_names_the_range():
     files = [netpbm(np.roll(GREY, i), 4095) for i in range(12)]
     flags = check_images(target_of_files(files))[0].flags["windowed"]
-    assert "mode I by 0..65535 (PGM and PPM: 0 to their maxval)" in flags
+    assert "mode I by 0..65535 (PGM, PPM and JPEG 2000: 0 to their largest value)" in flags
     assert check_images(target_of_files(files, window=(0, 256)))[0].flags["windowed"].endswith("by 0..256")
