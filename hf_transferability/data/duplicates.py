@@ -19,7 +19,9 @@ WORDS = _SIDE**2 // 64  # 64-bit words of a hash
 LARGEST_DISTANCE = 8  # of 256 bits
 _REDUCED = 4 * _SIDE  # side of the grey image that `phash` looks at
 _SMALLEST_DEVIATION = 1.0  # grey levels of 255: what varies less is nothing but noise
-_CHUNK = 2**22  # pairs at once
+_CHUNK = 2**20  # pairs at once
+_BLOCK = 2**12  # hashes at once, which stay in the processor's cache
+_CROWDED = 0.1  # share of all pairs that have an equal part, above which all are compared
 _EXAMPLES = 2
 
 Pair = tuple[int, int]
@@ -82,16 +84,18 @@ def duplicates(hashes: np.ndarray, labels: np.ndarray) -> Duplicates:
     first, counts = first[order], counts[order]
     distinct, kinds = hashes[images[first]], kinds[first]
     pairs, different = int((counts * (counts - 1) // 2).sum()), 0
+    by_kind, starts, place = _grouped(kinds)
     examples: list[Pair] = []
     for start, near in _near(distinct, distinct):
-        rows, columns = np.nonzero(near)
-        rows += start
-        rows, columns = rows[rows < columns], columns[rows < columns]
-        weights = counts[rows] * counts[columns]
-        other = kinds[rows] != kinds[columns]
-        pairs, different = pairs + int(weights.sum()), different + int(weights[other].sum())
-        found = zip(images[first[rows[other]]].tolist(), images[first[columns[other]]].tolist(), strict=True)
-        examples += list(found)[: _EXAMPLES - len(examples)]
+        rows = np.arange(start, start + len(near))
+        near &= np.arange(len(distinct)) > rows[:, None]  # each pair once
+        of_kind = np.add.reduceat(near[:, by_kind] * counts[by_kind], starts, axis=1)
+        total = of_kind.sum(axis=1)
+        others = total - of_kind[np.arange(len(near)), place[rows]]
+        pairs, different = pairs + int(total @ counts[rows]), different + int(others @ counts[rows])
+        for row in rows[others > 0][: _EXAMPLES - len(examples)]:
+            columns = np.flatnonzero(near[row - start] & (kinds != kinds[row]))[: _EXAMPLES - len(examples)]
+            examples += [(int(images[first[row]]), int(images[first[column]])) for column in columns]
     return Duplicates(pairs, different, tuple(examples), len(hashes) - len(images))
 
 
@@ -127,12 +131,71 @@ def examples_by_row(pairs: Sequence[Pair], first: Sequence[int], second: Sequenc
     return "rows " + ", ".join(f"{first[a]} and {second[b]}" for a, b in pairs[:_EXAMPLES])
 
 
+def _grouped(kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The positions [n] sorted by kind, where each kind begins among them, and the number of each position's kind [n]."""
+    by_kind = np.argsort(kinds, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(kinds[by_kind]) != 0]) if len(kinds) else np.empty(0, np.int64)
+    return by_kind, starts, np.unique(kinds, return_inverse=True)[1]
+
+
 def _near(hashes: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Which pairs are near, bool [step, m] for some images of `hashes` at a time, with the position of the first of them."""
+    """Which pairs are near, bool [step, m] for some images of `hashes` at a time, with the position of the first of them.
+
+    Two hashes that differ in at most LARGEST_DISTANCE bits have an equal part, if they are cut into one part more than that. So
+    only pairs with an equal part are compared, unless these are so many that comparing all is cheaper.
+    """
     step = max(_CHUNK // max(len(others), 1), 1)
+    index = [_sorted(part) for part in _parts(others)]
+    parts = _parts(hashes)
     for start in range(0, len(hashes), step):
-        part = hashes[start : start + step]
-        distance = np.zeros((len(part), len(others)), dtype=np.uint16)
-        for word in range(WORDS):
-            distance += np.bitwise_count(part[:, word, None] ^ others[:, word])
-        yield start, distance <= LARGEST_DISTANCE
+        rows = hashes[start : start + step]
+        near = np.zeros((len(rows), len(others)), dtype=bool)
+        ranges = [
+            (
+                order,
+                np.searchsorted(values, keys[start : start + step]),
+                np.searchsorted(values, keys[start : start + step], "right"),
+            )
+            for keys, (values, order) in zip(parts, index, strict=True)
+        ]
+        if sum(int((end - begin).sum()) for _, begin, end in ranges) > _CROWDED * near.size:
+            near |= _all_distances(rows, others) <= LARGEST_DISTANCE
+        else:
+            for order, begin, end in ranges:
+                counts = end - begin
+                row = np.repeat(np.arange(len(rows)), counts)
+                within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+                column = order[np.repeat(begin, counts) + within]
+                distance = np.bitwise_count(rows[row] ^ others[column]).sum(axis=1)
+                close = distance <= LARGEST_DISTANCE
+                near[row[close], column[close]] = True
+        yield start, near
+
+
+def _parts(hashes: np.ndarray) -> list[np.ndarray]:
+    """LARGEST_DISTANCE + 1 parts of every hash, each of bits from all over the image, uint32 [n] each."""
+    bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8).reshape(len(hashes), -1), axis=1)
+    n_parts = LARGEST_DISTANCE + 1
+    return [
+        np.pad(packed := np.packbits(bits[:, part::n_parts], axis=1), ((0, 0), (0, 4 - packed.shape[1]))).view(np.uint32)[:, 0]
+        for part in range(n_parts)
+    ]
+
+
+def _sorted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(values, kind="stable")
+    return values[order], order
+
+
+def _all_distances(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The number of different bits of all pairs, uint16 [n, m]."""
+    distance = np.zeros((len(hashes), len(others)), dtype=np.uint16)
+    words = np.ascontiguousarray(others.T)
+    for start in range(0, len(others), _BLOCK):
+        end = min(start + _BLOCK, len(others))
+        differing = np.empty(end - start, dtype=np.uint64)
+        for i, one in enumerate(hashes):
+            for word in range(WORDS):
+                np.bitwise_xor(words[word, start:end], one[word], out=differing)
+                distance[i, start:end] += np.bitwise_count(differing)
+    return distance

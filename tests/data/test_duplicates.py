@@ -9,7 +9,16 @@ import pytest
 from datasets import ClassLabel
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hf_transferability.data.duplicates import WORDS, duplicates, examples_by_row, first_matches, has_hash, perceptual_hash
+from hf_transferability.data.duplicates import (
+    LARGEST_DISTANCE,
+    WORDS,
+    _near,
+    duplicates,
+    examples_by_row,
+    first_matches,
+    has_hash,
+    perceptual_hash,
+)
 from hf_transferability.data.images import ImageReport
 from hf_transferability.data.targets import check_images, load_target
 
@@ -70,6 +79,26 @@ def test_pairs_are_those_of_a_plain_comparison():
     found = duplicates(hashes, labels)
     assert (found.pairs, found.different) == (len(near), len(other))
     assert set(found.examples) < set(other)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.03, "varied"], ids=["few near", "many near", "crowded"])
+def test_the_search_finds_what_a_plain_comparison_finds(share):
+    """Where hashes are alike in most bits, most pairs have an equal part, and all are compared."""
+    rng = np.random.default_rng(0)
+    bits = rng.random((600, 64 * WORDS)) < (rng.beta(0.1, 0.1, 64 * WORDS) if share == "varied" else share)
+    bits[100:200] = bits[:100] ^ (rng.random((100, 64 * WORDS)) < 0.03)
+    hashes = np.packbits(bits, axis=1).view(np.uint64)
+    near = np.bitwise_count(hashes[:, None] ^ hashes).sum(axis=2) <= LARGEST_DISTANCE
+    found = np.concatenate([part for _, part in _near(hashes, hashes)])
+    assert np.array_equal(found, near)
+    labels = rng.integers(0, 3, 600)
+    pairs = np.argwhere(np.triu(near, 1))
+    other = [(int(a), int(b)) for a, b in pairs if labels[a] != labels[b]]
+    result = duplicates(hashes, labels)
+    assert (result.pairs, result.different, result.examples) == (len(pairs), len(other), tuple(other[:2]))
+    assert first_matches(hashes[:300], hashes[300:]).tolist() == [
+        int(row.argmax()) if row.any() else -1 for row in near[:300, 300:]
+    ]
 
 
 def test_thousands_of_equal_images_need_no_memory_for_their_pairs():
