@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from hf_transferability.escaping.terminal import printable
+
 HASHING_VERSION = 2  # part of the keys of stored hashes: counts up when the same pixels give another hash
 _SIDE = 16  # coefficients a side: with the usual 8 x 8, different chest X-rays have equal hashes
 WORDS = _SIDE**2 // 64  # 64-bit words of a hash
@@ -25,6 +27,19 @@ _CROWDED = 0.1  # share of all pairs that have an equal part, above which all ar
 _EXAMPLES = 2
 
 Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where images are from.
+
+    Attributes:
+        rows: row number by position, counted from 0.
+        files: folder and file by position, "" for none; empty where no image is a file.
+    """
+
+    rows: Sequence[int]
+    files: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -121,14 +136,27 @@ def first_matches(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return matches
 
 
-def examples_by_row(pairs: Sequence[Pair], first: Sequence[int], second: Sequence[int]) -> str:
-    """Two of the pairs by the row numbers of their images, such as "rows 4 and 71, 9 and 12".
+def examples_by_row(pairs: Sequence[Pair], first: Origins, second: Origins) -> str:
+    """Two of the pairs by the row numbers of their images, such as "rows 4 and 71, 9 and 12, counted from 0"; for what is kept.
 
     Args:
         pairs: positions.
-        first, second: row numbers by position.
+        first, second: where the images are from.
     """
-    return "rows " + ", ".join(f"{first[a]} and {second[b]}" for a, b in pairs[:_EXAMPLES])
+    shown = ", ".join(f"{first.rows[a]} and {second.rows[b]}" for a, b in pairs[:_EXAMPLES])
+    return f"rows {shown}, counted from 0"
+
+
+def examples_by_file(pairs: Sequence[Pair], first: Origins, second: Origins) -> str:
+    """As `examples_by_row`, by folder and file where the images are files; for the user, as names of files may name patients.
+
+    Args:
+        pairs, first, second: as in `examples_by_row`.
+    """
+    named = [(first.files[a], second.files[b]) for a, b in pairs[:_EXAMPLES]] if first.files and second.files else []
+    if not named or not all("/" in file for pair in named for file in pair):
+        return examples_by_row(pairs, first, second)
+    return ", ".join(f"{printable(one)} and {printable(other)}" for one, other in named)
 
 
 def _grouped(kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

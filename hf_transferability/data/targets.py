@@ -12,7 +12,7 @@ import numpy as np
 
 from hf_transferability.data.account import Account
 from hf_transferability.data.columns import find_image_column, undecoded
-from hf_transferability.data.duplicates import duplicates, examples_by_row
+from hf_transferability.data.duplicates import Origins, duplicates, examples_by_file, examples_by_row
 from hf_transferability.data.groups import SMALLEST, check_group_column, group_codes, group_names
 from hf_transferability.data.header_flags import header_flags
 from hf_transferability.data.headers import read_header
@@ -28,6 +28,7 @@ from hf_transferability.data.repeated_rows import refuse_different, rows_to_use
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
 from hf_transferability.data.table_splits import refusing_split_column, split_columns
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
+from hf_transferability.escaping.terminal import printable
 
 __all__ = [
     "SMALLEST_SAMPLE", "Labelled", "LabelledArrays", "SampleOptions", "Target", "check_images", "class_flags", "load_target",
@@ -100,6 +101,7 @@ class Target:
             `groups` and counts leave the process.
         hashes: perceptual hashes uint64 [n_samples, duplicates.WORDS], once the images have been decoded; else None.
         account_here: the account with names of files, for who runs this; "" where it has none.
+        notes_here: what else names files, one sentence each.
     """
 
     images: Images
@@ -114,6 +116,7 @@ class Target:
     group_names: list[str] = field(default_factory=list, repr=False)
     hashes: np.ndarray | None = field(default=None, repr=False)
     account_here: str = field(default="", repr=False)
+    notes_here: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def groups(self) -> np.ndarray | None:
@@ -122,6 +125,16 @@ class Target:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def origins(self) -> Origins:
+        """The row and file of every image."""
+        return Origins(self.positions, self.files)
+
+    def named(self, position: int) -> str:
+        """An image by row, and by folder and file where it is one, for who has to repair it; not for what is kept."""
+        file = self.files[position] if self.files else ""
+        return f"row {self.positions[position]}{f' {printable(file)}' if file else ''}"
 
     @property
     def account(self) -> str:
@@ -340,11 +353,10 @@ def check_images(
     """
     report = report or target.images.inspect(progress)
     if report.corrupt and not skip_corrupt:
-        named = [" ".join(filter(None, (f"row {row}", file))) for row, file in zip(target.positions, target.files, strict=True)]
-        rows = [f"{named[i]} ({reason})" for i, reason in list(report.corrupt.items())[:5]]
+        rows = [f"{target.named(i)} ({reason})" for i, reason in list(report.corrupt.items())[:5]]
         more = f" and {len(report.corrupt) - 5} more" if len(report.corrupt) > 5 else ""
         raise TargetError(
-            f"{len(report.corrupt)} of {len(target)} images cannot be decoded: {', '.join(rows)}{more}. "
+            f"{len(report.corrupt)} of {len(target)} images cannot be decoded: {', '.join(rows)}{more}; rows count from 0. "
             "Replace or remove them, or pass --skip-corrupt to leave them out."
         )
     flags = {}
@@ -392,14 +404,17 @@ def _with_duplicates(target: Target) -> Target:
     if target.hashes is None:
         return target
     found = duplicates(target.hashes, target.labels)
-    flags = dict(target.flags)
+    flags, notes = dict(target.flags), target.notes_here
     if found.different:
-        rows = examples_by_row(found.examples, target.positions, target.positions)
-        flags["duplicate_labels"] = f"{found.different} pair{'s' if found.different > 1 else ''}: {rows}"
+        by_row, by_file = (show(found.examples, target.origins, target.origins) for show in (examples_by_row, examples_by_file))
+        flags["duplicate_labels"] = f"{found.different} pair{'s' if found.different > 1 else ''}: {by_row}"
+        if by_file != by_row:
+            notes = (*notes, f"Equal images with different labels: {by_file}; correct or remove one of each pair.")
     if found.without_hash:
         flags["near_constant"] = f"{found.without_hash} of {len(target)} images"
     counts = {"near_duplicates": found.pairs, "near_duplicates_of_other_labels": found.different}
-    return replace(target, flags=flags, provenance={**target.provenance, **counts, "near_constant": found.without_hash})
+    provenance = {**target.provenance, **counts, "near_constant": found.without_hash}
+    return replace(target, flags=flags, notes_here=notes, provenance=provenance)
 
 
 def _target(

@@ -1,14 +1,22 @@
 """Whether a sample's images are also in the test split of its dataset."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import datasets
 import numpy as np
 
-from hf_transferability.data.duplicates import Pair, examples_by_row, first_matches, has_hash
+from hf_transferability.data.columns import find_image_column, undecoded
+from hf_transferability.data.duplicates import Origins, Pair, examples_by_file, examples_by_row, first_matches, has_hash
+from hf_transferability.data.image_files import file_and_folder, image_bytes
+from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
+from hf_transferability.data.medical.convert import Medical
+from hf_transferability.data.opening import dataset_error, open_dataset
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.data.targets import Target, check_images, load_target
+from hf_transferability.data.targets import Target
+from hf_transferability.errors import TransferabilityError
 
 TEST = "test"
 
@@ -20,18 +28,46 @@ class Overlap:
     Attributes:
         images: how many of the sample's images have a near-duplicate among the test images.
         compared: number of test images that were looked at.
-        examples: two pairs by row, such as "rows 4 and 71, 9 and 12"; "" without any.
+        examples: two pairs by row; "" without any.
+        files: the same by file, for who runs this.
     """
 
     images: int
     compared: int
     examples: str
+    files: str
 
-    def in_words(self, n_images: int) -> str:
-        """Count and examples, for a flag or a note."""
-        return (
-            f"{self.images} of {n_images} images are among {self.compared} of the test split: {self.examples} (sample and test)"
-        )
+    def in_words(self, n_images: int, *, by_file: bool = False) -> str:
+        """Count and examples, for a flag or a note.
+
+        Args:
+            n_images: size of the sample.
+            by_file: name files in place of rows; not for what is kept.
+        """
+        examples = self.files if by_file else self.examples
+        return f"{self.images} of {n_images} images are among {self.compared} of the test split: {examples} (sample and test)"
+
+
+@dataclass(frozen=True)
+class SplitImages:
+    """Some images of a test split, encoded; their labels do not matter, and may be missing.
+
+    Attributes:
+        images: the images.
+        origins: where they are from.
+    """
+
+    images: Images
+    origins: Origins
+
+    @property
+    def key(self) -> str:
+        """sha256 of the encoded images and of how they are decoded."""
+        images = self.images
+        digest = hashlib.sha256(repr((images.window, images.frame, images.max_pixels, DECODING_VERSION)).encode())
+        for encoded in images.encoded:
+            digest.update(hashlib.sha256(encoded).digest())
+        return digest.hexdigest()
 
 
 def full_splits(split: str | None) -> set[str]:
@@ -45,34 +81,69 @@ def has_another_test_split(target: Target) -> bool:
     return TEST in where.get("account", {}).get("rows", {}) and TEST not in full_splits(where["split"])
 
 
-def overlap_with_test(
-    dataset: Any,
-    sample: SampleOptions,
-    hashes: np.ndarray,
-    rows: Sequence[int],
-    largest: int,
-    token: str | None = None,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Overlap:
-    """Compare a sample with at most so many images of the test split, which are read in the same way.
+def read_test_images(dataset: Any, sample: SampleOptions, largest: int, token: str | None = None) -> SplitImages:
+    """At most so many images of the test split at random, of a stream the first ones, read as the sample's are.
 
     Args:
         dataset: as for `load_target`.
         sample: how the sample was read.
-        hashes: perceptual hashes of its images, uint64 [n, duplicates.WORDS].
-        rows: their row numbers.
-        largest: test images to look at; a random sample of the split.
+        largest: number of images.
         token: Hub token.
-        progress: called with the number of test images that are decoded.
 
     Raises:
-        UsageError, TargetError: as `load_target`.
+        UsageError, TargetError: as `load_target`, but for labels.
     """
-    options = replace(sample, split=TEST, sample_size=largest, draw="random", group_column=None)
-    tested, _ = check_images(load_target(dataset, options, token=token), skip_corrupt=True, progress=progress)
-    if tested.hashes is None:
-        return Overlap(0, 0, "")
-    matches = first_matches(hashes, tested.hashes)
+    options, medical = replace(sample, split=TEST), Medical()
+    opened = open_dataset(dataset, options, token)
+    try:
+        column = find_image_column(opened.table.features or {}, options.image_column)
+        table = undecoded(opened.table, column).select_columns([column]).with_format(None)
+        if isinstance(table, datasets.IterableDataset):
+            records = [row[column] for row in table.take(largest)]
+            rows = list(range(len(records)))
+        else:
+            rows = sorted(np.random.default_rng(sample.seed).permutation(len(table))[:largest].tolist())
+            records = table.select(rows)[column][:] if rows else []
+        encoded = [medical.convert(image_bytes(record, opened.place, token), options) for record in records]
+    except TransferabilityError:
+        raise
+    except Exception as error:
+        raise dataset_error(error, str(opened.where["id"])) from error
+    files = [file_and_folder((record or {}).get("path") or "") for record in records]
+    images = Images(encoded, options.window, 0, options.frame, options.max_pixels)
+    return SplitImages(images, Origins(rows, files))
+
+
+def overlap_with_test(hashes: np.ndarray, origins: Origins, tested: SplitImages, report: ImageReport) -> Overlap:
+    """Compare a sample with test images.
+
+    Args:
+        hashes: perceptual hashes of the sample's images, uint64 [n, duplicates.WORDS].
+        origins: where they are from.
+        tested: images of the test split.
+        report: what decoding them showed, with their hashes.
+    """
+    matches = first_matches(hashes, report.hash_array())
     pairs: list[Pair] = [(int(image), int(matches[image])) for image in np.flatnonzero(matches >= 0)]
-    shown = examples_by_row(pairs, rows, tested.positions) if pairs else ""
-    return Overlap(len(pairs), int(has_hash(tested.hashes).sum()), shown)
+    compared = int(has_hash(report.hash_array()).sum())
+    if not pairs:
+        return Overlap(0, compared, "", "")
+    examples = (show(pairs, origins, tested.origins) for show in (examples_by_row, examples_by_file))
+    return Overlap(len(pairs), compared, *examples)
+
+
+def compared_with_test(
+    dataset: Any,
+    sample: SampleOptions,
+    hashes: np.ndarray,
+    origins: Origins,
+    largest: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Overlap:
+    """`read_test_images`, decoding and `overlap_with_test` in one.
+
+    Raises:
+        UsageError, TargetError: as `read_test_images`.
+    """
+    tested = read_test_images(dataset, sample, largest)
+    return overlap_with_test(hashes, origins, tested, tested.images.inspect(progress))

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from hf_transferability.data.duplicates import HASHING_VERSION, WORDS, first_matches, has_hash
+from hf_transferability.data.images import ImageReport
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.source_images import SourceHashes, open_source, reading, source_hashes
 from hf_transferability.data.targets import Target
-from hf_transferability.data.test_split import has_another_test_split, overlap_with_test
+from hf_transferability.data.test_split import has_another_test_split, overlap_with_test, read_test_images
 from hf_transferability.errors import TransferabilityError
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.progress import Progress
@@ -130,10 +131,11 @@ def with_test_overlap(
     target: Target,
     sample: SampleOptions,
     largest: int,
+    cache: Cache,
     token: str | None,
     progress: Progress,
-) -> tuple[list[Candidate], list[str]]:
-    """The candidates, flagged where images of the sample are also in the dataset's test split, and notes on what is unknown.
+) -> tuple[list[Candidate], list[str], list[str]]:
+    """The candidates, flagged where images of the sample are also in the dataset's test split.
 
     Args:
         candidates: all of the pool.
@@ -141,20 +143,30 @@ def with_test_overlap(
         target: the checked sample, with its hashes.
         sample: how it was read; the test images are read in the same way.
         largest: test images to look at.
+        cache: keeps what decoding the test images showed.
         token: Hub token.
         progress: shows what is done.
+
+    Returns:
+        The candidates, notes on what is unknown, and notes with names of files, for who runs this only.
     """
     if target.hashes is None or not has_another_test_split(target):
-        return list(candidates), []
+        return list(candidates), [], []
     progress.stage("comparing images with the test split", largest)
     try:
-        found = overlap_with_test(dataset, sample, target.hashes, target.positions, largest, token, progress.advance)
-    except TransferabilityError as error:  # a test split without labels, for example: the ranking does not need it
-        return list(candidates), [f"leak check: the test split cannot be compared: {error}"]
+        tested = read_test_images(dataset, sample, largest, token)
+        key = {"kind": "test images", "images": tested.key, "hashing": HASHING_VERSION}
+        if (stored := cache.read_json(key)) is None:
+            cache.write_json(key, stored := tested.images.inspect(progress.advance).to_dict())
+        found = overlap_with_test(target.hashes, target.origins, tested, ImageReport.from_dict(stored))
+    except TransferabilityError as error:  # the ranking does not need it
+        return list(candidates), [f"leak check: the test split cannot be compared: {error}"], []
     if not found.images:
-        return list(candidates), []
+        return list(candidates), [], []
     flag = {"in_test_split": found.in_words(len(target))}
-    return [
+    flagged = [
         one if one.scores is None else replace(one, scores=replace(one.scores, flags={**one.scores.flags, **flag}))
         for one in candidates
-    ], []
+    ]
+    told = [] if found.files == found.examples else [f"{found.in_words(len(target), by_file=True)}; remove them from one side."]
+    return flagged, [], told

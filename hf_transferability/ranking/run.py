@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import datasets
 
 HALVES = 10  # half-samples for intervals and tie groups
+TEST_IMAGES = 1_000  # of the dataset's own test split that every sample is compared with
 
 
 def rank(
@@ -81,7 +82,8 @@ def rank(
         known: your own ground truth, beside the bundled results, for the rows' known_elsewhere: tables, folders of
             `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
         leak_check: compare the sample with so many images of each dataset that a candidate's card names as its training
-            data, as far as it is on the Hub, and of the dataset's own test split; 0 for none.
+            data, as far as it is on the Hub; 0 for none. With 1,000 of the dataset's own test split, or so many if these are
+            more, it is always compared, but for a stream.
         skip_corrupt: leave out images that cannot be decoded.
         batches: "paper" or "balanced" gradient batches.
         micro_batch: images at once; default by measurement.
@@ -156,7 +158,8 @@ def _read(
         except Exception as error:
             failure = error
     agreed = _agreed(target, failure, state)
-    progress.note(agreed.account)
+    for note in (agreed.account, *agreed.notes_here):
+        progress.note(note)
     where = agreed.provenance
     kind = {"single_label": "classes", "multi_label": "labels an image"}.get(agreed.task)
     grouped = f" of {where['groups']} groups ({sample.group_column})" if "groups" in where else ""
@@ -184,15 +187,7 @@ def _ranking(
         if floors:
             _add_floors(candidates, floors, readers, Scorers(target, request, cache))
         candidates, cited = with_known(candidates, elsewhere, target.provenance)
-        notes_of_leaks: list[str] = []
-        if run.leak_check:
-            candidates, notes_of_leaks = with_leaks(
-                candidates, target, sample, run.leak_check, cache, work.load.token, work.progress
-            )
-            candidates, more = with_test_overlap(
-                candidates, dataset, target, sample, run.leak_check, work.load.token, work.progress
-            )
-            notes_of_leaks += more
+        candidates, notes_of_leaks, told_of_leaks = _with_leaks(candidates, dataset, work, run, sample)
         rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
         notes += unrelated_notes(rows, dict(zip(names, readers, strict=True)), target, sample.seed)
@@ -204,7 +199,7 @@ def _ranking(
             advise(rows, chosen[0], run.variant, scenario, name, target.task, words, has_test_split)
             for name in (named and plain_name(named), named)
         )
-        told = [*notes, *(advice_here["text"] if advice_here else ())]
+        told = [*told_of_leaks, *notes, *(advice_here["text"] if advice_here else ())]
         notes += advice["text"] if advice else []
         formed = (rows, scenario, notes, told, advice, cited)
     rows, scenario, notes, told, advice, cited = work.state.broadcast(formed)
@@ -213,6 +208,21 @@ def _ranking(
     versions = metric_versions(request.keys, chosen)
     where = {**target.provenance, "id": plain_name(target.provenance["id"])}
     return Ranking(rows, where, scenario, chosen[0], notes, versions, advice=advice, known=cited)
+
+
+def _with_leaks(
+    candidates: list[Candidate], dataset: Any, work: Work, run: _Run, sample: SampleOptions
+) -> tuple[list[Candidate], list[str], list[str]]:
+    """The candidates with what is known of leaks, notes on what is unknown, and notes for who runs this only."""
+    notes: list[str] = []
+    where = (work.cache, work.load.token, work.progress)
+    if run.leak_check:
+        candidates, notes = with_leaks(candidates, work.target, sample, run.leak_check, *where)
+    if sample.streaming and not run.leak_check:  # a stream may be as long as it likes to its first test image
+        return candidates, notes, []
+    n_test = max(run.leak_check, TEST_IMAGES)
+    candidates, more, told = with_test_overlap(candidates, dataset, work.target, sample, n_test, *where)
+    return candidates, [*notes, *more], told
 
 
 def _agreed(target: Target | None, failure: Exception | None, state: Processes) -> Target:

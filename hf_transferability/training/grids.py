@@ -21,9 +21,10 @@ from hf_transferability.names import file_name, plain_name, split_options
 from hf_transferability.progress import Progress, given
 from hf_transferability.training import run_files
 from hf_transferability.training.one_run import RunContext, load_checkpoint, run_row
+from hf_transferability.training.overlap import draw_findings
 from hf_transferability.training.reading_notes import reading_notes
 from hf_transferability.training.run_tables import collect, write_tables
-from hf_transferability.training.samples import Splits, duplicate_note
+from hf_transferability.training.samples import Splits
 from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames, grid_settings
 from hf_transferability.training.trial import check_trainable
 
@@ -188,15 +189,17 @@ def _reading_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], LoadOp
 
 
 def _checked_before_any_run(queue: RunQueue, context: RunContext, load_options: LoadOptions, progress: Progress) -> RunContext:
-    """The context with a note on images that are in two splits, after every checkpoint with open runs has been tried.
+    """The context with notes on images that occur twice, after every checkpoint with open runs has been tried.
 
     Raises:
         UsageError: names the checkpoints that cannot be trained.
     """
     open_groups = [group for group in queue.groups if queue.open_files(group)]
-    if open_groups and (note := duplicate_note(context.draw)):
-        progress.note(f"{note}: remove them from one side, as the test figures are too good.")
-        context = replace(context, draw=replace(context.draw, notes=(*context.draw.notes, note)))
+    findings = draw_findings(context.draw) if open_groups else []
+    for finding in findings:
+        progress.note(f"{finding.told}; correct or remove one of each pair, as they falsify the figures.")
+    notes = (*context.draw.notes, *(finding.kept for finding in findings))
+    context = replace(context, draw=replace(context.draw, notes=notes))
     progress.stage("trying every checkpoint")
     check_trainable({group.source: group.checkpoint for group in open_groups}, load_options, context.device)
     return context

@@ -13,7 +13,7 @@ import torch
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from torchvision.transforms.v2 import functional
 
-from hf_transferability.data.duplicates import examples_by_row, first_matches, perceptual_hash
+from hf_transferability.data.duplicates import Origins, perceptual_hash
 from hf_transferability.data.groups import shared_groups
 from hf_transferability.data.images import MEMORY_BUDGET
 from hf_transferability.data.sampling import in_turn
@@ -99,7 +99,7 @@ class Pool:
         except UsageError:
             raise
         except Exception as error:  # decoders raise many types for a damaged file
-            row = f"row {self.target.positions[position]} of split {self.target.provenance['split']}"
+            row = f"{self.target.named(position)} of split {self.target.provenance['split']}"
             raise TargetError(
                 f"{row} of {plain_name(self.target.provenance['id'])} cannot be decoded: {error}. Repair or remove it."
             ) from error
@@ -145,6 +145,13 @@ class Sample:
         parts = [self.pixels(places) for places in torch.arange(len(self)).split(_CHUNK)]
         return np.stack([perceptual_hash(image.permute(1, 2, 0).numpy()) for part in parts for image in part])
 
+    @property
+    def origins(self) -> Origins:
+        """The row and file of every image, in the order of the sample."""
+        target, positions = self.pool.target, self.positions.tolist()
+        files = [target.files[i] for i in positions] if target.files else []
+        return Origins([target.positions[i] for i in positions], files)
+
     def missing_classes(self) -> list[str]:
         """Names of the classes (or labels) that no image of the sample has."""
         labels = self.labels
@@ -180,23 +187,6 @@ class Draw:
     def fingerprint(self) -> str:
         """sha256 of the three samples."""
         return hashlib.sha256(b"".join(sample.digest() for sample in (self.train, self.validation, self.test))).hexdigest()
-
-
-def duplicate_note(draw: Draw) -> str | None:
-    """How many test images are also among those of training or validation, with two examples; None if none are.
-
-    Raises:
-        TargetError: an image cannot be decoded.
-    """
-    tested = draw.test.hashes()
-    found, shown = set(), ""
-    for name, sample in (("training", draw.train), ("validation", draw.validation)):
-        matches = first_matches(tested, sample.hashes())
-        if pairs := [(i, match) for i, match in enumerate(matches.tolist()) if match >= 0]:
-            found |= {i for i, _ in pairs}
-            rows = ([one.pool.target.positions[i] for i in one.positions.tolist()] for one in (draw.test, sample))
-            shown = shown or f"{examples_by_row(pairs, *rows)} (test and {name})"
-    return f"{len(found)} of {len(tested)} test images are also in training or validation: {shown}" if found else None
 
 
 class Splits:

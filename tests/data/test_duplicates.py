@@ -1,6 +1,7 @@
 """Near-duplicates: the same picture again, and pictures that only look alike."""
 
 import io
+import re
 import tracemalloc
 
 import datasets
@@ -12,8 +13,10 @@ from PIL import Image, ImageEnhance, ImageFilter
 from hf_transferability.data.duplicates import (
     LARGEST_DISTANCE,
     WORDS,
+    Origins,
     _near,
     duplicates,
+    examples_by_file,
     examples_by_row,
     first_matches,
     has_hash,
@@ -136,7 +139,11 @@ def test_blank_slices_are_flagged_and_are_no_duplicates():
 
 
 def test_examples_name_rows():
-    assert examples_by_row([(0, 1), (2, 3), (4, 5)], range(10, 20), range(20, 30)) == "rows 10 and 21, 12 and 23"
+    pairs = [(0, 1), (2, 3), (4, 5)]
+    first, second = (Origins(range(start, start + 10), [f"a/{i}.png" for i in range(10)]) for start in (10, 20))
+    assert examples_by_row(pairs, first, second) == "rows 10 and 21, 12 and 23, counted from 0"
+    assert examples_by_file(pairs, first, second) == "a/0.png and a/1.png, a/2.png and a/3.png"
+    assert examples_by_file(pairs, first, Origins(range(9))) == examples_by_row(pairs, first, Origins(range(9)))
 
 
 def dataset(images: list[Image.Image], labels: list[int]) -> datasets.Dataset:
@@ -148,7 +155,8 @@ def test_duplicates_of_other_labels_are_flagged():
     images = [picture(i) for i in range(12)] + [compressed(picture(3)), picture(4)]
     target, report = check_images(load_target(dataset(images, [0, 1] * 6 + [0, 0]), sample="all"))
     assert target.flags["duplicate_labels"].startswith("1 pair: rows ")
-    assert set(target.flags["duplicate_labels"].split()[-3:]) == {"3", "and", "12"}
+    assert set(re.findall(r"\d+", target.flags["duplicate_labels"].partition("rows")[2])) == {"3", "12", "0"}
+    assert target.notes_here == ()
     assert target.provenance["near_duplicates"] == 2
     assert target.provenance["near_duplicates_of_other_labels"] == 1
     again, _ = check_images(

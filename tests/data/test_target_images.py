@@ -49,7 +49,7 @@ def test_skip_corrupt_goes_on_and_counts():
 
 def test_many_corrupt_images_are_not_all_listed():
     target = load_target(with_damage(tuple(range(9))))
-    with pytest.raises(TargetError, match=r"9 of 24 images .* and 4 more\. Replace or remove them"):
+    with pytest.raises(TargetError, match=r"9 of 24 images .* and 4 more; rows count from 0\. Replace or remove them"):
         check_images(target)
 
 

@@ -1,6 +1,8 @@
 """Whether a checkpoint's source dataset holds the target's images."""
 
 import io
+import json
+import re
 from dataclasses import replace
 
 import datasets
@@ -209,16 +211,61 @@ def folders(place, test: list[int], images):
 @pytest.mark.parametrize(("test", "overlap"), [([3, 6, *range(20, 32)], 2), (list(range(20, 34)), 0)])
 def test_images_of_the_test_split_are_flagged(test, overlap, images, make_checkpoint, tmp_path):
     data = folders(tmp_path / "data", test, images)
-    ranking = rank(data, [make_checkpoint(seed=0)], leak_check=100, cache_dir=tmp_path / "cache", intervals=False)
+    progress = Notes()
+    options = {"cache_dir": tmp_path / "cache", "intervals": False, "progress": progress}
+    ranking = rank(data, [make_checkpoint(seed=0)], **options)
     details = ranking.rows[0]["flag_details"]
     assert ("in_test_split" in ranking.rows[0]["flags"]) == bool(overlap)
     if overlap:
-        assert details["in_test_split"].startswith("2 of 20 images are among 14 of the test split: rows ")
-    unchecked = rank(data, [make_checkpoint(seed=0)], cache_dir=tmp_path / "cache", intervals=False)
+        text = "2 of 20 images are among 14 of the test split: "
+        assert re.fullmatch(
+            text + r"rows \d+ and \d+, \d+ and \d+, counted from 0 \(sample and test\)", details["in_test_split"]
+        )
+        assert any(note.startswith(text + "b/") or note.startswith(text + "a/") for note in progress.notes)
+        assert ".png" not in json.dumps(ranking.to_dict())
+        again = rank(data, [make_checkpoint(seed=0)], **options, leak_check=12)  # less than what is always compared
+        assert again.rows[0]["flag_details"] == details
+
+
+def test_a_test_split_without_labels_is_compared_too(images, make_checkpoint, tmp_path):
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
+    splits = {"train": (range(20), [0, 1] * 10), "test": ([3, 30, 31], [-1] * 3)}
+    data = datasets.DatasetDict(
+        {
+            split: datasets.Dataset.from_dict(
+                {"image": [Image.fromarray(images[i]) for i in numbers], "label": labels}, features=features
+            )
+            for split, (numbers, labels) in splits.items()
+        }
+    )
+    ranking = rank(data, [make_checkpoint(seed=0)], cache_dir=tmp_path / "cache", intervals=False)
+    assert ranking.rows[0]["flag_details"]["in_test_split"].startswith(
+        "1 of 20 images are among 3 of the test split: rows 3 and 0"
+    )
+    stream = {"streaming": True, "cache_dir": tmp_path / "cache", "intervals": False}
+    streams = {split: table.to_iterable_dataset() for split, table in data.items()}
+    unchecked, checked = (
+        rank(datasets.IterableDatasetDict(streams), [make_checkpoint(seed=0)], leak_check=n, **stream) for n in (0, 10)
+    )
     assert "in_test_split" not in unchecked.rows[0]["flags"]
+    assert "in_test_split" in checked.rows[0]["flags"]
 
 
-def test_a_test_split_without_labels_is_a_note(images, make_checkpoint, tmp_path):
+def test_a_test_split_that_cannot_be_read_is_a_note(images, make_checkpoint, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise TargetError("the network is gone. Run it again.")
+
+    monkeypatch.setattr(leaks, "read_test_images", fail)
     data = folders(tmp_path / "data", [20, 22, 24], images)
-    ranking = rank(data, [make_checkpoint(seed=0)], leak_check=100, cache_dir=tmp_path / "cache", intervals=False)
-    assert any(note.startswith("leak check: the test split cannot be compared: ") for note in ranking.notes)
+    ranking = rank(data, [make_checkpoint(seed=0)], cache_dir=tmp_path / "cache", intervals=False)
+    assert "leak check: the test split cannot be compared: the network is gone. Run it again." in ranking.notes
+
+
+class Notes(NullProgress):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)

@@ -269,8 +269,8 @@ def pretrained(architecture, tmp_path, capfd):
 def test_images_in_two_splits_and_with_two_labels_are_noted(pretrained, tmp_path):
     status, printed, _ = pretrained(scans(tmp_path / "data"))
     assert status == 0
-    assert "1 pair of equal images with different labels: rows " in printed
-    assert "2 of 17 images are among 12 of the test split: rows " in printed
+    assert "1 pair of equal training images with different labels: " in printed
+    assert "2 of 17 images are among 12 of the test split: " in printed
     assert "do not test this network on them." in printed
 
 

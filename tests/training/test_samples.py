@@ -7,7 +7,7 @@ from helpers.splits import in_memory
 
 from hf_transferability import TargetError, UsageError
 from hf_transferability.training import samples
-from hf_transferability.training.samples import Splits, duplicate_note
+from hf_transferability.training.samples import Splits
 from hf_transferability.training.settings import SplitNames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -151,16 +151,6 @@ def test_a_validation_split_with_patients_of_training_is_noted():
     data = grouped({"train": named("p", 40), "validation": [*named("v", 16), *["p3"] * 4], "test": named("t", 20)})
     notes = Splits(data, 16, group_column="patient").draw(0, 8, 4).notes
     assert "training and validation share 1 groups (4 validation images)" in notes
-
-
-def test_test_images_that_training_has_are_noted():
-    data = in_memory({"train": [0, 1, 2] * 8, "validation": [0, 1, 2] * 4, "test": [0, 1, 2] * 4}, datasets.Value("int64"))
-    assert duplicate_note(Splits(data, 24).draw(0, 8, 4)) is None
-    copied = data["train"].select([5, 7]).cast(data["test"].features)
-    data["test"] = datasets.concatenate_datasets([data["test"], copied])
-    note = duplicate_note(Splits(data, 24).draw(0, 8, 4))
-    assert note.startswith("2 of 14 test images are also in training or validation: rows ")
-    assert note.endswith(("rows 12 and 5, 13 and 7 (test and training)", "rows 13 and 7, 12 and 5 (test and training)"))
 
 
 @pytest.fixture
