@@ -59,6 +59,7 @@ Returns:
     `checkpoints`, the same as `hf_transferability.rank(...).to_dict()`: "rows", best first, and their provenance.
 """
 
+_logger = evaluate.logging.get_logger(__name__)
 # The package's name of an input -> the name that a caller of evaluate knows.
 _EVALUATE_NAMES = {"features": "predictions", "labels": "references"}
 _CHECKS = {
@@ -74,6 +75,10 @@ class Transferability(evaluate.Metric):
     """Transferability scores from arrays, or a ranking of checkpoints for images; `config_name` is the metric's name.
 
     "default" means every metric that the given arrays allow, or the default ranking of images.
+
+    Attributes:
+        account: what the last `compute` used: number of rows, classes with their counts, and what was left out, in one line;
+            "" without labels. It is logged, too (`evaluate.logging.set_verbosity_info()` shows it).
     """
 
     def __init__(self, *arguments: Any, **options: Any):
@@ -84,6 +89,7 @@ class Transferability(evaluate.Metric):
                 "in one process."
             )
         self._batches: dict[str, list] = {}
+        self.account = ""
 
     def _info(self) -> evaluate.MetricInfo:
         names = ["default", *all_metrics()]
@@ -178,7 +184,11 @@ class Transferability(evaluate.Metric):
                 self.add_batch(**more)
             inputs |= {name: np.concatenate(batches) for name, batches in self._batches.items()}
             self._batches = {}
-        return self._compute(inputs, checkpoints, variant, seed, options)
+        result = self._compute(inputs, checkpoints, variant, seed, options)
+        self.account = _account(inputs, result, checkpoints is not None)
+        if self.account:
+            _logger.info(self.account)
+        return result
 
     def _compute(
         self,
@@ -220,6 +230,18 @@ class Transferability(evaluate.Metric):
             dataset = dataset.add_column("group", [str(code) for code in encode_groups(inputs["groups"], len(dataset))])
             options = {**options, "group_column": "group"}
         return rank(dataset, checkpoints, **{"metrics": metrics, "sample_size": "all", **options}).to_dict()
+
+
+def _account(inputs: Mapping[str, Any], result: Mapping[str, Any], ranked: bool) -> str:
+    """The account of what was computed from, in one line."""
+    if ranked:
+        return str(result["dataset"]["account"]["line"])
+    from hf_transferability.data.array_labels import account_of_labels
+
+    if "labels" not in inputs:
+        return ""
+    labels = as_array(inputs["labels"])
+    return account_of_labels(labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels).line()
 
 
 def _given(predictions: Any, references: Any, source_probabilities: Any, gradient_norms: Any, groups: Any) -> dict[str, Any]:

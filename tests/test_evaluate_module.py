@@ -119,6 +119,17 @@ def test_a_metric_that_is_undefined_is_left_out_of_the_default_with_its_reason(l
     assert result == load().compute(**inputs)
 
 
+def test_the_account_of_what_was_used(load, arrays):
+    metric = load("logme")
+    assert metric.account == ""
+    metric.compute(predictions=arrays["features"], references=arrays["labels"])
+    assert metric.account == "split (arrays) 120; 3 classes: 0 40, 1 40, 2 40; left out: nothing."
+    metric.compute(predictions=arrays["features"], references=np.eye(3, dtype=int)[arrays["labels"]])
+    assert metric.account == "split (arrays) 120; 3 classes: 0 40, 1 40, 2 40; left out: nothing."
+    metric.compute(predictions=arrays["features"], references=np.linspace(0, 1, 120))
+    assert metric.account == "split (arrays) 120; left out: nothing."
+
+
 def test_flags_are_warnings(load):
     rng = np.random.default_rng(0)
     with pytest.warns(ScoreWarning, match="n<=d"):
@@ -261,7 +272,9 @@ def test_images_and_checkpoints_give_the_ranking_of_rank(load, pool, pictures):
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
     table = datasets.Dataset.from_dict({"image": [Image.fromarray(image) for image in images], "label": labels}, features)
     expected = rank(table, pool, intervals=False).to_dict()
-    assert load().compute(predictions=images, references=labels, checkpoints=pool, intervals=False) == expected
+    metric = load()
+    assert metric.compute(predictions=images, references=labels, checkpoints=pool, intervals=False) == expected
+    assert metric.account == expected["dataset"]["account"]["line"]
     options = {"checkpoints": pool[:1], "seed": 3, "sample_size": 24, "intervals": False}
     smaller = load("logme").compute(predictions=table["image"], references=table["label"], **options)
     assert smaller == load("logme").compute(predictions=np.stack(images), references=labels, **options)

@@ -46,8 +46,8 @@ def add(commands: Any) -> None:
     add_extraction(work)
     work.add_argument(
         "--leak-check", metavar="N", nargs="?", type=positive, const=LEAK_IMAGES, default=0,
-        help="compare the sample with N images of each dataset that a model card names, and of its own test split "
-        f"(N: {LEAK_IMAGES})",
+        help="compare the sample with N images of each dataset that a model card names, and with more than "
+        f"{LEAK_IMAGES} of its own test split if N is larger (N: {LEAK_IMAGES})",
     )  # fmt: skip
     work.add_argument(
         "--known", metavar="FILE|OWNER/NAME", action="append", default=[],

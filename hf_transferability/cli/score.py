@@ -54,7 +54,7 @@ def _score(options: argparse.Namespace) -> int:
         seed=options.seed,
         **asdict(taken(MetricOptions, options)),
     )
-    for note in ranking.notes:
+    for note in (ranking.dataset["account"]["line"], *ranking.notes):
         say(note)
     return print_ranking(ranking, output)
 

@@ -20,7 +20,7 @@ from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.machine import usable_cores
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.names import BATCHES, plain_name, split_options
+from hf_transferability.names import BATCHES, LEAK_IMAGES, plain_name, split_options
 from hf_transferability.progress import CACHED, NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     import datasets
 
 HALVES = 10  # half-samples for intervals and tie groups
-TEST_IMAGES = 1_000  # of the dataset's own test split that every sample is compared with
 
 
 def rank(
@@ -220,7 +219,7 @@ def _with_leaks(
         candidates, notes = with_leaks(candidates, work.target, sample, run.leak_check, *where)
     if sample.streaming and not run.leak_check:  # a stream may be as long as it likes to its first test image
         return candidates, notes, []
-    n_test = max(run.leak_check, TEST_IMAGES)
+    n_test = max(run.leak_check, LEAK_IMAGES)
     candidates, more, told = with_test_overlap(candidates, dataset, work.target, sample, n_test, *where)
     return candidates, [*notes, *more], told
 

@@ -21,6 +21,8 @@ def test_one_column_is_one_label_an_image():
     assert flat.task == column.task == "single_label"
     assert flat.key == column.key
     assert column.labels.shape == (40,)
+    account = column.provenance.pop("account")
+    assert account["line"].startswith("split (arrays) 40; 3 classes: ")
     assert column.provenance == {"task": "single_label", "images": 40}
 
 

@@ -1,11 +1,15 @@
 """What `datasets` has prepared from a local folder never stands for another folder, or for the folder as it was."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from datasets import Dataset, config
 from helpers.targets import AB, png, table
 
+from hf_transferability.data.folder_cache import cache_folder
 from hf_transferability.data.opening import split_names
 from hf_transferability.data.targets import load_target
 
@@ -88,3 +92,39 @@ def test_an_unchanged_folder_is_prepared_once(tmp_path):
     prepared = sorted(os.listdir(os.path.join(config.HF_DATASETS_CACHE, "local_folders")))
     labels_of(folder)
     assert sorted(os.listdir(os.path.join(config.HF_DATASETS_CACHE, "local_folders"))) == prepared
+
+
+def test_copies_that_are_not_used_are_removed(tmp_path, monkeypatch):
+    """By age, and of many the oldest; never one that was used within a day, nor the one that is asked for."""
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    asked = Path(cache_folder(folder))
+    (asked / "rows.arrow").write_bytes(b"x")
+    now = time.time()
+    for name, days in {**{f"copy {i}": 2 + i / 10 for i in range(25)}, "old": 31, "today": 0.5, ".removed-1": 40}.items():
+        (asked.parent / name).mkdir()
+        (asked.parent / name / "rows.arrow").write_bytes(b"x")
+        os.utime(asked.parent / name, (now - days * 86400,) * 2)
+    os.utime(asked, (now - 60 * 86400,) * 2)
+    assert Path(cache_folder(folder)) == asked
+    left = {path.name for path in asked.parent.iterdir()}
+    assert left == {asked.name, "today", *(f"copy {i}" for i in range(18))}
+    assert (asked / "rows.arrow").exists()
+
+
+def test_two_processes_remove_the_same_copies(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folders = [tmp_path / name for name in "ab"]
+    places = []
+    for folder in folders:
+        folder.mkdir()
+        places.append(Path(cache_folder(folder)))
+    root = places[0].parent
+    for i in range(200):
+        (root / f"old {i}").mkdir()
+        (root / f"old {i}" / "rows.arrow").write_bytes(b"x")
+        os.utime(root / f"old {i}", (0, 0))
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(cache_folder, folders * 4)) == [str(place) for place in places * 4]
+    assert {path.name for path in root.iterdir()} == {place.name for place in places}

@@ -30,6 +30,7 @@ def wait(seconds):
     sleep(seconds / 20)
 time.sleep = wait  # the clients wait often
 warnings.simplefilter("error", ResourceWarning)
+warnings.filterwarnings("ignore", r"unclosed file .*metadata\\.csv", ResourceWarning)  # `datasets` leaves it open
 from hf_transferability.cli import main
 answers = sys.stdout
 for line in sys.stdin:
