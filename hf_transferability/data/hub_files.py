@@ -24,6 +24,7 @@ from hf_transferability.data.medical.signature import DICOM_ENDINGS
 from hf_transferability.data.metadata import NAMES
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.table_splits import refuse_merged
+from hf_transferability.data.unread import configured_files, unread_names
 from hf_transferability.data.zip_archives import ENDING
 from hf_transferability.errors import UsageError
 
@@ -32,9 +33,23 @@ FOLDERS = ("imagefolder", "niftifolder")  # builders of `datasets` that read ima
 
 
 def compared(
-    account: Account, builder: Any, name: str, commit: str | None, token: str | None, options: SampleOptions
+    account: Account,
+    builder: Any,
+    name: str,
+    commit: str | None,
+    token: str | None,
+    options: SampleOptions,
+    named: Sequence[str] | None,
 ) -> Account:
-    """The account of a Hub dataset, compared with the files of its repository if it is one of image files.
+    """The account of a Hub dataset, compared with the files of its repository.
+
+    Args:
+        account: what `datasets` reads.
+        builder: of `datasets`.
+        name, commit: the dataset.
+        token: Hub token.
+        options: how it is read.
+        named: the image files that rows name; None where that cannot be told.
 
     Raises:
         UsageError: splits or classes that `datasets` reads otherwise than the folders are named, or a class that would be lost.
@@ -45,7 +60,7 @@ def compared(
     if builder.name not in FOLDERS or commit is None or not any(map(is_image_name, every)):
         if builder.name in FOLDERS and any(path.endswith(ENDING) for path in every):
             _refuse_lost_labels(builder, options, ["archives"], name)
-        return account
+        return _with_unread(account, builder, name, commit, token, named)
     files = listed(name, commit, token)
     if files is None:
         return replace(account, found=len(every))
@@ -66,6 +81,18 @@ def compared(
     if unused := len(set(listing.images) - {path for paths in images.values() for path in paths}):
         counts["image files that no split holds"] = unused
     return replace(account, class_level=level, found=len(listing.images), left_out=counts)
+
+
+def _with_unread(
+    account: Account, builder: Any, name: str, commit: str | None, token: str | None, named: Sequence[str] | None
+) -> Account:
+    """The account with the data files of the repository that no configuration and no row names."""
+    files = listed(name, commit, token) if commit is not None else None
+    if files is None:
+        return account
+    read = _relative([*configured_files(builder, token), *(named or ())])
+    left_out, examples = unread_names(files, read, images=named is not None)
+    return replace(account, left_out=left_out, examples=examples)
 
 
 def listed(name: str, commit: str | None, token: str | None) -> list[str] | None:
@@ -133,4 +160,4 @@ def refuse_merged_tables(builder: Any, name: str) -> None:
 
 def _relative(paths: Sequence[Any]) -> list[str]:
     """Paths in the repository of hf:// URLs."""
-    return [re.sub(r"^hf://datasets/[^@]+@[^/]+/", "", str(path)) for path in paths]
+    return [re.sub(r"^hf:/+datasets/[^@]+@[^/]+/", "", str(path)) for path in paths]

@@ -23,9 +23,8 @@ from hf_transferability.data.folders import split_kind
 from hf_transferability.data.image_files import Place, place_of
 from hf_transferability.data.local_folder import local_folder, may_be_path
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.data.repeated_rows import named_files
 from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
-from hf_transferability.data.unread import may_hold_rows, unread_files
+from hf_transferability.data.unread import configured_files, may_hold_rows, named_images, unread_files
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 
 _NAMED_BY_SPLIT = (*listing.TABLES, *listing.ARCHIVES)  # endings of files whose names tell their split
@@ -145,14 +144,15 @@ def _with_unread(opened: Opened, folder: Path, builder: Any, options: SampleOpti
     files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
     if builder.name in hub_files.FOLDERS:
         listing.refuse_hidden_folders(files)
-    chosen = [path for paths in (builder.config.data_files or {}).values() for path in paths]
-    column = _image_column(opened.table, options)
-    named: list[str] | None = None if options.streaming and options.image_column else []
-    if named is not None and column is not None and not options.streaming:
-        for split in _builder_splits(builder):
-            named += named_files(builder.as_dataset(split=split), column, opened.place) or []
-    left_out, examples = unread_files(folder, files, chosen, named)
+    left_out, examples = unread_files(folder, files, configured_files(builder), _named(opened, builder, options))
     return replace(opened, account=replace(opened.account, left_out=left_out, examples=examples))
+
+
+def _named(opened: Opened, builder: Any, options: SampleOptions) -> list[str] | None:
+    """The image files that rows name; None where that cannot be told, as of a stream."""
+    if options.streaming or opened.place is None:
+        return None
+    return named_images(builder, _image_column(opened.table, options), opened.place, _builder_splits(builder))
 
 
 def _image_column(table: Any, options: SampleOptions) -> str | None:
@@ -234,7 +234,8 @@ def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Op
         raise TargetError(
             f"{len(damaged)} files of dataset {name} differ from what the Hub states, for example {damaged[0]}. Run it again."
         )
-    account = hub_files.compared(opened.account, builder, name, commit, token, options)
+    named = _named(opened, builder, options)
+    account = hub_files.compared(opened.account, builder, name, commit, token, options, named)
     return replace(opened, account=account)
 
 

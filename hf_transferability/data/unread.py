@@ -2,12 +2,16 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import datasets
+from datasets.download.download_config import DownloadConfig
 
-from hf_transferability.data.listing import Listing, may_be_data
+from hf_transferability.data.image_files import Place
+from hf_transferability.data.listing import TABLES, Listing, is_hidden, is_image_name, may_be_data
+from hf_transferability.data.repeated_rows import named_files
 from hf_transferability.escaping.terminal import printable
 
 _DOUBLE_ENDINGS = (".nii.gz", ".tar.gz")
@@ -18,6 +22,39 @@ def may_hold_rows(table: str) -> bool:
     return os.path.basename(table) not in datasets.data_files.FILES_TO_IGNORE
 
 
+def configured_files(builder: Any, token: str | None = None) -> list[str]:
+    """The files, as paths or URLs, that any configuration of a dataset names.
+
+    Args:
+        builder: of one of the configurations.
+        token: Hub token.
+    """
+    found: list[str] = []
+    for config in (builder.config, *builder.builder_configs.values()):
+        files = config.data_files
+        if hasattr(files, "resolve"):  # patterns, of a configuration that is not chosen
+            try:
+                files = files.resolve(base_path=builder.base_path, download_config=DownloadConfig(token=token))
+            except Exception:  # a pattern without any file, which does not concern the chosen configuration
+                continue
+        found += [str(path) for paths in (files or {}).values() for path in paths]
+    return found
+
+
+def named_images(builder: Any, column: str | None, place: Place, splits: Sequence[str]) -> list[str] | None:
+    """The image files that the rows of all prepared splits name; None where that cannot be told.
+
+    Args:
+        builder: its splits are prepared.
+        column: the column of images or paths; None where it is not known.
+        place: where relative paths start.
+        splits: names of the splits.
+    """
+    if column is None or len(builder.builder_configs) > 1:  # other configurations may name other images
+        return None
+    return [file for split in splits for file in named_files(builder.as_dataset(split=split), column, place) or []]
+
+
 def unread_files(
     folder: Path, files: Listing, chosen: Collection[str], named: Collection[str] | None
 ) -> tuple[dict[str, int], dict[str, str]]:
@@ -26,8 +63,8 @@ def unread_files(
     Args:
         folder: the dataset's folder.
         files: all that it holds.
-        chosen: the files that a builder of `datasets` reads.
-        named: the image files that the rows name; None where that is not known, as of a stream, and no image is counted.
+        chosen: the files that `datasets` reads for any configuration.
+        named: the image files that the rows name; None where that is not known, and no image is counted.
 
     Returns:
         Reason -> number of files, and reason -> one of them.
@@ -38,16 +75,38 @@ def unread_files(
     tables = [path for path in (*files.tables, *files.metadata) if may_hold_rows(path)]
     candidates = {*tables, *filter(may_be_data, files.others), *(files.images if named is not None else ())}
     by_rows = {os.path.normpath(path) for path in named or ()}
+    inside = {files.archived.get(path, (path,))[0] for path in candidates}
+    counts, examples = _counted(
+        path
+        for path in inside
+        if os.path.realpath(folder / path) not in read and os.path.normpath(folder / path) not in by_rows
+    )
+    if hidden := files.hidden + len(files.hidden_images):
+        counts["hidden files"] = hidden
+    return counts, examples
+
+
+def unread_names(files: Collection[str], read: Collection[str], *, images: bool) -> tuple[dict[str, int], dict[str, str]]:
+    """As `unread_files`, for the files of a repository by their names.
+
+    Args:
+        files: all of its files.
+        read: those that `datasets` reads for any configuration, or that rows name.
+        images: also count images.
+    """
+    read = set(read)
+    names = [path for path in files if not any(map(is_hidden, path.split("/"))) and path not in read]
+    tables = [path for path in names if os.path.splitext(path)[1].lower() in TABLES and may_hold_rows(path)]
+    return _counted({*tables, *(path for path in names if may_be_data(path) and (images or not is_image_name(path)))})
+
+
+def _counted(paths: Iterable[str]) -> tuple[dict[str, int], dict[str, str]]:
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    for path in sorted({files.archived.get(path, (path,))[0] for path in candidates}):
-        if os.path.realpath(folder / path) in read or os.path.normpath(folder / path) in by_rows:
-            continue
+    for path in sorted(paths):
         reason = f"{_ending(path)} files that are not read"
         counts[reason] += 1
         examples.setdefault(reason, printable(path[-80:]))
-    if hidden := files.hidden + len(files.hidden_images):
-        counts["hidden files"] = hidden
     return dict(sorted(counts.items())), examples
 
 

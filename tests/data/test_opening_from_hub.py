@@ -16,12 +16,13 @@ from hf_transferability.data.targets import load_target
 answers = {}
 for name in sys.argv[1:]:
     try:
-        target = load_target(name, sample="all")
+        options = {"image_column": "path"} if name in ("a/table", "a/merged", "a/column") else {}
+        target = load_target(name, sample="all", **options)
         answers[name] = [target.account, len(target), target.class_names]
     except Exception as error:
         answers[name] = f"{type(error).__name__}: {error}"
     try:
-        streamed = load_target(name, sample_size=20, streaming=True)
+        streamed = load_target(name, sample_size=20, streaming=True, **options)
         answers[name + " streamed"] = len(streamed)
     except Exception as error:
         answers[name + " streamed"] = f"{type(error).__name__}: {error}"
@@ -45,6 +46,14 @@ def rows(n: int) -> bytes:
     return b"file_name,label\n" + b"".join(b"%d.png,%s\n" % (i, b"ab"[i % 2 : i % 2 + 1]) for i in range(n))
 
 
+def table_of(n: int, split_column: str = "") -> bytes:
+    """A table of images in scans/ and labels; the last half of the rows is for testing, if a column is to say so."""
+    lines = [["path", "label", *filter(None, [split_column])]]
+    for i in range(n):
+        lines.append([f"scans/{i}.png", "ab"[i % 2], *(["train", "test"][2 * i // n :][:1] if split_column else [])])
+    return "\n".join(map(",".join, lines)).encode()
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """What a process answers for each of these datasets."""
@@ -65,6 +74,16 @@ def answers(tmp_path_factory):
             "a/notes": {**images("train/a", "train/b"), "notes/x.xml": b"<a/>", "README.md": b"# x"},
             "a/volumes": {f"{name}/{i}.nii.gz": b"" for name in "ab" for i in range(12)},
             "a/foreign": {**images("train/a", "train/b"), "README.md": card},
+            "a/table": {
+                **images("scans", n=26),
+                "train.csv": table_of(24),
+                "other.jsonl": b"{}",
+                "more.zip": b"x",
+                "notes.txt": b"x",
+                "README.md": b"---\nconfigs:\n- config_name: default\n  data_files: train.csv\n---\n",
+            },
+            "a/merged": {"Train.csv": table_of(12), "Test.csv": table_of(12)},
+            "a/column": {"train.csv": table_of(24, "fold"), **images("scans", n=24)},
             "a/hidden": {**images("train/a", "train/b"), ".huggingface.yaml": card.replace(b"---\n", b"")},
         }
         for name, files in datasets.items():
@@ -79,6 +98,21 @@ def test_usual_folders_are_read_whole_and_as_a_stream(answers):
     )
     assert answers["a/plain"] == [line, 24, ["a", "b"]]
     assert answers["a/plain streamed"] == 20
+
+
+def test_files_that_no_configuration_and_no_row_names_are_counted(answers):
+    line = (
+        "split train 24; 2 classes: a 12, b 12; left out: 1 .jsonl files that are not read, such as other.jsonl, "
+        "2 .png files that are not read, such as scans/24.png, 1 .zip files that are not read, such as more.zip."
+    )
+    assert answers["a/table"] == [line, 24, ["a", "b"]]
+    assert answers["a/table streamed"] == 20
+
+
+@pytest.mark.parametrize("way", ["", " streamed"])
+def test_rows_of_a_test_split_are_not_taken_for_training(answers, way):
+    assert "the name of Test.csv does not tell its split. Download it" in answers[f"a/merged{way}"]
+    assert "column fold assigns rows to several splits (test, train)" in answers[f"a/column{way}"]
 
 
 @pytest.mark.parametrize("way", ["", " streamed"])

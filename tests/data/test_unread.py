@@ -54,3 +54,12 @@ def test_a_hidden_class(tmp_path, name, card):
     if card:
         (tmp_path / "README.md").write_text(CARD.format("train/**"))
     refused(f"folder train/{name} would be lost with its 12 images", tmp_path)
+
+
+def test_files_of_other_configurations_are_no_loss(tmp_path):
+    configs = "".join(f"- config_name: {name}\n  data_files: {name}*\n" for name in ("one", "two", "gone"))
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    for name in ("one", "two", "none"):
+        table([i % 2 for i in range(24)], AB).to_parquet(tmp_path / f"{name}.parquet")
+    account = load_target(tmp_path, config="one").account
+    assert account.endswith("left out: 1 .parquet files that are not read, such as none.parquet.")
