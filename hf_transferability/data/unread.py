@@ -14,6 +14,7 @@ from hf_transferability.data.listing import TABLES, Listing, is_hidden, is_image
 from hf_transferability.data.repeated_rows import named_files
 from hf_transferability.escaping.terminal import printable
 
+_MOST_CONFIGURATIONS = 50  # each is a search through all names of a repository
 _DOUBLE_ENDINGS = (".nii.gz", ".tar.gz")
 
 
@@ -23,13 +24,15 @@ def may_hold_rows(table: str) -> bool:
 
 
 def configured_files(builder: Any, token: str | None = None) -> list[str]:
-    """The files, as paths or URLs, that any configuration of a dataset names.
+    """The files, as paths or URLs, that any configuration of a dataset names; none where these are too many to look at.
 
     Args:
         builder: of one of the configurations.
         token: Hub token.
     """
     found: list[str] = []
+    if len(builder.builder_configs) > _MOST_CONFIGURATIONS:
+        return found
     for config in (builder.config, *builder.builder_configs.values()):
         files = config.data_files
         if hasattr(files, "resolve"):  # patterns, of a configuration that is not chosen
@@ -95,6 +98,8 @@ def unread_names(files: Collection[str], read: Collection[str], *, images: bool)
         images: also count images.
     """
     read = set(read)
+    if not read:
+        return {}, {}
     names = [path for path in files if not any(map(is_hidden, path.split("/"))) and path not in read]
     tables = [path for path in names if os.path.splitext(path)[1].lower() in TABLES and may_hold_rows(path)]
     return _counted({*tables, *(path for path in names if may_be_data(path) and (images or not is_image_name(path)))})

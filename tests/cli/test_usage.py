@@ -45,7 +45,7 @@ from hf_transferability.cli import main
         (["rank", "target", "a", "--config", "large"], "Available: ['default']"),
         (["rank", "target", "a", "--known", "none.csv"], "`known` must be a file, a folder or a dataset OWNER/NAME"),
         (["rank", "target", "a", "--image-column", "img"], "must be one of image, label; got 'img'"),
-        (["rank", "target", "a", "--label-column", "lab"], "must be one of image, label; got 'lab'"),
+        (["rank", "target", "a", "--label-column", "lab"], "must be one of label; got 'lab'. Did you mean label?"),
         (["demo", "--keep", "target"], "must be absent, empty or made by the demo"),
         (["demo", "--output", "x.txt"], "must end in .json, .csv or .parquet"),
     ],
