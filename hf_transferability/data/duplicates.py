@@ -202,7 +202,7 @@ def _near(hashes: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, np.ndar
 
 def _parts(hashes: np.ndarray) -> list[np.ndarray]:
     """LARGEST_DISTANCE + 1 parts of every hash, each of bits from all over the image, uint32 [n] each."""
-    bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8).reshape(len(hashes), -1), axis=1)
+    bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8).reshape(len(hashes), 8 * WORDS), axis=1)
     n_parts = LARGEST_DISTANCE + 1
     return [
         np.pad(packed := np.packbits(bits[:, part::n_parts], axis=1), ((0, 0), (0, 4 - packed.shape[1]))).view(np.uint32)[:, 0]

@@ -127,6 +127,7 @@ def test_images_of_one_grey_level_match_nothing(name):
     assert has_hash(hashes).tolist() == [False, False, False, True]
     found = duplicates(hashes, np.arange(4))
     assert (found.pairs, found.without_hash) == (0, 3)
+    assert duplicates(hashes[:3], np.arange(3)).without_hash == 3
     assert first_matches(hashes, hashes).tolist() == [-1, -1, -1, 3]
 
 
