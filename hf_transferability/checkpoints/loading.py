@@ -52,7 +52,7 @@ def _load(source: Source, folder: Path) -> Checkpoint:
     checkpoint.image_size = size_of(checkpoint, pixels)
     traced = trace(network, lambda: checkpoint.run(pixels))
     head_name = _find_features(source, built, checkpoint, traced, pixels)
-    left_out = check_unused(source.name, built.use.unused, hasattr(network, "timm_model"))
+    left_out = check_unused(source.name, built.use, network.state_dict(), built.kinds)
     checkpoint.layers, extension = gradient_layers(network, traced.weights, head_name)
     n_features = _check_features(source, checkpoint, pixels)
     named = built.choice.name != "native"
@@ -73,7 +73,7 @@ def _built(source: Source, folder: Path) -> Built:
 
 def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced: Trace, pixels: torch.Tensor) -> str | None:
     """Set where the features come from, and refuse missing weights; returns the name of the head."""
-    missing, is_timm = set(built.use.missing), hasattr(checkpoint.network, "timm_model")
+    missing, names = set(built.use.missing), checkpoint.network.state_dict().keys()
     result: Any = traced.result
     logits = getattr(result, "logits", None) if built.embedding is None else None
     if built.embedding is None and logits is not None and getattr(built.config, "num_labels", 1) != 0:
@@ -88,7 +88,7 @@ def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced:
             built.no_probabilities = None  # the reason is that there is no head
         complete = not missing & head_weights and logits.flatten(1).shape[1] > 1
         checkpoint.has_source_head = complete and built.no_probabilities is None
-        check_missing(source.name, missing - head_weights, built.use.unused, is_timm)
+        check_missing(source.name, missing - head_weights, built.use, names, built.kinds)
         checkpoint.facts["feature_source"] = f"input of {head_name}"
         return head_name
     if built.embedding is None:
@@ -101,7 +101,7 @@ def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced:
         size = tuple(pixels.shape[-2:]) if torch.is_tensor(pixels) else ()
         embedding = configured.token_layout(replace(built, embedding=asked), hidden, size) or asked
         checked(source.name, embedding, hidden)
-    check_missing(source.name, missing, built.use.unused, is_timm)
+    check_missing(source.name, missing, built.use, names, built.kinds)
     checkpoint.embedding = embedding
     checkpoint.facts["feature_source"] = embedding.source()
     return None

@@ -18,6 +18,7 @@ from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.formats.files import EXTRACT
 from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor
+from hf_transferability.checkpoints.left_out import kinds_of
 from hf_transferability.checkpoints.pooling import Embedding, prefix_tokens
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import WeightUse, stored_shapes
@@ -104,7 +105,7 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
             missing -= poolers
     use = WeightUse(len(shapes) - len(unused), missing, unused)
     processor = image_processor(source, folder)
-    built = Built(network, processor, config, str(config.model_type), use, embedding, choice=choice)
+    built = Built(network, processor, config, str(config.model_type), use, kinds_of(config), embedding, choice=choice)
     if embedding is None and config.problem_type in ("multi_label_classification", "regression"):
         built.no_probabilities = _MULTI_LABEL.format(config.problem_type.replace("_", " "))
     if "spatial_shapes" in processor.model_input_names or "pixel_attention_mask" in processor.model_input_names:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hf_transferability.checkpoints.formats.reviewed import reviewed
+from hf_transferability.checkpoints.left_out import is_head
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.checkpoints.weights import part_of
 
 
 class _Family(NamedTuple):
@@ -73,7 +73,7 @@ def choose_pooling(source: Source, config: Mapping[str, Any], shapes: Mapping[st
     if (known := reviewed(source.repo_id)) is not None:
         return PoolingChoice(known.pooling, f"as the authors of {source.repo_id}")
     native = PoolingChoice("native", "the library's own")
-    if any(part_of(name) == "head" for name in shapes):
+    if any(is_head(name) for name in shapes):
         return native
     inner = config.get("pretrained_cfg")
     inside = inner.get("hf_hub_id") if isinstance(inner, Mapping) else None

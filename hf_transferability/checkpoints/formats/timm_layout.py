@@ -15,6 +15,7 @@ from hf_transferability.checkpoints.formats.pooling_choice import PoolingChoice,
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
 from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.formats.timm_arguments import accepts, as_objects, shown_by_weights
+from hf_transferability.checkpoints.left_out import TIMM
 from hf_transferability.checkpoints.pooling import Embedding
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import WeightUse, stored_shapes
@@ -119,7 +120,7 @@ def load_timm(
     missing = {str(name) for name in info["missing_keys"]} | {str(name[0]) for name in info["mismatched_keys"]}
     use = WeightUse(n_stored - len(unused), {name for name in missing if not name.endswith("num_batches_tracked")}, unused)
     embedding = None if classifier else _embedding(network.timm_model, pooling.name)
-    return Built(network, None, config, config.architecture, use, embedding, choice=pooling)
+    return Built(network, None, config, config.architecture, use, frozenset({TIMM}), embedding, choice=pooling)
 
 
 def _embedding(network: nn.Module, pooling: str) -> Embedding:
