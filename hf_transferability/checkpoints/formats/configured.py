@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, ViTConfig, ViTModel
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoModelForImageClassification, ViTConfig, ViTModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, MODEL_MAPPING
 
 from hf_transferability.checkpoints.formats.built import Built
@@ -67,7 +67,7 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
         )
     code = {"trust_remote_code": source.options.trust_remote_code, "local_files_only": True}
     labels = {"num_labels": num_labels} if num_labels else {}
-    config = AutoConfig.from_pretrained(folder, **code, **labels)
+    config = _native(AutoConfig.from_pretrained(folder, **code, **labels))
     _check_own_code(source, config)
     if hasattr(config, "vocab_size") and not any(hasattr(config, name) for name in _OF_IMAGES):
         raise CheckpointError(
@@ -75,7 +75,7 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
         )
     _check_index(source, folder)
     shapes = stored_shapes(folder, source.weights)
-    choice = choose_pooling(source, json.loads((folder / "config.json").read_text("utf-8")), shapes)
+    choice = choose_pooling(source, json.loads((folder / "config.json").read_text("utf-8")), shapes, folder)
     for plan in _plans(source, config, shapes, choice.name, keep_head=num_labels is not None):
         network, info = plan.model_class.from_pretrained(
             folder,
@@ -135,8 +135,8 @@ def token_layout(built: Built, hidden: Any, size: tuple[int, ...]) -> Embedding 
 
 def _plans(source: Source, config: Any, shapes: Mapping[str, Any], pooling: str, keep_head: bool) -> list[_Plan]:
     """The classes to try, the best one first."""
-    own_code = getattr(config, "auto_map", None) or {}
-    if own_code and source.options.trust_remote_code:
+    own_code = own_classes(getattr(config, "auto_map", None))
+    if own_code - {"AutoConfig"} and source.options.trust_remote_code:
         if "AutoModelForImageClassification" in own_code and pooling == "native":
             return [_Plan(AutoModelForImageClassification, config, None)]
         return [_Plan(AutoModel, config, _reads(pooling))]
@@ -208,9 +208,26 @@ def _is_pooler(name: str) -> bool:
     return ".pooler." in f".{name}"
 
 
+def own_classes(auto_map: Any) -> set[str]:
+    """What the repository's own code defines of a network: its classes and configuration, by their names in `auto_map`."""
+    return {str(name) for name in auto_map or () if str(name).startswith(("AutoModel", "AutoBackbone", "AutoConfig"))}
+
+
+def _native(config: Any) -> Any:
+    """transformers' own configuration with the values of a repository's class that is derived from it without a network.
+
+    Without a class for the network, that of transformers is built, and its mappings know only its own configurations.
+    """
+    known = config.model_type in CONFIG_MAPPING  # its `get` finds nothing: the classes are imported when they are asked for
+    native = CONFIG_MAPPING[config.model_type] if known else None
+    networks = own_classes(getattr(config, "auto_map", None)) - {"AutoConfig"}
+    if native is None or networks or type(config) is native or not isinstance(config, native):
+        return config
+    return native.from_dict(config.to_dict())
+
+
 def _check_own_code(source: Source, config: Any) -> None:
-    own = [name for name in getattr(config, "auto_map", None) or {} if name.startswith("AutoModel")]
-    if own and not source.options.trust_remote_code:
+    if own_classes(getattr(config, "auto_map", None)) and not source.options.trust_remote_code:
         raise CheckpointError(
             f"{source.name} needs code from its own repository, which may build another network than transformers' "
             f"{config.model_type}. Read that code, then pass --trust-remote-code."

@@ -156,11 +156,12 @@ def _transformer(source: Source, model: dict[str, Any]) -> tuple[str, dict[str, 
     """Name and arguments of open_clip's own vision transformer as timm's."""
     vision = model["vision_cfg"]
     unusual = [name for name, usual in _USUAL.items() if vision.get(name, usual) != usual]
-    unusual += sorted(name for name, value in vision.items() if value and name not in _KNOWN and name not in _USUAL)
-    if unusual:
+    unknown = sorted(name for name, value in vision.items() if value and name not in _KNOWN and name not in _USUAL)
+    if unusual or unknown:
+        tool = "its authors' code" if unknown else "open_clip"
         raise CheckpointError(
-            f"{source.name} has an image tower with the settings {', '.join(unusual)}, which cannot be built by timm. "
-            "Extract its features with open_clip and rank them with `hf-transferability score`."
+            f"{source.name} has an image tower with the settings {', '.join(unusual + unknown)}, "
+            f"which cannot be built by timm. Extract its features with {tool} and rank them with `hf-transferability score`."
         )
     width, head_width = vision.get("width", 768), vision.get("head_width", 64)
     quick = bool(model.get("quick_gelu"))

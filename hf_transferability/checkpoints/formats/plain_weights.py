@@ -51,7 +51,7 @@ def build(source: Source, folder: Path) -> Built:
     config = TimmWrapperConfig.from_dict(
         {"architecture": architecture, "num_classes": n_classes, "pretrained_cfg": data_config, "model_args": added}
     )
-    built = load_timm(config, pooling=choose_pooling(source, {}, shapes), n_stored=len(stored), weights=weights)
+    built = load_timm(config, pooling=choose_pooling(source, {}, shapes, folder), n_stored=len(stored), weights=weights)
     built.kinds = frozenset({PLAIN})
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
     built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(added.items()))

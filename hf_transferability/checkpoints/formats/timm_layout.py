@@ -48,7 +48,7 @@ def build(source: Source, folder: Path, content: Mapping[str, Any]) -> Built:
     known = reviewed(source.repo_id)
     given = {**(known.arguments if known else {}), **dict(source.options.model_args)}
     added = completed(architecture, arguments, given, shapes, data_config)
-    pooling = choose_pooling(source, content, shapes)
+    pooling = choose_pooling(source, content, shapes, folder)
     config = TimmWrapperConfig.from_dict({**content, "model_args": {**arguments, **added}})
     built = load_timm(
         config,
