@@ -159,7 +159,7 @@ def _explained(source: Source, error: Exception) -> str:
             "else extract features yourself for `hf-transferability score`."
         )
     elif "Unrecognized configuration class" in text:
-        advice = "transformers has no network for images with this configuration. " + EXTRACT
+        advice = EXTRACT  # no network of transformers for images has this configuration
     elif "input_ids" in text or "decoder_input" in text:
         advice = "It takes text beside images; choose its image tower."
     elif "quantiz" in text.lower() or "bitsandbytes" in text:

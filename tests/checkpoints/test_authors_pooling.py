@@ -201,3 +201,5 @@ def test_retfound_needs_no_architecture(data, monkeypatch):
 def test_every_entry_of_the_table_says_where_it_was_read():
     assert {known.read for known in KNOWN.values()} == {"card", "code", "copies"}
     assert all(repo_id == repo_id.lower() for repo_id in KNOWN)
+    activations = {repo_id for repo_id, known in KNOWN.items() if "act_layer" in known.arguments}  # no weight shows them
+    assert activations == {"mahmoodlab/uni2-h", "paige-ai/virchow", "paige-ai/virchow2", "bioptimus/h0-mini"}

@@ -124,9 +124,7 @@ def choose_pooling(
     theirs = any(word in words or word in told for word in family.names)
     others = any(word in words or f" {word}" in f" {told}" for word in family.other_names)
     if theirs and not others:
-        return PoolingChoice(
-            family.pooling, f"as the authors of {family.authors}, which its card or files name"
-        )
+        return PoolingChoice(family.pooling, f"as the authors of {family.authors}, which its card or files name")
     if others and not theirs:
         return native
     text = f"its layers are those of {family.authors} ({family.pooling}: --pooling {family.pooling}) and of {family.other}"
