@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 # Kinds beside the model types of transformers.
 TRANSFORMERS, TIMM, PLAIN, OPEN_CLIP = "transformers", "timm", "plain", "open_clip"
 IMAGES_AND_TEXTS = "images and texts"  # networks of transformers with a tower for each
+INDEX_TABLES = "counters and index tables"
 
 _HEAD = (
     r"(classifier|cls_classifier|distillation_classifier|classifier_distill|head|head_dist|dist_head|fc)(\.\d+)?\."
@@ -46,7 +47,11 @@ LEFT_OUT = (
         r"(positional_embedding|attn_mask|logit_scale|logit_bias)$",
     ),
     _Entry("projection", {IMAGES_AND_TEXTS}, r"(visual_projection|image_projection)(\.|$)"),
-    _Entry("projection", {OPEN_CLIP}, r"visual\.(proj$|(head\.proj|head\.mlp\.fc[12]|attnpool\.c_proj)\.(weight|bias)$)"),
+    _Entry(  # the head of a timm trunk projects where nothing after it does
+        "projection",
+        {OPEN_CLIP},
+        r"visual\.(proj$|(head\.proj|head\.mlp\.fc[12]|attnpool\.c_proj|trunk\.(head|head\.fc|fc|classifier))\.(weight|bias)$)",
+    ),
     _Entry("head", {TRANSFORMERS, TIMM, PLAIN}, _HEAD),
     _Entry("head", {"beit"}, r"lm_head\.(weight|bias)$"),
     _Entry("head", {PLAIN}, r"(dino_head|ibot_head)\."),
@@ -63,7 +68,7 @@ LEFT_OUT = (
     ),
     _Entry("mask token", {TIMM, PLAIN}, r"mask_token$"),
     _Entry(
-        "counters and index tables",
+        INDEX_TABLES,
         {TRANSFORMERS, TIMM, PLAIN, OPEN_CLIP},
         r"(.*\.)?(num_batches_tracked|position_ids|relative_position_index|relative_coords_table|attn_mask)$",
     ),

@@ -86,6 +86,38 @@ def unwrapped(state: object) -> dict[str, torch.Tensor]:
     return {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
+def stored_names(unused: Collection[str], stored: Collection[str], prefixes: Collection[str]) -> set[str]:
+    """The unused weights by the names in the files, where the library reports them without the name of their tower.
+
+    Args:
+        unused: names as the library reports them.
+        stored: names in the files.
+        prefixes: beginnings of names that the library takes away, with their dots.
+
+    Returns:
+        Also weights that are stored both with and without a prefix, of which the library keeps only one.
+    """
+    found: set[str] = set()
+    for name in unused:
+        both = {name, *(prefix + name for prefix in prefixes)} & set(stored)
+        found |= both or {name}
+    return found | {name for name in stored if any(prefix + name in stored for prefix in prefixes)}
+
+
+def check_places(checkpoint: str, use: WeightUse, network: Collection[str]) -> None:
+    """Refuse weights of which several are for one place of the network, so that the library drops one without a word.
+
+    Raises:
+        CheckpointError: more weights are used than the network has.
+    """
+    places = sum(name not in use.missing for name in network)
+    if use.n_used > places:
+        raise CheckpointError(
+            f"{checkpoint} stores {use.n_used} weights for {places} of its network, so some are there twice under other names. "
+            "Save it again with save_pretrained."
+        )
+
+
 def check_unused(checkpoint: str, use: WeightUse, network: Collection[str], kinds: Collection[str]) -> dict[str, int]:
     """How many weights of which part are left out.
 
@@ -157,7 +189,8 @@ def remedy(names: Collection[str], others: Collection[str], kinds: Collection[st
 
 
 def _argument(names: Collection[str], others: Collection[str], kinds: Collection[str]) -> str | None:
-    wrong, known = ({tuple(_LAYER.findall(name)) for name in group} for group in (names, others))
+    wrong, right = ({tuple(_LAYER.findall(name)) for name in group} for group in (names, others))
+    known = {layer[:depth] for layer in right for depth in range(1, len(layer) + 1)}
     if all(layer and layer not in known for layer in wrong) and {len(layer) for layer in wrong} <= {
         len(layer) for layer in known
     }:

@@ -8,7 +8,7 @@ import torch
 import transformers as hf
 from helpers.checkpoint_folders import assert_same, change_json, change_weights, drop, opened, refused
 from helpers.format_cases_timm import OPEN_CLIP_CASES
-from helpers.formats import TEXT, TIMM_VIT, VIT, embedded, features_of, save_hf, save_timm
+from helpers.formats import TEXT, TIMM_VIT, VIT, clip_config, embedded, features_of, save_hf, save_timm
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -83,7 +83,8 @@ MAY_BE_LEFT_OUT = {
     "text_projection.weight": {"images and texts", "open_clip"},
     "logit_scale": {"images and texts", "open_clip"}, "transformer.resblocks.0.ln_1.weight": {"open_clip"},
     "text.transformer.resblocks.0.ln_1.weight": {"open_clip"}, "positional_embedding": {"open_clip"},
-    "token_embedding.weight": {"open_clip"}, "visual.proj": {"open_clip"}, "visual.head.mlp.fc1.weight": {"open_clip"},
+    "token_embedding.weight": {"open_clip"}, "visual.proj": {"open_clip"},
+    "visual.trunk.head.weight": {"open_clip"}, "visual.head.mlp.fc1.weight": {"open_clip"},
     "visual.attnpool.c_proj.bias": {"open_clip"}, "visual_projection.weight": {"images and texts"},
     "classifier.weight": IMAGE_ONLY, "head.weight": IMAGE_ONLY, "fc.bias": IMAGE_ONLY, "head.fc.weight": IMAGE_ONLY,
     "cls_classifier.weight": IMAGE_ONLY, "lm_head.weight": {"beit"}, "dino_head.mlp.0.weight": {"plain"},
@@ -176,6 +177,23 @@ def test_damaged_weights_are_named_and_a_damaged_head_gives_no_probabilities(tmp
     name = next(name for name in load_file(tmp_path / "x" / "model.safetensors") if name.endswith("layernorm.weight"))
     change_weights(tmp_path / "x", lambda weights: weights[name].fill_(float("inf")))
     assert name in refused(tmp_path / "x", "holds NaN or infinite values in 1 of its weights")
+
+
+def test_names_inside_a_tower_are_not_those_of_another_part(tmp_path):
+    save_hf(tmp_path / "x", hf.CLIPModel(clip_config()))
+    stray = ("vision_model.text_projection.weight", "vision_model.decoder.x", "post_layernorm.weight")
+    change_weights(tmp_path / "x", lambda weights: weights.update({name: torch.ones(64) for name in stray}))
+    text = refused(tmp_path / "x", "holds 3 weights that its network does not take")
+    assert all(name in text for name in stray)
+
+
+def test_weights_that_are_stored_twice_are_not_dropped_in_silence(tmp_path):
+    save_hf(tmp_path / "x", hf.ViTForImageClassification(hf.ViTConfig(**VIT, num_labels=5)))
+    change_weights(tmp_path / "x", lambda weights: weights.update({"vit.layers.0.layernorm_before.weight": torch.ones(64)}))
+    refused(tmp_path / "x", "stores 41 weights for 40 of its network.*save_pretrained")
+    change_weights(tmp_path / "x", drop(r"^vit\.layers"))
+    change_weights(tmp_path / "x", lambda weights: weights.update({"layernorm.weight": torch.ones(64)}))
+    refused(tmp_path / "x", r"does not take \(layernorm.weight\)")
 
 
 def test_own_code_for_a_known_model_type_is_not_replaced_in_silence(tmp_path):

@@ -18,10 +18,10 @@ from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.formats.files import EXTRACT
 from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor
-from hf_transferability.checkpoints.left_out import kinds_of
+from hf_transferability.checkpoints.left_out import INDEX_TABLES, kinds_of, part_of
 from hf_transferability.checkpoints.pooling import Embedding, prefix_tokens
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.checkpoints.weights import WeightUse, stored_shapes
+from hf_transferability.checkpoints.weights import WeightUse, stored_names, stored_shapes
 from hf_transferability.errors import CheckpointError
 
 # Families whose authors embed with the class token although their classifiers also take the mean of the patches.
@@ -103,9 +103,15 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
             embedding = Embedding("mean", n_prefix=0)
         if embedding.output != "pooler_output":
             missing -= poolers
-    use = WeightUse(len(shapes) - len(unused), missing, unused)
+    kinds = kinds_of(config)
+    prefixes = {f"{prefix}." for prefix in (network.base_model_prefix, "vision_model") if prefix}
+    unused = stored_names(unused, shapes, prefixes)
+    loaded = {name.removeprefix(prefix) for name in network.state_dict() for prefix in ("", *prefixes)}
+    silent = {name for name in shapes if part_of(name, kinds) == INDEX_TABLES}  # the library ignores some without a word
+    unused |= {name for name in silent if not {name, *(name.removeprefix(prefix) for prefix in prefixes)} & loaded}
+    use = WeightUse(len(shapes) - len(unused) - len(info["mismatched_keys"]), missing, unused)
     processor = image_processor(source, folder)
-    built = Built(network, processor, config, str(config.model_type), use, kinds_of(config), embedding, choice=choice)
+    built = Built(network, processor, config, str(config.model_type), use, kinds, embedding, choice=choice)
     if embedding is None and config.problem_type in ("multi_label_classification", "regression"):
         built.no_probabilities = _MULTI_LABEL.format(config.problem_type.replace("_", " "))
     if "spatial_shapes" in processor.model_input_names or "pixel_attention_mask" in processor.model_input_names:

@@ -95,9 +95,9 @@ def build(source: Source, folder: Path) -> Built:
     config = TimmWrapperConfig.from_dict(
         {"architecture": architecture, "num_classes": 0, "pretrained_cfg": data_config, "model_args": {**shown, **arguments}}
     )
-    built = load_timm(config, pooling=choose_pooling(source, {}, {}), n_stored=len(stored), weights=weights)
+    built = load_timm(config, pooling=choose_pooling(source, {}, {}), n_stored=len(stored_names), weights=weights)
     unused = {stored_names.get(name, name) for name in built.use.unused} | (stored.keys() - set(inside))
-    built.use = WeightUse(len(stored) - len(unused), built.use.missing, unused)
+    built.use = WeightUse(built.use.n_used, built.use.missing, unused)
     built.kinds = _KINDS
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
     built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(source.options.model_args))

@@ -118,7 +118,8 @@ def load_timm(
     )
     unused = {str(name).removeprefix(_PREFIX) for name in info["unexpected_keys"]}
     missing = {str(name) for name in info["missing_keys"]} | {str(name[0]) for name in info["mismatched_keys"]}
-    use = WeightUse(n_stored - len(unused), {name for name in missing if not name.endswith("num_batches_tracked")}, unused)
+    missing = {name for name in missing if not name.endswith("num_batches_tracked")}
+    use = WeightUse(n_stored - len(unused) - len(info["mismatched_keys"]), missing, unused)
     embedding = None if classifier else _embedding(network.timm_model, pooling.name)
     return Built(network, None, config, config.architecture, use, frozenset({TIMM}), embedding, choice=pooling)
 
