@@ -28,6 +28,7 @@ _ARGUMENTS = {
     r"pos_?embed|position_embedding": "img_size (or no_embed_class)",
     r"attn_pool": 'global_pool="map"',
 }
+_LONGEST_NAME = 150  # characters
 _LAYER = re.compile(r"(?:^|\.)(?:blocks|layers?|resblocks|stages)\.(\d+)(?=\.)")
 # Layout -> where its arguments stand.
 _CONFIGURATION = {OPEN_CLIP: "open_clip_config.json", TRANSFORMERS: "config.json", TIMM: "config.json"}
@@ -164,8 +165,8 @@ def check_missing(checkpoint: str, missing: set[str], use: WeightUse, network: C
 
 
 def some_of(names: Collection[str], shown: int = 6) -> str:
-    """The first names in order, and how many more there are."""
-    ordered = sorted(names)
+    """The first names in order, each cut where it is longer than any network's, and how many more there are."""
+    ordered = sorted(name[:_LONGEST_NAME] for name in names)
     return ", ".join(ordered[:shown]) + (f" and {len(ordered) - shown} more" if len(ordered) > shown else "")
 
 
@@ -191,8 +192,7 @@ def remedy(names: Collection[str], others: Collection[str], kinds: Collection[st
 def _argument(names: Collection[str], others: Collection[str], kinds: Collection[str]) -> str | None:
     wrong, right = ({tuple(_LAYER.findall(name)) for name in group} for group in (names, others))
     known = {layer[:depth] for layer in right for depth in range(1, len(layer) + 1)}
-    if all(layer and layer not in known for layer in wrong) and {len(layer) for layer in wrong} <= {
-        len(layer) for layer in known
-    }:
+    levels = {len(layer) for layer in known}
+    if all(layer not in known and len(layer) in levels for layer in wrong):
         return "num_hidden_layers (or depths)" if TRANSFORMERS in kinds else "depth (or depths)"
     return next((text for part, text in _ARGUMENTS.items() if all(re.search(rf"(^|[._]){part}", name) for name in names)), None)

@@ -18,7 +18,7 @@ from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.formats.files import EXTRACT
 from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor
-from hf_transferability.checkpoints.left_out import INDEX_TABLES, kinds_of, part_of
+from hf_transferability.checkpoints.left_out import IMAGES_AND_TEXTS, INDEX_TABLES, kinds_of, part_of
 from hf_transferability.checkpoints.pooling import Embedding, prefix_tokens
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import WeightUse, stored_names, stored_shapes
@@ -104,11 +104,7 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
         if embedding.output != "pooler_output":
             missing -= poolers
     kinds = kinds_of(config)
-    prefixes = {f"{prefix}." for prefix in (network.base_model_prefix, "vision_model") if prefix}
-    unused = stored_names(unused, shapes, prefixes)
-    loaded = {name.removeprefix(prefix) for name in network.state_dict() for prefix in ("", *prefixes)}
-    silent = {name for name in shapes if part_of(name, kinds) == INDEX_TABLES}  # the library ignores some without a word
-    unused |= {name for name in silent if not {name, *(name.removeprefix(prefix) for prefix in prefixes)} & loaded}
+    unused = _unused(network, unused, shapes, kinds)
     use = WeightUse(len(shapes) - len(unused) - len(info["mismatched_keys"]), missing, unused)
     processor = image_processor(source, folder)
     built = Built(network, processor, config, str(config.model_type), use, kinds, embedding, choice=choice)
@@ -117,6 +113,17 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
     if "spatial_shapes" in processor.model_input_names or "pixel_attention_mask" in processor.model_input_names:
         built.input_names = tuple(processor.model_input_names)
     return built
+
+
+def _unused(network: Any, reported: set[str], shapes: Mapping[str, Any], kinds: frozenset[str]) -> set[str]:
+    """The unused weights by their stored names, with the index tables that transformers ignores without reporting them."""
+    base = f"{network.base_model_prefix}." if network.base_model_prefix else ""
+    towers = {"vision_model.", f"{base}vision_model."} if IMAGES_AND_TEXTS in kinds else {base, "vision_model."}
+    prefixes = towers - {""}
+    loaded = {name.removeprefix(prefix) for name in network.state_dict() for prefix in ("", *prefixes)}
+    tables = {name for name in shapes if part_of(name, kinds) == INDEX_TABLES}
+    ignored = {name for name in tables if not {name, *(name.removeprefix(prefix) for prefix in prefixes)} & loaded}
+    return stored_names(reported, shapes, prefixes) | ignored
 
 
 def token_layout(built: Built, hidden: Any, size: tuple[int, ...]) -> Embedding | None:
