@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 # Kinds beside the model types of transformers.
 TRANSFORMERS, TIMM, PLAIN, OPEN_CLIP = "transformers", "timm", "plain", "open_clip"
 IMAGES_AND_TEXTS = "images and texts"  # networks of transformers with a tower for each
-INDEX_TABLES = "counters and index tables"
 
 _HEAD = (
     r"(classifier|cls_classifier|distillation_classifier|classifier_distill|head|head_dist|dist_head|fc)(\.\d+)?\."
     r"(weight|bias)$|(head|head_dist)\.(fc|l|linear|classifier)\d?\.(weight|bias)$"
 )
+_INDEX_TABLE = r"(.*\.)?(num_batches_tracked|position_ids|relative_position_index|relative_coords_table|attn_mask)$"
 _MASK_TOKEN = r"([a-z_0-9]+\.)?(embeddings\.)?mask_token$"
 _SIMMIM = {"vit", "deit", "swin", "swinv2", "focalnet"}  # their decoder is one convolution
 _SEGMENT_ANYTHING = {"sam", "sam_hq", "sam2", "sam2_video", "edgetam"}
@@ -67,11 +67,7 @@ LEFT_OUT = (
         _MASK_TOKEN,
     ),
     _Entry("mask token", {TIMM, PLAIN}, r"mask_token$"),
-    _Entry(
-        INDEX_TABLES,
-        {TRANSFORMERS, TIMM, PLAIN, OPEN_CLIP},
-        r"(.*\.)?(num_batches_tracked|position_ids|relative_position_index|relative_coords_table|attn_mask)$",
-    ),
+    _Entry("counters and index tables", {TRANSFORMERS, TIMM, PLAIN, OPEN_CLIP}, _INDEX_TABLE),
 )
 
 
@@ -92,3 +88,8 @@ def part_of(name: str, kinds: Collection[str]) -> str | None:
 def is_head(name: str) -> bool:
     """Whether a weight is that of a classification head, as people name them."""
     return re.match(_HEAD, name) is not None
+
+
+def is_index_table(name: str) -> bool:
+    """Whether a weight is a counter or a table of positions, which follows from the network's sizes."""
+    return re.match(_INDEX_TABLE, name) is not None

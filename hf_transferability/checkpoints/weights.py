@@ -6,7 +6,7 @@ is refused.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,17 +105,29 @@ def stored_names(unused: Collection[str], stored: Collection[str], prefixes: Col
     return found | {name for name in stored if any(prefix + name in stored for prefix in prefixes)}
 
 
-def check_places(checkpoint: str, use: WeightUse, network: Collection[str]) -> None:
+def check_places(checkpoint: str, used: Mapping[str, Sequence[int]], network: Mapping[str, torch.Tensor]) -> None:
     """Refuse weights of which several are for one place of the network, so that the library drops one without a word.
 
+    Args:
+        checkpoint: for the message.
+        used: name and shape of each stored weight that the library took.
+        network: name and value of each weight of the network that was loaded.
+
     Raises:
-        CheckpointError: more weights are used than the network has.
+        CheckpointError: more weights than places, also among those of one shape in one layer; it names these.
     """
-    places = sum(name not in use.missing for name in network)
-    if use.n_used > places:
+
+    def place(name: str, shape: Sequence[int]) -> tuple:
+        return tuple(_LAYER.findall(name)), name.rpartition(".")[2], tuple(shape)
+
+    places = Counter(place(name, value.shape) for name, value in network.items())
+    wanted = Counter(place(name, shape) for name, shape in used.items())
+    crowded = {key for key, count in wanted.items() if 0 < places[key] < count}
+    if len(used) > len(network) and crowded:
+        names = [name for name, shape in used.items() if place(name, shape) in crowded]
         raise CheckpointError(
-            f"{checkpoint} stores {use.n_used} weights for {places} of its network, so some are there twice under other names. "
-            "Save it again with save_pretrained."
+            f"{checkpoint} stores some weights twice under other names (among {some_of(names)}), "
+            "and one of each would be dropped. Save it again with save_pretrained."
         )
 
 

@@ -8,7 +8,6 @@ from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.formats.choosing import OPEN_CLIP
 from hf_transferability.checkpoints.sizes import check_sizes
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.checkpoints.weights import check_places
 from hf_transferability.errors import CheckpointError, first_line
 
 
@@ -25,12 +24,6 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
         Exception: whatever the libraries raise for damaged files; `loading` explains it.
     """
     _check_configuration(source, folder)
-    built = _by_layout(source, folder, num_labels)
-    check_places(source.name, built.use, built.network.state_dict())
-    return built
-
-
-def _by_layout(source: Source, folder: Path, num_labels: int | None) -> Built:
     if source.layout == "open_clip":
         return open_clip.build(source, folder)
     if source.layout == "plain":

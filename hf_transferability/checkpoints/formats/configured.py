@@ -18,10 +18,10 @@ from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.formats.files import EXTRACT
 from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor
-from hf_transferability.checkpoints.left_out import IMAGES_AND_TEXTS, INDEX_TABLES, kinds_of, part_of
+from hf_transferability.checkpoints.left_out import IMAGES_AND_TEXTS, is_index_table, kinds_of
 from hf_transferability.checkpoints.pooling import Embedding, prefix_tokens
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.checkpoints.weights import WeightUse, stored_names, stored_shapes
+from hf_transferability.checkpoints.weights import WeightUse, check_places, stored_names, stored_shapes
 from hf_transferability.errors import CheckpointError
 
 # Families whose authors embed with the class token although their classifiers also take the mean of the patches.
@@ -105,7 +105,9 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
             missing -= poolers
     kinds = kinds_of(config)
     unused = _unused(network, unused, shapes, kinds)
-    use = WeightUse(len(shapes) - len(unused) - len(info["mismatched_keys"]), missing, unused)
+    taken = {name: shape for name, shape in shapes.items() if name not in unused}
+    check_places(source.name, taken, {name: value for name, value in network.state_dict().items() if name not in missing})
+    use = WeightUse(len(taken) - len(info["mismatched_keys"]), missing, unused)
     processor = image_processor(source, folder)
     built = Built(network, processor, config, str(config.model_type), use, kinds, embedding, choice=choice)
     if embedding is None and config.problem_type in ("multi_label_classification", "regression"):
@@ -121,7 +123,7 @@ def _unused(network: Any, reported: set[str], shapes: Mapping[str, Any], kinds: 
     towers = {"vision_model.", f"{base}vision_model."} if IMAGES_AND_TEXTS in kinds else {base, "vision_model."}
     prefixes = towers - {""}
     loaded = {name.removeprefix(prefix) for name in network.state_dict() for prefix in ("", *prefixes)}
-    tables = {name for name in shapes if part_of(name, kinds) == INDEX_TABLES}
+    tables = {name for name in shapes if is_index_table(name)}
     ignored = {name for name in tables if not {name, *(name.removeprefix(prefix) for prefix in prefixes)} & loaded}
     return stored_names(reported, shapes, prefixes) | ignored
 

@@ -57,6 +57,7 @@ def build(source: Source, folder: Path, content: Mapping[str, Any]) -> Built:
         folder=folder,
         pickle=source.pickle,
     )
+    built.use.unused.update(name for name in shapes if _PREFIX + name in shapes)  # stored twice: the wrapper keeps one
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
     built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(added.items()))
     if built.embedding is None and _is_projection(architecture, content):
