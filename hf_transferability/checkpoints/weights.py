@@ -105,13 +105,16 @@ def stored_names(unused: Collection[str], stored: Collection[str], prefixes: Col
     return found | {name for name in stored if any(prefix + name in stored for prefix in prefixes)}
 
 
-def check_places(checkpoint: str, used: Mapping[str, Sequence[int]], network: Mapping[str, torch.Tensor]) -> None:
+def check_places(
+    checkpoint: str, use: WeightUse, stored: Mapping[str, Sequence[int]], network: Mapping[str, torch.Tensor]
+) -> None:
     """Refuse weights of which several are for one place of the network, so that the library drops one without a word.
 
     Args:
         checkpoint: for the message.
-        used: name and shape of each stored weight that the library took.
-        network: name and value of each weight of the network that was loaded.
+        use: what became of the stored weights, in numbers; the library renames some.
+        stored: name and shape of each stored weight that may be the image network's.
+        network: name and value of each weight of the network.
 
     Raises:
         CheckpointError: more weights than places, also among those of one shape in one layer; it names these.
@@ -120,11 +123,12 @@ def check_places(checkpoint: str, used: Mapping[str, Sequence[int]], network: Ma
     def place(name: str, shape: Sequence[int]) -> tuple:
         return tuple(_LAYER.findall(name)), name.rpartition(".")[2], tuple(shape)
 
-    places = Counter(place(name, value.shape) for name, value in network.items())
-    wanted = Counter(place(name, shape) for name, shape in used.items())
+    loaded = {name: value for name, value in network.items() if name not in use.missing}
+    places = Counter(place(name, value.shape) for name, value in loaded.items())
+    wanted = Counter(place(name, shape) for name, shape in stored.items())
     crowded = {key for key, count in wanted.items() if 0 < places[key] < count}
-    if len(used) > len(network) and crowded:
-        names = [name for name, shape in used.items() if place(name, shape) in crowded]
+    if use.n_used > len(loaded) and crowded:
+        names = [name for name, shape in stored.items() if place(name, shape) in crowded]
         raise CheckpointError(
             f"{checkpoint} stores some weights twice under other names (among {some_of(names)}), "
             "and one of each would be dropped. Save it again with save_pretrained."

@@ -18,7 +18,7 @@ from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.formats.files import EXTRACT
 from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor
-from hf_transferability.checkpoints.left_out import IMAGES_AND_TEXTS, is_index_table, kinds_of
+from hf_transferability.checkpoints.left_out import IMAGES_AND_TEXTS, is_index_table, kinds_of, part_of
 from hf_transferability.checkpoints.pooling import Embedding, prefix_tokens
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import WeightUse, check_places, stored_names, stored_shapes
@@ -105,9 +105,9 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
             missing -= poolers
     kinds = kinds_of(config)
     unused = _unused(network, unused, shapes, kinds)
-    taken = {name: shape for name, shape in shapes.items() if name not in unused}
-    check_places(source.name, taken, {name: value for name, value in network.state_dict().items() if name not in missing})
-    use = WeightUse(len(taken) - len(info["mismatched_keys"]), missing, unused)
+    use = WeightUse(len(shapes) - len(unused) - len(info["mismatched_keys"]), missing, unused)
+    image_shapes = {name: shape for name, shape in shapes.items() if name not in unused and part_of(name, kinds) is None}
+    check_places(source.name, use, image_shapes, network.state_dict())
     processor = image_processor(source, folder)
     built = Built(network, processor, config, str(config.model_type), use, kinds, embedding, choice=choice)
     if embedding is None and config.problem_type in ("multi_label_classification", "regression"):
