@@ -28,6 +28,12 @@ _ARGUMENTS = {
     r"pos_?embed|position_embedding": "img_size (or no_embed_class)",
     r"attn_pool": 'global_pool="map"',
 }
+_IN_TRANSFORMERS = {  # the same settings there, where their names differ
+    "init_values (layer scale)": "layerscale_value (layer scale)",
+    "reg_tokens (register tokens)": "num_register_tokens (and a model_type with register tokens)",
+    "mlp_layer (SwiGLUPacked) or mlp_ratio": "use_swiglu_ffn, mlp_ratio or intermediate_size",
+    "img_size (or no_embed_class)": "image_size",
+}
 _LONGEST_NAME = 150  # characters
 _LAYER = re.compile(r"(?:^|\.)(?:blocks|layers?|resblocks|stages)\.(\d+)(?=\.)")
 # Layout -> where its arguments stand.
@@ -152,7 +158,7 @@ def check_unused(checkpoint: str, use: WeightUse, network: Collection[str], kind
     if dropped:
         raise CheckpointError(
             f"{checkpoint} holds {len(dropped)} weights that its network does not take ({some_of(dropped)}), "
-            f"so its features would be wrong. {remedy(dropped, network, kinds)}"
+            f"so its features would be wrong. {remedy(dropped, network, kinds, too_many=True)}"
         )
     return dict(sorted(Counter(part for part in parts.values() if part).items()))
 
@@ -176,7 +182,7 @@ def check_missing(checkpoint: str, missing: set[str], use: WeightUse, network: C
         loaded = [*(name for name in network if name not in missing), *use.unused]
         raise CheckpointError(
             f"{checkpoint} lacks {len(missing)} of the network's weights ({some_of(missing)}), which would be random{instead}. "
-            f"{remedy(missing, loaded, kinds)}"
+            f"{remedy(missing, loaded, kinds, too_many=False)}"
         )
 
 
@@ -186,13 +192,14 @@ def some_of(names: Collection[str], shown: int = 6) -> str:
     return ", ".join(ordered[:shown]) + (f" and {len(ordered) - shown} more" if len(ordered) > shown else "")
 
 
-def remedy(names: Collection[str], others: Collection[str], kinds: Collection[str]) -> str:
+def remedy(names: Collection[str], others: Collection[str], kinds: Collection[str], too_many: bool) -> str:
     """The advice for weights that do not fit: the argument that usually explains all of them.
 
     Args:
         names: weights that are too many or missing.
         others: names on the other side, where a layer of the same number means that the depth is right.
         kinds: of the repository, for `left_out`.
+        too_many: whether the weights are too many, not missing.
     """
     place = next((file for kind, file in _CONFIGURATION.items() if kind in kinds), None)
     argument = _argument(names, others, kinds)
@@ -200,7 +207,7 @@ def remedy(names: Collection[str], others: Collection[str], kinds: Collection[st
         return f"Pass {argument} with --model-args."
     if argument is not None:
         return f"Check {argument} in {place}{'' if TRANSFORMERS in kinds else ', or pass it with --model-args'}."
-    if OPEN_CLIP in kinds:
+    if OPEN_CLIP in kinds and too_many:
         return "Extract its features with its authors' code and rank them with `hf-transferability score`."
     return f"Check that {place or 'the architecture'} and the weights belong together."
 
@@ -211,4 +218,7 @@ def _argument(names: Collection[str], others: Collection[str], kinds: Collection
     levels = {len(layer) for layer in known}
     if all(layer not in known and len(layer) in levels for layer in wrong):
         return "num_hidden_layers (or depths)" if TRANSFORMERS in kinds else "depth (or depths)"
-    return next((text for part, text in _ARGUMENTS.items() if all(re.search(rf"(^|[._]){part}", name) for name in names)), None)
+    argument = next(
+        (text for part, text in _ARGUMENTS.items() if all(re.search(rf"(^|[._]){part}", name) for name in names)), None
+    )
+    return _IN_TRANSFORMERS.get(str(argument), argument) if TRANSFORMERS in kinds else argument
