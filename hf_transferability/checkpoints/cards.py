@@ -16,7 +16,7 @@ _MOST_DATASETS = 100
 
 def card_facts(folder: Path) -> dict[str, Any]:
     """Licence and training datasets from a checkpoint's model card; None and [] where the card cannot be parsed."""
-    card = _card(folder / "README.md")
+    card = _card(folder)
     licence, trained = card.get("license"), card.get("datasets")
     names = trained if isinstance(trained, list) else [trained]
     return {
@@ -25,14 +25,19 @@ def card_facts(folder: Path) -> dict[str, Any]:
     }
 
 
-def _card(path: Path) -> dict[str, Any]:
-    """The head of a model card; empty where there is none, or none that can be read. No size of card delays a ranking."""
-    head = b""
+def card_text(folder: Path) -> str:
+    """The beginning of a checkpoint's model card; empty where none can be read. No size of card delays a ranking."""
+    path, head = folder / "README.md", b""
     with contextlib.suppress(OSError):
         if os.path.isfile(path):
             with path.open("rb") as file:
                 head = file.read(_LARGEST_HEAD)
-    match = _HEAD.match(head.decode("utf-8", "replace"))
+    return head.decode("utf-8", "replace")
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """The head of a model card; empty where there is none, or none that can be read."""
+    match = _HEAD.match(card_text(folder))
     content = None
     with contextlib.suppress(Exception):  # a broken card is no reason to refuse the checkpoint
         content = yaml.safe_load(match[1]) if match else None

@@ -13,9 +13,11 @@ import transformers
 
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.checkpoints.facts import loaded_facts, loaded_flags
+from hf_transferability.checkpoints.finite import DAMAGED_HEAD, check_finite, not_finite, silence_damaged_head
 from hf_transferability.checkpoints.formats import adapters, configured
 from hf_transferability.checkpoints.formats.building import build
 from hf_transferability.checkpoints.formats.built import Built
+from hf_transferability.checkpoints.formats.files import EXTRACT
 from hf_transferability.checkpoints.image_size import set_size, size_of
 from hf_transferability.checkpoints.pooling import Embedding, checked, name_pooling
 from hf_transferability.checkpoints.source import Source
@@ -50,9 +52,12 @@ def _load(source: Source, folder: Path) -> Checkpoint:
         set_size(checkpoint, source.options.image_size, list(noise))
     pixels = checkpoint.preprocess(list(noise))
     checkpoint.image_size = size_of(checkpoint, pixels)
+    damaged_head = silence_damaged_head(network, built.use.missing)
     traced = trace(network, lambda: checkpoint.run(pixels))
     head_name = _find_features(source, built, checkpoint, traced, pixels)
-    left_out = check_unused(source.name, built.use.unused, hasattr(network, "timm_model"))
+    if damaged_head and checkpoint.has_source_head:
+        built.no_probabilities, checkpoint.has_source_head = damaged_head, False
+    left_out = check_unused(source.name, built.use, network.state_dict(), built.kinds)
     checkpoint.layers, extension = gradient_layers(network, traced.weights, head_name)
     n_features = _check_features(source, checkpoint, pixels)
     named = built.choice.name != "native"
@@ -73,24 +78,30 @@ def _built(source: Source, folder: Path) -> Built:
 
 def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced: Trace, pixels: torch.Tensor) -> str | None:
     """Set where the features come from, and refuse missing weights; returns the name of the head."""
-    missing, is_timm = set(built.use.missing), hasattr(checkpoint.network, "timm_model")
+    missing, names = set(built.use.missing), checkpoint.network.state_dict().keys()
     result: Any = traced.result
     logits = getattr(result, "logits", None) if built.embedding is None else None
+    damaged = not_finite(checkpoint.network, missing)
     if built.embedding is None and logits is not None and getattr(built.config, "num_labels", 1) != 0:
         head = find_head(traced.outputs, logits.flatten(1))
         if head is None:
+            check_finite(source.name, damaged)
             raise CheckpointError(
                 f"no layer of {source.name} was found to make its logits, so its features are unknown. Try --pooling mean."
             )
         head_name, checkpoint.head = head
         head_weights = {f"{head_name}.{name}" for name, _ in checkpoint.head.named_parameters()}
+        check_finite(source.name, [name for name in damaged if name not in head_weights])
         if missing & head_weights:
             built.no_probabilities = None  # the reason is that there is no head
+        elif damaged:
+            built.no_probabilities = DAMAGED_HEAD
         complete = not missing & head_weights and logits.flatten(1).shape[1] > 1
         checkpoint.has_source_head = complete and built.no_probabilities is None
-        check_missing(source.name, missing - head_weights, built.use.unused, is_timm)
+        check_missing(source.name, missing - head_weights, built.use, names, built.kinds)
         checkpoint.facts["feature_source"] = f"input of {head_name}"
         return head_name
+    check_finite(source.name, damaged)
     if built.embedding is None:
         embedding = Embedding("logits")  # zero classes: the head lets the pooled features through
     elif built.embedding.output == "pooler_output" and getattr(result, "pooler_output", None) is not None:
@@ -101,7 +112,7 @@ def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced:
         size = tuple(pixels.shape[-2:]) if torch.is_tensor(pixels) else ()
         embedding = configured.token_layout(replace(built, embedding=asked), hidden, size) or asked
         checked(source.name, embedding, hidden)
-    check_missing(source.name, missing, built.use.unused, is_timm)
+    check_missing(source.name, missing, built.use, names, built.kinds)
     checkpoint.embedding = embedding
     checkpoint.facts["feature_source"] = embedding.source()
     return None
@@ -147,6 +158,8 @@ def _explained(source: Source, error: Exception) -> str:
             "Its config.json names no family: pass --architecture timm:NAME for a network of timm, "
             "else extract features yourself for `hf-transferability score`."
         )
+    elif "Unrecognized configuration class" in text:
+        advice = EXTRACT  # no network of transformers for images has this configuration
     elif "input_ids" in text or "decoder_input" in text:
         advice = "It takes text beside images; choose its image tower."
     elif "quantiz" in text.lower() or "bitsandbytes" in text:

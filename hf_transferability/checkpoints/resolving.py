@@ -9,6 +9,7 @@ from typing import Any
 from hf_transferability import hub
 from hf_transferability.checkpoints.formats.choosing import adapter_base, choose
 from hf_transferability.checkpoints.formats.files import CONFIGURATION, Choice, PickleOnlyError
+from hf_transferability.checkpoints.formats.pooling_choice import words_of_card
 from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.source import Source
@@ -52,7 +53,9 @@ def _located(name: str, options: LoadOptions, processor_only: bool = False) -> S
         files = _files(name, folder) if path.is_dir() else (path.name,)
         choice = _chosen(name, files, options, processor_only)
         revision = f"sha256:{_digest(folder, choice.files)}"
-        return Source(name, revision, revision, choice.pickle, choice.files, folder, None, choice.layout, options)
+        words = words_of_card(folder) if "README.md" in choice.files else ()
+        key = f"{revision} card {' '.join(words)}" if words else revision  # they may decide the pooling
+        return Source(name, revision, key, choice.pickle, choice.files, folder, None, choice.layout, options)
     if os.path.isfile(path):
         raise CheckpointError(
             f"{name} is a file, so its architecture is unknown. Name its folder, or pass --architecture timm:NAME."

@@ -1,12 +1,12 @@
 """The weights that a repository stores, and what a network did with each of them.
 
-No weight is dropped in silence: whatever the network leaves out belongs to a part that this module lists, or the checkpoint
+No weight is dropped in silence: whatever the network leaves out belongs to a part that `left_out` lists, or the checkpoint
 is refused.
 """
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,22 +14,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from hf_transferability.checkpoints.left_out import OPEN_CLIP, TIMM, TRANSFORMERS, part_of
 from hf_transferability.errors import CheckpointError
 
-# Parts of a repository that its image features do not need, and the names of their weights.
-LEFT_OUT = {
-    "text tower": r"(text_model|text|text_encoder|transformer|token_embedding|ln_final|text_decoder|text_projection)(\.|$)|"
-    r"positional_embedding$|logit_(scale|bias)$",
-    "projection": r"(visual_projection|image_projection)(\.|$)|visual\.proj$|"
-    r"visual\.(head\.proj|head\.mlp\.fc[12]|attnpool\.c_proj)\.(weight|bias)$",
-    "head": r"(classifier|cls_classifier|distillation_classifier|classifier_distill|head|head_dist|fc|lm_head|"
-    r"cls_token_head)(\.\d+)?\.(weight|bias)$|(head|head_dist)\.(fc|l|classifier)\d?\.(weight|bias)$|"
-    r"(dino_head|ibot_head)(\.|$)",
-    "pooler of another task": r"([a-z_0-9]+\.)?pooler\.dense\.(weight|bias)$",
-    "decoder": r"(decoder|mask_decoder|prompt_encoder|shared_image_embedding|multiscale_fusion)(\.|$)|"
-    r"decoder_(embed|pos_embed|blocks|norm|pred)(\.|$)|([a-z_0-9]+\.)?(embeddings\.)?mask_token$",
-    "counters and index tables": r".*(num_batches_tracked|position_ids|relative_(position_index|coords_table)|attn_mask)$",
-}
 # Part of a weight's name -> the argument or setting that builds the layer it belongs to.
 _ARGUMENTS = {
     r"(ls\d|ls_\d|layer_?scale\d?|gamma_\d|lambda1)": "init_values (layer scale)",
@@ -40,8 +27,17 @@ _ARGUMENTS = {
     r"mlp\.(w\d|fc1|fc2|norm)": "mlp_layer (SwiGLUPacked) or mlp_ratio",
     r"pos_?embed|position_embedding": "img_size (or no_embed_class)",
     r"attn_pool": 'global_pool="map"',
-    r"(blocks|layers?|resblocks)\.\d+\.": "depth (num_hidden_layers)",
 }
+_IN_TRANSFORMERS = {  # the same settings there, where their names differ
+    "init_values (layer scale)": "layerscale_value (layer scale)",
+    "reg_tokens (register tokens)": "num_register_tokens (and a model_type with register tokens)",
+    "mlp_layer (SwiGLUPacked) or mlp_ratio": "use_swiglu_ffn, mlp_ratio or intermediate_size",
+    "img_size (or no_embed_class)": "image_size",
+}
+_LONGEST_NAME = 150  # characters
+_LAYER = re.compile(r"(?:^|\.)(?:blocks|layers?|resblocks|stages)\.(\d+)(?=\.)")
+# Layout -> where its arguments stand.
+_CONFIGURATION = {OPEN_CLIP: "open_clip_config.json", TRANSFORMERS: "config.json", TIMM: "config.json"}
 
 
 @dataclass(frozen=True)
@@ -97,59 +93,132 @@ def unwrapped(state: object) -> dict[str, torch.Tensor]:
     return {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
-def part_of(name: str) -> str | None:
-    """The part of LEFT_OUT that a weight belongs to; None where the network should have used it."""
-    return next((part for part, pattern in LEFT_OUT.items() if re.match(pattern, name)), None)
+def stored_names(unused: Collection[str], stored: Collection[str], prefixes: Collection[str]) -> set[str]:
+    """The unused weights by the names in the files, where the library reports them without the name of their tower.
+
+    Args:
+        unused: names as the library reports them.
+        stored: names in the files.
+        prefixes: beginnings of names that the library takes away, with their dots.
+
+    Returns:
+        Also weights that are stored both with and without a prefix, of which the library keeps only one.
+    """
+    found: set[str] = set()
+    for name in unused:
+        both = {name, *(prefix + name for prefix in prefixes)} & set(stored)
+        found |= both or {name}
+    return found | {name for name in stored if any(prefix + name in stored for prefix in prefixes)}
 
 
-def check_unused(checkpoint: str, unused: set[str], is_timm: bool) -> dict[str, int]:
+def check_places(
+    checkpoint: str, use: WeightUse, stored: Mapping[str, Sequence[int]], network: Mapping[str, torch.Tensor]
+) -> None:
+    """Refuse weights of which several are for one place of the network, so that the library drops one without a word.
+
+    Args:
+        checkpoint: for the message.
+        use: what became of the stored weights, in numbers; the library renames some.
+        stored: name and shape of each stored weight that may be the image network's.
+        network: name and value of each weight of the network.
+
+    Raises:
+        CheckpointError: more weights than places, also among those of one shape in one layer; it names these.
+    """
+
+    def place(name: str, shape: Sequence[int]) -> tuple:
+        return tuple(_LAYER.findall(name)), name.rpartition(".")[2], tuple(shape)
+
+    loaded = {name: value for name, value in network.items() if name not in use.missing}
+    places = Counter(place(name, value.shape) for name, value in loaded.items())
+    wanted = Counter(place(name, shape) for name, shape in stored.items())
+    crowded = {key for key, count in wanted.items() if 0 < places[key] < count}
+    if use.n_used > len(loaded) and crowded:
+        names = [name for name, shape in stored.items() if place(name, shape) in crowded]
+        raise CheckpointError(
+            f"{checkpoint} stores some weights twice under other names (among {some_of(names)}), "
+            "and one of each would be dropped. Save it again with save_pretrained."
+        )
+
+
+def check_unused(checkpoint: str, use: WeightUse, network: Collection[str], kinds: Collection[str]) -> dict[str, int]:
     """How many weights of which part are left out.
+
+    Args:
+        checkpoint: for the message.
+        use: what became of the stored weights.
+        network: names of the network's own weights, which tell whether a whole layer is too many.
+        kinds: of the repository, for `left_out`.
 
     Raises:
         CheckpointError: weights that are not used although they belong to the image network, with the likely argument.
     """
-    parts = {name: part_of(name) for name in unused}
+    parts = {name: part_of(name, kinds) for name in use.unused}
     dropped = [name for name, part in parts.items() if part is None]
     if dropped:
         raise CheckpointError(
             f"{checkpoint} holds {len(dropped)} weights that its network does not take ({some_of(dropped)}), "
-            f"so its features would be wrong. {remedy(dropped, is_timm)}"
+            f"so its features would be wrong. {remedy(dropped, network, kinds, too_many=True)}"
         )
     return dict(sorted(Counter(part for part in parts.values() if part).items()))
 
 
-def check_missing(checkpoint: str, missing: set[str], unused: set[str], is_timm: bool) -> None:
+def check_missing(checkpoint: str, missing: set[str], use: WeightUse, network: Collection[str], kinds: Collection[str]) -> None:
     """Refuse a network with weights that were not loaded.
 
     Args:
         checkpoint: for the message.
         missing: names of these weights.
-        unused: stored weights that the network does not take, which may be the same under another name.
-        is_timm: whether --model-args apply to the network.
+        use: what became of the stored weights; the unused ones may be the same under another name.
+        network: names of the network's own weights.
+        kinds: of the repository, for `left_out`.
 
     Raises:
         CheckpointError: it names the weights of both kinds and the likely argument.
     """
     if missing:
-        strange = [name for name in unused if part_of(name) is None]
+        strange = [name for name in use.unused if part_of(name, kinds) is None]
         instead = f", and holds {len(strange)} that it does not take ({some_of(strange)})" if strange else ""
+        loaded = [*(name for name in network if name not in missing), *use.unused]
         raise CheckpointError(
             f"{checkpoint} lacks {len(missing)} of the network's weights ({some_of(missing)}), which would be random{instead}. "
-            f"{remedy(missing, is_timm)}"
+            f"{remedy(missing, loaded, kinds, too_many=False)}"
         )
 
 
 def some_of(names: Collection[str], shown: int = 6) -> str:
-    """The first names in order, and how many more there are."""
-    ordered = sorted(names)
+    """The first names in order, each cut where it is longer than any network's, and how many more there are."""
+    ordered = sorted(name[:_LONGEST_NAME] for name in names)
     return ", ".join(ordered[:shown]) + (f" and {len(ordered) - shown} more" if len(ordered) > shown else "")
 
 
-def remedy(names: Sequence[str] | set[str], is_timm: bool) -> str:
-    """The advice for weights that do not fit: the argument that usually explains all of them."""
-    if any(name.startswith("visual.") for name in names):
-        return "Extract its features with open_clip and rank them with `hf-transferability score`."
-    for pattern, argument in _ARGUMENTS.items():
-        if all(re.search(rf"(^|[._]){pattern}", name) for name in names):
-            return f"Check {argument} in config.json{', or pass it with --model-args' if is_timm else ''}."
-    return "Check that config.json and the weights belong together."
+def remedy(names: Collection[str], others: Collection[str], kinds: Collection[str], too_many: bool) -> str:
+    """The advice for weights that do not fit: the argument that usually explains all of them.
+
+    Args:
+        names: weights that are too many or missing.
+        others: names on the other side, where a layer of the same number means that the depth is right.
+        kinds: of the repository, for `left_out`.
+        too_many: whether the weights are too many, not missing.
+    """
+    place = next((file for kind, file in _CONFIGURATION.items() if kind in kinds), None)
+    argument = _argument(names, others, kinds)
+    if argument is not None and place is None:
+        return f"Pass {argument} with --model-args."
+    if argument is not None:
+        return f"Check {argument} in {place}{'' if TRANSFORMERS in kinds else ', or pass it with --model-args'}."
+    if OPEN_CLIP in kinds and too_many:
+        return "Extract its features with its authors' code and rank them with `hf-transferability score`."
+    return f"Check that {place or 'the architecture'} and the weights belong together."
+
+
+def _argument(names: Collection[str], others: Collection[str], kinds: Collection[str]) -> str | None:
+    wrong, right = ({tuple(_LAYER.findall(name)) for name in group} for group in (names, others))
+    known = {layer[:depth] for layer in right for depth in range(1, len(layer) + 1)}
+    levels = {len(layer) for layer in known}
+    if all(layer not in known and len(layer) in levels for layer in wrong):
+        return "num_hidden_layers (or depths)" if TRANSFORMERS in kinds else "depth (or depths)"
+    argument = next(
+        (text for part, text in _ARGUMENTS.items() if all(re.search(rf"(^|[._]){part}", name) for name in names)), None
+    )
+    return _IN_TRANSFORMERS.get(str(argument), argument) if TRANSFORMERS in kinds else argument

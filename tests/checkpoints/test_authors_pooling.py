@@ -35,9 +35,14 @@ def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
-def chosen(shapes: dict, repo_id: str | None = None, config: dict | None = None) -> PoolingChoice:
+def chosen(shapes: dict, repo_id: str | None = None, config: dict | None = None, files=(), folder=None) -> PoolingChoice:
     model = hub.Snapshot(repo_id, "0" * 40, ()) if repo_id else None
-    return choose_pooling(Source("x", "0", "0", False, (), None, model), config or {}, shapes)
+    return choose_pooling(Source("x", "0", "0", False, tuple(files), None, model), config or {}, shapes, folder)
+
+
+def carded(folder: Path, text: str) -> Path:
+    (folder / "README.md").write_text(text)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +63,57 @@ def test_a_copy_of_virchow_is_known_by_its_layers(virchow2):
     assert chosen(shapes_of(plain)) == ("native", "the library's own", "")
 
 
-def test_a_copy_of_midnight_gets_a_note_as_dinov2_giant_has_the_same_layers():
-    """The names are those in its file, which the test below checks; transformers splits these weights in memory."""
-    shapes = {
-        "embeddings.patch_embeddings.projection.weight": (1536, 3, 14, 14),
-        "encoder.layer.39.mlp.weights_in.weight": (8192, 1536),
-    }
-    choice = chosen(shapes, "someone/a-copy")
-    assert choice.name == "native"
-    assert "kaiko-ai/midnight" in choice.other and "--pooling cls+mean" in choice.other
-    assert chosen(shapes, "facebook/dinov2-giant").other == ""
-    assert chosen(shapes, "kaiko-ai/midnight").name == "cls+mean"
-    assert chosen(shapes, config={"_name_or_path": "kaiko-ai/midnight"}).name == "cls+mean"
+# The names are those in its file, which the test below checks; transformers splits these weights in memory.
+GIANT = {
+    "embeddings.patch_embeddings.projection.weight": (1536, 3, 14, 14),
+    "encoder.layer.39.mlp.weights_in.weight": (8192, 1536),
+}
+RETFOUND_MAE = {"patch_embed.proj.weight": (1024, 3, 16, 16), "blocks.23.mlp.fc1.weight": (4096, 1024)}
+RETFOUND_DINOV2 = {
+    "backbone.patch_embed.proj.weight": (1024, 3, 14, 14),
+    "backbone.blocks.23.mlp.fc1.weight": (4096, 1024),
+    "backbone.blocks.23.ls1.gamma": (1024,),
+}
+
+
+def test_layers_that_two_published_networks_have_get_a_note_that_names_both():
+    for shapes, theirs, other in (
+        (GIANT, "kaiko-ai/midnight (cls+mean: --pooling cls+mean)", "facebook/dinov2-giant (cls)"),
+        (RETFOUND_MAE, "YukunZhou/RETFound_mae (mean: --pooling mean)", "facebook's masked autoencoder (cls)"),
+        (RETFOUND_DINOV2, "YukunZhou/RETFound_dinov2 (mean: --pooling mean)", "facebook/dinov2-large (cls)"),
+    ):
+        choice = chosen(shapes, "someone/a-copy")
+        assert choice.name == "native"
+        assert theirs in choice.other and other in choice.other
+    uni = {**RETFOUND_MAE, "blocks.23.ls1.gamma": (1024,)}
+    assert chosen(uni) == chosen({**RETFOUND_MAE, "head.weight": (5, 1024)}) == ("native", "the library's own", "")
+
+
+def test_card_files_configuration_and_hub_id_tell_such_networks_apart(tmp_path):
+    assert chosen(GIANT, "facebook/dinov2-giant") == ("native", "the library's own", "")
+    assert chosen(GIANT, "kaiko-ai/midnight").name == "cls+mean"
+    assert chosen(GIANT, config={"_name_or_path": "kaiko-ai/midnight"}).name == "cls+mean"
+    assert chosen(GIANT, config={"_name_or_path": "facebook/dinov2-giant"}).other == ""
+    readme = {"files": ["README.md"], "folder": tmp_path}
+    carded(tmp_path, "---\nbase_model: kaiko-ai/midnight\n---\n")
+    assert chosen(GIANT, **readme)[:2] == ("cls+mean", "as the authors of kaiko-ai/midnight, which its card or files name")
+    assert chosen(GIANT, folder=tmp_path).other  # a card that is not among its files
+    carded(tmp_path, "model = AutoModel.from_pretrained('facebook/dinov2-giant')")
+    assert chosen(GIANT, **readme) == ("native", "the library's own", "")
+    carded(tmp_path, "facebook/dinov2-giant, trained as https://huggingface.co/kaiko-ai/midnight")
+    assert "midnight" in chosen(GIANT, **readme).other  # both
+    assert chosen(RETFOUND_MAE, files=["RETFound_mae_natureCFP.pth"]).name == "mean"
+    assert chosen(RETFOUND_DINOV2, "someone/RETFound_dinov2_meh", files=["model.safetensors"]).name == "mean"
+    assert chosen(RETFOUND_MAE, config={"pretrained_cfg": {"hf_hub_id": "timm/vit_large_patch16_224.mae"}}).other == ""
+
+
+def test_a_card_that_may_decide_the_pooling_is_part_of_the_cache_key(tmp_path):
+    save_hf(tmp_path / "x", hf.Dinov2Model(hf.Dinov2Config(**VIT, mlp_ratio=2)))
+    plain = resolve(str(tmp_path / "x")).key
+    carded(tmp_path / "x", "A network.")
+    assert resolve(str(tmp_path / "x")).key == plain
+    carded(tmp_path / "x", "A copy of kaiko-ai/midnight.")
+    assert resolve(str(tmp_path / "x")).key != plain
 
 
 def test_names_of_stored_swiglu_weights(tmp_path):
@@ -97,7 +141,9 @@ def test_the_row_of_a_network_that_others_embed_differently_says_so(tmp_path, mo
     monkeypatch.setattr(pooling_choice, "FAMILIES", (family,))
     save_hf(tmp_path / "x", hf.Dinov2Model(hf.Dinov2Config(**VIT, mlp_ratio=2)))
     flag = opened(tmp_path / "x").flags["other_embedding"]
-    assert flag.startswith("cls taken; ") and flag.endswith("--pooling cls+mean")
+    assert flag == (
+        "cls taken; its layers are those of kaiko-ai/midnight (cls+mean: --pooling cls+mean) and of facebook/dinov2-giant (cls)"
+    )
     asked = opened(tmp_path / "x", pooling="cls")
     assert "other_embedding" not in asked.flags
     assert asked.facts["pooling_reason"] == "asked for"
@@ -155,3 +201,5 @@ def test_retfound_needs_no_architecture(data, monkeypatch):
 def test_every_entry_of_the_table_says_where_it_was_read():
     assert {known.read for known in KNOWN.values()} == {"card", "code", "copies"}
     assert all(repo_id == repo_id.lower() for repo_id in KNOWN)
+    activations = {repo_id for repo_id, known in KNOWN.items() if "act_layer" in known.arguments}  # no weight shows them
+    assert activations == {"mahmoodlab/uni2-h", "paige-ai/virchow", "paige-ai/virchow2", "bioptimus/h0-mini"}

@@ -160,7 +160,7 @@ def test_arguments_of_timm_are_not_ignored_by_another_library(tmp_path):
     refused(tmp_path / "x", "is a network of transformers, and --model-args are for those of timm", model_args=(("depth", 2),))
     change_weights(tmp_path / "x", drop(r"layers?\.1\."))
     text = refused(tmp_path / "x", "lacks")
-    assert "Check depth" in text and "--model-args" not in text
+    assert "Check num_hidden_layers" in text and "--model-args" not in text
 
 
 @pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])

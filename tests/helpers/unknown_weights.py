@@ -5,9 +5,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from hf_transferability.checkpoints.weights import part_of
-
 PLAIN = "weights.pth"
+# Beginnings of names outside the image towers of the cases.
+_OUTSIDE = (
+    "text", "transformer.", "token_embedding", "positional_embedding", "ln_final", "visual.proj", "visual.head.", "visual_proj",
+    "visual.attnpool.c_proj", "classifier", "cls_classifier", "head.", "fc.", "lm_head", "decoder", "multiscale", "pooler.",
+)  # fmt: skip
 
 
 def add_unknown(folder: Path) -> set[str]:
@@ -26,7 +29,7 @@ def add_unknown(folder: Path) -> set[str]:
 def rename_one(folder: Path) -> set[str]:
     """Give the largest weight of the image tower an unknown name; returns the end of the new name."""
     file, weights = _stored(folder)
-    name = max((name for name in weights if part_of(name) is None), key=lambda name: (weights[name].numel(), name))
+    name = max((name for name in weights if not name.startswith(_OUTSIDE)), key=lambda name: (weights[name].numel(), name))
     layer, _, kind = name.rpartition(".")
     weights[f"{layer}_other.{kind}"] = weights.pop(name)
     _save(file, weights)

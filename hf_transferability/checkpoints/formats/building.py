@@ -29,7 +29,7 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
     if source.layout == "plain":
         return plain_weights.build(source, folder)
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    if timm_layout.is_timm(config):
+    if timm_layout.is_timm(config) and not configured.own_classes(config.get("auto_map")):
         return timm_layout.build(source, folder, config)
     return configured.build(source, folder, num_labels)
 

@@ -20,6 +20,7 @@ class Built:
         config: its configuration, for the architecture's signature.
         architecture: name for the row of results.
         use: what became of the stored weights; names in `missing` are those of the network.
+        kinds: of the repository, which decide what parts of it may be left out.
         embedding: where the features come from; None: from the input of the classification head, found by the trace.
         choice: the pooling that was chosen, and why; the name of a native one is measured.
         no_probabilities: why the head's outputs are no source probabilities; None where they are.
@@ -32,6 +33,7 @@ class Built:
     config: Any
     architecture: str
     use: WeightUse
+    kinds: frozenset[str]
     embedding: Embedding | None = None
     choice: PoolingChoice = PoolingChoice("native", "")  # noqa: RUF009 - a tuple
     no_probabilities: str | None = None

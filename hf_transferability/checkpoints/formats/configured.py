@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, ViTConfig, ViTModel
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoModelForImageClassification, ViTConfig, ViTModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, MODEL_MAPPING
 
 from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.formats.files import EXTRACT
 from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor
+from hf_transferability.checkpoints.left_out import IMAGES_AND_TEXTS, is_index_table, kinds_of, part_of
 from hf_transferability.checkpoints.pooling import Embedding, prefix_tokens
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.checkpoints.weights import WeightUse, stored_shapes
+from hf_transferability.checkpoints.weights import WeightUse, check_places, stored_names, stored_shapes
 from hf_transferability.errors import CheckpointError
 
 # Families whose authors embed with the class token although their classifiers also take the mean of the patches.
@@ -66,7 +67,7 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
         )
     code = {"trust_remote_code": source.options.trust_remote_code, "local_files_only": True}
     labels = {"num_labels": num_labels} if num_labels else {}
-    config = AutoConfig.from_pretrained(folder, **code, **labels)
+    config = _native(AutoConfig.from_pretrained(folder, **code, **labels))
     _check_own_code(source, config)
     if hasattr(config, "vocab_size") and not any(hasattr(config, name) for name in _OF_IMAGES):
         raise CheckpointError(
@@ -74,7 +75,7 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
         )
     _check_index(source, folder)
     shapes = stored_shapes(folder, source.weights)
-    choice = choose_pooling(source, json.loads((folder / "config.json").read_text("utf-8")), shapes)
+    choice = choose_pooling(source, json.loads((folder / "config.json").read_text("utf-8")), shapes, folder)
     for plan in _plans(source, config, shapes, choice.name, keep_head=num_labels is not None):
         network, info = plan.model_class.from_pretrained(
             folder,
@@ -102,14 +103,29 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
             embedding = Embedding("mean", n_prefix=0)
         if embedding.output != "pooler_output":
             missing -= poolers
-    use = WeightUse(len(shapes) - len(unused), missing, unused)
+    kinds = kinds_of(config)
+    unused = _unused(network, unused, shapes, kinds)
+    use = WeightUse(len(shapes) - len(unused) - len(info["mismatched_keys"]), missing, unused)
+    image_shapes = {name: shape for name, shape in shapes.items() if name not in unused and part_of(name, kinds) is None}
+    check_places(source.name, use, image_shapes, network.state_dict())
     processor = image_processor(source, folder)
-    built = Built(network, processor, config, str(config.model_type), use, embedding, choice=choice)
+    built = Built(network, processor, config, str(config.model_type), use, kinds, embedding, choice=choice)
     if embedding is None and config.problem_type in ("multi_label_classification", "regression"):
         built.no_probabilities = _MULTI_LABEL.format(config.problem_type.replace("_", " "))
     if "spatial_shapes" in processor.model_input_names or "pixel_attention_mask" in processor.model_input_names:
         built.input_names = tuple(processor.model_input_names)
     return built
+
+
+def _unused(network: Any, reported: set[str], shapes: Mapping[str, Any], kinds: frozenset[str]) -> set[str]:
+    """The unused weights by their stored names, with the index tables that transformers ignores without reporting them."""
+    base = f"{network.base_model_prefix}." if network.base_model_prefix else ""
+    towers = {"vision_model.", f"{base}vision_model."} if IMAGES_AND_TEXTS in kinds else {base, "vision_model."}
+    prefixes = towers - {""}
+    loaded = {name.removeprefix(prefix) for name in network.state_dict() for prefix in ("", *prefixes)}
+    tables = {name for name in shapes if is_index_table(name)}
+    ignored = {name for name in tables if not {name, *(name.removeprefix(prefix) for prefix in prefixes)} & loaded}
+    return stored_names(reported, shapes, prefixes) | ignored
 
 
 def token_layout(built: Built, hidden: Any, size: tuple[int, ...]) -> Embedding | None:
@@ -134,8 +150,8 @@ def token_layout(built: Built, hidden: Any, size: tuple[int, ...]) -> Embedding 
 
 def _plans(source: Source, config: Any, shapes: Mapping[str, Any], pooling: str, keep_head: bool) -> list[_Plan]:
     """The classes to try, the best one first."""
-    own_code = getattr(config, "auto_map", None) or {}
-    if own_code and source.options.trust_remote_code:
+    own_code = own_classes(getattr(config, "auto_map", None))
+    if own_code - {"AutoConfig"} and source.options.trust_remote_code:
         if "AutoModelForImageClassification" in own_code and pooling == "native":
             return [_Plan(AutoModelForImageClassification, config, None)]
         return [_Plan(AutoModel, config, _reads(pooling))]
@@ -207,9 +223,26 @@ def _is_pooler(name: str) -> bool:
     return ".pooler." in f".{name}"
 
 
+def own_classes(auto_map: Any) -> set[str]:
+    """What the repository's own code defines of a network: its classes and configuration, by their names in `auto_map`."""
+    return {str(name) for name in auto_map or () if str(name).startswith(("AutoModel", "AutoBackbone", "AutoConfig"))}
+
+
+def _native(config: Any) -> Any:
+    """transformers' own configuration with the values of a repository's class that is derived from it without a network.
+
+    Without a class for the network, that of transformers is built, and its mappings know only its own configurations.
+    """
+    known = config.model_type in CONFIG_MAPPING  # its `get` finds nothing: the classes are imported when they are asked for
+    native = CONFIG_MAPPING[config.model_type] if known else None
+    networks = own_classes(getattr(config, "auto_map", None)) - {"AutoConfig"}
+    if native is None or networks or type(config) is native or not isinstance(config, native):
+        return config
+    return native.from_dict(config.to_dict())
+
+
 def _check_own_code(source: Source, config: Any) -> None:
-    own = [name for name in getattr(config, "auto_map", None) or {} if name.startswith("AutoModel")]
-    if own and not source.options.trust_remote_code:
+    if own_classes(getattr(config, "auto_map", None)) and not source.options.trust_remote_code:
         raise CheckpointError(
             f"{source.name} needs code from its own repository, which may build another network than transformers' "
             f"{config.model_type}. Read that code, then pass --trust-remote-code."

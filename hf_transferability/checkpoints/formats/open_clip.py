@@ -18,10 +18,13 @@ from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
 from hf_transferability.checkpoints.formats.timm_arguments import shown_by_weights
 from hf_transferability.checkpoints.formats.timm_layout import load_timm
+from hf_transferability.checkpoints.left_out import OPEN_CLIP as _KIND
+from hf_transferability.checkpoints.left_out import part_of
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.checkpoints.weights import part_of, stored_weights
+from hf_transferability.checkpoints.weights import WeightUse, stored_weights
 from hf_transferability.errors import CheckpointError
 
+_KINDS = frozenset({_KIND})
 _TRUNK = "visual.trunk."
 # open_clip's resize_mode -> timm's crop_mode.
 _CROP = {"shortest": "center", "longest": "border", "squash": "squash"}
@@ -72,13 +75,18 @@ def build(source: Source, folder: Path) -> Built:
     vision = content["model_cfg"]["vision_cfg"]
     stored = stored_weights(folder, source.weights)
     tower = _TRUNK if vision.get("timm_model_name") else "visual."
-    outside = {name for name in stored if not name.startswith(tower) or part_of(name) == "projection"}
+    inside = [name for name in stored if name.startswith(tower) and part_of(name, _KINDS) != "projection"]
     if vision.get("timm_model_name"):
-        architecture, arguments, weights = _trunk(source, vision, stored)
+        architecture, arguments = _trunk(source, vision)
+        names = {name: name.removeprefix(_TRUNK) for name in inside}
     elif isinstance(vision.get("layers", 12), list | tuple):
-        architecture, arguments, weights = _resnet(source, vision, stored)
+        architecture, arguments, names = _resnet(source, vision, inside)
     else:
-        architecture, arguments, weights = _transformer(source, content["model_cfg"], stored)
+        architecture, arguments = _transformer(source, content["model_cfg"])
+        names = {name: _timm_name(name) for name in inside}
+    # timm has a bias there without a norm before the blocks, open_clip never.
+    own = {"patch_embed.proj.bias": torch.zeros(arguments["embed_dim"])} if arguments.get("pre_norm") is False else {}
+    weights, stored_names = _renamed(stored, names, own)
     arguments |= dict(source.options.model_args)
     data_config = _data_config(content.get("preprocess_cfg") or {}, vision)
     shown = shown_by_weights(
@@ -87,33 +95,47 @@ def build(source: Source, folder: Path) -> Built:
     config = TimmWrapperConfig.from_dict(
         {"architecture": architecture, "num_classes": 0, "pretrained_cfg": data_config, "model_args": {**shown, **arguments}}
     )
-    built = load_timm(config, pooling=choose_pooling(source, {}, {}), n_stored=len(stored), weights=weights)
-    built.use.unused.update(outside)
-    built.use = type(built.use)(built.use.n_used - len(outside), built.use.missing, built.use.unused)
+    built = load_timm(config, pooling=choose_pooling(source, {}, {}), n_stored=len(stored_names), weights=weights)
+    unused = {stored_names.get(name, name) for name in built.use.unused} | (stored.keys() - set(inside))
+    built.use = WeightUse(built.use.n_used, built.use.missing, unused)
+    built.kinds = _KINDS
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
     built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(source.options.model_args))
     built.architecture = f"open_clip {architecture}"
     return built
 
 
-def _trunk(
-    source: Source, vision: dict[str, Any], stored: dict[str, torch.Tensor]
-) -> tuple[str, dict[str, Any], dict[str, torch.Tensor]]:
-    """Name, arguments and weights of a tower that is a network of timm."""
+def _renamed(
+    stored: dict[str, torch.Tensor], names: dict[str, str], own: dict[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The weights by timm's names with timm's `own` ones, and the stored name of each.
+
+    A weight whose new name another one has already keeps its stored name, so that it counts as one too many.
+    """
+    weights = dict(own)
+    stored_names: dict[str, str] = {}
+    for name, new in names.items():
+        short = name if new in weights else new
+        value = stored[name]
+        if name in ("visual.class_embedding", "visual.positional_embedding"):  # timm's have a dimension for the batch
+            value = value.reshape(1, -1, value.shape[-1])
+        weights[short], stored_names[short] = value, name
+    return weights, stored_names
+
+
+def _trunk(source: Source, vision: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of a tower that is a network of timm."""
     pool = vision.get("timm_pool", "avg")
     if pool in ("abs_attn", "rot_attn"):
         raise CheckpointError(
             f"{source.name} pools its image tower by {pool}, which timm does not build. "
             "Extract its features with open_clip and rank them with `hf-transferability score`."
         )
-    weights = {name.removeprefix(_TRUNK): value for name, value in stored.items() if name.startswith(_TRUNK)}
-    return vision["timm_model_name"], ({"global_pool": pool} if pool else {}), weights
+    return vision["timm_model_name"], {"global_pool": pool} if pool else {}
 
 
-def _resnet(
-    source: Source, vision: dict[str, Any], stored: dict[str, torch.Tensor]
-) -> tuple[str, dict[str, Any], dict[str, torch.Tensor]]:
-    """Name, arguments and weights of open_clip's own ResNet, which ends in an attention pool, as timm's."""
+def _resnet(source: Source, vision: dict[str, Any], inside: list[str]) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """Name and arguments of open_clip's own ResNet, which ends in an attention pool, as timm's; timm's names of its weights."""
     layers, width = tuple(vision["layers"]), vision.get("width", 64)
     architecture = _RESNETS.get((layers, width))
     if architecture is None or vision.get("head_width", 64) != 64:
@@ -124,21 +146,22 @@ def _resnet(
     size = {"img_size": vision.get("image_size", 224)}
     with torch.device("meta"):
         network = timm.create_model(architecture, pretrained=False, num_classes=0, **size)
-    visual = {name: value for name, value in stored.items() if part_of(name) != "projection"}
-    return architecture, size, resnet_names(visual, network)  # type: ignore[arg-type]
+    # timm's function renames a dictionary's keys and hands on its values, here the stored names.
+    renamed = resnet_names({name: name for name in inside}, network)  # type: ignore[arg-type, misc]
+    names = {str(name): new for new, name in renamed.items()}
+    return architecture, size, {name: names.get(name, name) for name in inside}
 
 
-def _transformer(
-    source: Source, model: dict[str, Any], stored: dict[str, torch.Tensor]
-) -> tuple[str, dict[str, Any], dict[str, torch.Tensor]]:
-    """Name, arguments and weights of open_clip's own vision transformer as timm's."""
+def _transformer(source: Source, model: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of open_clip's own vision transformer as timm's."""
     vision = model["vision_cfg"]
     unusual = [name for name, usual in _USUAL.items() if vision.get(name, usual) != usual]
-    unusual += sorted(name for name, value in vision.items() if value and name not in _KNOWN and name not in _USUAL)
-    if unusual:
+    unknown = sorted(name for name, value in vision.items() if value and name not in _KNOWN and name not in _USUAL)
+    if unusual or unknown:
+        tool = "its authors' code" if unknown else "open_clip"
         raise CheckpointError(
-            f"{source.name} has an image tower with the settings {', '.join(unusual)}, which cannot be built by timm. "
-            "Extract its features with open_clip and rank them with `hf-transferability score`."
+            f"{source.name} has an image tower with the settings {', '.join(unusual + unknown)}, "
+            f"which cannot be built by timm. Extract its features with {tool} and rank them with `hf-transferability score`."
         )
     width, head_width = vision.get("width", 768), vision.get("head_width", 64)
     quick = bool(model.get("quick_gelu"))
@@ -151,17 +174,15 @@ def _transformer(
         "mlp_ratio": vision.get("mlp_ratio", 4.0),
         "pre_norm": not vision.get("no_ln_pre", False),
     }
-    weights = {}
-    for name, value in stored.items():
-        if not name.startswith("visual.") or part_of(name) == "projection":
-            continue
-        short = name.removeprefix("visual.")
-        for theirs, ours in _NAMES:
-            short = short.replace(theirs, ours)
-        weights[short] = value[None, None] if short == "cls_token" else value[None] if short == "pos_embed" else value
-    if not arguments["pre_norm"]:
-        weights["patch_embed.proj.bias"] = torch.zeros(width)  # timm has one without a norm before the blocks
-    return f"vit_base_patch16_clip_{'quickgelu_' if quick else ''}224", arguments, weights
+    return f"vit_base_patch16_clip_{'quickgelu_' if quick else ''}224", arguments
+
+
+def _timm_name(name: str) -> str:
+    """timm's name for a weight of open_clip's own vision transformer."""
+    short = name.removeprefix("visual.")
+    for theirs, ours in _NAMES:
+        short = short.replace(theirs, ours)
+    return short
 
 
 def _data_config(preprocess: dict[str, Any], vision: dict[str, Any]) -> dict[str, Any]:

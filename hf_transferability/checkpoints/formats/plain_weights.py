@@ -13,6 +13,7 @@ from hf_transferability.checkpoints.formats.processors import image_processor, t
 from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.formats.timm_arguments import as_objects
 from hf_transferability.checkpoints.formats.timm_layout import completed, load_timm
+from hf_transferability.checkpoints.left_out import PLAIN
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import stored_weights
 from hf_transferability.errors import CheckpointError
@@ -50,7 +51,8 @@ def build(source: Source, folder: Path) -> Built:
     config = TimmWrapperConfig.from_dict(
         {"architecture": architecture, "num_classes": n_classes, "pretrained_cfg": data_config, "model_args": added}
     )
-    built = load_timm(config, pooling=choose_pooling(source, {}, shapes), n_stored=len(stored), weights=weights)
+    built = load_timm(config, pooling=choose_pooling(source, {}, shapes, folder), n_stored=len(stored), weights=weights)
+    built.kinds = frozenset({PLAIN})
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
     built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(added.items()))
     return built

@@ -61,13 +61,18 @@ def _size_arguments(shapes: Mapping[str, tuple[int, ...]], data_config: Mapping[
 
 
 def as_objects(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with layers in place of their names: mlp_layer and act_layer."""
+    """The arguments with layers in place of their names: mlp_layer and act_layer, also with their modules in front."""
     objects = dict(arguments)
-    if (layer := objects.get("mlp_layer")) in _LAYERS:
+    if (layer := _class_name(objects.get("mlp_layer"))) in _LAYERS:
         objects["mlp_layer"] = getattr(timm.layers, layer)
-    if isinstance(activation := objects.get("act_layer"), str):
-        objects["act_layer"] = get_act_layer(activation)
+    if isinstance(objects.get("act_layer"), str):
+        objects["act_layer"] = get_act_layer(_class_name(objects["act_layer"]).lower())
     return objects
+
+
+def _class_name(value: Any) -> str:
+    """SiLU of "torch.nn.SiLU" or "<class 'torch.nn.modules.activation.SiLU'>"; empty where the value is no text."""
+    return value.strip("<>'").rpartition(".")[2] if isinstance(value, str) else ""
 
 
 def accepts(architecture: str, arguments: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from hf_transferability.checkpoints.formats.pooling_choice import PoolingChoice,
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
 from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.formats.timm_arguments import accepts, as_objects, shown_by_weights
+from hf_transferability.checkpoints.left_out import TIMM
 from hf_transferability.checkpoints.pooling import Embedding
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import WeightUse, stored_shapes
@@ -47,7 +48,7 @@ def build(source: Source, folder: Path, content: Mapping[str, Any]) -> Built:
     known = reviewed(source.repo_id)
     given = {**(known.arguments if known else {}), **dict(source.options.model_args)}
     added = completed(architecture, arguments, given, shapes, data_config)
-    pooling = choose_pooling(source, content, shapes)
+    pooling = choose_pooling(source, content, shapes, folder)
     config = TimmWrapperConfig.from_dict({**content, "model_args": {**arguments, **added}})
     built = load_timm(
         config,
@@ -56,6 +57,7 @@ def build(source: Source, folder: Path, content: Mapping[str, Any]) -> Built:
         folder=folder,
         pickle=source.pickle,
     )
+    built.use.unused.update(name for name in shapes if _PREFIX + name in shapes)  # stored twice: the wrapper keeps one
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
     built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(added.items()))
     if built.embedding is None and _is_projection(architecture, content):
@@ -117,9 +119,10 @@ def load_timm(
     )
     unused = {str(name).removeprefix(_PREFIX) for name in info["unexpected_keys"]}
     missing = {str(name) for name in info["missing_keys"]} | {str(name[0]) for name in info["mismatched_keys"]}
-    use = WeightUse(n_stored - len(unused), {name for name in missing if not name.endswith("num_batches_tracked")}, unused)
+    missing = {name for name in missing if not name.endswith("num_batches_tracked")}
+    use = WeightUse(n_stored - len(unused) - len(info["mismatched_keys"]), missing, unused)
     embedding = None if classifier else _embedding(network.timm_model, pooling.name)
-    return Built(network, None, config, config.architecture, use, embedding, choice=pooling)
+    return Built(network, None, config, config.architecture, use, frozenset({TIMM}), embedding, choice=pooling)
 
 
 def _embedding(network: nn.Module, pooling: str) -> Embedding:
