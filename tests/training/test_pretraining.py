@@ -127,7 +127,8 @@ def test_two_processes_make_one_checkpoint(union, architecture, tmp_path):
     done = in_two_processes(*words)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'new'}\n"
-    assert [line for line in done.stderr.splitlines() if "left out: nothing" not in line] == [
+    lines = [line for line in done.stderr.splitlines() if " so far" not in line]  # a slow machine says how far it is
+    assert [line for line in lines if "left out: nothing" not in line] == [
         "starting", "reading images",
         *(f"comparing images of {part.name} ({n})" for part, n in zip(parts, (36, 24), strict=True)),
         "pre-training (3)",
