@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.benchmark.advice import NEXT
-from hf_transferability.errors import UsageError
 from hf_transferability.escaping.html import text as escape
 from hf_transferability.files import check_output, write_file
 from hf_transferability.metrics import all_metrics
@@ -231,21 +230,8 @@ def _pictures(document: Mapping[str, Any]) -> Iterable[str]:
     from hf_transferability.reporting import plots
 
     yield '<h2>Pictures</h2>\n<div class="pictures">'
-    yield _image(
-        plots.scores(document), "Score of every candidate with its 90 % interval; the table above has the numbers.", whole=True
-    )
-    for draw, text in (
-        (plots.components, "The two parts of the score of every candidate, one against the other."),
-        (plots.cost, "Score against number of parameters of every candidate."),
-        (plots.metric_ranks, "Rank of every candidate by each metric."),
-    ):
-        if draw is plots.cost and not plots.costs_differ(document["rows"]):
-            continue
-        try:
-            figure = draw(document)
-        except UsageError:  # nothing to draw, for example without gradient norms
-            continue
-        yield _image(figure, text, whole=draw is plots.metric_ranks)
+    for picture in plots.described(document):
+        yield _image(picture.figure, picture.text, picture.whole)
     yield "</div>"
 
 

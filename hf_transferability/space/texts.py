@@ -2,14 +2,25 @@
 
 import re
 
+from hf_transferability.catalogue.filters import in_short
 from hf_transferability.provenance import CITATION
 from hf_transferability.space import limits
 
 STYLE = """
 #summary { min-height: 7rem; }
 #summary code, #benchmark-summary code { overflow-wrap: anywhere; }
-.picture { overflow-x: auto !important; }
-.picture img { width: 100%; min-width: 34rem; max-width: 66rem; margin: auto; }
+#state p { margin: 0 0 .2rem; font-size: .9rem; overflow-wrap: anywhere; }
+#state .beyond { color: #a03c00; font-weight: 600; }
+.dark #state .beyond { color: #ff9d66; }
+#examples button { white-space: normal; }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
+.pictures { justify-content: center; }
+.pictures .wide { flex: 1 1 34rem; min-width: 0; max-width: 44rem; }
+.pictures .whole { flex-basis: 100%; max-width: none; }
+.picture .wide { overflow-x: auto; }
+.picture .wide:focus-visible { outline: 2px solid #0072b2; outline-offset: 1px; }
+.picture img { display: block; width: 100%; min-width: 34rem; max-width: 66rem; margin: auto; }
+.picture img { background: #fff; border-radius: .2rem; }
 """
 
 INTRODUCTION = """\
@@ -31,6 +42,10 @@ they are ranked. Do not upload data that must not leave your organisation: `hf-t
 machine.
 """
 
+SEARCH = "Type to search the catalogue and choose with the arrow keys or the mouse; or type any Hub id and press Enter."
+
+LINK_REFUSED = "The link asks for what this page does not have or take: {names}. Choose it below."
+
 EXAMPLES = """\
 ### Try it
 
@@ -41,9 +56,9 @@ the checkpoints now.
 BOUNDS = f"""\
 ### Bounds
 
-At most {limits.CHECKPOINTS} checkpoints, of {limits.PARAMETERS / 1e6:.0f} million parameters each and
+At most {limits.CHECKPOINTS} checkpoints, of {in_short(limits.PARAMETERS)} parameters each and
 {limits.CHECKPOINT_BYTES / 1e9:.0f} GB together, {limits.IMAGES} images from a dataset of
-{limits.DATASET_BYTES / 1e6:.0f} MB, and {limits.SECONDS / 60:.0f} minutes. Public repositories only, safetensors only, and no
+{limits.DATASET_BYTES / 1e9:g} GB, and {limits.SECONDS / 60:.0f} minutes. Public repositories only, safetensors only, and no
 repository's own code. Your own machine has no bounds:
 
 ```sh
