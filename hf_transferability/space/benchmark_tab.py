@@ -39,7 +39,7 @@ def benchmark_tab() -> BenchmarkTab:
     """Build the tab, which is filled when it is opened."""
     gr.Markdown(texts.BENCHMARK)
     overview = pictures("Agreement in all benchmarks")
-    with gr.Row():
+    with gr.Row(elem_id="benchmark-choices"):
         name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark")
         metric = gr.Dropdown([DEFAULT_METRICS[0]], value=DEFAULT_METRICS[0], label="Metric")
         target = gr.Dropdown([("all targets", "mean")], value="mean", label="Target")
@@ -94,7 +94,7 @@ def look(*wished: str) -> list[Any]:
         gr.Dropdown([("all targets", "mean"), *((item, item) for item in targets)], value=target),
         links.benchmark_link(*view),
         lookup.benchmark_summary(*chosen, target),
-        lookup.agreement_table(*chosen, target),
+        lookup.agreement_table(*chosen, target).style.format(precision=3, na_rep=""),
         _picture(_AGREEMENT, lookup.agreement_picture, *chosen),
         _picture(_SCORES.format(metric=metric), lookup.scores_picture, *chosen, metric, target),
         _picture(_PERFORMANCE, lookup.performance_picture, *chosen),

@@ -27,14 +27,14 @@ Asked = dict[str, list[str]]
 
 
 def asked(query: str) -> Asked:
-    """What a query asks for: name -> values; nothing where it is too long, or no query."""
+    """What a query asks for: name -> values, "" for one that cannot be shown; nothing where it is too long, or no query."""
     if not isinstance(query, str) or len(query) > _LONGEST:
         return {}
     try:
         fields = parse_qs(query.removeprefix("?"), max_num_fields=_MOST_FIELDS)
     except ValueError:
         return {}
-    return {name: [value for value in values if _is_plain(value)] for name, values in fields.items()}
+    return {name: [value if _is_plain(value) else "" for value in values] for name, values in fields.items()}
 
 
 def tab(query: Asked) -> str:
@@ -84,7 +84,7 @@ def form(query: Asked) -> tuple[dict[str, Any], list[str]]:
         **{name: (query.get(name, []), True) for name in READING if name != "class_level"},
     }
     for name, (given, passes) in tests.items():
-        if given and passes:
+        if given and all(given) and passes:
             values[name] = int(given[-1]) if name in ("images", "class_level") else given[-1]
         elif name in query:
             refused.append(name)

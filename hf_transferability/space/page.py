@@ -11,10 +11,13 @@ from hf_transferability.space.rank_tab import WORK, RankTab, rank_tab
 
 _KEPT = 1800  # seconds that uploads and downloads stay on disk at most
 _WAITING = 100  # requests that may wait; look-ups do so for a moment only, so nearly all are rankings
-# After the page's link has been read: one to the ranking that comes with the page does what its button does.
+# After the page's link has been read: one to the ranking that comes with the page does what its button does, and one to a
+# benchmark passes by the table over all of them.
 _READ = """() => {
   window.linkIsRead = true;
-  if (new URLSearchParams(location.search).get("ranking") === "example") document.querySelector("#show-example").click();
+  const asked = new URLSearchParams(location.search);
+  if (asked.get("ranking") === "example") document.querySelector("#show-example").click();
+  if (asked.has("benchmark")) document.querySelector("#benchmark-choices").scrollIntoView();
 }"""
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -58,9 +61,25 @@ def launch(host: str | None = None, port: int | None = None, **options: Any) -> 
     page = build()
     draw_ahead()
     page.launch(
-        server_name=host, server_port=port, mcp_server=served, max_file_size=limits.FILE_BYTES, css=texts.STYLE, **options
+        server_name=host,
+        server_port=port,
+        mcp_server=served,
+        max_file_size=limits.FILE_BYTES,
+        theme=_theme(),
+        css=texts.STYLE,
+        **options,
     )
     return page
+
+
+def _theme() -> gr.themes.Base:
+    """Gradio's own look, with the grey of explanations dark enough to be read."""
+    return gr.themes.Default().set(
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+    )
 
 
 def _open_link(page: gr.Blocks, query: gr.Textbox, tabs: gr.Tabs, ranking: RankTab, benchmark: BenchmarkTab) -> None:

@@ -61,10 +61,8 @@ def drawn(figure: "Figure", text: str, whole: bool = True) -> str:
 
 
 def link(name: str) -> gr.Textbox:
-    """A field with the link to what the tab shows; `into_address` fills it."""
-    return gr.Textbox(
-        label="Link to this view", interactive=False, max_lines=1, buttons=["copy"], elem_id=f"{name}-link", elem_classes="link"
-    )
+    """A field with the link to what the tab shows; `into_address` fills it; the keyboard reaches only what can be edited."""
+    return gr.Textbox(label="Link to this view", interactive=True, max_lines=1, elem_id=f"{name}-link")
 
 
 def into_address(event: Any, field: gr.Textbox) -> None:
