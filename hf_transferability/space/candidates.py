@@ -11,9 +11,8 @@ from hf_transferability.space import limits
 
 @lru_cache(maxsize=1)
 def choices() -> list[tuple[str, str]]:
-    """Text and id of every checkpoint of the bundled catalogue: those that this page can rank first."""
-    entries = sorted(bundled(), key=lambda entry: bool(_obstacle(entry)))
-    return [(_in_words(entry), entry.id) for entry in entries]
+    """Text and id of every checkpoint of the bundled catalogue that nothing known keeps this page from ranking."""
+    return [(_in_words(entry), entry.id) for entry in bundled() if not _obstacle(entry)]
 
 
 def ids(chosen: Sequence[str]) -> list[str]:
@@ -61,7 +60,6 @@ def _obstacle(entry: Entry) -> str:
 
 
 def _in_words(entry: Entry) -> str:
-    """An id with what a visitor chooses by: size, licence, and whether an agreement must be accepted."""
+    """An id with what a visitor chooses by: its size and licence."""
     size = in_short(entry.parameters) if entry.parameters else "size unknown"
-    facts = [size, entry.licence or "licence unknown", *(["gated"] if entry.gated else [])]
-    return f"{entry.id} ({', '.join(facts)})"
+    return f"{entry.id} ({size}, {entry.licence or 'licence unknown'})"

@@ -11,6 +11,7 @@ from hf_transferability.space.rank_tab import WORK, RankTab, rank_tab
 
 _KEPT = 1800  # seconds that uploads and downloads stay on disk at most
 _WAITING = 100  # requests that may wait; look-ups do so for a moment only, so nearly all are rankings
+_SESSIONS = 300  # pages of visitors of which Gradio keeps the last answer, up to 1.5 MB each; by default it keeps 10,000
 # After the page's link has been read: one to the ranking that comes with the page does what its button does, and one to a
 # benchmark passes by the table over all of them.
 _READ = """() => {
@@ -65,6 +66,7 @@ def launch(host: str | None = None, port: int | None = None, **options: Any) -> 
         server_port=port,
         mcp_server=served,
         max_file_size=limits.FILE_BYTES,
+        state_session_capacity=_SESSIONS,
         theme=_theme(),
         css=texts.STYLE,
         **options,
