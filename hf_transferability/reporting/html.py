@@ -87,7 +87,8 @@ def page(document: Mapping[str, Any]) -> str:
         _decision(advice),
         f"<p>{escape(_summary(document, rows))}</p>",
         *(f"<p>{escape(note[0].upper() + note[1:])}</p>" for note in notes),
-        '<h2>Ranking</h2>\n<div class="wide" tabindex="0" role="region" aria-label="Ranking">',
+        '<h2>Ranking</h2>\n<p class="swipe">Swipe tables and pictures sideways to see all of them.</p>',
+        '<div class="wide" tabindex="0" role="region" aria-label="Ranking">',
         _table(document, rows),
         "</div>",
         _failures(rows),
@@ -152,9 +153,15 @@ def _decision(advice: Sequence[str]) -> str:
     paragraphs = []
     for line in advice:
         text, program, command = line.partition(PROGRAM) if line.startswith(NEXT) else (line, "", "")
-        shown = f"<code>{escape(program + command)}</code>" if program else ""
+        shown = f"<code>{_words(program + command)}</code>" if program else ""
         paragraphs.append(f"<p>{escape(text[0].upper() + text[1:])}{shown}</p>")
     return f'<section class="decision" aria-label="Decision">{"".join(paragraphs)}</section>'
+
+
+def _words(command: str) -> str:
+    """A command of which no line begins or ends within an option: an option goes with its value."""
+    parts = re.findall(r"-\S+ (?!-)\S+|\S+", command)
+    return " ".join(f'<span class="word">{escape(part)}</span>' for part in parts)
 
 
 def _folded(title: str, *parts: str) -> str:

@@ -21,6 +21,8 @@ STYLE = """
 .picture .wide:focus-visible { outline: 2px solid #0072b2; outline-offset: 1px; }
 .picture img { display: block; width: 100%; min-width: 34rem; max-width: 66rem; margin: auto; }
 .picture img { background: #fff; border-radius: .2rem; }
+.picture .whole img { min-width: 42rem; }
+@media (max-width: 40rem) { .picture .wide::before { content: "Swipe sideways to see all of the picture."; font-size: .8rem; } }
 """
 
 INTRODUCTION = """\

@@ -193,9 +193,10 @@ def _done(lines: Iterator[str | Document], tell: Tell) -> Document:
 
 
 def _note(text: str) -> str:
-    """A note as a paragraph of Markdown; the command that it ends with can be copied."""
+    """A note as a paragraph of Markdown; the command that it ends with is a block of its own, which can be copied."""
     words, program, command = text.partition(PROGRAM) if text.startswith(NEXT) else (text, "", "")
-    return markdown.line(words[0].upper() + words[1:].rstrip()) + (f" {code(program + command)}" if program else "")
+    block = f"\n\n```sh\n{' '.join((program + command).split())}\n```" if program else ""
+    return markdown.line(words[0].upper() + words[1:].rstrip()) + block
 
 
 def _metric_titles(document: Document) -> dict[str, str]:

@@ -157,7 +157,7 @@ def test_the_example_is_a_ranking_that_was_really_made():
 def test_notes_are_sentences_and_the_next_command_can_be_copied():
     text = work.summary(work.example())
     assert "\n\nFirst: digits.\n\n" in text
-    assert "\n\nNext: `hf-transferability finetune --dataset target --checkpoint digits" in text
+    assert "\n\nNext:\n\n```sh\nhf-transferability finetune --dataset target --checkpoint digits" in text
     assert "Flag `unstable`: " in text
 
 
