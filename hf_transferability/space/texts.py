@@ -2,8 +2,11 @@
 
 import re
 
+from hf_transferability import __version__
+from hf_transferability.benchmark.leaderboard import agreement_range
 from hf_transferability.catalogue.filters import in_short
 from hf_transferability.provenance import CITATION
+from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.space import limits
 
 STYLE = """
@@ -74,25 +77,32 @@ chance. Compare every metric with the baselines, which look at no target image, 
 results.
 """
 
+_SETS, *_ends = agreement_range(DEFAULT_METRICS[0])
+_OURS = "{:.2f} to {:.2f}".format(*_ends)
+_PAPERS = "{:.2f} to {:.2f}".format(*agreement_range("transferability")[1:])
 ABOUT = f"""\
 ## What the score means
 
-The transferability score is *feature quality* (do images of one class lie together in the checkpoint's features?) times
-*feature update ratio* (how much would early layers adapt in fine-tuning?), each scaled from 0 to 1 over the candidates that you
-compare. It says how candidates compare on your images; it is not an accuracy, and it changes when you add or remove one.
+The default, `consensus`, is a plain rule: the mean of a candidate's ranks by *feature quality* (do images of one class lie
+together in the checkpoint's features?) and by *LogME* (how well does a linear model explain the labels?), and by size where
+networks differ in size; 0 to 1, higher is better. The *transferability* score of the paper is feature quality times
+*feature update ratio* (how much would early layers adapt in fine-tuning?), each scaled from 0 to 1 over the candidates.
+Both say how the candidates that you compare do on your images; neither is an accuracy, and both change when you add or
+remove a candidate.
 
 - **Interval**: 90 %, from ten random half-samples of the images.
 - **Tie group**: this sample cannot order candidates of one group. Fine-tune each of them, or take more images.
-- **Flags** say why to trust a row less; each is explained below the ranking.
+- **Flags** say why to trust a row less; each is explained above the ranking.
 
-## Its limits
+## How far to trust it
 
-- Within one architecture the published agreement with fine-tuning is 0.52 (weighted Kendall tau, mean over 11 medical targets);
-  the mean rank of sources on *other* targets predicts as much. Look at the Benchmark tab.
-- Between architectures the published order is reversed. That is a hypothesis from the data on which it was published, with an
-  agreement of 0.26, and it can favour bad networks.
-- Feature quality is measured on the images that it is fitted on: only differences count. Few images per class make every metric
-  unstable.
+- In the {_SETS} bundled sets of fine-tuning results that hold what it needs, `consensus` agrees with fine-tuning at {_OURS}
+  (mean weighted Kendall tau: 1 is the same order, 0 is chance), the paper's score at {_PAPERS}. Look at the Benchmark tab.
+- The mean rank of a source on *other* targets, which looks at no image, often predicts as much.
+- Between architectures the paper's order is reversed. That is a hypothesis from the data on which it was published, and it
+  can favour bad networks.
+- Feature quality is measured on the images that it is fitted on: only differences count. Few images per class make every
+  metric unstable.
 - A high score says nothing about fairness between groups of patients. For research; not for clinical decisions.
 
 ## Your data
@@ -105,7 +115,13 @@ removed as soon as they are ranked, and files for download after half an hour.
 The page is also an API (`gradio_client`), and offers tools to MCP clients: `rank_checkpoints`, `lookup_benchmark`,
 `list_candidates` and `explain`. See "Use via API" below.
 
+## Report a problem
+
+Open a discussion in the Community tab of this Space, and give the link from "Link to this view".
+
 ## Citation
+
+Please cite the paper, and name the version of `hf-transferability` ({__version__}):
 
 ```bibtex
 {CITATION}```
