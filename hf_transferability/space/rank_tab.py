@@ -126,7 +126,7 @@ def _reading_inputs() -> dict[str, Any]:
 def _answer() -> list[Any]:
     """Where a ranking is shown: summary, table, pictures and files."""
     summary = gr.Markdown(elem_id="summary")
-    widths: list[str | int] = [64, 200, *[110] * 6, *[130] * 24]  # pixels; a phone shows the score, too
+    widths: list[str | int] = [64, 200, *[110] * 6, *[150] * 24]  # pixels; a phone shows the score, too
     table = gr.Dataframe(
         interactive=False,
         wrap=True,
