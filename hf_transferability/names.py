@@ -39,6 +39,15 @@ def plain_name(name: str | Path) -> str:
     return path.resolve().name if os.path.isdir(path) or path.is_absolute() else str(name)
 
 
+def first_of_each(names: Sequence[str | Path]) -> list[int]:
+    """Which names are not the same as an earlier one; local paths are the same if they lead to one place, however written."""
+    first: dict[str, int] = {}
+    for number, name in enumerate(names):
+        path = expanded(name)
+        first.setdefault(os.path.realpath(path) if os.path.exists(path) else str(name), number)
+    return list(first.values())
+
+
 def without_folders(text: str, name: str | Path) -> str:
     """A text without private paths: every absolute path is reduced to its last part.
 

@@ -14,6 +14,8 @@ import yaml
 
 import hf_transferability
 from hf_transferability import cli
+from hf_transferability.benchmark.leaderboard import agreement_range
+from hf_transferability.catalogue.filters import in_short
 from hf_transferability.metrics import FLAGS
 from hf_transferability.space import limits
 
@@ -257,13 +259,23 @@ def test_hooks_before_a_commit():
 def test_the_limits_of_the_page_are_those_of_the_guide():
     text = (ROOT / "docs/space.md").read_text("utf-8")
     for limit in (
-        f"{limits.CHECKPOINTS}, of {limits.PARAMETERS / 1e6:.0f} million parameters each",
+        f"{limits.CHECKPOINTS}, of {in_short(limits.PARAMETERS)} parameters each",
         f"{limits.CHECKPOINT_BYTES / 1e9:.0f} GB together",
-        f"{limits.IMAGES}, from a dataset of {limits.DATASET_BYTES / 1e6:.0f} MB",
+        f"{limits.IMAGES}, from a dataset of {limits.DATASET_BYTES / 1e9:g} GB",
         f"{limits.FILES}, of {limits.FILE_BYTES // 2**20} MiB each",
         f"{limits.SECONDS / 60:.0f} minutes, {limits.MEMORY / 2**30:.0f} GiB",
     ):
         assert limit in text
+
+
+@pytest.mark.parametrize("path", ["README.md", "space/README.md", "metrics/transferability/README.md"])
+def test_cards_say_how_far_the_order_agrees_with_fine_tuning_where_to_report_problems_and_what_to_cite(path):
+    text = " ".join((ROOT / path).read_text("utf-8").split())
+    for metric in ("consensus", "transferability"):
+        assert "{:.2f} to {:.2f}".format(*agreement_range(metric)[1:]) in text
+    assert agreement_range("consensus")[0] == 7 and "seven" in text
+    assert "Open a discussion" in text or "open a discussion" in text
+    assert "2412.20172" in text and "not for clinical decisions" in text
 
 
 def test_ci_finds_the_test_command_in_the_readme():

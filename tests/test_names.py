@@ -68,3 +68,10 @@ def test_ids_are_folded_where_a_reader_would():
     assert fold("owner/a-long-name_of-it", 10) == "owner/\na-long-\nname_of-it"
     assert fold("abcdefgh", 3) == "abc\ndef\ngh"
     assert fold("", 3) == ""
+
+
+def test_names_of_one_place_are_one(tmp_path, monkeypatch):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    written = ["digits", "digits/", "./digits", tmp_path / "digits", "lab/digits", "lab/digits", "lab/other"]
+    assert names.first_of_each(written) == [0, 4, 6]

@@ -43,4 +43,5 @@ def test_the_picture_in_the_readme_shows_the_table_as_it_is_now():
     assert sorted(re.findall(r"\w+", head)) == sorted(titles)
     assert "which order was right" in text
     readme = (PICTURE.parents[1] / "README.md").read_text("utf-8")
+    assert f"![{COMMAND.removeprefix('hf-transferability ')} on a terminal" in readme  # the caption names the command, too
     assert f"](docs/{PICTURE.name})" in readme

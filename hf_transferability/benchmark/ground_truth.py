@@ -26,6 +26,7 @@ _STUDIES = {
     "best_validation_run": "{} of the fine-tuning setting with the best validation figure, as the cited study published it",
     "mean_of_3_seeds": "mean {} of 3 fine-tuning seeds, as the cited study published it",
 }
+SELECTIONS = (PUBLISHED, "mean_of_best_5", *_STUDIES)  # those that the bundled tables have
 _DEFAULTS = (PUBLISHED, "as_published")  # of several selections
 PAIR = ["benchmark", "scenario", "source", "target"]
 RUN = ["batch_size", "learning_rate", "momentum", "weight_decay", "epochs", "seed"]  # what runs of one pair differ in

@@ -131,6 +131,12 @@ def bundled_leaderboard() -> dict[str, Any]:
     return json.loads((Path(__file__).parent / "leaderboard.json").read_text("utf-8"))
 
 
+def agreement_range(metric: str) -> tuple[int, float, float]:
+    """In how many columns of the bundled table a metric is, and its lowest and highest agreement there."""
+    values = [row["weighted_tau"] for row in bundled_leaderboard()["rows"] if row["metric"] == metric]
+    return len(values), min(values), max(values)
+
+
 def leaderboard(
     columns: Sequence[Column] = COLUMNS,
     *,

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from hf_transferability.cli.options import add_publishing, check_publishing
+from hf_transferability.cli.streams import say
 
 
 def add(commands: Any) -> None:
@@ -29,4 +30,7 @@ def _register(options: argparse.Namespace) -> int:
     from hf_transferability.registration import register
 
     print(register())
+    say(
+        'registered: evaluate.load("transferability") now finds the metric, also without network. Next: hf-transferability demo'
+    )
     return 0

@@ -94,7 +94,8 @@ def _body(repo_id: str, present: Collection[str], plot: bool) -> str:
     example = "scores" if "scores" in present else next(iter(present))
     parts = [
         f"# {name}\n\nWhich pretrained checkpoint should be fine-tuned on a medical image dataset? These are results of "
-        "transferability metrics and of fine-tuning, in the tables of `hf-transferability`.",
+        "transferability metrics, which answer that without fine-tuning, and of fine-tuning, which tells how right they were, "
+        "in the tables of `hf-transferability`, a Python package.",
         f'```python\nfrom datasets import load_dataset\n\nload_dataset("{repo_id}", "{example}", split="train")\n```',
         "The only split is called train because that is where `datasets` looks first; nothing here is for training.",
     ]
@@ -111,6 +112,13 @@ def _body(repo_id: str, present: Collection[str], plot: bool) -> str:
         "names, and the metric was computed from its features, source probabilities and gradients; ground truth comes from "
         "fine-tuning. Rows without `citation` must state their input, versions, hardware and date to be published. "
         "If two rows have one key, the later row is kept."
+    )
+    parts.append(
+        "## How far to trust it\n\nEvery row says what it was computed from, so that it can be computed again: commits, "
+        "sample, seed, versions and hardware, or the publication that it was taken from. Rows that others added are unchecked. "
+        "Compare scores of one metric, variant and sample only. Ground truth is noisy: where there is a table of runs, its "
+        "spread tells by how much, and `hf-transferability benchmark compare` gives the noise ceiling, which a metric can "
+        "hardly exceed."
     )
     for table in present:
         definition = tables.TABLES[table]
@@ -130,8 +138,12 @@ def _body(repo_id: str, present: Collection[str], plot: bool) -> str:
         "owners. For research; not for clinical decisions."
     )
     parts.append(
-        "## Citation\n\nCite the publications named in `citation` for their figures, and for the transferability score:\n\n"
-        f"```bibtex\n{CITATION}```"
+        f"## Citation\n\nCite this dataset as `{repo_id}` with its commit, the publications named in `citation` for their "
+        f"figures, and for the transferability score:\n\n```bibtex\n{CITATION}```"
+    )
+    parts.append(
+        "## Report a problem\n\nA wrong figure, or one that may not be shown here: open a discussion in the Community tab of "
+        "this dataset, and name the row by its key."
     )
     return "\n\n".join(parts)
 

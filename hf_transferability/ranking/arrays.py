@@ -17,6 +17,7 @@ from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import all_metrics, can_score, get_metric
 from hf_transferability.metrics._validation import task_of
 from hf_transferability.metrics.consensus import SAME_SIZE
+from hf_transferability.names import first_of_each
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.choices import (
     SHOWN_PARTS,
@@ -27,6 +28,7 @@ from hf_transferability.ranking.choices import (
     keys_to_compute,
 )
 from hf_transferability.ranking.label_check import unrelated_notes
+from hf_transferability.ranking.notes import repeated
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.run import HALVES
@@ -79,6 +81,7 @@ def rank_features(
     if not files:
         raise UsageError("`files` must name at least one file; got none.")
     check_choices(scenario, variant, seed)
+    files, parameters, repeats = _each_once(files, parameters)
     candidates = [read_candidate(path) for path in files]
     contents = [arrays for arrays, _ in candidates]
     sizes = _sizes(files, [size for _, size in candidates], parameters)
@@ -102,6 +105,7 @@ def rank_features(
             done.result()
     ranked_files = [_candidate(*each) for each in zip(files, contents, sizes, scores, strict=True)]
     rows, notes = ranked(ranked_files, chosen, variant, scenario)
+    notes = [*repeats, *notes]
     if get_metric(chosen[0]).uses_scenario:
         notes = [*scenario_notes(scenario), *notes]
     if is_assumed:
@@ -114,6 +118,14 @@ def rank_features(
     if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
         notes += advice["text"]
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
+
+
+def _each_once(files: Sequence[str | Path], parameters: Sizes) -> tuple[list[str | Path], Sizes, list[str]]:
+    """The files without those that are named again, with their sizes, and a note on what was left out."""
+    kept = first_of_each(files)
+    if not isinstance(parameters, Mapping) and len(parameters) == len(files):
+        parameters = [parameters[number] for number in kept]
+    return [files[number] for number in kept], parameters, repeated([str(path) for path in files], kept)
 
 
 def _common(files: Sequence[str | Path], contents: Sequence[dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray | None]:

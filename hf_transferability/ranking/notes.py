@@ -28,6 +28,13 @@ def no_ranking(rows: Sequence[Row], metric: str) -> list[str]:
     return [f"there is no ranking: the pool cannot be ordered by {metric}, as {reason}."]
 
 
+def repeated(names: Sequence[str], kept: Sequence[int]) -> list[str]:
+    """Which of these were left out because an earlier one means the same."""
+    others = [name for number, name in enumerate(names) if number not in kept]
+    verb = "means" if len(others) == 1 else "mean"
+    return [f"{_few(others, 3)} {verb} what was named before, so each is ranked once."] if others else []
+
+
 def _few(names: Sequence[str], shown: int, separator: str = ", ") -> str:
     """The first so many, and how many more."""
     return separator.join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

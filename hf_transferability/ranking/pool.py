@@ -43,12 +43,12 @@ class PoolScores:
     Attributes:
         metrics: name -> its scores.
         flags: one dict per candidate: flag that the pool gives it -> detail.
-        notes: what holds for the whole pool, in words.
+        notes: what holds for the whole pool: its flag, and the note in words.
     """
 
     metrics: dict[str, MetricScores]
     flags: list[dict[str, str]]
-    notes: list[str]
+    notes: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def score_pool(
     """
     scored: dict[str, MetricScores] = {}
     flags: list[dict[str, str]] = [{} for _ in candidates]
-    notes: dict[str, list[str]] = {}
+    notes: dict[tuple[str, str], list[str]] = {}
     alive = [i for i, candidate in enumerate(candidates) if candidate.scores is not None]
     n_halves = max((len(halves) for i in alive for halves in candidates[i].scores.halves.values()), default=0)  # type: ignore[union-attr]
     for name in metrics:
@@ -106,7 +106,7 @@ def score_pool(
         if len(compared) > 1 and len(numbers) == 1:
             raised.setdefault("constant_over_pool", f"{name} {numbers.pop():.4g}")
         for flag, detail in raised.items():
-            notes.setdefault(describe(flag, detail), []).append(name)
+            notes.setdefault((flag, describe(flag, detail)), []).append(name)
             for i in trained:  # the untrained have no part in what holds for the pool
                 flags[i].setdefault(flag, f"{name}: {detail}" if detail else name)
         with collect_flags():  # what holds for a half says nothing about the whole
@@ -119,7 +119,7 @@ def score_pool(
             _interval(value, [half[i] for half in halves if half[i] is not None], ranges[i]) for i, value in enumerate(values)
         ]
         scored[name] = MetricScores(values, intervals, halves)
-    return PoolScores(scored, flags, [f"{', '.join(names)}: {text}." for text, names in notes.items()])
+    return PoolScores(scored, flags, [(flag, f"{', '.join(names)}: {text}.") for (flag, text), names in notes.items()])
 
 
 def metric_over_pool(

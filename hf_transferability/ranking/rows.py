@@ -39,7 +39,9 @@ def ranked(candidates: Sequence[Candidate], metrics: Sequence[str], variant: str
     places = order(entries)
     rows = [published(candidates[place.position], place, pool, metrics, variant) for place in places]
     unranked = notes.no_ranking(rows, sorting)
-    return rows, [*unranked, *pool.notes] if unranked else [*pool.notes, *notes.disagreement(rows, metrics)]
+    # Why there is no ranking has been said; that one candidate is no pool adds nothing.
+    of_pool = [text for flag, text in pool.notes if not (unranked and flag == "pool_of_one")]
+    return rows, [*unranked, *of_pool] if unranked else [*of_pool, *notes.disagreement(rows, metrics)]
 
 
 def published(candidate: Candidate, place: Place, pool: PoolScores, metrics: Sequence[str], variant: str) -> Row:

@@ -20,7 +20,7 @@ from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.machine import usable_cores
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.names import BATCHES, LEAK_IMAGES, plain_name, split_options
+from hf_transferability.names import BATCHES, LEAK_IMAGES, first_of_each, plain_name, split_options
 from hf_transferability.progress import CACHED, NullProgress, Progress, given
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
@@ -35,6 +35,7 @@ from hf_transferability.ranking.known import read_known, with_known
 from hf_transferability.ranking.label_check import unrelated_notes
 from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
 from hf_transferability.ranking.next_command import finetune_words
+from hf_transferability.ranking.notes import repeated
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
@@ -114,8 +115,8 @@ def rank(
     reports = given(progress)
     state = Processes()
     progress = reports if state.is_main_process else NullProgress()
-    if len(names) < len(checkpoints):
-        progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
+    for note in repeated([str(name) for name in checkpoints], first_of_each(checkpoints)):
+        progress.note(note)
     run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known), leak_check)
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
@@ -282,7 +283,7 @@ def _with_scores(candidate: Candidate, future: Future[Scores] | None) -> Candida
 def _check_arguments(
     checkpoints: Sequence[str | Path], metrics: Sequence[str], scenario: str, variant: str, batches: str, seed: int
 ) -> list[str]:
-    names = list(dict.fromkeys(str(name) for name in checkpoints))
+    names = [str(checkpoints[number]) for number in first_of_each(checkpoints)]
     if not names:
         raise UsageError("`checkpoints` must name at least one checkpoint; got none.")
     check_choices(scenario, variant, seed)

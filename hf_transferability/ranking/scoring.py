@@ -19,6 +19,7 @@ from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import form
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
+_OF_ONE_METRIC = (UNSTABLE, "saturated", "not_converged", "subsampled", "at_majority")  # these say little without its name
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
 _PROTOCOL = 7  # of half-samples, floors and what is stored; part of the key of stored scores
 Value = float | dict[str, float] | None
@@ -92,8 +93,10 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     for wanted, (name, variant) in forms.items():
         for field_name, mine in vars(total).items():
             for label, value in getattr(parts[name, variant], field_name).items():
-                if label == UNSTABLE and label in mine:
-                    mine[label] += f"; {value}"  # each metric has numbers of its own
+                if label in _OF_ONE_METRIC:
+                    value = f"{name}: {value}" if value else name
+                    if label in mine:
+                        mine[label] += f"; {value}"  # each metric has numbers of its own
                 mine.setdefault(wanted if label == name and field_name != "flags" else label, value)
     return total
 

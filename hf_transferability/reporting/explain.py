@@ -4,11 +4,15 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+from hf_transferability.benchmark import tables
+from hf_transferability.benchmark.foreign_metrics import FOREIGN_METRICS
+from hf_transferability.benchmark.ground_truth import SELECTIONS, in_words
 from hf_transferability.errors import UsageError, nearest
 from hf_transferability.metrics import FLAGS, Metric, all_metrics
-from hf_transferability.reporting import explanations
+from hf_transferability.reporting import explanations, field_words
 from hf_transferability.reporting.metric_table import as_text, metric_row
 from hf_transferability.results import COLUMNS
 
@@ -19,12 +23,22 @@ _SECTION = re.compile(r"^(Args|Returns|Raises|Example|Cost):", re.MULTILINE)
 def known_names() -> dict[str, list[str]]:
     """Kind -> everything that `explain` knows of that kind."""
     metrics = all_metrics()
+    named = {*metrics, *FLAGS, *explanations.SCENARIOS, *explanations.TERMS}
+    columns = [name for name in COLUMNS | explanations.COLUMNS if name not in named]
+    named |= {*columns}
+    fields = [name for name in field_words.RANKING | field_words.COMPARISON if name not in named]
+    named |= {*fields, *map(_key, explanations.FLAG_WORDS.values())}
     return {
         "metric": list(metrics),
         "scenario": list(explanations.SCENARIOS),
-        "column": [name for name in COLUMNS | explanations.COLUMNS if name not in {*metrics, *FLAGS, *explanations.SCENARIOS}],
+        "column": columns,
         "flag": list(FLAGS),
         "benchmark term": list(explanations.TERMS),
+        "ground truth": list(SELECTIONS),
+        "published metric": list(FOREIGN_METRICS),
+        "raw number": [f"{name}_{part}" for name, metric in metrics.items() for part in metric.components],
+        "field": fields,
+        "benchmark column": [name for name in _table_columns() if name not in named],
     }
 
 
@@ -45,6 +59,8 @@ def explain(name: str) -> str:
             return f"{given} ({kind})\n\n{_TEXTS[kind](given)}"
     if given.endswith("_floor"):
         return f"{given} (column)\n\n{_column('floor')}"
+    if re.fullmatch(r"mean_of_best_[1-9]\d*", given):
+        return f"{given} (ground truth)\n\n{_selection(given)}"
     every = [name for names in known_names().values() for name in names]
     meant = nearest(given, [*every, *explanations.ALIASES])
     remedy = f"Did you mean {meant}?" if meant else "Run `hf-transferability explain` for a list."
@@ -110,6 +126,42 @@ def _term(name: str) -> str:
     return _paragraphs(explanations.TERMS[name])
 
 
+def _selection(name: str) -> str:
+    text = in_words(name, measures=tables.MEASURES)
+    return _paragraphs(f"How fine-tuned performance is taken from the runs: {text}.")
+
+
+def _foreign_metric(name: str) -> str:
+    return _paragraphs(f"{FOREIGN_METRICS[name]}. It is known from published studies only, and cannot be computed here.")
+
+
+def _raw_number(name: str) -> str:
+    metric = next(metric for metric in all_metrics() if name.startswith(f"{metric}_"))
+    return _paragraphs(
+        f"A number that {metric} is made of. {metric} itself exists only over a pool of candidates, over which its raw numbers "
+        f"are scaled; see `hf-transferability explain {metric}`."
+    )
+
+
+def _field(name: str) -> str:
+    return _paragraphs((field_words.RANKING | field_words.COMPARISON)[name])
+
+
+@lru_cache
+def _table_columns() -> dict[str, str]:
+    """Every column of a benchmark's tables, with its meaning in the first table that has it."""
+    found = {name: column.meaning for name, column in tables.PROVENANCE.items()}
+    for table in tables.TABLES.values():
+        found = {name: column.meaning for name, column in table.columns.items()} | found
+    return found
+
+
+def _table_column(name: str) -> str:
+    meaning = _table_columns()[name]
+    holders = [table for table, definition in tables.TABLES.items() if name in definition.columns]
+    return _paragraphs(f"{meaning[0].upper()}{meaning[1:]}. In a benchmark's tables: {', '.join(holders) or 'all'}.")
+
+
 def _paragraphs(text: str) -> str:
     """A text with its paragraphs folded at WIDTH."""
     paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
@@ -119,4 +171,6 @@ def _paragraphs(text: str) -> str:
 
 _TEXTS: dict[str, Callable[[str], str]] = {
     "metric": _metric, "scenario": _scenario, "column": _column, "flag": _flag, "benchmark term": _term,
+    "published metric": _foreign_metric, "ground truth": _selection, "raw number": _raw_number, "field": _field,
+    "benchmark column": _table_column,
 }  # fmt: skip

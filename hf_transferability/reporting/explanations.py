@@ -135,6 +135,18 @@ TERMS = {
     "parameter_count": "A baseline that looks at no image of the target: more parameters count as better.",
     "feature_width": "A baseline that looks at no image of the target: more features count as better.",
     "random": "The mean of what random orders reach, with the middle 90 % of them.",
+    "imagenet_top1": "A baseline that looks at no image of the target: a higher top-1 accuracy on ImageNet counts as better.",
+    "kendall_tau": "Kendall tau between the order by a metric and that by fine-tuned performance; all exchanges count alike.",
+    "pearson": "Pearson's correlation between a metric's values and fine-tuned performance: of values, not of orders.",
+    "baseline": "A method that looks at no image of the target. A metric that does not exceed it is not worth its cost.",
+    "ceiling": "The noise ceiling, split_half: what the ground truth's own noise lets a method reach.",
+    "default": "The correct or robust form of a metric.",
+    "published": "The form of a metric that reproduces the paper's tables, or those of the study that is cited.",
+    "mean": "The mean over all targets of a benchmark.",
+    "auc": "Area under the receiver operating characteristic, a mean over the classes: 1 is perfect, 0.5 is chance.",
+    "accuracy": "Share of the images that are classified correctly.",
+    "balanced_accuracy": "Mean over the classes of the share of their images that are classified correctly.",
+    "average_precision": "Area under the curve of precision against recall, a mean over classes.",
     "ground_truth": "Fine-tuned performance: the test result of the run with the lowest validation loss, as in the paper, "
     "unless --selection names another rule, such as mean_of_best_5, which is less noisy.",
 }
@@ -142,8 +154,9 @@ TERMS = {
 # As tables call them -> the names above.
 ALIASES = {
     "90%_interval": "interval", "update_ratio": "feature_update_ratio", "features": "n_features", "commit": "revision",
-    "weighted_tau": "tau_w", "weighted_kendall_tau": "tau_w", "noise_ceiling": "split_half", "regret@1": "regret",
-    "regret@3": "regret", "regret@5": "regret", "failed": "error",
+    "weighted_tau": "tau_w", "weighted_kendall_tau": "tau_w", "kendall": "kendall_tau", "noise_ceiling": "split_half",
+    "regret@1": "regret", "regret@3": "regret", "regret@5": "regret", "regret_at_1": "regret", "regret_at_3": "regret",
+    "regret_at_5": "regret", "failed": "error", "kind": "variant", "90_%_low": "interval", "90_%_high": "interval",
     "known_elsewhere_(targets)": "known_elsewhere", "tie": "tie_group", "license": "licence",
     "first": "first_share", "qual": "feature_quality", "ratio": "feature_update_ratio", "paper": "transferability",
     "probe": "linear_probe", "size": "parameters", "known": "known_elsewhere",

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.benchmark.advice import NEXT
-from hf_transferability.errors import UsageError
 from hf_transferability.escaping.html import text as escape
 from hf_transferability.files import check_output, write_file
 from hf_transferability.metrics import all_metrics
@@ -88,7 +87,8 @@ def page(document: Mapping[str, Any]) -> str:
         _decision(advice),
         f"<p>{escape(_summary(document, rows))}</p>",
         *(f"<p>{escape(note[0].upper() + note[1:])}</p>" for note in notes),
-        '<h2>Ranking</h2>\n<div class="wide" tabindex="0" role="region" aria-label="Ranking">',
+        '<h2>Ranking</h2>\n<p class="swipe">Swipe tables and pictures sideways to see all of them.</p>',
+        '<div class="wide" tabindex="0" role="region" aria-label="Ranking">',
         _table(document, rows),
         "</div>",
         _failures(rows),
@@ -153,9 +153,15 @@ def _decision(advice: Sequence[str]) -> str:
     paragraphs = []
     for line in advice:
         text, program, command = line.partition(PROGRAM) if line.startswith(NEXT) else (line, "", "")
-        shown = f"<code>{escape(program + command)}</code>" if program else ""
+        shown = f"<code>{_words(program + command)}</code>" if program else ""
         paragraphs.append(f"<p>{escape(text[0].upper() + text[1:])}{shown}</p>")
     return f'<section class="decision" aria-label="Decision">{"".join(paragraphs)}</section>'
+
+
+def _words(command: str) -> str:
+    """A command of which no line begins or ends within an option: an option goes with its value."""
+    parts = re.findall(r"-\S+ (?!-)\S+|\S+", command)
+    return " ".join(f'<span class="word">{escape(part)}</span>' for part in parts)
 
 
 def _folded(title: str, *parts: str) -> str:
@@ -231,21 +237,8 @@ def _pictures(document: Mapping[str, Any]) -> Iterable[str]:
     from hf_transferability.reporting import plots
 
     yield '<h2>Pictures</h2>\n<div class="pictures">'
-    yield _image(
-        plots.scores(document), "Score of every candidate with its 90 % interval; the table above has the numbers.", whole=True
-    )
-    for draw, text in (
-        (plots.components, "The two parts of the score of every candidate, one against the other."),
-        (plots.cost, "Score against number of parameters of every candidate."),
-        (plots.metric_ranks, "Rank of every candidate by each metric."),
-    ):
-        if draw is plots.cost and not plots.costs_differ(document["rows"]):
-            continue
-        try:
-            figure = draw(document)
-        except UsageError:  # nothing to draw, for example without gradient norms
-            continue
-        yield _image(figure, text, whole=draw is plots.metric_ranks)
+    for picture in plots.described(document):
+        yield _image(picture.figure, picture.text, picture.whole)
     yield "</div>"
 
 

@@ -26,6 +26,8 @@ p, li, dd { max-width: 46rem; }
 .decision p { margin: .3rem 0; overflow-wrap: anywhere; }
 .decision p:first-child { font-size: 1.1rem; font-weight: 600; }
 .decision code { display: block; padding: .3rem 0; }
+.word { display: inline-block; max-width: 100%; }
+.swipe { display: none; color: var(--faint); }
 .wide { overflow-x: auto; }
 .wide:focus-visible, button:focus-visible, summary:focus-visible { outline: 2px solid var(--edge); outline-offset: 1px; }
 table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
@@ -44,6 +46,7 @@ td.flags { white-space: normal; min-width: 7rem; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
 .pictures .wide { flex: 1 1 30rem; min-width: 0; max-width: 40rem; }
 .pictures .whole { flex-basis: 100%; max-width: none; }
+.pictures .whole img { min-width: 42rem; }
 img { display: block; width: 100%; height: auto; min-width: 30rem; max-width: 62rem; background: #fff; border-radius: .2rem; }
 details { margin: .8rem 0; border-bottom: 1px solid var(--line); }
 summary { cursor: pointer; font-size: 1.1rem; font-weight: 600; padding: .3rem 0; }
@@ -56,6 +59,7 @@ footer { margin-top: 2.5rem; color: var(--faint); font-size: .87rem; }
   dl { grid-template-columns: 1fr; }
   dd { margin-bottom: .4rem; }
   td.name { min-width: 8rem; max-width: 9rem; }
+  .swipe { display: block; }
 }
 @media print { .wide { overflow: visible; } table { font-size: .7rem; } }
 """

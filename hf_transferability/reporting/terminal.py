@@ -109,12 +109,18 @@ def flag_meanings(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _details(rows: Sequence[dict[str, Any]], flag: str) -> str:
-    """The numbers behind a flag, with their checkpoints where they differ, if there are at most three; JSON has all of them."""
+    """The numbers behind a flag, with their checkpoints where they differ, if there are at most three; JSON has all of them.
+
+    Of more, the metrics that they are about.
+    """
     flagged = [(row["checkpoint"], row.get("flag_details", {}).get(flag)) for row in rows if flag in row["flags"]]
     shown = list(dict.fromkeys(detail for _, detail in flagged if detail))
     if len(shown) > 1:
         shown = [f"{checkpoint}: {detail}" for checkpoint, detail in flagged if detail]
-    return f" ({'; '.join(shown)})" if 0 < len(shown) <= 3 else ""
+    if len(shown) > 3:
+        parts = [part.partition(":")[0] for _, detail in flagged for part in (detail or "").split("; ")]
+        shown = [", ".join(dict.fromkeys(part for part in parts if part in all_metrics()))]
+    return f" ({'; '.join(shown)})" if any(shown) else ""
 
 
 def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:

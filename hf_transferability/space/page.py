@@ -1,38 +1,46 @@
 """The page: three tabs that call the functions of `work`; those of `api` are offered to programs and MCP clients."""
 
-import tempfile
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 
-from hf_transferability.errors import UsageError
-from hf_transferability.metrics import all_metrics
-from hf_transferability.ranking.choices import DEFAULT_METRICS
-from hf_transferability.reporting import plots
-from hf_transferability.space import api, limits, texts, uploads, work, worker
-from hf_transferability.space.benchmark_tab import benchmark_tab, draw_ahead
-from hf_transferability.space.parts import AT_ONCE, SCENARIOS, plot, show_errors, visitor
+from hf_transferability.space import api, limits, links, texts, uploads, worker
+from hf_transferability.space.benchmark_tab import BenchmarkTab, benchmark_tab, draw_ahead, existing, look
+from hf_transferability.space.parts import AT_ONCE, RESTORED, into_address, show_errors, visitor
+from hf_transferability.space.rank_tab import WORK, RankTab, rank_tab
 
 _KEPT = 1800  # seconds that uploads and downloads stay on disk at most
 _WAITING = 100  # requests that may wait; look-ups do so for a moment only, so nearly all are rankings
-_WORK: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work"}  # a Space has few cores
+_SESSIONS = 300  # pages of visitors of which Gradio keeps the last answer, up to 1.5 MB each; by default it keeps 10,000
+# After the page's link has been read: one to the ranking that comes with the page does what its button does, and one to a
+# benchmark passes by the table over all of them.
+_READ = """() => {
+  window.linkIsRead = true;
+  const asked = new URLSearchParams(location.search);
+  if (asked.get("ranking") === "example") document.querySelector("#show-example").click();
+  if (asked.has("benchmark")) document.querySelector("#benchmark-choices").scrollIntoView();
+}"""
+_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def build() -> gr.Blocks:
     """Build the page, without serving it."""
     with gr.Blocks(title="Transferability", delete_cache=(300, _KEPT), analytics_enabled=False) as page:
         gr.Markdown(texts.INTRODUCTION)
-        with gr.Tabs():
-            with gr.Tab("Rank", id="rank"):
-                _rank_tab()
-            with gr.Tab("Benchmark", id="benchmark") as tab:
-                opened = benchmark_tab()
-            with gr.Tab("About", id="about"):
+        query = gr.Textbox(visible=False)  # of the page's address
+        with gr.Tabs() as tabs:
+            with gr.Tab("Rank", id="rank") as rank_place:
+                ranking = rank_tab()
+            with gr.Tab("Benchmark", id="benchmark") as benchmark_place:
+                benchmark = benchmark_tab()
+            with gr.Tab("About", id="about") as about_place:
                 gr.Markdown(texts.ABOUT)
-        tab.select(**opened)
+        rank_place.select(None, ranking.link, None, js=RESTORED, **_QUIET)
+        into_address(benchmark_place.select(**benchmark.look), benchmark.link)
+        about_place.select(None, None, None, js=f"() => ({RESTORED})(location.origin + '{links.ABOUT}')", **_QUIET)
+        _open_link(page, query, tabs, ranking, benchmark)
         page.unload(_on_unload)
-        gr.api(api.rank_checkpoints, api_name="rank_checkpoints", **_WORK)
+        gr.api(api.rank_checkpoints, api_name="rank_checkpoints", **WORK)
         for answer in (api.lookup_benchmark, api.list_candidates, api.explain):
             gr.api(answer, api_name=answer.__name__, **AT_ONCE)
     return page.queue(max_size=_WAITING)
@@ -54,150 +62,55 @@ def launch(host: str | None = None, port: int | None = None, **options: Any) -> 
     page = build()
     draw_ahead()
     page.launch(
-        server_name=host, server_port=port, mcp_server=served, max_file_size=limits.FILE_BYTES, css=texts.STYLE, **options
+        server_name=host,
+        server_port=port,
+        mcp_server=served,
+        max_file_size=limits.FILE_BYTES,
+        state_session_capacity=_SESSIONS,
+        theme=_theme(),
+        css=texts.STYLE,
+        **options,
     )
     return page
 
 
-def _rank_tab() -> None:
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=300):
-            with gr.Tabs():
-                with gr.Tab("From the Hub") as hub_tab:
-                    dataset = gr.Textbox(label="Dataset", placeholder="OWNER/NAME", max_lines=1)
-                    names = gr.Textbox(label="Checkpoints, one per line", placeholder="OWNER/NAME", lines=4, max_lines=8)
-                    size = gr.Slider(12, limits.IMAGES, value=200, step=1, label="Images to draw")
-                    reading = _reading_inputs()
-                with gr.Tab("Features that you have") as file_tab:
-                    gr.Markdown(texts.UPLOAD)
-                    files = gr.File(
-                        label="Files of features", file_count="multiple", file_types=[".npz", ".safetensors"], type="filepath"
-                    )
-            scenario = gr.Radio(SCENARIOS, value="auto", label="What the candidates differ in")
-            metric = gr.Dropdown(list(all_metrics()), value=DEFAULT_METRICS[0], label="Sort by")
-            button = gr.Button("Rank", variant="primary")
-        example_button, demo_button = _examples()
-    summary = gr.Markdown(elem_id="summary")
-    table = gr.Dataframe(
-        interactive=False, wrap=True, label="Ranking", elem_id="ranking", visible=False, column_widths=[70, 300, *[105] * 30]
+def _theme() -> gr.themes.Base:
+    """Gradio's own look, with the grey of explanations dark enough to be read."""
+    return gr.themes.Default().set(
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
     )
-    pictures = [plot("Scores", visible=False)]
-    with gr.Row():
-        pictures += [plot(label, visible=False, min_width=544) for label in ("Components", "Cost")]
-    downloads = gr.File(label="Download", file_count="multiple", interactive=False, visible=False, elem_id="downloads")
-    shown: list[Any] = [summary, table, *pictures, downloads]
-    by_file = gr.Checkbox(False, visible=False)  # which of the two tabs is open; the browser sets it without a request
-
-    @_answered
-    def from_inputs(
-        by_file: bool,
-        dataset: str,
-        names: str,
-        size: float,
-        paths: list[str] | None,
-        scenario: str,
-        metric: str,
-        *reading: Any,
-        **callbacks: Any,
-    ) -> work.Document:
-        if by_file:
-            visitor = callbacks["visitor"]
-            uploads.hold(visitor, paths or [])
-            try:
-                return work.rank_files(uploads.held(visitor, paths or []), scenario, metric, **callbacks)
-            finally:
-                uploads.forget(visitor)
-        options = dict(zip(work.READING, reading, strict=True))
-        return work.rank_checkpoints(dataset, names.splitlines(), int(size), scenario, metric, options, **callbacks)
-
-    @_answered
-    def from_demo(**callbacks: Any) -> work.Document:
-        return work.run_demo(**callbacks)
-
-    @_answered
-    def from_example(**callbacks: Any) -> work.Document:
-        return work.example()
-
-    def clear() -> list[Any]:
-        return ["", *(type(component)(visible=False) for component in shown[1:])]
-
-    private: dict[str, Any] = {"api_visibility": "private"}
-    hub_tab.select(None, None, by_file, js="() => false", **private)
-    file_tab.select(None, None, by_file, js="() => true", **private)
-    # The previous ranking is not an answer to the new request.
-    cleared = [
-        component.click(clear, None, shown, queue=False, show_progress="hidden", **private)
-        for component in (button, demo_button)
-    ]
-    private |= {"show_progress_on": summary, "scroll_to_output": True}
-    files.upload(_on_upload, files, None, queue=False, show_progress="hidden", **private)
-    inputs = [by_file, dataset, names, size, files, scenario, metric, *reading]
-    done = cleared[0].then(from_inputs, inputs, shown, **private, **_WORK)
-    for ended in (done.success, done.failure):  # `then` does not come after a failure in a chain
-        ended(lambda: None, None, files, api_visibility="private")  # they have been removed from the disk
-    cleared[1].then(from_demo, None, shown, **private, **_WORK)
-    example_button.click(from_example, None, shown, concurrency_limit=4, **private)
 
 
-def _examples() -> tuple[gr.Button, gr.Button]:
-    """The column beside the inputs; returns the buttons that show the example and that run it."""
-    with gr.Column(scale=1, min_width=260):
-        gr.Markdown(texts.EXAMPLES)
-        show, run = gr.Button("Show the example"), gr.Button("Run it here, about two minutes")
-        gr.Markdown(texts.BOUNDS)
-    return show, run
+def _open_link(page: gr.Blocks, query: gr.Textbox, tabs: gr.Tabs, ranking: RankTab, benchmark: BenchmarkTab) -> None:
+    """Show what the address asks for when the page is opened."""
+    outputs = benchmark.look["outputs"]
 
+    def show(text: str) -> list[Any]:
+        asked = links.asked(text)
+        if not asked:
+            return [gr.skip()] * (1 + len(ranking.fields) + len(outputs))
+        tab = links.tab(asked)
+        values, refused = links.form(asked) if tab == "rank" else ({}, [])
+        filled = [values.get(name, gr.skip()) for name in ranking.fields]
+        looked = [gr.skip()] * len(outputs)
+        if tab == "benchmark":
+            wished = links.looked_up(asked)
+            view = existing(*wished)
+            looked = look(*view)
+            refused = [name for name, wish, found in zip(links.LOOKED_UP, wished, view, strict=True) if wish not in ("", found)]
+        if refused:
+            gr.Warning(texts.LINK_REFUSED.format(names=", ".join(refused)), duration=None)
+        return [gr.Tabs(selected=tab), *filled, *looked]
 
-def _reading_inputs() -> list[Any]:
-    """A folded part with one input for each of `work.READING`, in that order."""
-    with gr.Accordion("Reading the data", open=False):
-        gr.Markdown(texts.DATA_HELP)
-        with gr.Row():
-            split = gr.Textbox(label="Split", placeholder="train", max_lines=1, min_width=140)
-            images = gr.Textbox(label="Image column", placeholder="the only one", max_lines=1, min_width=140)
-            labels = gr.Textbox(label="Label column", placeholder="label", max_lines=1, min_width=140)
-        with gr.Row():
-            groups = gr.Textbox(label="Group column", placeholder="patient", max_lines=1, min_width=140)
-            level = gr.Number(label="Class level of folders", value=None, precision=0, minimum=0, min_width=140)
-            window = gr.Textbox(label="Window LOW,HIGH", placeholder="-160,240", max_lines=1, min_width=140)
-    return [split, images, labels, groups, level, window]
-
-
-def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[list[Any]]]:
-    """A handler that shows the ranking made by `work_of`; its files stay on disk only until they are sent."""
-
-    # Gradio passes the request and the progress only to arguments before the `*`.
-    def handler(
-        request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008
-        *inputs: Any,
-    ) -> Iterator[list[Any]]:
-        def tell(text: str, share: float) -> None:
-            progress(share, desc=text)
-
-        document = show_errors(work_of)(*inputs, tell=tell, visitor=visitor(request))
-        with tempfile.TemporaryDirectory(prefix="hf-transferability-answer-", ignore_cleanup_errors=True) as folder:
-            yield [
-                work.summary(document),
-                gr.Dataframe(work.table(document), visible=True),
-                *(_picture(draw, document) for draw in (plots.scores, plots.components, plots.cost)),
-                gr.File(work.write_files(document, folder), visible=True),
-            ]
-
-    return handler
-
-
-def _on_upload(paths: list[str], request: gr.Request) -> None:
-    uploads.hold(visitor(request), paths)
+    opened = page.load(
+        show_errors(show), query, [tabs, *ranking.fields.values(), *outputs], js="() => [location.search]", **_QUIET, **AT_ONCE
+    )
+    opened.then(None, None, None, js=_READ, **_QUIET)
 
 
 def _on_unload(request: gr.Request) -> None:
     worker.leave(visitor(request))
     uploads.forget(visitor(request))
-
-
-def _picture(draw: Callable[[work.Document], Any], document: work.Document) -> gr.Plot:
-    try:
-        return gr.Plot(draw(document), visible=True)
-    except UsageError:  # nothing to draw, for example without gradient norms
-        return gr.Plot(None, visible=False)

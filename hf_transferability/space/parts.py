@@ -1,12 +1,19 @@
 """What the tabs of the page share."""
 
+import base64
+import io
+import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from hf_transferability.errors import TransferabilityError
+from hf_transferability.escaping.html import text as escape
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCENARIOS = [
     ("Look at the candidates", "auto"),
@@ -15,11 +22,52 @@ SCENARIOS = [
 ]
 # Options of an event that is answered from memory: a queue of its own, from which any number is taken at once.
 AT_ONCE: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "look"}
+# Puts the query of a view into the address of the page, and gives the whole address. Gradio's own choice of theme stays.
+_ADDRESS = """(query) => {
+  const theme = new URLSearchParams(location.search).get("__theme");
+  history.replaceState(history.state, "", location.pathname + query + (theme ? `&__theme=${encodeURIComponent(theme)}` : ""));
+  return location.origin + location.pathname + query;
+}"""
+# Puts the link of a tab that is opened again into the address; none before the page's own link is read.
+RESTORED = """(link) => {
+  if (!window.linkIsRead) return;
+  const theme = new URLSearchParams(location.search).get("__theme");
+  const query = new URLSearchParams(link ? new URL(link).search : "");
+  if (theme) query.set("__theme", theme);
+  history.replaceState(history.state, "", location.pathname + (query.size ? `?${query}` : ""));
+}"""
+DRAWING = threading.Lock()  # Matplotlib's fonts are shared between threads
 
 
-def plot(label: str, **options: Any) -> gr.Plot:
-    """A place for a picture; its title is in the picture."""
-    return gr.Plot(label=label, show_label=False, elem_classes="picture", **options)
+def pictures(label: str, **options: Any) -> gr.HTML:
+    """A place for pictures made by `drawn`."""
+    return gr.HTML(label=label, show_label=False, elem_classes="picture", **options)
+
+
+def drawn(figure: "Figure", text: str, whole: bool = True) -> str:
+    """A picture as HTML, which scrolls sideways where it is wider than the screen.
+
+    Args:
+        figure: of matplotlib.
+        text: what it shows, for those who cannot see it.
+        whole: with no other picture beside it.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, format="webp")
+    data = base64.b64encode(content.getvalue()).decode()
+    kind = "wide whole" if whole else "wide"
+    image = f'<img alt="{escape(text)}" src="data:image/webp;base64,{data}">'
+    return f'<div class="{kind}" tabindex="0" role="region" aria-label="Picture">{image}</div>'
+
+
+def link(name: str) -> gr.Textbox:
+    """A field with the link to what the tab shows; `into_address` fills it; the keyboard reaches only what can be edited."""
+    return gr.Textbox(label="Link to this view", interactive=True, max_lines=1, elem_id=f"{name}-link")
+
+
+def into_address(event: Any, field: gr.Textbox) -> None:
+    """After an event that puts the query of a view into the field: complete it there, and show it in the browser's address."""
+    event.then(None, field, field, js=_ADDRESS, api_visibility="private", show_progress="hidden")
 
 
 def show_errors(function: Callable[..., Any]) -> Callable[..., Any]:

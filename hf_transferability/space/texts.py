@@ -2,14 +2,30 @@
 
 import re
 
+from hf_transferability import __version__
+from hf_transferability.benchmark.leaderboard import agreement_range
+from hf_transferability.catalogue.filters import in_short
 from hf_transferability.provenance import CITATION
+from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.space import limits
 
 STYLE = """
 #summary { min-height: 7rem; }
 #summary code, #benchmark-summary code { overflow-wrap: anywhere; }
-.picture { overflow-x: auto !important; }
-.picture img { width: 100%; min-width: 34rem; max-width: 66rem; margin: auto; }
+#state p { margin: 0 0 .2rem; font-size: .9rem; overflow-wrap: anywhere; }
+#state .beyond { color: #a03c00; font-weight: 600; }
+.dark #state .beyond { color: #ff9d66; }
+#examples button { white-space: normal; }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
+.pictures { justify-content: center; }
+.pictures .wide { flex: 1 1 34rem; min-width: 0; max-width: 44rem; }
+.pictures .whole { flex-basis: 100%; max-width: none; }
+.picture .wide { overflow-x: auto; }
+.picture .wide:focus-visible { outline: 2px solid #0072b2; outline-offset: 1px; }
+.picture img { display: block; width: 100%; min-width: 34rem; max-width: 66rem; margin: auto; }
+.picture img { background: #fff; border-radius: .2rem; }
+.picture .whole img { min-width: 42rem; }
+@media (max-width: 40rem) { .picture .wide::before { content: "Swipe sideways to see all of the picture."; font-size: .8rem; } }
 """
 
 INTRODUCTION = """\
@@ -31,6 +47,10 @@ they are ranked. Do not upload data that must not leave your organisation: `hf-t
 machine.
 """
 
+SEARCH = "Type to search the catalogue and choose with the arrow keys or the mouse; or type any Hub id and press Enter."
+
+LINK_REFUSED = "The link asks for what this page does not have or take: {names}. Choose it below."
+
 EXAMPLES = """\
 ### Try it
 
@@ -41,9 +61,9 @@ the checkpoints now.
 BOUNDS = f"""\
 ### Bounds
 
-At most {limits.CHECKPOINTS} checkpoints, of {limits.PARAMETERS / 1e6:.0f} million parameters each and
+At most {limits.CHECKPOINTS} checkpoints, of {in_short(limits.PARAMETERS)} parameters each and
 {limits.CHECKPOINT_BYTES / 1e9:.0f} GB together, {limits.IMAGES} images from a dataset of
-{limits.DATASET_BYTES / 1e6:.0f} MB, and {limits.SECONDS / 60:.0f} minutes. Public repositories only, safetensors only, and no
+{limits.DATASET_BYTES / 1e9:g} GB, and {limits.SECONDS / 60:.0f} minutes. Public repositories only, safetensors only, and no
 repository's own code. Your own machine has no bounds:
 
 ```sh
@@ -57,25 +77,32 @@ chance. Compare every metric with the baselines, which look at no target image, 
 results.
 """
 
+_SETS, *_ends = agreement_range(DEFAULT_METRICS[0])
+_OURS = "{:.2f} to {:.2f}".format(*_ends)
+_PAPERS = "{:.2f} to {:.2f}".format(*agreement_range("transferability")[1:])
 ABOUT = f"""\
 ## What the score means
 
-The transferability score is *feature quality* (do images of one class lie together in the checkpoint's features?) times
-*feature update ratio* (how much would early layers adapt in fine-tuning?), each scaled from 0 to 1 over the candidates that you
-compare. It says how candidates compare on your images; it is not an accuracy, and it changes when you add or remove one.
+The default, `consensus`, is a plain rule: the mean of a candidate's ranks by *feature quality* (do images of one class lie
+together in the checkpoint's features?) and by *LogME* (how well does a linear model explain the labels?), and by size where
+networks differ in size; 0 to 1, higher is better. The *transferability* score of the paper is feature quality times
+*feature update ratio* (how much would early layers adapt in fine-tuning?), each scaled from 0 to 1 over the candidates.
+Both say how the candidates that you compare do on your images; neither is an accuracy, and both change when you add or
+remove a candidate.
 
 - **Interval**: 90 %, from ten random half-samples of the images.
 - **Tie group**: this sample cannot order candidates of one group. Fine-tune each of them, or take more images.
-- **Flags** say why to trust a row less; each is explained below the ranking.
+- **Flags** say why to trust a row less; each is explained above the ranking.
 
-## Its limits
+## How far to trust it
 
-- Within one architecture the published agreement with fine-tuning is 0.52 (weighted Kendall tau, mean over 11 medical targets);
-  the mean rank of sources on *other* targets predicts as much. Look at the Benchmark tab.
-- Between architectures the published order is reversed. That is a hypothesis from the data on which it was published, with an
-  agreement of 0.26, and it can favour bad networks.
-- Feature quality is measured on the images that it is fitted on: only differences count. Few images per class make every metric
-  unstable.
+- In the {_SETS} bundled sets of fine-tuning results that hold what it needs, `consensus` agrees with fine-tuning at {_OURS}
+  (mean weighted Kendall tau: 1 is the same order, 0 is chance), the paper's score at {_PAPERS}. Look at the Benchmark tab.
+- The mean rank of a source on *other* targets, which looks at no image, often predicts as much.
+- Between architectures the paper's order is reversed. That is a hypothesis from the data on which it was published, and it
+  can favour bad networks.
+- Feature quality is measured on the images that it is fitted on: only differences count. Few images per class make every
+  metric unstable.
 - A high score says nothing about fairness between groups of patients. For research; not for clinical decisions.
 
 ## Your data
@@ -88,7 +115,13 @@ removed as soon as they are ranked, and files for download after half an hour.
 The page is also an API (`gradio_client`), and offers tools to MCP clients: `rank_checkpoints`, `lookup_benchmark`,
 `list_candidates` and `explain`. See "Use via API" below.
 
+## Report a problem
+
+Open a discussion in the Community tab of this Space, and give the link from "Link to this view".
+
 ## Citation
+
+Please cite the paper, and name the version of `hf-transferability` ({__version__}):
 
 ```bibtex
 {CITATION}```

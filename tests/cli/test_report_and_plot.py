@@ -1,6 +1,8 @@
 """`hf-transferability report` and `plot`: a saved ranking once more."""
 
+import itertools
 import json
+import re
 
 import pytest
 from helpers.rankings import ranking_of
@@ -27,13 +29,21 @@ def test_a_picture(saved):
     assert saved.with_name("out.svg").read_bytes().startswith(b"<?xml")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"rows": []}'])
-def test_what_is_not_a_ranking_is_refused(tmp_path, capsys, content):
-    (tmp_path / "x.json").write_text(content)
-    assert main(["report", str(tmp_path / "x.json")]) == 2
-    assert "Save" in capsys.readouterr().err
-    assert main(["plot", str(tmp_path / "none.json")]) == 2
-    assert "cannot be read" in capsys.readouterr().err
+def test_what_is_not_a_ranking_is_refused_in_our_own_words(tmp_path, capsys):
+    whole = json.loads(json.dumps(ranking_of(1)))
+    lacking = {**whole, "rows": [{"checkpoint": "a"}]}
+    contents = [b"{", b"[]", b'{"rows": []}', b"\xff\xfe", b"[" * 10**5, json.dumps(lacking).encode()]
+    contents += [json.dumps(whole | {"dataset": 1}).encode(), json.dumps(whole | {"metric": "moon"}).encode()]
+    path = tmp_path / "x.json"
+    for command, content in itertools.product(("report", "plot"), contents):
+        path.write_bytes(content)
+        assert main([command, str(path)]) == 2
+        said = capsys.readouterr().err
+        assert re.search(r"x\.json must be a ranking saved as \.json; (got something else|it is no JSON)\. Save it", said)
+        assert not re.search("Errno|codec|Expecting|char 0|Error", said)
+    for name in (tmp_path / "none.json", tmp_path):
+        assert main(["plot", str(name)]) == 2
+        assert f"there is no file {name}. Name a ranking" in capsys.readouterr().err
 
 
 def test_an_ending_that_cannot_be_written_is_refused(saved, capsys):

@@ -36,6 +36,13 @@ def test_a_pool_without_scores_says_why_it_cannot_be_ordered():
     assert "by ncti, as what it is made of is the same" in note
 
 
+def test_what_was_named_before_is_told():
+    assert notes.repeated(["a", "b"], [0, 1]) == []
+    assert notes.repeated(["a", "a/", "b"], [0, 2]) == ["a/ means what was named before, so each is ranked once."]
+    (note,) = notes.repeated(["a"] * 7, [0])
+    assert note.startswith("a, a, a and 3 more mean what was named before")
+
+
 def by_metrics(**columns: list) -> list[dict]:
     """Rows in the order of the first metric, best first."""
     names = "abcd"

@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,7 +111,15 @@ def test_a_pool_of_one_has_components_but_no_score(target, pool, cache):
     assert row["error"] is None
     assert row["feature_quality"] > 0
     assert "pool_of_one" in row["flags"]
-    assert any("pool_of_one" in note for note in result.notes)
+    assert result.notes == ["there is no ranking: 1 of 1 candidates could be scored, and an order needs two."]
+
+
+def test_one_folder_written_in_three_ways_is_one_candidate(target, pool, cache):
+    folder = Path(pool[0])
+    result = rank(
+        target, [folder, f"{folder}/", folder.parent / ".." / folder.parent.name / folder.name, pool[1]], cache_dir=cache
+    )
+    assert sorted(row["checkpoint"] for row in result.rows) == sorted(map(str, pool[:2]))
 
 
 def test_one_checkpoint_that_is_whole_is_no_ranking(target, pool, cache):

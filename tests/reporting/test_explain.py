@@ -1,14 +1,21 @@
 """The meaning of every word of a table."""
 
+import json
+from pathlib import Path
+
+import pandas as pd
 import pytest
 from helpers.rankings import ranking_of
 
 from hf_transferability import UsageError
+from hf_transferability.benchmark import bundled, tables
 from hf_transferability.metrics import FLAGS, all_metrics
 from hf_transferability.names import SCENARIOS
+from hf_transferability.registration import hub_folder
 from hf_transferability.reporting import explanations
 from hf_transferability.reporting.columns import columns
 from hf_transferability.reporting.explain import WIDTH, explain, known_names
+from hf_transferability.space import benchmarks
 
 
 def test_every_name_is_explained_in_lines_that_fit():
@@ -65,6 +72,30 @@ def test_every_title_of_a_table_is_explained():
     for title in titles:
         assert explain(title)
         assert explain(title.upper())
+
+
+def test_every_word_of_a_saved_ranking_is_explained():
+    document = json.loads(Path(hub_folder("space"), "example.json").read_text("utf-8"))
+    words = [*document, *document["dataset"], *document["dataset"]["account"], *document["advice"], *document["known"]]
+    words += [name for row in document["rows"] for name in row]
+    assert {"near_duplicates", "advice", "known_elsewhere", "first_share", "weights_used"} <= set(words)
+    for word in set(words):
+        assert explain(word)
+
+
+def test_every_word_of_a_benchmark_is_explained():
+    words = {*tables.PROVENANCE, *(column for table in tables.TABLES.values() for column in table.columns)}
+    for name in bundled.with_table("ground_truth"):
+        truth = bundled.load("ground_truth", name)
+        words |= {*truth["selection"], *truth["measure"], *truth["scenario"]}
+    agreement = pd.read_parquet(benchmarks.AGREEMENT)
+    words |= {*agreement["metric"], *agreement["variant"], *agreement["statistic"]}
+    assert {"lowest_validation_loss", "split_half", "weighted_tau", "ceiling", "mean_of_3_seeds", "tmi"} <= words
+    words |= {f"{name}_{part}" for name, metric in all_metrics().items() for part in metric.components}
+    words |= {"kendall_tau", "pearson", "regret_at_1", "mean_of_best_7", "friedman", "interval_level", "90 % low", "kind"}
+    assert "ncti_seli" in words
+    for word in words:
+        assert explain(word)
 
 
 @pytest.mark.parametrize(

@@ -75,13 +75,18 @@ def test_it_needs_no_network_and_its_only_script_is_its_own(page):
 
 def test_it_opens_with_the_decision_and_folds_the_details():
     document = ranking_of(3)
-    lines = ["first: owner/resnet1.a1_in1k.", "chance that the best is among the first 2: 80%.", "next: hf-transferability x"]
+    lines = [
+        "first: owner/resnet1.a1_in1k.",
+        "chance that the best is among the first 2: 80%.",
+        "next: hf-transferability x --a b-c --d e",
+    ]
     document |= {"advice": {"text": lines}, "notes": ["mind the gap.", *lines]}
     text = html.page(document)
     page = Reader(text)
     assert text.index('class="decision"') < text.index("<table") < text.index("<img") < text.index("<details")
     assert "First: owner/resnet1.a1_in1k." in page.text
-    assert "<code>hf-transferability x</code>" in text
+    words = re.findall(r'<span class="word">(.*?)</span>', text)  # a line does not end within one of these
+    assert words == ["hf-transferability", "x", "--a b-c", "--d e"]
     assert page.text.count("chance that") + page.text.count("Chance that") == 1
     assert "Mind the gap." in page.text
     assert re.findall("<summary>(.*?)</summary>", text) == ["How to read it", "What was run"]

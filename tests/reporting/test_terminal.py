@@ -67,3 +67,9 @@ def test_numbers_behind_a_flag_name_their_checkpoint_where_they_differ():
     meanings = dict(terminal.flag_meanings(rows))
     assert meanings["unstable"].endswith("(a: rank 1 to 4; b: rank 2 to 5)")
     assert meanings["n<=d"].endswith("(5 images)")
+
+
+def test_of_many_numbers_behind_a_flag_the_metrics_are_named():
+    details = [f"logme: rank {i} to 9 of 12; nleep: standard deviation 0.{i}; gain 2" for i in range(1, 5)]
+    rows = [{"checkpoint": detail, "flags": ["unstable"], "flag_details": {"unstable": detail}} for detail in details]
+    assert dict(terminal.flag_meanings(rows))["unstable"].endswith("(logme, nleep)")

@@ -17,6 +17,7 @@ DRIVER = shutil.which("chromedriver")
 if not (CHROMIUM and DRIVER):
     pytest.skip("there is no browser: apt-get install chromium chromium-driver", allow_module_level=True)
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's and Selenium's own
 PATIENCE = 40.0  # seconds for what takes one
 WORK = 300.0  # for what loads networks, on a busy machine
@@ -67,6 +68,26 @@ class Browser:
         field = self.wait(script, label)
         field.clear()
         field.send_keys(text)
+
+    def choose(self, text):
+        """Put this, and nothing else, into the search box for checkpoints."""
+        self.run("document.querySelector('#checkpoints .remove-all')?.click()")
+        field = self.wait("return document.querySelector('#checkpoints input')")
+        self.run("arguments[0].scrollIntoView({block: 'center'})", field)
+        field.send_keys(text, Keys.ENTER, Keys.ESCAPE)
+        self.wait("return document.querySelector('#checkpoints .token')")
+
+    def unnamed(self):
+        """Controls and tables that a screen reader finds, but has no name for."""
+        self.driver.execute_cdp_cmd("Accessibility.enable", {})
+        nodes = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        kinds = (
+            "button", "textbox", "searchbox", "slider", "spinbutton", "combobox", "checkbox", "radio", "link", "tab", "grid",
+            "columnheader", "region",
+        )  # fmt: skip
+        seen = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
+        assert len([kind for kind, _ in seen if kind in kinds]) > 5
+        return [kind for kind, name in seen if kind in kinds and not name.strip()]
 
     def toast(self, patience=PATIENCE):
         """The text of the error that is shown; closes it."""
@@ -127,16 +148,67 @@ def test_the_example_is_shown_to_the_end(browser, fits):
     browser.wait("return document.querySelectorAll('.picture img').length >= 3")
     browser.wait("return [...document.querySelectorAll('.picture img')].every(i => i.complete)")
     assert all(width > 500 for width in browser.pictures()[:3])
+    assert browser.unnamed() == []
     browser.shot("example")
+
+
+STATE = "return document.querySelector('#state').innerText.includes(arguments[0])"
+LINK = "return document.querySelector('#rank-link input').value"
+DATASET = """return [...document.querySelectorAll('label')].find(l => l.innerText.startsWith('Dataset'))
+    .querySelector('input, textarea').value"""
+
+
+def test_the_catalogue_is_searched_and_bounds_are_told_as_one_types(browser, fits):
+    field = browser.wait("return document.querySelector('#checkpoints input')")
+    browser.run("arguments[0].scrollIntoView({block: 'center'})", field)
+    field.send_keys("resnet50.a1_in1k")
+    browser.wait(
+        "return document.querySelector('[role=option]')?.innerText.includes('timm/resnet50.a1_in1k (23.5M, apache-2.0)')"
+    )
+    browser.shot("search")
+    field.send_keys(Keys.ARROW_DOWN, Keys.ENTER)
+    browser.wait(STATE, "1 of at most 6 checkpoints, 23.5M parameters together.")
+    field.send_keys("owkin/phikon-v2", Keys.ENTER, Keys.ESCAPE)
+    browser.wait(STATE, "at most 100M parameters; owkin/phikon-v2 has 303M")
+    browser.shot("bounds-as-typed")
+
+
+def test_an_example_fills_the_form_and_its_link_fills_it_again(browser, fits):
+    browser.click("Example: chest X-rays, four architectures")
+    browser.wait(STATE, "4 of at most 6 checkpoints, 69.5M parameters together.")
+    link = browser.wait(f"const link = (() => {{ {LINK} }})(); return link.includes('resnet-50') && link")
+    assert browser.run("return location.href") == link
+    browser.driver.get(link + "&metric=%3Cscript%3E")
+    assert "does not have or take: metric" in browser.toast()
+    browser.wait(STATE, "4 of at most 6 checkpoints, 69.5M parameters together.")
+    assert browser.run(DATASET) == "hf-vision/chest-xray-pneumonia"
+    assert browser.unnamed() == []
+
+
+def test_a_link_shows_the_example_and_one_a_view_of_a_benchmark(browser, fits, address):
+    browser.driver.get(f"{address}?tab=benchmark&benchmark=open&metric=logme&target=cells")
+    browser.wait(
+        "return document.querySelector('#benchmark-link textarea, #benchmark-link input')?.value.includes('benchmark=open')"
+    )
+    browser.toast()
+    summary = "return document.querySelector('#benchmark-summary').innerText"
+    assert "open datasets" in browser.wait(summary)
+    assert "metric=logme" in browser.run("return location.search")
+    assert browser.unnamed() == []
+    browser.open("Rank")
+    browser.wait("return !location.search.includes('benchmark')")
+    browser.driver.get(f"{address}?tab=rank&ranking=example")
+    browser.wait("return document.querySelector('#summary')?.innerText.includes('6 of 7 candidates ranked')")
+    browser.wait("return document.querySelectorAll('.picture img').length >= 3")
 
 
 def test_the_table_sorts(browser, fits):
     before = browser.wait(COLUMN, 1)
-    menu = browser.wait("return document.querySelectorAll('#ranking .cell-menu-button')[7]")
+    menu = browser.wait("return document.querySelectorAll('#ranking .cell-menu-button')[8]")
     browser.run("arguments[0].scrollIntoView({block: 'center', inline: 'center'}); arguments[0].click()", menu)
     browser.run("arguments[0].click()", browser.wait(MENU, "Sort ascending"))
     browser.wait(f"const now = (() => {{ {COLUMN} }})(); return now && now.join() !== arguments[1]", 1, ",".join(before))
-    ratios = [float(text) for text in browser.wait(COLUMN, 7)]
+    ratios = [float(text) for text in browser.wait(COLUMN, 8)]
     assert ratios == sorted(ratios)
     assert sorted(browser.run(COLUMN, 1)) == sorted(before)
 
@@ -193,16 +265,16 @@ def test_the_demo_is_run_to_the_end(browser, fits, small_demo, monkeypatch):
 def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
     def told(dataset, checkpoints):
         browser.type("Dataset", dataset)
-        browser.type("Checkpoints", checkpoints)
+        browser.choose(checkpoints)
         browser.click("Rank")
         return browser.toast()
 
-    assert "at most 6 checkpoints" in told("alice/data", "\n".join(f"alice/{i}" for i in range(7)))
+    assert "at most 6 checkpoints" in told("alice/data", " ".join(f"alice/{i}" for i in range(7)))
     browser.shot("bounds")
     assert "must be a Hub id" in told("/etc/passwd", "alice/one")
     assert "public repositories only" in told("alice/data", "alice/private")
     bounds = {
-        "PARAMETERS": "million parameters; alice/one",
+        "PARAMETERS": "parameters; alice/one has",
         "CHECKPOINT_BYTES": "MB of checkpoints",
         "DATASET_BYTES": "reads datasets of at most",
         "SECONDS": "the work is stopped after",
@@ -275,6 +347,7 @@ def test_the_benchmark_is_drawn(browser, fits):
     browser.shot("benchmark")
     browser.run(RADIO, "architecture")
     browser.wait("return document.querySelector('#agreement').innerText.includes('parameter_count')", patience=WORK)
+    browser.wait("return location.search.includes('scenario=architecture')")
 
 
 def test_about_says_what_the_score_means(browser, fits):

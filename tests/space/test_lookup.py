@@ -1,6 +1,7 @@
 """Looking a benchmark up."""
 
 import json
+import re
 
 import pytest
 
@@ -54,11 +55,7 @@ def test_pictures_are_drawn_once_for_all_visitors_and_ahead_of_them(monkeypatch)
     benchmark_tab.draw_ahead().join(120)
     for name in ("agreement_chart", "score_against_auc", "ground_truth_heatmap", "leaderboard"):
         monkeypatch.setattr(lookup.plots, name, lambda *figures, **more: pytest.fail("drawn again"))
-    paper = lookup.chosen_benchmark()
-    for draw, what in [
-        (lookup.leaderboard_picture, ()),
-        (lookup.agreement_picture, (paper, paper.selections[0], "source_dataset")),
-        (lookup.scores_picture, (paper, paper.selections[0], "source_dataset", "consensus", "mean")),
-        (lookup.performance_picture, (paper, paper.selections[0], "source_dataset")),
-    ]:
-        assert benchmark_tab._drawn(draw, *what).plot.startswith("data:image/webp;base64,")
+    *_, overview = shown = benchmark_tab.look(*[""] * 5)
+    assert overview.count('src="data:image/webp;base64,') == 1
+    drawn = [item for item in shown if isinstance(item, str) and "<img" in item]
+    assert len({re.search(r'alt="([^"]{30,})"', item)[1] for item in drawn}) == len(drawn) == 4

@@ -14,7 +14,7 @@ import pytest
 
 from hf_transferability.benchmark import bundled
 from hf_transferability.cli import main
-from hf_transferability.space import worker
+from hf_transferability.space import benchmark_tab, links, worker
 
 gradio_client = pytest.importorskip("gradio_client")
 ROOT = Path(__file__).parents[2]
@@ -183,14 +183,14 @@ def test_examples_of_the_guide_run(address, at_hub, capsys):
     assert "tie_group (column)" in printed
 
 
-def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page(served):
-    look = next(each.fn for each in served.fns.values() if each.fn and each.fn.__name__ == "look")
-    name, scenario, selection, metric, target, summary, table, *pictures = look("open", "architecture", "moon", "moon", "moon")
-    assert (name.value, scenario.value, target.value) == ("open", "source_dataset", "mean")
-    assert selection.value == "lowest_validation_loss" and selection.visible
-    assert metric.value in set(table["metric"])
+def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page():
+    name, scenario, selection, metric, target = view = benchmark_tab.existing("open", "architecture", "moon", "moon", "moon")
+    assert (name, scenario, selection, target) == ("open", "source_dataset", "lowest_validation_loss", "mean")
+    *_, link, summary, table, _, _, _, overview = benchmark_tab.look("open", "architecture", "moon", "moon", "moon")
+    assert metric in set(table.data["metric"])
     assert "open datasets" in summary
-    assert len(pictures) == 4  # three of the benchmark, and the table over all of them
+    assert links.looked_up(links.asked(link)) == list(view)
+    assert "in all bundled benchmarks" in overview
 
 
 def test_functions_are_tools_for_mcp_clients(address, at_hub):

@@ -146,10 +146,19 @@ def test_the_example_is_a_ranking_that_was_really_made():
     assert document["dataset"]["id"] == "target"
     assert document["versions"]["torch"]
     assert str(Path.home()) not in json.dumps(document)
-    frame = work.table(document)
+    frame, shown = work.table(document).data, work.table(document).to_html()
     assert frame["checkpoint"].iloc[0] == document["rows"][0]["checkpoint"]
     assert "failed" not in frame
-    assert all(frame[column].dtype.kind in "if" for column in ("score", "90 % low", "feature quality"))
+    assert all(frame[column].dtype.kind in "if" for column in ("score", "90 % low", "feature quality", "parameters"))
+    assert ">311k<" in shown
+    assert "311,200" not in shown and "nan" not in shown
+
+
+def test_notes_are_sentences_and_the_next_command_can_be_copied():
+    text = work.summary(work.example())
+    assert "\n\nFirst: digits.\n\n" in text
+    assert "\n\nNext:\n\n```sh\nhf-transferability finetune --dataset target --checkpoint digits" in text
+    assert "Flag `unstable`: " in text
 
 
 def test_the_table_and_the_summary_show_failures_as_text():
@@ -158,7 +167,7 @@ def test_the_table_and_the_summary_show_failures_as_text():
     text = work.summary(document)
     assert "Failed: `` a/`b`](http://x) ``" in text
     assert "`model <script>alert(0)</script> is gated" in text
-    assert work.table(document)["failed"].notna().sum() == 1
+    assert work.table(document).data["failed"].notna().sum() == 1
 
 
 def test_three_files_are_offered(tmp_path):

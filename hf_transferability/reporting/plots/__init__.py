@@ -6,9 +6,10 @@ Colours are Okabe and Ito's and cividis, which people with any kind of colour vi
 """
 
 from hf_transferability.reporting.plots.benchmark import agreement_chart, ground_truth_heatmap, score_against_auc
+from hf_transferability.reporting.plots.described import described
 from hf_transferability.reporting.plots.leaderboard import leaderboard
 from hf_transferability.reporting.plots.rank_map import metric_ranks
-from hf_transferability.reporting.plots.ranking import components, cost, costs_differ, ranking, scores
+from hf_transferability.reporting.plots.ranking import components, cost, ranking, scores
 from hf_transferability.reporting.plots.style import check_picture, save, to_svg
 
 __all__ = [
@@ -16,7 +17,7 @@ __all__ = [
     "check_picture",
     "components",
     "cost",
-    "costs_differ",
+    "described",
     "ground_truth_heatmap",
     "leaderboard",
     "metric_ranks",

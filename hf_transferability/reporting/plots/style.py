@@ -102,8 +102,6 @@ def place_labels(
     shorter one is tried where the longer has no room, and then further away, with a line; `reaches` are these distances in
     points.
     """
-    from matplotlib.patheffects import withStroke
-
     figure = axes.get_figure(root=True)
     assert figure is not None
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
@@ -113,7 +111,7 @@ def place_labels(
     inside = np.array([frame.x0, frame.y0, frame.x1, frame.y1])
     taken = [np.array([*(centre - 4 * scale), *(centre + 4 * scale)]) for centre in centres]
     missing = 0
-    halo = [withStroke(linewidth=2, foreground="white")]
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}  # so that no line runs through a name
     for centre, choices in zip(centres, texts, strict=True):
         sizes = {text: _size(axes, text, renderer) for text in choices}
         for text, distance in [(text, reach) for reach in reaches for text in choices]:
@@ -124,7 +122,7 @@ def place_labels(
             axes.annotate(
                 plain(text), tuple(axes.transData.inverted().transform(centre)), tuple((spot[:2] - centre) / scale),
                 textcoords="offset points", fontsize=FONT - 1, color=INK, ha="left", va="bottom", zorder=5,
-                annotation_clip=False, path_effects=halo,
+                annotation_clip=False, bbox=ground,
             )  # fmt: skip
             if distance > 6:
                 _leader(axes, centre, spot, scale)

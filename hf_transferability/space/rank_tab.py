@@ -1,0 +1,222 @@
+"""The tab where checkpoints of the Hub, or files of features, are ranked."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from hf_transferability.escaping.html import text as escape
+from hf_transferability.metrics import all_metrics
+from hf_transferability.ranking.choices import DEFAULT_METRICS
+from hf_transferability.reporting import plots
+from hf_transferability.space import candidates, limits, links, texts, uploads, work
+from hf_transferability.space.examples import EXAMPLES
+from hf_transferability.space.parts import (
+    AT_ONCE,
+    DRAWING,
+    SCENARIOS,
+    drawn,
+    into_address,
+    link,
+    pictures,
+    show_errors,
+    visitor,
+)
+
+WORK: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work"}  # a Space has few cores
+_PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+_QUIET: dict[str, Any] = {**_PRIVATE, "show_progress": "hidden"}
+
+
+@dataclass(frozen=True)
+class RankTab:
+    """What the page needs of the tab: the fields that a link fills in, and the arguments of events.
+
+    Attributes:
+        fields: name, as in `links.form`, -> component.
+        checked: arguments of an event that checks the form and makes its link; its field is `link`.
+        link: field with the link to the form, or to that ranking.
+    """
+
+    fields: dict[str, Any]
+    checked: dict[str, Any]
+    link: gr.Textbox
+
+
+def rank_tab() -> RankTab:
+    """Build the tab."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=300):
+            fields, files, by_file, state = _form()
+            button = gr.Button("Rank", variant="primary")
+            address = link("rank")
+        with gr.Column(scale=1, min_width=260):
+            gr.Markdown(texts.EXAMPLES)
+            example_button = gr.Button("Show the example", elem_id="show-example")
+            demo_button = gr.Button("Run it here, about two minutes")
+            gr.Markdown(texts.BOUNDS)
+    shown = _answer()
+    checked: dict[str, Any] = {
+        "fn": _checked, "inputs": list(fields.values()), "outputs": [state, address], "trigger_mode": "always_last",
+        **_QUIET, **AT_ONCE,
+    }  # fmt: skip
+    event = gr.on([field.change for field in fields.values()], **checked)
+    into_address(event, address)
+    # The previous ranking is not an answer to the new request.
+    cleared = [pressed.click(_cleared, None, shown, queue=False, **_QUIET) for pressed in (button, demo_button)]
+    slow: dict[str, Any] = {**_PRIVATE, "show_progress_on": shown[0], "scroll_to_output": True}
+    files.upload(_on_upload, files, None, queue=False, **_QUIET)
+    done = cleared[0].then(_from_inputs, [by_file, files, *fields.values()], shown, **slow, **WORK)
+    for ended in (done.success, done.failure):  # `then` does not come after a failure in a chain
+        ended(lambda: None, None, files, **_PRIVATE)  # they have been removed from the disk
+    cleared[1].then(_from_demo, None, shown, **slow, **WORK)
+    example_button.click(_from_example, None, shown, concurrency_limit=4, **slow)
+    into_address(example_button.click(lambda: links.EXAMPLE, None, address, queue=False, **_QUIET), address)
+    return RankTab(fields, checked, address)
+
+
+def _form() -> tuple[dict[str, Any], gr.File, gr.Checkbox, gr.HTML]:
+    """The inputs; returns the fields by name, the uploads, whether these are chosen, and the place for what is wrong."""
+    with gr.Tabs():
+        with gr.Tab("From the Hub") as hub_tab:
+            with gr.Row(elem_id="examples"):
+                fills = [gr.Button(f"Example: {example.title}", size="sm", min_width=240) for example in EXAMPLES]
+            dataset = gr.Textbox(label="Dataset", placeholder="OWNER/NAME", max_lines=1)
+            names = gr.Dropdown(
+                candidates.choices(), value=[], multiselect=True, allow_custom_value=True, label="Checkpoints",
+                info=texts.SEARCH, elem_id="checkpoints",
+            )  # fmt: skip
+            state = gr.HTML(_state(), elem_id="state", padding=False)
+            size = gr.Slider(12, limits.IMAGES, value=links.SAMPLE_SIZE, step=1, label="Images to draw")
+            reading = _reading_inputs()
+        with gr.Tab("Features that you have") as file_tab:
+            gr.Markdown(texts.UPLOAD)
+            files = gr.File(
+                label="Files of features", file_count="multiple", file_types=[".npz", ".safetensors"], type="filepath"
+            )
+    scenario = gr.Radio(SCENARIOS, value="auto", label="What the candidates differ in")
+    metric = gr.Dropdown(list(all_metrics()), value=DEFAULT_METRICS[0], label="Sort by")
+    by_file = gr.Checkbox(False, visible=False)  # which of the two tabs is open; the browser sets it without a request
+    hub_tab.select(None, None, by_file, js="() => false", **_PRIVATE)
+    file_tab.select(None, None, by_file, js="() => true", **_PRIVATE)
+    for fill, example in zip(fills, EXAMPLES, strict=True):
+        filled = (example.dataset, list(example.checkpoints))
+        fill.click(lambda filled=filled: filled, None, [dataset, names], queue=False, **_QUIET)
+    fields = {"dataset": dataset, "checkpoints": names, "images": size, "scenario": scenario, "metric": metric, **reading}
+    return fields, files, by_file, state
+
+
+def _reading_inputs() -> dict[str, Any]:
+    """A folded part with one input for each of `work.READING`, in that order."""
+    with gr.Accordion("Reading the data", open=False):
+        gr.Markdown(texts.DATA_HELP)
+        with gr.Row():
+            split = gr.Textbox(label="Split", placeholder="train", max_lines=1, min_width=140)
+            images = gr.Textbox(label="Image column", placeholder="the only one", max_lines=1, min_width=140)
+            labels = gr.Textbox(label="Label column", placeholder="label", max_lines=1, min_width=140)
+        with gr.Row():
+            groups = gr.Textbox(label="Group column", placeholder="patient", max_lines=1, min_width=140)
+            level = gr.Number(label="Class level of folders", value=None, precision=0, minimum=0, min_width=140)
+            window = gr.Textbox(label="Window LOW,HIGH", placeholder="-160,240", max_lines=1, min_width=140)
+    return dict(zip(work.READING, [split, images, labels, groups, level, window], strict=True))
+
+
+def _answer() -> list[Any]:
+    """Where a ranking is shown: summary, table, pictures and files."""
+    summary = gr.Markdown(elem_id="summary")
+    widths: list[str | int] = [64, 200, *[110] * 6, *[150] * 24]  # pixels; a phone shows the score, too
+    table = gr.Dataframe(
+        interactive=False,
+        wrap=True,
+        label="Ranking",
+        elem_id="ranking",
+        visible=False,
+        column_widths=widths,
+    )
+    drawings = pictures("Pictures of the ranking", visible=False)
+    downloads = gr.File(label="Download", file_count="multiple", interactive=False, visible=False, elem_id="downloads")
+    return [summary, table, drawings, downloads]
+
+
+def _cleared() -> list[Any]:
+    return ["", gr.Dataframe(visible=False), gr.HTML(visible=False), gr.File(visible=False)]
+
+
+def _checked(dataset: str, names: list[str], size: float, scenario: str, metric: str, *reading: Any) -> tuple[str, str]:
+    """What is beyond the bounds so far, or how large the request is; and the link to this form."""
+    chosen = candidates.ids(names)
+    options = dict(zip(work.READING, reading, strict=True))
+    address = links.form_link(dataset.strip(), chosen, size, scenario, metric, options)
+    return _state(dataset, chosen), address
+
+
+def _state(dataset: str = "", names: Sequence[str] = ()) -> str:
+    """What is beyond the bounds, or how large the request is, as HTML that screen readers read out when it changes."""
+    found = candidates.problems(dataset, names)
+    lines = "".join(f"<p>{escape(text)}</p>" for text in found or [candidates.total(names)])
+    return f'<div role="status" class="{"beyond" if found else "within"}">{lines}</div>'
+
+
+def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[list[Any]]]:
+    """A handler that shows the ranking made by `work_of`; its files stay on disk only until they are sent."""
+
+    # Gradio passes the request and the progress only to arguments before the `*`.
+    def handler(
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+        *inputs: Any,
+    ) -> Iterator[list[Any]]:
+        def tell(text: str, share: float) -> None:
+            progress(share, desc=text)
+
+        document = show_errors(work_of)(*inputs, tell=tell, visitor=visitor(request))
+        with DRAWING:
+            drawings = [drawn(each.figure, each.text, each.whole) for each in plots.described(document)]
+        with tempfile.TemporaryDirectory(prefix="hf-transferability-answer-", ignore_cleanup_errors=True) as folder:
+            yield [
+                work.summary(document),
+                gr.Dataframe(work.table(document), visible=True),
+                gr.HTML(f'<div class="pictures">{"".join(drawings)}</div>', visible=True),
+                gr.File(work.write_files(document, folder), visible=True),
+            ]
+
+    return handler
+
+
+@_answered
+def _from_inputs(
+    by_file: bool,
+    paths: list[str] | None,
+    dataset: str,
+    names: list[str],
+    size: float,
+    scenario: str,
+    metric: str,
+    *reading: Any,
+    **callbacks: Any,
+) -> work.Document:
+    if by_file:
+        visitor = callbacks["visitor"]
+        uploads.hold(visitor, paths or [])
+        try:
+            return work.rank_files(uploads.held(visitor, paths or []), scenario, metric, **callbacks)
+        finally:
+            uploads.forget(visitor)
+    options = dict(zip(work.READING, reading, strict=True))
+    return work.rank_checkpoints(dataset, candidates.ids(names), int(size), scenario, metric, options, **callbacks)
+
+
+@_answered
+def _from_demo(**callbacks: Any) -> work.Document:
+    return work.run_demo(**callbacks)
+
+
+@_answered
+def _from_example(**callbacks: Any) -> work.Document:
+    return work.example()
+
+
+def _on_upload(paths: list[str], request: gr.Request) -> None:
+    uploads.hold(visitor(request), paths)
