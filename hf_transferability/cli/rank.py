@@ -62,8 +62,10 @@ def add(commands: Any) -> None:
 
 def _rank(options: argparse.Namespace) -> int:
     output = taken(OutputOptions, options)
-    check_files(output)
-    if options.push_to:
+    first = os.environ.get("RANK", "0") == "0"  # of several processes only this one writes, and the others may lack its folders
+    if first:
+        check_files(output)
+    if first and options.push_to:
         from hf_transferability.publishing.publish import check_destination
 
         check_destination(options.push_to)
@@ -90,7 +92,7 @@ def _rank(options: argparse.Namespace) -> int:
             **load_options(options),
         )
     status = print_ranking(ranking, output)
-    if options.push_to and os.environ.get("RANK", "0") == "0":
+    if first and options.push_to:
         from hf_transferability.publishing.collecting import publish_ranking
 
         print_published(publish_ranking(ranking.to_dict(), options.push_to), sys.stderr)

@@ -14,7 +14,7 @@ from hf_transferability.data.duplicates import HASHING_VERSION
 from hf_transferability.data.images import ImageReport
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import Target, check_images, load_target
-from hf_transferability.errors import TargetError, UsageError, unknown_name
+from hf_transferability.errors import TargetError, TransferabilityError, UsageError, unknown_name
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
@@ -22,6 +22,7 @@ from hf_transferability.machine import usable_cores
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.names import BATCHES, LEAK_IMAGES, plain_name, split_options
 from hf_transferability.progress import CACHED, NullProgress, Progress, given
+from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
     check_choices,
@@ -44,6 +45,8 @@ from hf_transferability.ranking.scoring import Request, Scores
 if TYPE_CHECKING:
     import datasets
 
+# Of these, all machines must have one version; others change no number, or only how fast it comes.
+_SAME_VERSIONS = ("hf-transferability", "torch", "transformers", "timm", "torchvision", "pillow", "datasets")
 HALVES = 10  # half-samples for intervals and tie groups
 
 
@@ -226,13 +229,22 @@ def _with_leaks(
 
 def _agreed(target: Target | None, failure: Exception | None, state: Processes) -> Target:
     """The target, if every process has the same one; else the reason, in all of them."""
-    states = state.gather((None if failure is None else reason(failure), target.key if target else None))
+    versions = {name: number for name, number in package_versions().items() if name in _SAME_VERSIONS}
+    states = state.gather((None if failure is None else reason(failure), target.key if target else None, versions))
     if failure is not None:
         raise failure
-    if failures := [text for text, _ in states if text]:
+    if failures := [text for text, _, _ in states if text]:
         raise TargetError(f"another process cannot read the dataset: {failures[0]}")
-    if target is None or len({key for _, key in states}) > 1:
-        raise TargetError("the processes have drawn different samples: the dataset changed meanwhile. Pin it with --revision.")
+    if target is None or len({key for _, key, _ in states}) > 1:
+        raise TargetError(
+            "the processes have drawn different samples: the dataset changed meanwhile, or differs between machines. "
+            "Pin it with --revision, or copy the folder to all."
+        )
+    if others := [(name, number) for _, _, theirs in states for name, number in versions.items() if theirs.get(name) != number]:
+        raise TransferabilityError(
+            f"the machines have different versions of {others[0][0]}, which can change the numbers. "
+            f"Install {others[0][1]} on all."
+        )
     return target
 
 
