@@ -35,16 +35,9 @@ def test_two_machines_give_the_result_of_one(machines, capfd, monkeypatch):
         launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--node-rank", str(number)]
         launcher += ["--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", port]
         environment = {**os.environ, "HF_HOME": str(machines / f"home{number}")}
-        launched.append(
-            subprocess.Popen(
-                [*launcher, "-m", "hf_transferability", *words],
-                cwd=machines / str(number),
-                env=environment,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )  # fmt: skip
-        )
+        options = {"cwd": machines / str(number), "env": environment, "text": True}
+        command = [*launcher, "-m", "hf_transferability", *words]
+        launched.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options))
     (out, err), (silent, _) = (process.communicate(timeout=600) for process in launched)
     assert out, err
     assert silent == ""
