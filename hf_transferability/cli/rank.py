@@ -1,7 +1,6 @@
 """`hf-transferability rank`: rank checkpoints for a dataset."""
 
 import argparse
-import os
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +17,9 @@ from hf_transferability.cli.options import (
     taken,
 )
 from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
+from hf_transferability.cli.rank_jobs import add_jobs, is_first, rank_by_jobs
+from hf_transferability.cli.streams import say
+from hf_transferability.errors import UsageError
 from hf_transferability.names import LEAK_IMAGES
 
 
@@ -58,20 +60,20 @@ def add(commands: Any) -> None:
         "--push-to", metavar="OWNER/NAME",
         help="also publish the scores in this Hub dataset; where you may not write, as a pull request",
     )  # fmt: skip
+    add_jobs(rank.add_argument_group("jobs on the Hub"))
 
 
 def _rank(options: argparse.Namespace) -> int:
     output = taken(OutputOptions, options)
-    first = os.environ.get("RANK", "0") == "0"  # of several processes only this one writes, and the others may lack its folders
+    first = is_first()  # of several processes only this one writes, and the others may lack its folders
     if first:
         check_files(output)
-    if first and options.push_to:
-        from hf_transferability.publishing.publish import check_destination
-
-        check_destination(options.push_to)
+        _check_destination(options)
     from hf_transferability.catalogue.pools import candidates
 
     checkpoints = candidates(options.checkpoints, options.candidates)
+    if options.jobs:
+        return rank_by_jobs(options, checkpoints)
     with reported() as progress:
         from hf_transferability.data.options import SampleOptions
         from hf_transferability.ranking.run import rank
@@ -92,8 +94,28 @@ def _rank(options: argparse.Namespace) -> int:
             **load_options(options),
         )
     status = print_ranking(ranking, output)
+    if first and options.part:
+        from hf_transferability.publishing.parts import put_part
+
+        say(f"published as part {options.part}: {put_part(ranking.part, options.part, options.push_to)}")
+        return 0  # a candidate that failed is told by its row
     if first and options.push_to:
         from hf_transferability.publishing.collecting import publish_ranking
 
         print_published(publish_ranking(ranking.to_dict(), options.push_to), sys.stderr)
     return status
+
+
+def _check_destination(options: argparse.Namespace) -> None:
+    """Refuse, before the work begins, what could not be published at its end."""
+    if options.part:
+        from hf_transferability.publishing.parts import check_name
+
+        check_name(options.part)
+        if not options.push_to or options.jobs:
+            raise UsageError("`part` must have a dataset to go to, and no jobs of its own. Add --push-to, leave out --jobs.")
+    if options.push_to:
+        from hf_transferability.publishing.publish import check_destination
+
+        if not options.dry_run:
+            check_destination(options.push_to)
