@@ -73,7 +73,7 @@ def _rank(options: argparse.Namespace) -> int:
 
     checkpoints = candidates(options.checkpoints, options.candidates)
     if options.jobs:
-        return rank_by_jobs(options, checkpoints)
+        return rank_by_jobs(options, checkpoints) if first else 0
     with reported() as progress:
         from hf_transferability.data.options import SampleOptions
         from hf_transferability.ranking.run import rank
@@ -94,7 +94,7 @@ def _rank(options: argparse.Namespace) -> int:
             **load_options(options),
         )
     status = print_ranking(ranking, output)
-    if first and options.part:
+    if options.part and ranking.part:
         from hf_transferability.publishing.parts import put_part
 
         say(f"published as part {options.part}: {put_part(ranking.part, options.part, options.push_to)}")
@@ -108,6 +108,8 @@ def _rank(options: argparse.Namespace) -> int:
 
 def _check_destination(options: argparse.Namespace) -> None:
     """Refuse, before the work begins, what could not be published at its end."""
+    if not options.jobs and (options.dry_run or options.yes or options.wheel):
+        raise UsageError("`--dry-run`, `--yes` and `--wheel` need --jobs. Add it, or leave them out.")
     if options.part:
         from hf_transferability.publishing.parts import check_name
 

@@ -9,7 +9,7 @@ from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import JobError
 from hf_transferability.hub import writing
 from hf_transferability.jobs.plan import Plan, Request
-from hf_transferability.jobs.watching import run_plan
+from hf_transferability.jobs.watching import Watch
 from hf_transferability.progress import Progress, given
 from hf_transferability.publishing.parts import change_files
 from hf_transferability.ranking.candidates import Candidate
@@ -50,7 +50,7 @@ def rank_by_jobs(
     elsewhere = read_known(known, load.token)
     namespace = writing.read_account(load.token).name
     _put_files(plan, load.token)
-    parts, lost = run_plan(plan, namespace, progress, load.token)
+    parts, lost = Watch(plan, namespace, progress, load.token).run()
     if not parts:
         raise JobError(f"no job gave a result: {next(iter(lost.values()))} for what it printed.")
     whole = merged([parts[number] for number in sorted(parts)], plan.names)

@@ -49,3 +49,61 @@ def test_the_table_of_jobs_is_that_of_one_machine(world, faults):
     key = ["source", "metric", "target"]
     same = published[names].sort_values(key, ignore_index=True).equals(expected_rows[names].sort_values(key, ignore_index=True))
     assert same and set(published["metric"]) >= {"consensus", "logme"}
+
+
+def test_lost_jobs_are_failed_rows_and_the_same_command_takes_up_the_rest(world, faults):
+    """A job that never gets a machine is given up twice; what the others did is not done again."""
+    words = (*WORDS, "--push-to", "lab/waits", "--yes", "--start-minutes", "0.02", "--no-intervals")
+    world.machines.faults = ["", "waits", "waits"]
+    first = world.alice(*words)
+    assert first.status == 1
+    errors = {row["checkpoint"]: row["error"] for row in json.loads(first.out)["rows"]}
+    assert errors["lab/one"] is None
+    assert "lost 2 times: it had no machine within 0.02 minutes" in errors["lab/three"]
+    stages = [job.stage for job in world.machines.jobs[-3:]]
+    assert stages == ["COMPLETED", "CANCELED", "CANCELED"]
+    n_started = len(world.machines.jobs)
+    again = world.alice(*words)
+    assert len(world.machines.jobs) == n_started + 1
+    assert [row["error"] is None for row in json.loads(again.out)["rows"]] == [True, True, True, False], again.err
+
+
+def test_nothing_is_sent_before_the_cost_is_agreed_to(world):
+    world.hub.requests.clear()
+    plan = ("job 1: lab/one, lab/two", "job 2: lab/three, lab/none", "2 jobs on l4x1 (1 x L4 with 24 GB, 8 vCPU, 30 GB)")
+    for words, status in ((("--dry-run",), 0), ((), 2)):
+        done = world.alice(*WORDS, "--push-to", "lab/unpaid", *words)
+        assert (done.status, done.out) == (status, "")
+        assert [line for line in plan if line not in done.err] == []
+    assert "Add --yes to start them" in done.err
+    assert {request.method for request in world.hub.requests} <= {"GET", "HEAD"}
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--jobs", "l4x2"), "`jobs` must be one of cpu-basic, l4x1; got 'l4x2'. Did you mean l4x1?"),
+        (("./mine",), "`checkpoints` must be on the Hub for jobs, which see no folder of yours; got './mine'"),
+        (("--processor", "/"), "`processor` must be on the Hub for jobs"),
+        (("--wheel", "none.whl"), "none.whl cannot be read. Build one."),
+        (("--part", "a/1"), "`part` must have a dataset to go to, and no jobs of its own"),
+    ],
+)
+def test_what_no_job_could_do_is_refused(world, words, text):
+    done = world.alice(*WORDS, *words, "--push-to", "lab/refused", "--yes")
+    assert (done.status, done.out) == (2, "")
+    assert text in done.err
+
+
+def test_without_credit_or_login_it_says_what_to_do(world, faults):
+    words = (*WORDS, "--yes", "--push-to")
+    n_started = len(world.machines.jobs)
+    faults.add("^/api/jobs/alice_secret$", methods={"POST"}, status=402)
+    done = world.alice(*words, "lab/poor")
+    assert (done.status, done.out) == (1, "")
+    assert "the Hub starts no job for alice_secret without credit (402)" in done.err
+    faults.clear()
+    faults.add("^/api/jobs/alice_secret$", status=403)
+    assert "your token may not use the jobs of alice_secret (403)" in world.alice(*words, "lab/poor").err
+    assert "you are not logged in to the Hub" in world.alice(*words, "lab/poor", token=None).err
+    assert len(world.machines.jobs) == n_started
