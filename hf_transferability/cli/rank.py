@@ -1,7 +1,6 @@
 """`hf-transferability rank`: rank checkpoints for a dataset."""
 
 import argparse
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +15,7 @@ from hf_transferability.cli.options import (
     positive,
     taken,
 )
-from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
+from hf_transferability.cli.output import add_sharing, check_files, check_sharing, print_ranking, reported, share
 from hf_transferability.cli.rank_jobs import add_jobs, is_first, rank_by_jobs
 from hf_transferability.cli.streams import say
 from hf_transferability.errors import UsageError
@@ -56,10 +55,7 @@ def add(commands: Any) -> None:
         help="fine-tuned results of your own for the column known_elsewhere: a table of ground truth, a folder of `finetune`, "
         "or a Hub dataset of results; repeatable",
     )  # fmt: skip
-    add_output(rank).add_argument(
-        "--push-to", metavar="OWNER/NAME",
-        help="also publish the scores in this Hub dataset; where you may not write, as a pull request",
-    )  # fmt: skip
+    add_sharing(add_output(rank))
     add_jobs(rank.add_argument_group("jobs on the Hub"))
 
 
@@ -99,10 +95,8 @@ def _rank(options: argparse.Namespace) -> int:
 
         say(f"published as part {options.part}: {put_part(ranking.part, options.part, options.push_to)}")
         return 0  # a candidate that failed is told by its row
-    if first and options.push_to:
-        from hf_transferability.publishing.collecting import publish_ranking
-
-        print_published(publish_ranking(ranking.to_dict(), options.push_to), sys.stderr)
+    if first:
+        share(ranking.to_dict(), options)
     return status
 
 
@@ -116,8 +110,5 @@ def _check_destination(options: argparse.Namespace) -> None:
         check_name(options.part)
         if not options.push_to or options.jobs:
             raise UsageError("`part` must have a dataset to go to, and no jobs of its own. Add --push-to, leave out --jobs.")
-    if options.push_to:
-        from hf_transferability.publishing.publish import check_destination
-
-        if not options.dry_run:
-            check_destination(options.push_to)
+    if not options.dry_run:
+        check_sharing(options)

@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import sys
 from typing import Any
 
 from hf_transferability.cli.options import OutputOptions, load_options, number, positive, taken
-from hf_transferability.cli.output import print_published, print_ranking, reported
+from hf_transferability.cli.output import print_ranking, reported, share
 from hf_transferability.cli.streams import say
 from hf_transferability.errors import UsageError
 
@@ -55,10 +54,9 @@ def rank_by_jobs(options: argparse.Namespace, checkpoints: list[str]) -> int:
     with reported() as progress:
         ranking = run(options.dataset, plan, request, sample, load, options.known, progress)
     status = print_ranking(ranking, taken(OutputOptions, options))
-    from hf_transferability.publishing.collecting import publish_ranking
     from hf_transferability.publishing.parts import remove_parts
 
-    print_published(publish_ranking(ranking.to_dict(), options.push_to), sys.stderr)
+    share(ranking.to_dict(), options)
     if status == 0:  # otherwise the same command takes them up
         remove_parts(options.push_to, plan.run)
     return status
