@@ -52,12 +52,12 @@ def rank_by_jobs(options: argparse.Namespace, checkpoints: list[str]) -> int:
     from hf_transferability.jobs.run import rank_by_jobs as run
 
     with reported() as progress:
-        ranking = run(options.dataset, plan, request, sample, load, options.known, progress)
+        ranking, complete = run(options.dataset, plan, request, sample, load, options.known, progress)
     status = print_ranking(ranking, taken(OutputOptions, options))
     from hf_transferability.publishing.parts import remove_parts
 
     share(ranking.to_dict(), options)
-    if status == 0:  # otherwise the same command takes them up
+    if complete:  # otherwise the same command takes them up
         remove_parts(options.push_to, plan.run)
     return status
 

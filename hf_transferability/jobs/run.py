@@ -29,7 +29,7 @@ def rank_by_jobs(
     load: LoadOptions,
     known: Sequence[str | Path] = (),
     progress: Progress | None = None,
-) -> Ranking:
+) -> tuple[Ranking, bool]:
     """Run the jobs of a plan and rank what they have scored; the table is that of one machine.
 
     Args:
@@ -40,7 +40,7 @@ def rank_by_jobs(
         progress: is told how far the jobs are.
 
     Returns:
-        The ranking; the candidates of a job that was lost twice are failed rows.
+        The ranking, in which the candidates of a job that was lost twice are failed rows; and whether no job was lost.
 
     Raises:
         JobError: not a single job gave a result, or they cannot be started or watched.
@@ -65,7 +65,7 @@ def rank_by_jobs(
     for note in told:
         progress.note(note)
     ranking.part = whole
-    return ranking
+    return ranking, not lost
 
 
 def _put_files(plan: Plan, token: str | None) -> None:

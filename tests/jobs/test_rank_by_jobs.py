@@ -1,9 +1,10 @@
 """A ranking by jobs is that of one machine, whatever becomes of single jobs, and nothing costs money unasked."""
 
 import json
+import zipfile
 
 import pytest
-from helpers.people import ALICE, rows
+from helpers.people import ALICE, head, rows
 
 NAMES = ("lab/one", "lab/two", "lab/three", "lab/none")
 WORDS = ("rank", "lab/x-rays", *NAMES, "--jobs", "l4x1", "--per-job", "2", "--format", "json")
@@ -44,11 +45,43 @@ def test_the_table_of_jobs_is_that_of_one_machine(world, faults):
         assert ALICE not in json.dumps(job.to_dict()) + " ".join(job.logs)
         assert job.spec["command"][:4] == ["uv", "run", "--with", "hf-transferability[adapters,medical]==0.1.0"]
         assert job.spec["command"][4:7] == ["python", "-m", "hf_transferability"]
+    assert not [file for file in head(world.hub, "lab/by-jobs").files if file.startswith("parts/")]
     published, expected_rows = rows(world.hub, "lab/by-jobs"), rows(world.hub, "lab/by-one")
     names = [name for name in published if name not in ("benchmark", "date", "hardware")]
     key = ["source", "metric", "target"]
     same = published[names].sort_values(key, ignore_index=True).equals(expected_rows[names].sort_values(key, ignore_index=True))
     assert same and set(published["metric"]) >= {"consensus", "logme"}
+
+
+@pytest.mark.parametrize("names", [("lab/one", "lab/two"), ("lab/one", "lab/three")], ids=["one architecture", "two"])
+def test_what_depends_on_the_whole_pool_is_decided_over_it(world, names):
+    """A job of one candidate cannot know whether the pool is of one architecture, which decides on the paper's score."""
+    words = ("rank", "lab/x-rays", *names, "--metric", "transferability", "--no-intervals", "--format", "json")
+    by_jobs = world.alice(*words, "--jobs", "cpu-basic", "--per-job", "1", "--push-to", "lab/pool", "--yes")
+    assert without_own(json.loads(by_jobs.out)) == without_own(json.loads(world.alice(*words).out))
+
+
+def test_jobs_that_still_run_are_taken_up(world, faults):
+    """The command fails while a job waits; the same command finds it, and does not start another. A wheel goes along."""
+    wheel = world.alice.folder / "hf_transferability-0.1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("x", "")
+    words = ("rank", "lab/x-rays", "lab/one", "--jobs", "cpu-basic", "--push-to", "lab/again", "--yes", "--wheel", wheel.name)
+    world.machines.faults = ["waits"]
+    faults.add("^/api/jobs/alice_secret/[0-9a-f]+$", status=403, times=1)
+    n_started = len(world.machines.jobs)
+    failed = world.alice(*words, "--start-minutes", "0.02")
+    job = world.machines.jobs[-1]
+    assert failed.status == 1
+    assert f"`hf jobs cancel ID` stops them: {job.id}" in failed.err
+    assert job.spec["command"][3].startswith(
+        f"hf-transferability[adapters,medical] @ {world.hub.url}/datasets/lab/again/resolve"
+    )
+    again = world.alice(*words, "--start-minutes", "0.02")
+    assert again.status == 0, again.err
+    assert f"job 1 runs already: {world.hub.url}/jobs/alice_secret/{job.id}" in again.err
+    assert len(world.machines.jobs) == n_started + 2  # the first never got a machine
+    assert [file for file in head(world.hub, "lab/again").files if file.endswith(wheel.name)]
 
 
 def test_lost_jobs_are_failed_rows_and_the_same_command_takes_up_the_rest(world, faults):
@@ -63,6 +96,7 @@ def test_lost_jobs_are_failed_rows_and_the_same_command_takes_up_the_rest(world,
     stages = [job.stage for job in world.machines.jobs[-3:]]
     assert stages == ["COMPLETED", "CANCELED", "CANCELED"]
     n_started = len(world.machines.jobs)
+    assert [file for file in head(world.hub, "lab/waits").files if file.startswith("parts/")]
     again = world.alice(*words)
     assert len(world.machines.jobs) == n_started + 1
     assert [row["error"] is None for row in json.loads(again.out)["rows"]] == [True, True, True, False], again.err
