@@ -82,6 +82,7 @@ def _rank(options: argparse.Namespace) -> int:
             micro_batch=options.micro_batch,
             known=options.known,
             leak_check=options.leak_check,
+            part=options.part is not None,
             use_cache=options.use_cache,
             progress=progress,
             **asdict(taken(MetricOptions, options)),

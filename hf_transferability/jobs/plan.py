@@ -14,9 +14,8 @@ from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import JobError, UsageError, shown, unknown_name
 from hf_transferability.hub import jobs, writing
-from hf_transferability.metrics import get_metric
-from hf_transferability.names import SCENARIOS, expanded
-from hf_transferability.ranking.choices import DEFAULT_METRICS, check_choices, check_metrics, floors_needed
+from hf_transferability.names import expanded
+from hf_transferability.ranking.choices import check_choices, check_metrics
 from hf_transferability.ranking.next_command import changed_options
 
 EXTRAS = "adapters,medical"  # a job cannot be asked to install what its data turn out to need
@@ -179,14 +178,8 @@ def _words(request: Request, sample: SampleOptions, load: LoadOptions) -> list[s
     words = changed_options(sample, [name for name in SampleOptions.names() if name != "revision"])
     words += changed_options(load, [name for name in vars(load) if name != "token"])
     words += [f"--metric={name}" for name in request.metrics]
-    words += changed_options(request, [name for name in vars(request) if name not in ("metrics", "scenario", "intervals")])
-    words += [] if request.intervals else ["--no-intervals"]
-    scenario = request.scenario
-    first = (request.metrics or DEFAULT_METRICS)[0]
-    if scenario == "auto" and first != "all" and get_metric(first).floors:
-        # A job cannot know whether the whole pool is of one architecture: it takes the scenario that needs most.
-        scenario = max(SCENARIOS, key=lambda name: len(floors_needed(first, name)))
-    return words + ([f"--scenario={scenario}"] if scenario != "auto" else [])
+    words += changed_options(request, [name for name in vars(request) if name not in ("metrics", "intervals")])
+    return words + ([] if request.intervals else ["--no-intervals"])
 
 
 def _check_on_hub(what: str, names: Sequence[str]) -> None:

@@ -61,10 +61,9 @@ def rank_by_jobs(
     scenario, _ = choose_scenario(request.scenario, candidates)
     if not request.floor and not floors_needed(whole.metrics[0], scenario):
         whole = without_floors(whole)
-    ranking, told = form(whole, dataset, request.scenario, request.variant, elsewhere, sample, load)
+    ranking, told = form(whole, dataset, request.scenario, request.variant, elsewhere, sample, load, whole.shuffled_shares.get)
     for note in told:
         progress.note(note)
-    ranking.part = whole
     return ranking, not lost
 
 

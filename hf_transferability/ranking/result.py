@@ -27,7 +27,7 @@ class Ranking:
         versions: the packages that made it.
         advice: what to do with the order; see `benchmark.advice.advise`.
         known: the studies behind the rows' known_elsewhere, and those left out, as they hold the target.
-        part: the scored candidates that it was formed from, in the main process; not saved. None for arrays in files.
+        part: the scored candidates that it was formed from, in the main process of `rank(part=True)`; not saved.
     """
 
     rows: list[Row]
