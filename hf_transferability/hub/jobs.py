@@ -25,11 +25,13 @@ class Hardware:
         flavor: its name.
         description: processor or card, and memory.
         price: US dollars a minute; None if the Hub states it for something else.
+        cards: how many accelerators it has.
     """
 
     flavor: str
     description: str
     price: float | None
+    cards: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,13 @@ def list_hardware(token: str | None = None) -> list[Hardware]:
         JobError: the Hub does not answer.
     """
     listed = _asked(HfApi(token=token).list_jobs_hardware, "")
-    return [Hardware(one.name, _description(one), one.unit_cost_usd if one.unit_label == "minute" else None) for one in listed]
+    return [_hardware(one) for one in listed]
+
+
+def _hardware(one: Any) -> Hardware:
+    price = one.unit_cost_usd if one.unit_label == "minute" else None
+    cards = str(one.accelerator.quantity) if one.accelerator else "0"
+    return Hardware(one.name, _description(one), price, int(cards) if cards.isdecimal() else 1)
 
 
 def _description(hardware: Any) -> str:

@@ -20,6 +20,7 @@ from hf_transferability.ranking.next_command import changed_options
 
 EXTRAS = "adapters,medical"  # a job cannot be asked to install what its data turn out to need
 MOST_JOBS = 100
+_SCRIPTS = (".py", ".sh", ".yaml", ".yml", ".toml")  # the client refuses words that end so and are no file
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ class Plan:
         else:
             most = f"at most ${n * minutes * price:.2f} if all take the whole {minutes:g} minutes"
             cost = f"{what}: ${60 * price:.2f} an hour each, {most}; a job that is lost is repeated once, and costs again"
-        return [*each, f"results: {self.repo_id}", cost]
+        idle = "each job uses one of the cards: take a machine with one, and fewer candidates --per-job"
+        return [*each, f"results: {self.repo_id}", cost, *([idle] if self.hardware.cards > 1 else [])]
 
 
 def make_plan(
@@ -162,11 +164,11 @@ def make_plan(
         Task(number, share, ("python", "-m", "hf_transferability", "rank", *words, *share, f"--part={run}/{number}"))
         for number, share in enumerate(shares, 1)
     )
-    for word in {word for task in tasks for word in task.words}:
-        if Path(word).is_file():
+    for word in sorted({word for task in tasks for word in task.words}):
+        if Path(word).is_file() or Path(word).suffix in _SCRIPTS:
             raise UsageError(
-                f"the folder must have no file called {word}, which the Hub's client would send to the jobs. "
-                "Run from another folder."
+                f"`jobs` must have no word that the Hub's client takes for a file to upload; got {shown(word)}. "
+                "Run from a folder without it, or rename it."
             )
     requirement = f"hf-transferability[{EXTRAS}]"
     requirement += f" @ {_address(repo_id, next(iter(wheel)))}" if wheel else f"=={__version__}"

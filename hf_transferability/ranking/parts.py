@@ -98,12 +98,8 @@ def merged(parts: Sequence[Part], names: Sequence[str]) -> Part:
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     kept = [note for note in notes if note not in counted]
     shares = {name: share for part in parts for name, share in part.shuffled_shares.items()}
-    return replace(
-        first,
-        candidates=candidates,
-        shuffled_shares=shares,
-        notes=kept + (unnamed_sources(candidates) if len(kept) < len(notes) else []),
-    )
+    kept += unnamed_sources(candidates) if len(kept) < len(notes) else []
+    return replace(first, candidates=candidates, notes=kept, shuffled_shares=shares)
 
 
 def without_floors(part: Part) -> Part:

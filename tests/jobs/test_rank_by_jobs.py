@@ -110,13 +110,16 @@ def test_nothing_is_sent_before_the_cost_is_agreed_to(world):
         assert (done.status, done.out) == (status, "")
         assert [line for line in plan if line not in done.err] == []
     assert "Add --yes to start them" in done.err
+    several = world.alice("rank", "lab/x-rays", "lab/one", "--jobs", "l4x4", "--push-to", "lab/unpaid", "--dry-run")
+    assert "each job uses one of the cards" in several.err
     assert {request.method for request in world.hub.requests} <= {"GET", "HEAD"}
 
 
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("--jobs", "l4x2"), "`jobs` must be one of cpu-basic, l4x1; got 'l4x2'. Did you mean l4x1?"),
+        (("--jobs", "l4"), "`jobs` must be one of cpu-basic, l4x1, l4x4; got 'l4'. Did you mean l4x"),
+        (("--image-column", "scan.py"), "takes for a file to upload; got '--image-column=scan.py'"),
         (("./mine",), "`checkpoints` must be on the Hub for jobs, which see no folder of yours; got './mine'"),
         (("--processor", "/"), "`processor` must be on the Hub for jobs"),
         (("--wheel", "none.whl"), "none.whl cannot be read. Build one."),

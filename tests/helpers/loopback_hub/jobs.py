@@ -22,6 +22,9 @@ HARDWARE = [
     {"name": "l4x1", "prettyName": "1x L4", "cpu": "8 vCPU", "ram": "30 GB"}
     | {"accelerator": {"type": "gpu", "model": "L4", "quantity": "1", "vram": "24 GB", "manufacturer": "Nvidia"}}
     | {"unitCostMicroUSD": 13333, "unitCostUSD": 0.013333, "unitLabel": "minute"},
+    {"name": "l4x4", "prettyName": "4x L4", "cpu": "48 vCPU", "ram": "186 GB"}
+    | {"accelerator": {"type": "gpu", "model": "L4", "quantity": "4", "vram": "96 GB", "manufacturer": "Nvidia"}}
+    | {"unitCostMicroUSD": 63333, "unitCostUSD": 0.063333, "unitLabel": "minute"},
 ]
 
 
