@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 
-from hf_transferability.errors import PublishError, UsageError
+from hf_transferability.errors import PublishError, UsageError, first_line
 from hf_transferability.hub import explain, fetch, writing
 from hf_transferability.hub.cached import Snapshot
 from hf_transferability.publishing import card
@@ -60,7 +60,9 @@ def read_parts(repo_id: str, run: str, token: str | None = None) -> dict[int, Pa
         try:
             parts[_number(file)] = from_dict(json.loads(fetch(head, file, token).read_text("utf-8")))
         except ValueError as error:
-            raise PublishError(f"{file} of {repo_id} is {error}. Remove it on the Hub and run again.") from error
+            raise PublishError(
+                f"{file} of {repo_id} is no part of a ranking ({first_line(error)}). Remove it on the Hub and run again."
+            ) from error
         except Exception as error:
             raise PublishError(explain(error, "dataset", repo_id)) from error
     return parts

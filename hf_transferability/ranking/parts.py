@@ -53,15 +53,17 @@ def from_dict(document: Any) -> Part:
         ValueError: another document, such as one of another version of this package.
     """
     if not isinstance(document, Mapping) or document.get("format") != _FORMAT:
-        raise ValueError("not a part of a ranking of this version")
+        raise ValueError("another document, or of another version of this package")
     try:
         values = {one.name: document[one.name] for one in fields(Part)}
         candidates = [_candidate(given) for given in values["candidates"]]
         for name in values["metrics"]:
             get_metric(name)
+        if not isinstance(values["dataset"]["account"]["rows"], Mapping) or not isinstance(values["dataset"]["id"], str):
+            raise TypeError("no account of the dataset")
         return Part(**(values | {"candidates": candidates, "keys": tuple(values["keys"])}))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"a part of a ranking that is incomplete ({error!r})") from error
+        raise ValueError(f"incomplete: {error!r}") from error
 
 
 def _candidate(given: Mapping[str, Any]) -> Candidate:
