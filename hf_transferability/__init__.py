@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from hf_transferability.errors import CheckpointError, PublishError, TargetError, TransferabilityError, UsageError
+    from hf_transferability.errors import CheckpointError, JobError, PublishError, TargetError, TransferabilityError, UsageError
     from hf_transferability.metrics import ScoreWarning, all_metrics, score
     from hf_transferability.metrics.transferability import combine
     from hf_transferability.ranking.arrays import rank_features
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "METRIC_PATH": "registration",
     "CheckpointError": "errors",
+    "JobError": "errors",
     "PublishError": "errors",
     "Ranking": "ranking.result",
     "ScoreWarning": "metrics",
@@ -37,6 +38,7 @@ _HOMES = {
 __all__ = [
     "METRIC_PATH",
     "CheckpointError",
+    "JobError",
     "PublishError",
     "Ranking",
     "ScoreWarning",

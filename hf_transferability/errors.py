@@ -31,6 +31,10 @@ class PublishError(TransferabilityError):
     """Results cannot be published: not logged in, no access, a name in use, no network. Nothing was changed."""
 
 
+class JobError(TransferabilityError):
+    """Jobs cannot be started or watched: no credit, no login, no network. What has started goes on."""
+
+
 class UndefinedAgreement(TransferabilityError, ValueError):
     """Two orders cannot be compared: one is constant, or there are too few candidates. The text says which."""
 

@@ -3,6 +3,8 @@
 import contextlib
 import platform
 import re
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,8 +38,8 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def hardware(device: str = "cpu", processes: int = 1) -> str:
-    """The hardware in words: the model of the GPU or CPU, and the number of processes if there are several."""
+def hardware(device: str = "cpu") -> str:
+    """The hardware of one process in words: the model of the GPU or CPU."""
     name = ""
     if device == "cuda":
         import torch
@@ -48,7 +50,13 @@ def hardware(device: str = "cpu", processes: int = 1) -> str:
             match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
             name = match[1].strip() if match else ""
         name = name or platform.processor() or platform.machine()
-    return f"{f'{processes} x ' if processes > 1 else ''}{f'{name} ({device})' if name else device}"
+    return f"{name} ({device})" if name else device
+
+
+def together(hardware: Iterable[str]) -> str:
+    """The hardware of several processes in words, such as "2 x NVIDIA L4 (cuda) and AMD EPYC (cpu)"."""
+    counts = Counter(hardware)
+    return " and ".join(f"{f'{number} x ' if number > 1 else ''}{name}" for name, number in counts.items())
 
 
 def now() -> str:

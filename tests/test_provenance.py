@@ -13,8 +13,9 @@ def test_versions_name_what_can_change_a_number():
 def test_several_processes_are_counted():
     one = provenance.hardware("cpu")
     assert one.endswith("(cpu)")
-    assert provenance.hardware("cpu", processes=2) == f"2 x {one}"
     assert provenance.hardware("mps") == "mps"
+    assert provenance.together([one, "mps", one]) == f"2 x {one} and mps"
+    assert provenance.together([one]) == one
 
 
 def test_the_date_is_in_utc():

@@ -44,6 +44,26 @@ def resolve(name: str, options: LoadOptions | None = None, **changes: Any) -> So
     return source
 
 
+def on_this_machine(source: Source) -> Source:
+    """A source that another machine has resolved, at its place on this one.
+
+    Raises:
+        CheckpointError: its folder is not here, or has other files.
+    """
+    changes: dict[str, Any] = {
+        part: on_this_machine(other) for part in ("base", "lender") if (other := getattr(source, part)) is not None
+    }
+    if source.folder is not None:
+        path = expanded(source.name)
+        folder = path if path.is_dir() else path.parent
+        if not all(os.path.isfile(folder / file) for file in source.files):
+            raise CheckpointError(f"{source.name} is not on every machine. Copy it to all, or name a checkpoint of the Hub.")
+        if f"sha256:{_digest(folder, source.files)}" != source.revision:
+            raise CheckpointError(f"{source.name} has other files on another machine. Copy it from one machine to all.")
+        changes["folder"] = folder
+    return replace(source, **changes)
+
+
 def _located(name: str, options: LoadOptions, processor_only: bool = False) -> Source:
     if "\0" in name or not name.strip():
         raise CheckpointError(f"a checkpoint must be a Hub id or a folder; got {shown(name)}. Correct it.")

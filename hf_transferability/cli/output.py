@@ -145,6 +145,49 @@ def _streams_are_one() -> bool:
         return False
 
 
+def add_sharing(group: "argparse._ArgumentGroup") -> None:
+    """Add the options of `share`."""
+    group.add_argument(
+        "--push-to", metavar="OWNER/NAME",
+        help="also publish the scores in this Hub dataset; where you may not write, as a pull request",
+    )  # fmt: skip
+    group.add_argument(
+        "--export", metavar="FOLDER", help="also write model-card sections and .eval_results of all candidates; sends nothing"
+    )
+
+
+def check_sharing(options: argparse.Namespace) -> None:
+    """Refuse, before the work begins, what `share` could not do at its end.
+
+    Raises:
+        UsageError: a wrong id, or a folder that cannot be made.
+        PublishError: not logged in, or no access.
+    """
+    if options.export:
+        from hf_transferability import files
+        from hf_transferability.names import expanded
+
+        files.make_folder(expanded(options.export), "export")
+    if options.push_to:
+        from hf_transferability.publishing.publish import check_destination
+
+        check_destination(options.push_to)
+
+
+def share(document: dict[str, Any], options: argparse.Namespace) -> None:
+    """Publish a ranking's scores and export them, as far as these options ask for it."""
+    if options.push_to:
+        from hf_transferability.publishing.collecting import publish_ranking
+
+        print_published(publish_ranking(document, options.push_to), sys.stderr)
+    if options.export:
+        from hf_transferability.publishing.export import export
+        from hf_transferability.publishing.publish import dataset_address
+
+        for path in export(document, options.export, dataset_address(options.push_to) if options.push_to else None):
+            say(f"written: {path}")
+
+
 def print_published(published: "Published", stream: TextIO) -> None:
     """Print what a publication changed to the stream; its address and further notes go to stderr."""
     for note in published.notes:

@@ -1,8 +1,6 @@
 """`hf-transferability rank`: rank checkpoints for a dataset."""
 
 import argparse
-import os
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +15,10 @@ from hf_transferability.cli.options import (
     positive,
     taken,
 )
-from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
+from hf_transferability.cli.output import add_sharing, check_files, check_sharing, print_ranking, reported, share
+from hf_transferability.cli.rank_jobs import add_jobs, is_first, rank_by_jobs
+from hf_transferability.cli.streams import say
+from hf_transferability.errors import UsageError
 from hf_transferability.names import LEAK_IMAGES
 
 
@@ -54,22 +55,21 @@ def add(commands: Any) -> None:
         help="fine-tuned results of your own for the column known_elsewhere: a table of ground truth, a folder of `finetune`, "
         "or a Hub dataset of results; repeatable",
     )  # fmt: skip
-    add_output(rank).add_argument(
-        "--push-to", metavar="OWNER/NAME",
-        help="also publish the scores in this Hub dataset; where you may not write, as a pull request",
-    )  # fmt: skip
+    add_sharing(add_output(rank))
+    add_jobs(rank.add_argument_group("jobs on the Hub"))
 
 
 def _rank(options: argparse.Namespace) -> int:
     output = taken(OutputOptions, options)
-    check_files(output)
-    if options.push_to:
-        from hf_transferability.publishing.publish import check_destination
-
-        check_destination(options.push_to)
+    first = is_first()  # of several processes only this one writes, and the others may lack its folders
+    if first:
+        check_files(output)
+        _check_destination(options)
     from hf_transferability.catalogue.pools import candidates
 
     checkpoints = candidates(options.checkpoints, options.candidates)
+    if options.jobs:
+        return rank_by_jobs(options, checkpoints) if first else 0
     with reported() as progress:
         from hf_transferability.data.options import SampleOptions
         from hf_transferability.ranking.run import rank
@@ -82,6 +82,7 @@ def _rank(options: argparse.Namespace) -> int:
             micro_batch=options.micro_batch,
             known=options.known,
             leak_check=options.leak_check,
+            part=options.part is not None,
             use_cache=options.use_cache,
             progress=progress,
             **asdict(taken(MetricOptions, options)),
@@ -90,8 +91,25 @@ def _rank(options: argparse.Namespace) -> int:
             **load_options(options),
         )
     status = print_ranking(ranking, output)
-    if options.push_to and os.environ.get("RANK", "0") == "0":
-        from hf_transferability.publishing.collecting import publish_ranking
+    if options.part and ranking.part:
+        from hf_transferability.publishing.parts import put_part
 
-        print_published(publish_ranking(ranking.to_dict(), options.push_to), sys.stderr)
+        say(f"published as part {options.part}: {put_part(ranking.part, options.part, options.push_to)}")
+        return 0  # a candidate that failed is told by its row
+    if first:
+        share(ranking.to_dict(), options)
     return status
+
+
+def _check_destination(options: argparse.Namespace) -> None:
+    """Refuse, before the work begins, what could not be published at its end."""
+    if not options.jobs and (options.dry_run or options.yes or options.wheel):
+        raise UsageError("`--dry-run`, `--yes` and `--wheel` need --jobs. Add it, or leave them out.")
+    if options.part:
+        from hf_transferability.publishing.parts import check_name
+
+        check_name(options.part)
+        if not options.push_to or options.jobs:
+            raise UsageError("`part` must have a dataset to go to, and no jobs of its own. Add --push-to, leave out --jobs.")
+    if not options.dry_run:
+        check_sharing(options)

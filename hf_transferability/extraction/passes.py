@@ -97,10 +97,12 @@ def extract(
         failure = str(error)
     except Exception as error:
         failure = f"{checkpoint.name} failed on the images: {type(error).__name__}: {error}"
-    gathered: list[tuple[str | None, list[tuple[int, BatchResult]]]] = state.gather((failure, results))
-    if failures := [text for text, _ in gathered if text]:
+    device = str(state.device.type)
+    gathered: list[tuple[str | None, list[tuple[int, BatchResult]], str]]
+    gathered = state.gather((failure, results, provenance.hardware(device)))
+    if failures := [text for text, _, _ in gathered if text]:
         raise CheckpointError(failures[0])
-    ordered = [result for _, result in sorted((pair for _, pairs in gathered for pair in pairs), key=lambda pair: pair[0])]
+    ordered = [result for _, result in sorted((pair for _, pairs, _ in gathered for pair in pairs), key=lambda pair: pair[0])]
     features = np.concatenate([result.features for result in ordered])
     assert len(features) == len(target), "every batch exactly once"
     if bad := int((~np.isfinite(features)).any(axis=1).sum()):
@@ -113,9 +115,12 @@ def extract(
         probabilities = np.concatenate([result.probabilities for result in ordered if result.probabilities is not None])
     if all(result.norms is not None for result in ordered):
         norms = np.array([result.norms for result in ordered], dtype=np.float64)
-    device = str(state.device.type)
     facts = {**checkpoint.facts, "micro_batch": plan.micro_batch, "device": device, "torch": torch.__version__}
-    facts |= {"batches": batches, "hardware": provenance.hardware(device, state.num_processes), "date": provenance.now()}
+    facts |= {
+        "batches": batches,
+        "hardware": provenance.together(hardware for _, _, hardware in gathered),
+        "date": provenance.now(),
+    }
     facts["no_gradient"] = None if norms is None else _why_no_gradient(ordered, norms)
     return Arrays(features, probabilities, norms, facts, dict(checkpoint.flags), gradients)
 

@@ -85,6 +85,11 @@ class Processes:
         """Whether this process resolves names, scores and prints."""
         return self.process_index == 0
 
+    @property
+    def is_first_elsewhere(self) -> bool:
+        """Whether this process is the first of a machine that is not the main process's."""
+        return self.process_index > 0 and self._state.is_local_main_process
+
     def main_first(self) -> contextlib.AbstractContextManager:
         """A block that the main process leaves before the others enter it."""
         return self._state.main_process_first() if self.num_processes > 1 else contextlib.nullcontext()

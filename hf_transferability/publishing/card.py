@@ -44,6 +44,12 @@ def is_ours(text: str, repo_id: str) -> bool:
     return TAG in _tags(parse(text, repo_id))
 
 
+def first(repo_id: str) -> str:
+    """The card of a dataset that has no table yet, which marks it as a benchmark of this package."""
+    text = f"# {repo_id.split('/')[1]}\n\nA ranking by `hf-transferability` is being computed for this dataset."
+    return f"---\n{DatasetCardData(tags=_OWN_TAGS).to_yaml()}\n---\n\n{_BEGIN}\n{text}\n{_END}\n"
+
+
 def _tags(card: DatasetCard) -> list[Any]:
     tags = card.data.to_dict().get("tags") or []
     return tags if isinstance(tags, list) else [tags]

@@ -120,10 +120,10 @@ def _merge_and_write(
         if dry_run or head is None or account is None:
             qualifier = "that can be seen without login" if account is None else "yet"
             notes = [] if head else [f"There is no dataset {repo_id} {qualifier}; it would be made."]
-            return Published(repo_id, merged, _address(repo_id), "dry run", notes)
+            return Published(repo_id, merged, dataset_address(repo_id), "dry run", notes)
         if not _changed(head, merged):  # also after a commit with a lost response
-            return attempted or Published(repo_id, merged, _address(repo_id), "nothing")
-        attempted = Published(repo_id, merged, _address(repo_id), "commit")
+            return attempted or Published(repo_id, merged, dataset_address(repo_id), "nothing")
+        attempted = Published(repo_id, merged, dataset_address(repo_id), "commit")
         try:
             return _write(head, merged, account, create_pr, token)
         except writing.HeadMovedError:
@@ -156,7 +156,7 @@ def _write(
         name: table if name in proposed and table.replaced else replace(table, repeated=0) for name, table in merged.items()
     }
     if not proposed:
-        return Published(head.repo_id, merged, _address(head.repo_id), "nothing", notes)
+        return Published(head.repo_id, merged, dataset_address(head.repo_id), "nothing", notes)
     try:
         message = _message(proposed)
         files = _proposed_files(head, proposed, token)
@@ -310,7 +310,8 @@ def _counts(merged: Merged, only_changes: bool = False) -> str:
     return text
 
 
-def _address(repo_id: str) -> str:
+def dataset_address(repo_id: str) -> str:
+    """Where a dataset is shown."""
     from huggingface_hub import constants
 
     return f"{constants.ENDPOINT}/datasets/{repo_id}"

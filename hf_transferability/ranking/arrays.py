@@ -27,7 +27,7 @@ from hf_transferability.ranking.choices import (
     floors_needed,
     keys_to_compute,
 )
-from hf_transferability.ranking.label_check import unrelated_notes
+from hf_transferability.ranking.label_check import share_of, unrelated_notes
 from hf_transferability.ranking.notes import repeated
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
@@ -114,7 +114,8 @@ def rank_features(
             for name in chosen
             if get_metric(name).uses_scenario
         ]
-    notes += unrelated_notes(rows, dict(zip(map(str, files), readers, strict=True)), target, seed)
+    by_file = dict(zip(map(str, files), readers, strict=True))
+    notes += unrelated_notes(rows, lambda file: share_of(by_file[file], target, seed))
     if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
         notes += advice["text"]
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)

@@ -11,7 +11,7 @@ import numpy as np
 
 from hf_transferability.checkpoints.cards import card_facts
 from hf_transferability.checkpoints.options import LoadOptions
-from hf_transferability.checkpoints.resolving import resolve
+from hf_transferability.checkpoints.resolving import on_this_machine, resolve
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.data.targets import Target
 from hf_transferability.errors import CheckpointError, TransferabilityError
@@ -201,6 +201,8 @@ def _extracted_alone(source: Source, work: Work) -> Arrays:
     with work.state.local_main_first():  # one download per machine
         # Caught inside: an error that left this block would leave the other processes waiting at its end.
         try:
+            if work.state.is_first_elsewhere:
+                source = on_this_machine(source)
             checkpoint = load(source)
         except Exception as error:
             failure = reason(error)

@@ -1,6 +1,6 @@
 """Whether the labels have anything to do with the images: the same statistic with labels shuffled."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -45,23 +45,30 @@ def shuffled_share(features: np.ndarray, labels: np.ndarray, groups: np.ndarray 
     return (1 + reached) / (1 + _SHUFFLES)
 
 
-def unrelated_notes(
-    rows: Sequence[Row], readers: Mapping[str, Callable[[], Arrays | None]], target: Labelled, seed: int
-) -> list[str]:
+def share_of(read: Callable[[], Arrays | None], target: Labelled, seed: int) -> float | None:
+    """`shuffled_share` of a candidate; None where its arrays are gone from the cache.
+
+    Args:
+        read: gives its arrays.
+        target: the sample's labels and groups.
+        seed: of the shuffles.
+    """
+    arrays = read()
+    if arrays is None or arrays.features.ndim != 2:
+        return None
+    return shuffled_share(arrays.features, target.labels, target.groups, seed)
+
+
+def unrelated_notes(rows: Sequence[Row], share: Callable[[str], float | None]) -> list[str]:
     """What the reader should know if the features of the first candidate say no more of the labels than of shuffled ones.
 
     Args:
         rows: of the ranking, in its order.
-        readers: candidate -> what gives its arrays, None where these are gone from the cache.
-        target: the sample's labels and groups.
-        seed: of the shuffles.
+        share: the `shuffled_share` of a candidate by its name, None where it is not known.
     """
     first = next((row["checkpoint"] for row in rows if row["rank"] is not None), None)
-    arrays = readers[first]() if first else None
-    if arrays is None or arrays.features.ndim != 2:
-        return []
-    p = shuffled_share(arrays.features, target.labels, target.groups, seed)
-    if p <= _ALARM:
+    p = share(first) if first else None
+    if p is None or p <= _ALARM:
         return []
     return [f"check the labels: the features of {first} relate to them no better than to shuffled ones (p {p:.2f})."]
 

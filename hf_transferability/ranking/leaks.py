@@ -59,10 +59,15 @@ def with_leaks(
             notes += _incomplete(name, source)
             if has_hash(source.hashes).any():
                 hashes[name] = source.hashes
+    return [_checked(one, target, hashes) for one in candidates], notes + unnamed_sources(candidates)
+
+
+def unnamed_sources(candidates: Sequence[Candidate]) -> list[str]:
+    """A note on the candidates whose cards name no source dataset."""
     unnamed = [one.name for one in candidates if one.error is None and not _names(one)]
-    if unnamed:
-        notes.append(f"leak check: {len(unnamed)} model cards name no source dataset, for example that of {unnamed[0]}.")
-    return [_checked(one, target, hashes) for one in candidates], notes
+    if not unnamed:
+        return []
+    return [f"leak check: {len(unnamed)} model cards name no source dataset, for example that of {unnamed[0]}."]
 
 
 def _incomplete(name: str, source: SourceHashes) -> list[str]:

@@ -1,5 +1,6 @@
 """The words of the command that follows a ranking, so that it reads the dataset and the checkpoints as the ranking did."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -18,14 +19,14 @@ def finetune_words(sample: SampleOptions, load: LoadOptions, scenario: str) -> l
         load: how the checkpoints were read.
         scenario: of the ranking.
     """
-    words = _changed(sample, SampleOptions.reading_names())
-    words += _changed(load, [field.name for field in fields(LoadOptions) if field.name not in _NOT_SHOWN])
+    words = changed_options(sample, SampleOptions.reading_names())
+    words += changed_options(load, [field.name for field in fields(LoadOptions) if field.name not in _NOT_SHOWN])
     words += [f"--train-split={sample.split}"] if sample.split not in (None, "train") else []
     return words + ([f"--scenario={scenario}"] if scenario != SCENARIOS[0] else [])
 
 
-def _changed(options: Any, names: Any) -> list[str]:
-    """The words for the options that do not have their default."""
+def changed_options(options: Any, names: Iterable[str]) -> list[str]:
+    """The words for those of a dataclass's fields that do not have their default; each option is called like its field."""
     default = type(options)()
     values = {name: getattr(options, name) for name in names}
     return [word for name, value in values.items() if value != getattr(default, name) for word in _words(name, value)]

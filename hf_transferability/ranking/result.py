@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability import files, provenance
+from hf_transferability.ranking.parts import Part
 from hf_transferability.results import Row
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Ranking:
         versions: the packages that made it.
         advice: what to do with the order; see `benchmark.advice.advise`.
         known: the studies behind the rows' known_elsewhere, and those left out, as they hold the target.
+        part: the scored candidates that it was formed from, in the main process of `rank(part=True)`; not saved.
     """
 
     rows: list[Row]
@@ -37,6 +39,7 @@ class Ranking:
     versions: dict[str, str] = field(default_factory=provenance.package_versions)
     advice: dict[str, Any] | None = None
     known: dict[str, Any] | None = None
+    part: Part | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

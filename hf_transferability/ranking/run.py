@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability import arguments
-from hf_transferability.benchmark.advice import advise
 from hf_transferability.benchmark.known import KnownResults
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.duplicates import HASHING_VERSION
 from hf_transferability.data.images import ImageReport
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import Target, check_images, load_target
-from hf_transferability.errors import TargetError, UsageError, unknown_name
+from hf_transferability.errors import TargetError, TransferabilityError, UsageError, unknown_name
 from hf_transferability.extraction.cache import Cache
 from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.machine import usable_cores
-from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.names import BATCHES, LEAK_IMAGES, first_of_each, plain_name, split_options
+from hf_transferability.metrics import all_metrics
+from hf_transferability.names import BATCHES, LEAK_IMAGES, SCENARIOS, first_of_each, plain_name, split_options
 from hf_transferability.progress import CACHED, NullProgress, Progress, given
+from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
     check_choices,
@@ -31,13 +31,13 @@ from hf_transferability.ranking.choices import (
     keys_to_extract,
     needs_gradients,
 )
-from hf_transferability.ranking.known import read_known, with_known
-from hf_transferability.ranking.label_check import unrelated_notes
+from hf_transferability.ranking.forming import form
+from hf_transferability.ranking.known import read_known
+from hf_transferability.ranking.label_check import share_of
 from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
-from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.notes import repeated
+from hf_transferability.ranking.parts import Part
 from hf_transferability.ranking.result import Ranking
-from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
 from hf_transferability.ranking.scorers import Scorers
 from hf_transferability.ranking.scoring import Request, Scores
@@ -45,6 +45,8 @@ from hf_transferability.ranking.scoring import Request, Scores
 if TYPE_CHECKING:
     import datasets
 
+# Of these, all machines must have one version; others change no number, or only how fast it comes.
+_SAME_VERSIONS = ("hf-transferability", "torch", "transformers", "timm", "torchvision", "pillow", "datasets")
 HALVES = 10  # half-samples for intervals and tie groups
 
 
@@ -59,6 +61,7 @@ def rank(
     floor: bool = False,
     known: Sequence[str | Path] = (),
     leak_check: int = 0,
+    part: bool = False,
     skip_corrupt: bool = False,
     batches: str = "paper",
     micro_batch: int | None = None,
@@ -84,6 +87,8 @@ def rank(
         leak_check: compare the sample with so many images of each dataset that a candidate's card names as its training
             data, as far as it is on the Hub; 0 for none. With 1,000 of the dataset's own test split, or so many if these are
             more, it is always compared, but for a stream.
+        part: the checkpoints are a part of a larger pool, which is ranked elsewhere: also compute what that may need, for the
+            ranking's `part`; see `ranking.parts`.
         skip_corrupt: leave out images that cannot be decoded.
         batches: "paper" or "balanced" gradient batches.
         micro_batch: images at once; default by measurement.
@@ -104,7 +109,8 @@ def rank(
     sample, load = split_options("rank", options, SampleOptions, LoadOptions)
     checkpoints, metrics = arguments.texts("checkpoints", checkpoints, paths=True), arguments.texts("metrics", metrics)
     known = arguments.texts("known", known, paths=True)
-    for name, value in {"intervals": intervals, "floor": floor, "skip_corrupt": skip_corrupt, "use_cache": use_cache}.items():
+    flags = {"intervals": intervals, "floor": floor, "part": part, "skip_corrupt": skip_corrupt, "use_cache": use_cache}
+    for name, value in flags.items():
         arguments.flag(name, value)
     if micro_batch is not None:
         arguments.whole("micro_batch", micro_batch, 1)
@@ -117,7 +123,7 @@ def rank(
     progress = reports if state.is_main_process else NullProgress()
     for note in repeated([str(name) for name in checkpoints], first_of_each(checkpoints)):
         progress.note(note)
-    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known), leak_check)
+    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known), leak_check, part)
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
     target, elsewhere = _read(dataset, sample, load, run, cache, skip_corrupt, state, progress)
@@ -136,6 +142,7 @@ class _Run:
     floor: bool
     known: tuple[str | Path, ...]
     leak_check: int
+    part: bool
 
 
 def _read(
@@ -181,33 +188,38 @@ def _ranking(
     work = replace(work, gradients=needs_gradients(request.keys), store=store)
     candidates, readers = _candidates(names, work, request)
     formed: Any = None
+    part: Part | None = None
     if work.state.is_main_process:
-        scenario, notes = choose_scenario(run.scenario, candidates)
-        floors = request.keys if run.floor else floors_needed(chosen[0], scenario)
-        if floors:
+        if floors := _floors(chosen[0], candidates, run, request):
             _add_floors(candidates, floors, readers, Scorers(target, request, cache))
-        candidates, cited = with_known(candidates, elsewhere, target.provenance)
-        candidates, notes_of_leaks, told_of_leaks = _with_leaks(candidates, dataset, work, run, sample)
-        rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
-        notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
-        notes += unrelated_notes(rows, dict(zip(names, readers, strict=True)), target, sample.seed)
+        candidates, notes, told_of_leaks = _with_leaks(candidates, dataset, work, run, sample)
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
-        named = str(dataset) if isinstance(dataset, str | Path) else None
-        words, has_test_split = finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
-        # The path of a local folder is told to who runs this; what is kept has its name.
-        advice, advice_here = (
-            advise(rows, chosen[0], run.variant, scenario, name, target.task, words, has_test_split)
-            for name in (named and plain_name(named), named)
-        )
-        told = [*told_of_leaks, *notes, *(advice_here["text"] if advice_here else ())]
-        notes += advice["text"] if advice else []
-        formed = (rows, scenario, notes, told, advice, cited)
-    rows, scenario, notes, told, advice, cited = work.state.broadcast(formed)
+        where = {**target.provenance, "id": plain_name(target.provenance["id"])}
+        part = Part(candidates, where, target.task, chosen, request.keys, notes)
+        by_name = dict(zip(names, readers, strict=True))
+
+        def share(name: str) -> float | None:
+            return share_of(by_name[name], target, sample.seed)
+
+        if run.part:
+            shares = {candidate.name: share(candidate.name) for candidate in candidates if candidate.scores}
+            part = replace(part, shuffled_shares=shares)
+        ranking, told = form(part, dataset, run.scenario, run.variant, elsewhere, sample, work.load, share)
+        formed = ranking, [*told_of_leaks, *told]
+    ranking, told = work.state.broadcast(formed)
     for note in told:
         work.progress.note(note)
-    versions = metric_versions(request.keys, chosen)
-    where = {**target.provenance, "id": plain_name(target.provenance["id"])}
-    return Ranking(rows, where, scenario, chosen[0], notes, versions, advice=advice, known=cited)
+    ranking.part = part if run.part else None
+    return ranking
+
+
+def _floors(sorting: str, candidates: Sequence[Candidate], run: _Run, request: Request) -> tuple[str, ...]:
+    """The keys whose floors are needed; for a part of a pool those of every scenario, as it cannot know that of the pool."""
+    if run.floor:
+        return request.keys
+    if run.part and run.scenario == "auto":
+        return tuple(dict.fromkeys(key for scenario in SCENARIOS for key in floors_needed(sorting, scenario)))
+    return floors_needed(sorting, choose_scenario(run.scenario, candidates)[0])
 
 
 def _with_leaks(
@@ -227,13 +239,22 @@ def _with_leaks(
 
 def _agreed(target: Target | None, failure: Exception | None, state: Processes) -> Target:
     """The target, if every process has the same one; else the reason, in all of them."""
-    states = state.gather((None if failure is None else reason(failure), target.key if target else None))
+    versions = {name: number for name, number in package_versions().items() if name in _SAME_VERSIONS}
+    states = state.gather((None if failure is None else reason(failure), target.key if target else None, versions))
     if failure is not None:
         raise failure
-    if failures := [text for text, _ in states if text]:
+    if failures := [text for text, _, _ in states if text]:
         raise TargetError(f"another process cannot read the dataset: {failures[0]}")
-    if target is None or len({key for _, key in states}) > 1:
-        raise TargetError("the processes have drawn different samples: the dataset changed meanwhile. Pin it with --revision.")
+    if target is None or len({key for _, key, _ in states}) > 1:
+        raise TargetError(
+            "the processes have drawn different samples: the dataset changed meanwhile, or differs between machines. "
+            "Pin it with --revision, or copy the folder to all."
+        )
+    if others := [(name, number) for _, _, theirs in states for name, number in versions.items() if theirs.get(name) != number]:
+        raise TransferabilityError(
+            f"the machines have different versions of {others[0][0]}, which can change the numbers. "
+            f"Install {others[0][1]} on all."
+        )
     return target
 
 

@@ -148,3 +148,14 @@ def test_an_output_that_cannot_be_written_loses_nothing(run, monkeypatch, tmp_pa
     assert done.status == 1
     assert "ranked by" in done.out
     assert f"{tmp_path / 'x.csv'} cannot be written" in done.err
+
+
+def test_export_writes_model_cards_and_sends_nothing(run, tmp_path):
+    (tmp_path / "taken").write_text("")
+    refused = run("rank", "target", "a", "b", "--export", str(tmp_path / "taken"))
+    assert (refused.status, "`export` must be a folder" in refused.err) == (2, True)
+    done = run("rank", "target", "a", "b", "--no-intervals", "--export", str(tmp_path / "cards"))
+    assert done.status == 0, done.err
+    cards = sorted((tmp_path / "cards").glob("*/README.md"))
+    assert [card.parent.name.partition("@")[0] for card in cards] == ["a", "b"]
+    assert f"written: {cards[0]}" in done.err

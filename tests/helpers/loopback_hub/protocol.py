@@ -87,6 +87,10 @@ class HubError(Exception):
         return answer
 
 
+class Jobs:
+    """What runs jobs; see `jobs.Machines`."""
+
+
 @dataclass(frozen=True)
 class State:
     """What the routes may look at."""
@@ -96,6 +100,7 @@ class State:
     content_url: str | None  # the other origin, to and from which LFS content goes; None: it goes by this one
     page_size: int
     etag_of: Callable[[StoredFile], str] | None = None  # None: the sha256 or blob id of a file, in quotes
+    jobs: Jobs | None = None
 
     def etag(self, file: StoredFile) -> str:
         """The header ETag of a file, as it is sent."""

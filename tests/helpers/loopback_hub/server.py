@@ -19,15 +19,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from .content import ROUTES as CONTENT
 from .faults import Fault, Faults
+from .jobs import ROUTES as JOBS
 from .listing import ROUTES as LISTING
-from .protocol import Account, Answer, HubError, Incoming, State
+from .protocol import Account, Answer, HubError, Incoming, Jobs, State
 from .reading import ROUTES as READING
 from .refs import ROUTES as REFS
 from .store import Store, files_of
 from .writing import ROUTES as WRITING
 
 CHUNK = 2**16
-ROUTES = [*LISTING, *READING, *CONTENT, *REFS, *WRITING]
+ROUTES = [*JOBS, *LISTING, *READING, *CONTENT, *REFS, *WRITING]
 UNKNOWN_ADDRESS = "UnknownAddress"  # noted in the log for what no route answers; never sent
 
 # A test must not depend on what the developer has set: these name other hubs, caches, tokens or proxies.
@@ -55,7 +56,7 @@ class LoopbackHub:
     `tokens` says for each token which private and gated repositories it may read, `writes` in which namespaces it may
     create repositories and commit ("*" for all). A token is somebody's whose name is the token without "hf_". Any other
     token is refused, as the real Hub does. `page_size` is the number of entries on a page of a file listing. With `cdn`, LFS
-    content goes to and from another origin, as on the real Hub.
+    content goes to and from another origin, as on the real Hub. `jobs` runs jobs; see `jobs.Machines`.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class LoopbackHub:
         writes: Mapping[str, Collection[str]] | None = None,
         page_size: int = 1000,
         cdn: bool = True,
+        jobs: Jobs | None = None,
     ) -> None:
         self.store = Store(root)
         self.faults = Faults()
@@ -78,13 +80,14 @@ class LoopbackHub:
         }
         self._page_size = page_size
         self._cdn = cdn
+        self._jobs = jobs
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> LoopbackHub:
         self._server = _Server(self)
         content_url = self.url.replace("127.0.0.1", "localhost") if self._cdn else None
-        self.state = State(self.store, self.url, content_url, self._page_size)
+        self.state = State(self.store, self.url, content_url, self._page_size, jobs=self._jobs)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="loopback-hub", daemon=True
         )

@@ -1,0 +1,1 @@
+"""A ranking by jobs on the machines of the Hub: plan, run, collect."""

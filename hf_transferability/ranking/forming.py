@@ -1,0 +1,60 @@
+"""From scored candidates to a ranking: scenario, order, what is known elsewhere, notes and advice."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hf_transferability.benchmark.advice import advise
+from hf_transferability.benchmark.known import KnownResults
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.metrics import get_metric
+from hf_transferability.names import plain_name
+from hf_transferability.ranking.known import with_known
+from hf_transferability.ranking.label_check import unrelated_notes
+from hf_transferability.ranking.next_command import finetune_words
+from hf_transferability.ranking.parts import Part
+from hf_transferability.ranking.result import Ranking
+from hf_transferability.ranking.rows import metric_versions, ranked
+from hf_transferability.ranking.scenario import choose_scenario
+
+
+def form(
+    part: Part,
+    dataset: Any,
+    scenario: str,
+    variant: str,
+    elsewhere: KnownResults,
+    sample: SampleOptions,
+    load: LoadOptions,
+    share: Callable[[str], float | None],
+) -> tuple[Ranking, list[str]]:
+    """The ranking of scored candidates.
+
+    Args:
+        part: all candidates of the pool.
+        dataset: as the user named it, or loaded.
+        scenario: that was asked for.
+        variant: form of the metrics.
+        elsewhere: what is known of checkpoints elsewhere.
+        sample, load: how the user asked to read dataset and checkpoints, for the command that follows.
+        share: of shuffled labels to which a candidate's features relate as well; see `label_check`.
+
+    Returns:
+        The ranking, and what to tell the user: its notes, with the path of a local folder, which the ranking does not hold.
+    """
+    sorting, where = part.metrics[0], part.dataset
+    scenario, notes = choose_scenario(scenario, part.candidates)
+    candidates, cited = with_known(part.candidates, elsewhere, where)
+    rows, notes_of_pool = ranked(candidates, part.metrics, variant, scenario)
+    notes = [*(notes if get_metric(sorting).uses_scenario else []), *notes_of_pool, *unrelated_notes(rows, share), *part.notes]
+    named = str(dataset) if isinstance(dataset, str | Path) else None
+    words, has_test_split = finetune_words(sample, load, scenario), "test" in where["account"]["rows"]
+    advice, advice_here = (
+        advise(rows, sorting, variant, scenario, name, part.task, words, has_test_split)
+        for name in (named and plain_name(named), named)
+    )
+    told = [*notes, *(advice_here["text"] if advice_here else ())]
+    notes += advice["text"] if advice else []
+    versions = metric_versions(part.keys, part.metrics)
+    return Ranking(rows, where, scenario, sorting, notes, versions, part.versions, advice=advice, known=cited), told
