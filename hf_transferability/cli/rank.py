@@ -18,7 +18,8 @@ from hf_transferability.cli.options import (
     taken,
 )
 from hf_transferability.cli.output import check_files, print_published, print_ranking, reported
-from hf_transferability.names import LEAK_IMAGES
+from hf_transferability.errors import UsageError
+from hf_transferability.names import KEEP, LEAK_IMAGES
 
 
 def add(commands: Any) -> None:
@@ -45,6 +46,13 @@ def add(commands: Any) -> None:
     work = rank.add_argument_group("checkpoints and work")
     add_extraction(work)
     work.add_argument(
+        "--race", action="store_true",
+        help="cheap first: all candidates on a part of the images, then those that may be among the best on all of them",
+    )  # fmt: skip
+    work.add_argument(
+        "--keep", metavar="K", type=positive, help=f"with --race: drop what lies clearly below the K-th best (default: {KEEP})"
+    )
+    work.add_argument(
         "--leak-check", metavar="N", nargs="?", type=positive, const=LEAK_IMAGES, default=0,
         help="compare the sample with N images of each dataset that a model card names, and of its own test split "
         f"(N: {LEAK_IMAGES})",
@@ -63,6 +71,8 @@ def add(commands: Any) -> None:
 def _rank(options: argparse.Namespace) -> int:
     output = taken(OutputOptions, options)
     check_files(output)
+    if options.keep and not options.race:
+        raise UsageError("`--keep` needs --race. Add it, or leave out --keep.")
     if options.push_to:
         from hf_transferability.publishing.publish import check_destination
 
@@ -80,6 +90,8 @@ def _rank(options: argparse.Namespace) -> int:
             metrics=options.metrics or (),
             batches=options.batches,
             micro_batch=options.micro_batch,
+            race=options.race,
+            keep=options.keep or KEEP,
             known=options.known,
             leak_check=options.leak_check,
             use_cache=options.use_cache,

@@ -1,7 +1,6 @@
 """Rank checkpoints for a target dataset: from names to a sorted table, one checkpoint after the other."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +19,9 @@ from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.machine import usable_cores
 from hf_transferability.metrics import all_metrics, get_metric
-from hf_transferability.names import BATCHES, plain_name, split_options
-from hf_transferability.progress import CACHED, NullProgress, Progress, given
-from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
+from hf_transferability.names import BATCHES, KEEP, plain_name, split_options
+from hf_transferability.progress import NullProgress, Progress, given
+from hf_transferability.ranking.candidates import Candidate, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
     check_choices,
     check_metrics,
@@ -34,11 +33,13 @@ from hf_transferability.ranking.choices import (
 from hf_transferability.ranking.known import read_known, with_known
 from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
 from hf_transferability.ranking.next_command import finetune_words
+from hf_transferability.ranking.race import Raced, dropped_rows, estimated, run_race
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
+from hf_transferability.ranking.scored import scored_candidates
 from hf_transferability.ranking.scorers import Scorers
-from hf_transferability.ranking.scoring import Request, Scores
+from hf_transferability.ranking.scoring import Request
 
 if TYPE_CHECKING:
     import datasets
@@ -55,6 +56,8 @@ def rank(
     variant: str = "default",
     intervals: bool = True,
     floor: bool = False,
+    race: bool = False,
+    keep: int = KEEP,
     known: Sequence[str | Path] = (),
     leak_check: int = 0,
     skip_corrupt: bool = False,
@@ -77,6 +80,9 @@ def rank(
         variant: "default" or "published", for the metrics that have both.
         intervals: 90 % intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
         floor: also the highest value of each metric in five shuffles of the labels.
+        race: all candidates on a part of the sample first, and only those that may still be among the best on all of it; see
+            `ranking.race`.
+        keep: with race, how many candidates at least are scored on the whole sample.
         known: your own ground truth, beside the bundled results, for the rows' known_elsewhere: tables, folders of
             `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
         leak_check: compare the sample with so many images of each dataset that a candidate's card names as its training
@@ -101,7 +107,13 @@ def rank(
     sample, load = split_options("rank", options, SampleOptions, LoadOptions)
     checkpoints, metrics = arguments.texts("checkpoints", checkpoints, paths=True), arguments.texts("metrics", metrics)
     known = arguments.texts("known", known, paths=True)
-    for name, value in {"intervals": intervals, "floor": floor, "skip_corrupt": skip_corrupt, "use_cache": use_cache}.items():
+    for name, value in {
+        "intervals": intervals,
+        "floor": floor,
+        "race": race,
+        "skip_corrupt": skip_corrupt,
+        "use_cache": use_cache,
+    }.items():
         arguments.flag(name, value)
     if micro_batch is not None:
         arguments.whole("micro_batch", micro_batch, 1)
@@ -109,12 +121,13 @@ def rank(
         arguments.text("cache_dir", cache_dir, path=True)
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, sample.seed)
     arguments.whole("leak_check", leak_check, 0)
+    arguments.whole("keep", keep, 1)
     reports = given(progress)
     state = Processes()
     progress = reports if state.is_main_process else NullProgress()
     if len(names) < len(checkpoints):
         progress.note(f"{len(checkpoints) - len(names)} checkpoints were named twice; each is ranked once.")
-    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known), leak_check)
+    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known), leak_check, keep if race else 0)
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
     target, elsewhere = _read(dataset, sample, load, run, cache, skip_corrupt, state, progress)
@@ -133,6 +146,7 @@ class _Run:
     floor: bool
     known: tuple[str | Path, ...]
     leak_check: int
+    keep: int  # 0 for no race
 
 
 def _read(
@@ -175,13 +189,16 @@ def _ranking(
     request = Request(keys_to_extract(chosen, target.task, run.variant), run.variant, run.n_halves, sample.seed)
     store = PixelStore() if len(names) > 1 else None
     work = replace(work, gradients=needs_gradients(request.keys), store=store)
-    candidates, readers = _candidates(names, work, request)
+    raced = run_race(names, work, chosen, request, run.keep) if run.keep else Raced(list(names), find_candidate)
+    candidates, readers = scored_candidates(raced.names, work, request, find=raced.find)
     formed: Any = None
     if work.state.is_main_process:
         scenario, notes = choose_scenario(run.scenario, candidates)
         floors = request.keys if run.floor else floors_needed(chosen[0], scenario)
         if floors:
             _add_floors(candidates, floors, readers, Scorers(target, request, cache))
+        beside = estimated(raced.stages, candidates)
+        candidates += [*raced.failed, *(entry.candidate for entry in raced.dropped)]
         candidates, cited = with_known(candidates, elsewhere, target.provenance)
         notes_of_leaks: list[str] = []
         if run.leak_check:
@@ -192,14 +209,17 @@ def _ranking(
                 candidates, dataset, target, sample, run.leak_check, work.load.token, work.progress
             )
             notes_of_leaks += more
-        rows, notes_of_pool = ranked(candidates, chosen, run.variant, scenario)
+        last = len(candidates) - len(raced.dropped)
+        rows, notes_of_pool = ranked(candidates[:last], chosen, run.variant, scenario, beside)
+        rows += dropped_rows(raced.dropped, candidates[last:], chosen, run.variant)
         notes = [*(notes if get_metric(chosen[0]).uses_scenario else []), *notes_of_pool, *notes_of_leaks]
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         named = str(dataset) if isinstance(dataset, str | Path) else None
         words, has_test_split = finetune_words(sample, work.load, scenario), "test" in target.provenance["account"]["rows"]
         # The path of a local folder is told to who runs this; what is kept has its name.
+        size = sum(row["score"] is not None for row in rows) if raced.dropped else None
         advice, advice_here = (
-            advise(rows, chosen[0], run.variant, scenario, name, target.task, words, has_test_split)
+            advise(rows, chosen[0], run.variant, scenario, name, target.task, words, has_test_split, size)
             for name in (named and plain_name(named), named)
         )
         told = [*notes, *(advice_here["text"] if advice_here else ())]
@@ -225,30 +245,6 @@ def _agreed(target: Target | None, failure: Exception | None, state: Processes) 
     return target
 
 
-def _candidates(names: Sequence[str], work: Work, request: Request) -> tuple[list[Candidate], list[Callable]]:
-    """All candidates with their scores, and what gives their arrays; metrics are computed while the next is extracted."""
-    entries: list[Found] = []
-    futures: list[Future[Scores] | None] = []
-    with Scorers(work.target, request, work.cache) as scorers:
-        for number, name in enumerate(names, 1):
-            work.progress.start(number, len(names), name)
-            entries.append(find_candidate(name, work))
-            error = entries[-1].candidate.error
-            score = work.state.is_main_process and error is None
-            if not entries[-1].cached and error is None and work.state.device.type != "cpu":
-                scorers.use_cores(usable_cores() - 1)  # the extraction leaves all cores but one
-            futures.append(scorers.score(entries[-1].read) if score else None)
-            outcome = CACHED if entries[-1].cached else "extracted"
-            work.progress.finish(outcome if error is None else f"FAILED: {error}")
-        work.progress.stage("scoring", len(entries), "candidates")
-        scorers.use_cores(usable_cores())
-        candidates = []
-        for entry, future in zip(entries, futures, strict=True):
-            candidates.append(_with_scores(entry.candidate, future))
-            work.progress.advance(len(candidates))
-    return candidates, [entry.read for entry in entries]
-
-
 def _add_floors(candidates: Sequence[Candidate], floors: Sequence[str], readers: Sequence[Callable], scorers: Scorers) -> None:
     """Put the floors of these keys into the candidates' scores, on every core."""
     with scorers:
@@ -256,16 +252,6 @@ def _add_floors(candidates: Sequence[Candidate], floors: Sequence[str], readers:
         scored = [(candidate.scores, read) for candidate, read in zip(candidates, readers, strict=True) if candidate.scores]
         for future in [scorers.floors(scores, floors, read) for scores, read in scored]:
             future.result()
-
-
-def _with_scores(candidate: Candidate, future: Future[Scores] | None) -> Candidate:
-    """A candidate with its scores when they are there, or with the reason why it failed."""
-    if future is None:
-        return candidate
-    try:
-        return replace(candidate, scores=future.result())
-    except Exception as error:  # a fault in a metric is one candidate's row, not the end of the run
-        return replace(candidate, error=reason(error))
 
 
 def _check_arguments(
