@@ -65,8 +65,9 @@ def advise(
     equal = [row["checkpoint"] for row in ranked[1:] if row["rank"] == ranked[0]["rank"]]
     tied = equal + [row["checkpoint"] for row in ranked[1 + len(equal) :] if group is not None and row["tie_group"] == group]
     facts = not any("size_unknown" in row.get("flags", ()) for row in ranked)
-    evidence = chances(metric, variant, scenario, pool_size or len(ranked), facts=facts) if task == "single_label" else None
-    count = None if evidence is None else _with_equals(ranked, _enough(evidence, len(ranked)))
+    total = pool_size or len(ranked)
+    evidence = chances(metric, variant, scenario, total, facts=facts) if task == "single_label" else None
+    count = None if evidence is None else _with_equals(ranked, min(_enough(evidence, total), len(ranked)))
     one_score, one_group = len(equal) + 1 == len(ranked), len(tied) + 1 == len(ranked)
     if one_group:  # what other targets say of an order does not hold where these images give none
         evidence, count = None, len(ranked)
@@ -77,7 +78,7 @@ def advise(
         command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen}{more} --output runs"
     if not one_group:
         lines = [_first_line(first, equal, tied[len(equal) :])]
-        lines.append(_chance_line(evidence, count, len(ranked), metric, variant, task))
+        lines.append(_chance_line(evidence, count, total, metric, variant, task))
     elif not one_score:
         lines = [
             f"first: {first}, but these images cannot order the {len(ranked)} candidates: take more images, or fine-tune all."

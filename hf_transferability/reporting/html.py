@@ -85,7 +85,7 @@ def page(document: Mapping[str, Any]) -> str:
     notes = [note for note in document.get("notes", []) if note not in advice]
     parts = [
         f"<h1>{escape(title)}</h1>",
-        _decision(advice),
+        _choice(document["choice"]) if document.get("choice") else _decision(advice),
         f"<p>{escape(_summary(document, rows))}</p>",
         *(f"<p>{escape(note[0].upper() + note[1:])}</p>" for note in notes),
         '<h2>Ranking</h2>\n<div class="wide" tabindex="0" role="region" aria-label="Ranking">',
@@ -156,6 +156,19 @@ def _decision(advice: Sequence[str]) -> str:
         shown = f"<code>{escape(program + command)}</code>" if program else ""
         paragraphs.append(f"<p>{escape(text[0].upper() + text[1:])}{shown}</p>")
     return f'<section class="decision" aria-label="Decision">{"".join(paragraphs)}</section>'
+
+
+def _choice(choice: Mapping[str, Any]) -> str:
+    """The recommendation of `choose` at the top, and below it the short runs that it rests on."""
+    titles, rows = choice["table"]["titles"], choice["table"]["rows"]
+    section = _decision(choice["text"])
+    if not rows:
+        return section
+    kinds = ["text name", *([""] * (len(titles) - 1))]
+    head = "".join(_cell("th", title, kind, ' scope="col"') for title, kind in zip(titles, kinds, strict=True))
+    lines = ["".join(_cell("td", cell, kind) for cell, kind in zip(row, kinds, strict=True)) for row in rows]
+    where = '<div class="wide" tabindex="0" role="region" aria-label="Short runs">'
+    return f"{section}\n<h2>Short fine-tuning</h2>\n{where}\n{_rows_of(head, lines)}\n</div>"
 
 
 def _folded(title: str, *parts: str) -> str:
