@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from hf_transferability.choosing.choose import Choice, choose
     from hf_transferability.errors import CheckpointError, PublishError, TargetError, TransferabilityError, UsageError
     from hf_transferability.metrics import ScoreWarning, all_metrics, score
     from hf_transferability.metrics.transferability import combine
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "METRIC_PATH": "registration",
     "CheckpointError": "errors",
+    "Choice": "choosing.choose",
     "PublishError": "errors",
     "Ranking": "ranking.result",
     "ScoreWarning": "metrics",
@@ -27,6 +29,7 @@ _HOMES = {
     "TransferabilityError": "errors",
     "UsageError": "errors",
     "all_metrics": "metrics",
+    "choose": "choosing.choose",
     "combine": "metrics.transferability",
     "rank": "ranking.run",
     "rank_features": "ranking.arrays",
@@ -37,6 +40,7 @@ _HOMES = {
 __all__ = [
     "METRIC_PATH",
     "CheckpointError",
+    "Choice",
     "PublishError",
     "Ranking",
     "ScoreWarning",
@@ -44,6 +48,7 @@ __all__ = [
     "TransferabilityError",
     "UsageError",
     "all_metrics",
+    "choose",
     "combine",
     "rank",
     "rank_features",

@@ -15,11 +15,13 @@ class Contender:
         name: as the user gave it.
         rank: its place in the ranking.
         tied: whether the images cannot tell it from the first.
+        score: by the metric that sorts the ranking.
     """
 
     name: str
     rank: int
     tied: bool
+    score: float = 0.0
 
 
 def contenders(rows: Sequence[Row], advice: Mapping[str, Any] | None) -> list[Contender]:
@@ -38,7 +40,7 @@ def contenders(rows: Sequence[Row], advice: Mapping[str, Any] | None) -> list[Co
     tied = {advice["first"], *advice["not_told_apart"]}
     count = max(advice["fine_tune"] or 1, 1)
     return [
-        Contender(str(row["checkpoint"]), int(row["rank"]), row["checkpoint"] in tied)
+        Contender(str(row["checkpoint"]), int(row["rank"]), row["checkpoint"] in tied, float(row["score"]))
         for place, row in enumerate(ranked)
         if row["checkpoint"] in tied or place < count
     ]

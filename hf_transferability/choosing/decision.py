@@ -8,6 +8,8 @@ import numpy as np
 
 from hf_transferability.choosing.contenders import Contender
 
+_AGREEMENT = 0.4  # correlation of the ranking's score with fine-tuned performance that is assumed (docs/choosing.md)
+_LEAST = 0.1  # of the variance by chance: contenders differ by so much at least
 _DRAWS = 4000  # of what the contenders may really reach
 _SEED = 0
 
@@ -63,26 +65,42 @@ class Decision:
 
 
 def decide(contenders: Sequence[Contender], results: Sequence[Result], evidence: Mapping[str, Any] | None) -> Decision:
-    """The contender with the highest validation AUC of its short runs; the first of the ranking without two to compare.
+    """The contender that is expected to be best after its short runs; the first of the ranking without two to compare.
+
+    A validation AUC is known up to its standard error. As far as the contenders differ by more than that, their own figures
+    count, and as far as they do not, what the ranking expects of them.
 
     Args:
         contenders: in rank order.
         results: of those that were fine-tuned.
         evidence: what the benchmarks say of such a ranking; see `benchmark.advice.chances`.
     """
-    compared = sorted(
-        (result for result in results if result.validation_auc is not None),
-        key=lambda result: (-(result.validation_auc or 0.0), result.rank),
-    )
+    compared = sorted((result for result in results if result.validation_auc is not None), key=lambda result: result.rank)
     if len(compared) < 2:
         names = [contender.name for contender in contenders]
         loss = None if evidence is None else evidence["regret"]
         return Decision(names[0] if names else None, names[1] if len(names) > 1 else None, "ranking", loss, list(results))
-    n_validation = min(result.validation_images or 1 for result in compared)
-    loss = _loss([float(result.validation_auc or 0.0) for result in compared], n_validation)
-    outside = _loss_outside(len(compared), evidence)
-    total = None if outside is None else round(loss + outside, 4)
-    return Decision(compared[0].name, compared[1].name, "fine-tuning", total, list(results))
+    scores = {contender.name: contender.score for contender in contenders}
+    expected, spread = _expected(compared, [scores[result.name] for result in compared])
+    order = np.argsort(-expected, kind="stable")
+    inside, outside = _loss_inside(expected[order], spread), _loss_outside(len(compared), evidence)
+    total = None if outside is None else round(inside + outside, 4)
+    first, second = (compared[place].name for place in order[:2].tolist())
+    return Decision(first, second, "fine-tuning", total, list(results))
+
+
+def _expected(compared: Sequence[Result], scores: Sequence[float]) -> tuple[np.ndarray, float]:
+    """What each contender is expected to reach beside the others, and the standard deviation of that."""
+    aucs = np.array([float(result.validation_auc or 0.0) for result in compared])
+    n_images = min(result.validation_images or 1 for result in compared)
+    noise = float(np.mean([standard_error(auc, n_images) ** 2 for auc in aucs]))
+    true = max(float(aucs.var(ddof=1)) - noise, _LEAST * noise)
+    distances = np.array(scores) - np.mean(scores)
+    width = float(distances.std())
+    ranked = _AGREEMENT * np.sqrt(true) * distances / width if width > 0 else np.zeros(len(aucs))
+    left = true * (1 - _AGREEMENT**2) if width > 0 else true
+    share = left / (left + noise)
+    return ranked + share * (aucs - aucs.mean() - ranked), float(np.sqrt(share * noise))
 
 
 def standard_error(auc: float, n_images: int) -> float:
@@ -98,19 +116,9 @@ def standard_error(auc: float, n_images: int) -> float:
     return float(np.sqrt((auc * (1 - auc) + (half - 1) * (first + second - 2 * auc**2)) / half**2))
 
 
-def _loss(aucs: Sequence[float], n_validation: int) -> float:
-    """What the first is expected to lose against the best of these, as each AUC is known up to its standard error.
-
-    The figures are drawn to their mean as far as their spread is no more than that error explains.
-    """
-    values = np.array(aucs)
-    errors = np.array([standard_error(auc, n_validation) for auc in aucs])
-    noise = float(np.mean(errors**2))
-    true = max(float(values.var(ddof=1)) - noise, 0.0)
-    share = true / (true + noise)
-    centres = values.mean() + share * (values - values.mean())
-    spread = np.sqrt(share * noise)
-    drawn = np.random.default_rng(_SEED).normal(centres, spread, (_DRAWS, len(values)))
+def _loss_inside(expected: np.ndarray, spread: float) -> float:
+    """What the first is expected to lose against the best of these."""
+    drawn = np.random.default_rng(_SEED).normal(expected, spread, (_DRAWS, len(expected)))
     return float(np.mean(drawn.max(axis=1) - drawn[:, 0]))
 
 

@@ -33,6 +33,7 @@ def explained(
         lines.append(f"the ranking decides: {why_not or 'too few short runs ended'}.")
     elif decision.runner_up:
         lines.append(f"runner-up: {decision.runner_up}{_auc(decision, decision.runner_up)}.")
+        lines += _within_error(decision)
     lines.append(_loss(decision, ranking))
     failed = [f"{result.name} ({result.note.rstrip('.')})" for result in decision.results if result.note]
     lines += [f"not compared: {'; '.join(failed)}."] if failed else []
@@ -49,7 +50,10 @@ def explained(
 
 def table(decision: Decision, ranking: Ranking) -> tuple[list[str], list[list[str]]]:
     """Titles and rows of the contenders that were fine-tuned, the recommended one first."""
-    ordered = sorted(decision.results, key=lambda result: (-(result.validation_auc or 0.0), result.rank))
+    ordered = sorted(
+        decision.results,
+        key=lambda result: (result.name != decision.recommended, -(result.validation_auc or 0.0), result.rank),
+    )
     rows = [
         [
             result.name,
@@ -108,6 +112,18 @@ def _auc(decision: Decision, name: str) -> str:
     if not found:
         return ""
     return f" (validation AUC {found[0].validation_auc:.3f} after short fine-tuning, rank {found[0].rank})"
+
+
+def _within_error(decision: Decision) -> list[str]:
+    """Who had the highest validation AUC, where that is another one, and why it does not count."""
+    compared = [result for result in decision.results if result.validation_auc is not None]
+    best = max(compared, key=lambda result: (result.validation_auc, -result.rank))
+    if best.name == decision.recommended:
+        return []
+    return [
+        f"{best.name} has the highest validation AUC ({best.validation_auc:.3f}), but {best.validation_images} images tell it "
+        "from the others less well than the ranking does."
+    ]
 
 
 def _loss(decision: Decision, ranking: Ranking) -> str:

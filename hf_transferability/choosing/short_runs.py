@@ -26,7 +26,7 @@ from hf_transferability.training.settings import Protocol, RowLabels, Setting, S
 
 # Of the rates of the paper's grid and of `open`, a pair of about these comes nearest to the best of all (docs/choosing.md).
 SETTINGS = (Setting(32, 0.01, 0.9, 0.0), Setting(32, 0.05, 0.9, 0.0))
-PROTOCOL = Protocol(epochs=10, patience=4, validation_per_class=50)
+PROTOCOL = Protocol(epochs=10, patience=4, validation_per_class=200)
 _SETTINGS_FILE, _STEPS_FILE = "settings.json", "steps.json"
 
 

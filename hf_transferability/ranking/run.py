@@ -80,8 +80,7 @@ def rank(
         variant: "default" or "published", for the metrics that have both.
         intervals: 90 % intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
         floor: also the highest value of each metric in five shuffles of the labels.
-        race: all candidates on a part of the sample first, and only those that may still be among the best on all of it; see
-            `ranking.race`.
+        race: all candidates on a part of the sample, and those that may be among the best on all of it (`ranking.race`).
         keep: with race, how many candidates at least are scored on the whole sample.
         known: your own ground truth, beside the bundled results, for the rows' known_elsewhere: tables, folders of
             `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
@@ -107,13 +106,8 @@ def rank(
     sample, load = split_options("rank", options, SampleOptions, LoadOptions)
     checkpoints, metrics = arguments.texts("checkpoints", checkpoints, paths=True), arguments.texts("metrics", metrics)
     known = arguments.texts("known", known, paths=True)
-    for name, value in {
-        "intervals": intervals,
-        "floor": floor,
-        "race": race,
-        "skip_corrupt": skip_corrupt,
-        "use_cache": use_cache,
-    }.items():
+    flags = {"intervals": intervals, "floor": floor, "race": race, "skip_corrupt": skip_corrupt, "use_cache": use_cache}
+    for name, value in flags.items():
         arguments.flag(name, value)
     if micro_batch is not None:
         arguments.whole("micro_batch", micro_batch, 1)

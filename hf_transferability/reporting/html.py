@@ -143,7 +143,12 @@ def _without_paths(document: Mapping[str, Any]) -> dict[str, Any]:
     notes = [cleaned(note) for note in document.get("notes", [])]
     advice = dict(document.get("advice") or {})
     advice["text"] = [cleaned(line) for line in advice.get("text", [])]
-    return {**document, "dataset": dataset, "rows": rows, "notes": notes, "advice": advice}
+    result = {**document, "dataset": dataset, "rows": rows, "notes": notes, "advice": advice}
+    if choice := document.get("choice"):
+        cells = [[plain.get(str(row[0]), row[0]), *row[1:]] for row in choice["table"]["rows"]]
+        text = [cleaned(line) for line in choice["text"]]
+        result["choice"] = {"text": text, "table": {"titles": choice["table"]["titles"], "rows": cells}}
+    return result
 
 
 def _decision(advice: Sequence[str]) -> str:
