@@ -11,7 +11,8 @@ import numpy as np
 
 from hf_transferability.names import KEEP
 
-REACH = 2.0  # spreads above its score within which a candidate may still be among the best
+REACH = 2.5  # spreads above its score within which a candidate may still be among the best
+LAST_REACH = 1.0  # the same on the whole sample, where its score is the one of a ranking without a race
 SHARES = (1 / 3,)  # of the sample asked for, at the stages before it
 _SMALLEST = 24  # images of a stage: halves of fewer say nothing
 _PER_CLASS = 8  # images of a stage for each class
@@ -41,13 +42,16 @@ def stage_sizes(n_images: int, n_classes: int) -> list[int]:
     return [*(size for size in sizes if size >= smallest), n_images]
 
 
-def behind(scores: Sequence[float | None], halves: Sequence[Sequence[float | None]], keep: int = KEEP) -> list[Behind]:
+def behind(
+    scores: Sequence[float | None], halves: Sequence[Sequence[float | None]], keep: int = KEEP, last: bool = False
+) -> list[Behind]:
     """The candidates of a stage that stay behind.
 
     Args:
         scores: of each candidate; one without a score is not judged.
         halves: scores on the half-samples, [n_halves][n_candidates].
         keep: how many at least go on.
+        last: they are scores of the whole sample.
 
     Example:
         >>> [entry.position for entry in behind([0.9, 0.5, 0.1], [[0.9, 0.6, 0.1], [0.9, 0.4, 0.2]], keep=2)]
@@ -61,7 +65,7 @@ def behind(scores: Sequence[float | None], halves: Sequence[Sequence[float | Non
     if spread is None:
         return []
     threshold = float(np.sort(values)[-keep])
-    highest = values + REACH * spread
+    highest = values + (LAST_REACH if last else REACH) * spread
     return [
         Behind(judged[i], float(values[i]), float(highest[i]), threshold) for i in np.flatnonzero(highest < threshold).tolist()
     ]

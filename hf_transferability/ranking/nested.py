@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hf_transferability.data.parts import labels_of, nested_order, part_of
-from hf_transferability.data.targets import LabelledArrays
+from hf_transferability.data.targets import Labelled
 from hf_transferability.extraction.cache import Arrays
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, is_cached, store
 
@@ -37,37 +37,47 @@ class NestedSamples:
         self._seconds: dict[str, float] = {}
         self._whole: dict[str, Found] = {}
 
-    def labels(self, stage: int) -> LabelledArrays:
+    def labels(self, stage: int) -> Labelled:
         """The labels of a stage's sample, in the order of its arrays."""
-        return labels_of(self._work.target, self._order[: self.sizes[stage]])
+        return self._work.target if self._is_last(stage) else labels_of(self._work.target, self._order[: self.sizes[stage]])
 
     def find(self, name: str, stage: int) -> Found:
-        """A candidate with its arrays on a stage's sample; see `candidates.find_candidate`."""
-        if stage == 0 and is_cached(name, self._work):
+        """A candidate with its arrays on a stage's sample, without gradients; see `candidates.find_candidate`.
+
+        Those of the whole sample are in its own order and in the cache, as if they had been extracted at once.
+        """
+        if name not in self._read and is_cached(name, self._work):
             self._whole[name] = find_candidate(name, self._work)
         if name in self._whole:
             rows, found = self._order[: self.sizes[stage]], self._whole[name]
+            if self._is_last(stage):
+                return found
             return replace(found, read=lambda: None if (arrays := found.read()) is None else _taken(arrays, rows))
-        found = self._extracted(name, stage)
+        found = self._extracted(name, len(self._read.get(name, [])))
+        while found.candidate.error is None and len(self._read[name]) <= stage:  # it comes back after it had stayed behind
+            found = self._extracted(name, len(self._read[name]))
         reads = list(self._read[name])
-        return replace(found, read=lambda: _joined([read() for read in reads]))
-
-    def find_whole(self, name: str, work: Work) -> Found:
-        """A survivor with its arrays on the whole sample: joined from the stages, or by a pass for gradients."""
-        if name in self._whole:
-            return self._whole[name]
-        if work.gradients:
-            found = find_candidate(name, work)
-            seconds = (found.candidate.facts.get("seconds") or 0.0) + self._seconds[name]
-            return replace(found, candidate=_with_facts(found.candidate, seconds=round(seconds, 2)))
-        found = self._extracted(name, len(self.sizes) - 1)
-        candidate = _with_facts(found.candidate, seconds=round(self._seconds[name], 2), batches=work.batches)
-        arrays = _joined([read() for read in self._read[name]]) if work.state.is_main_process else None
-        if arrays is None or candidate.error is not None:
+        if not self._is_last(stage) or found.candidate.error is not None:
+            return replace(found, read=lambda: _joined([read() for read in reads]))
+        candidate = _with_facts(found.candidate, seconds=round(self._seconds[name], 2), batches=self._work.batches)
+        arrays = _joined([read() for read in reads]) if self._work.state.is_main_process else None
+        if arrays is None:
             return replace(found, candidate=candidate)
         facts = {key: candidate.facts[key] for key in arrays.facts}
         whole = replace(_taken(arrays, np.argsort(self._order)), facts=facts)
-        return replace(found, candidate=candidate, read=store(name, whole, work))
+        return replace(found, candidate=candidate, read=store(name, whole, self._work))
+
+    def find_again(self, name: str, work: Work) -> Found:
+        """A candidate with its arrays on the whole sample after the last stage, with gradients where a metric needs them."""
+        again = replace(work, use_cache=True, kept=self._work.kept, store=self._work.store)  # this run has written them
+        found = self._whole.get(name) or find_candidate(name, again)
+        if found.cached or name in self._whole:
+            return found
+        seconds = (found.candidate.facts.get("seconds") or 0.0) + self._seconds.get(name, 0.0)
+        return replace(found, candidate=_with_facts(found.candidate, seconds=round(seconds, 2)))
+
+    def _is_last(self, stage: int) -> bool:
+        return stage == len(self.sizes) - 1
 
     def _extracted(self, name: str, stage: int) -> Found:
         """A candidate with the arrays of the images that a stage has more than the one before it."""

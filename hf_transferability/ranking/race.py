@@ -1,25 +1,27 @@
 """A race: all candidates on a small sample, and only those that may still be among the best on a larger one.
 
-Every stage computes what the order needs and no more. Those that go on are scored on the whole sample as without a race.
+Every stage computes what the order needs and no more: features of the images that the stage before did not have. Where metrics
+need gradients, which take a second pass and do not decide, only those get them that are near the best on the whole sample, too.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-
-import numpy as np
+from typing import Any
 
 from hf_transferability.errors import UsageError
 from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.names import SCENARIOS
+from hf_transferability.ranking.bringing_back import doubtful
 from hf_transferability.ranking.candidates import Candidate, Work, find_candidate
 from hf_transferability.ranking.choices import keys_to_compute, needs_gradients
 from hf_transferability.ranking.dropping import Behind, behind, stage_sizes
+from hf_transferability.ranking.estimates import Stage, estimated
 from hf_transferability.ranking.kept import KeptNetworks
 from hf_transferability.ranking.nested import NestedSamples
 from hf_transferability.ranking.pool import MetricScores, Place, PoolScores, score_pool
 from hf_transferability.ranking.rows import published, shown_metrics
 from hf_transferability.ranking.scored import Find, scored_candidates
-from hf_transferability.ranking.scoring import Request, Scores, Value
+from hf_transferability.ranking.scoring import Request
 from hf_transferability.results import Row
 
 DROPPED = "dropped"  # the flag of a candidate that a race leaves behind
@@ -44,15 +46,6 @@ class Dropped:
     pool: PoolScores
     images: int
     detail: str
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage: its candidates with their scores, and those of them that stay behind, by position."""
-
-    images: int
-    candidates: Sequence[Candidate]
-    behind: Sequence[Behind]
 
 
 @dataclass(frozen=True)
@@ -100,51 +93,82 @@ def run_race(names: Sequence[str], work: Work, metrics: Sequence[str], request: 
     target, sorting = work.target, metrics[0]
     check_race(sorting, target.task, request.variant)
     sizes = stage_sizes(len(target), len(target.class_names) if target.task == "single_label" else 1)
-    if len(sizes) < 2 or len(names) <= keep:
-        why = f"{len(target)} images are too few to begin with fewer" if len(sizes) < 2 else f"no more than {keep} candidates"
-        work.progress.note(f"no race: {why}; all candidates are ranked on the whole sample.")
+    if len(names) <= keep or (len(sizes) == 1 and not work.gradients):
+        why = "more candidates than it keeps" if len(names) <= keep else "a larger sample"
+        work.progress.note(f"no race: it needs {why}.")
         return Raced(list(names), find_candidate)
     work = replace(work, kept=KeptNetworks(), store=work.store or PixelStore())
     samples = NestedSamples(work, sizes)
     asked = Request(keys_to_compute([sorting], target.task, request.variant, ()), request.variant, RACING_HALVES, request.seed)
-    raced = Raced(list(names), samples.find_whole)
-    for number, size in enumerate(sizes[:-1]):
-        work.progress.note(f"race: {len(raced.names)} candidates on {size} of {len(target)} images.")
+    raced = Raced(list(names), lambda name, whole: samples.find_again(name, whole))
+    for number, size in enumerate(sizes):
+        work.progress.note(f"race: features of {len(raced.names)} candidates on {size} of {len(target)} images.")
         raced = _after_stage(raced, number, samples, work, metrics, asked, keep)
-    return replace(raced, find=lambda name, whole: samples.find_whole(name, replace(whole, kept=work.kept, store=work.store)))
+    return raced
 
 
 def _after_stage(
     raced: Raced, number: int, samples: NestedSamples, work: Work, metrics: Sequence[str], request: Request, keep: int
 ) -> Raced:
     """The race after one more stage, the same names in every process."""
-    size = samples.sizes[number]
-    found, _ = scored_candidates(
-        raced.names, work, request, find=lambda name, _: samples.find(name, number), sample=samples.labels(number)
-    )
-    decision: tuple[list[Dropped], list[Stage], list[str]] | None = None
+    last = number == len(samples.sizes) - 1
+
+    def scored(names: Sequence[str]) -> list[Candidate]:
+        return scored_candidates(
+            names, work, request, find=lambda name, _: samples.find(name, number), sample=samples.labels(number)
+        )[0]
+
+    found = scored(raced.names)
+    while last:
+        back = _brought_back(raced, found, work, metrics[0], request)
+        if not back:
+            break
+        work.progress.note(f"race: {len(back)} come back, as they may decide which candidate is first.")
+        found += scored(back)
+        raced = _without(raced, back)
+    decision: Any = None
     failed = [candidate for candidate in found if candidate.error is not None]
     if work.state.is_main_process:
-        stage, dropped = _stage(raced, [one for one in found if one.error is None], size, metrics, request.variant, keep)
-        out = {entry.candidate.name for entry in dropped}
-        decision = ([*raced.dropped, *dropped], [*raced.stages, stage], [one.name for one in failed] + sorted(out))
-    decision = work.state.broadcast(decision)
-    all_dropped, stages, out_names = decision
-    going_on = [name for name in raced.names if name not in out_names]
+        read, size = [one for one in found if one.error is None], samples.sizes[number]
+        stage, dropped = _stage(raced, read, size, metrics, request.variant, keep, last)
+        decision = ([*raced.dropped, *dropped], [*raced.stages, stage], {entry.candidate.name for entry in dropped})
+    all_dropped, stages, out = work.state.broadcast(decision)
+    out |= {one.name for one in failed}
+    going_on = [one.name for one in found if one.name not in out]
     assert work.kept is not None
-    work.kept.keep_only(going_on)
+    if last:
+        work.kept.keep_only(going_on)
     return replace(raced, names=going_on, failed=[*raced.failed, *failed], dropped=all_dropped, stages=stages)
 
 
+def _brought_back(raced: Raced, found: Sequence[Candidate], work: Work, sorting: str, request: Request) -> list[str]:
+    """Those who must be scored on the whole sample as well, the same names in every process."""
+    names: list[str] = []
+    if work.state.is_main_process:
+        now = [one for one in found if one.error is None]
+        names = doubtful(raced.stages, now, sorting, request.variant, request.seed)
+    return work.state.broadcast(names)
+
+
+def _without(raced: Raced, back: Sequence[str]) -> Raced:
+    """The race as if these candidates had not stayed behind."""
+
+    def kept(stage: Stage) -> Stage:
+        return replace(stage, behind=[entry for entry in stage.behind if stage.candidates[entry.position].name not in back])
+
+    dropped = [entry for entry in raced.dropped if entry.candidate.name not in back]
+    return replace(raced, dropped=dropped, stages=[kept(stage) for stage in raced.stages])
+
+
 def _stage(
-    raced: Raced, candidates: Sequence[Candidate], size: int, metrics: Sequence[str], variant: str, keep: int
+    raced: Raced, candidates: Sequence[Candidate], size: int, metrics: Sequence[str], variant: str, keep: int, last: bool
 ) -> tuple[Stage, list[Dropped]]:
     """A stage's decision over the candidates that have arrays."""
     beside = estimated(raced.stages, candidates)
     pool = _over_stage(candidates, metrics, variant, beside)
     scores = pool.metrics[metrics[0]]
     trained = [None if one.untrained else scores.values[i] for i, one in enumerate(candidates)]
-    out = behind(trained, scores.halves, keep)
+    out = behind(trained, scores.halves, keep, last)
     dropped = [
         Dropped(candidates[entry.position], entry.position, pool, size, _detail(entry, keep, len(candidates), size))
         for entry in out
@@ -190,52 +214,3 @@ def _detail(entry: Behind, keep: int, n_candidates: int, size: int) -> str:
         f"{entry.score:.3g}, at most {entry.highest:.3g}, after {size} images, below {entry.threshold:.3g} of place {keep} "
         f"of {n_candidates}"
     )
-
-
-def estimated(stages: Sequence[Stage], now: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates that earlier stages left behind, with the scores that they would have now.
-
-    A score that exists only over a pool would be coarse among the few that are left, and would not be the one of a ranking
-    without a race. So those that stayed behind remain part of the pool: with their last values, and what the values of the
-    others have changed by since, their median.
-
-    Args:
-        stages: so far.
-        now: candidates with their scores on the present sample.
-    """
-    current = {one.name: one.scores for one in now if one.scores is not None and not one.untrained}
-    result = []
-    for stage in stages:
-        before = {one.name: one.scores for one in stage.candidates if one.scores is not None}
-        pairs = [(before[name], scores) for name, scores in current.items() if name in before]
-        for entry in stage.behind:
-            candidate = stage.candidates[entry.position]
-            if pairs and candidate.scores is not None:
-                result.append(replace(candidate, scores=_moved(candidate.scores, pairs)))
-    return result
-
-
-def _moved(scores: Scores, pairs: Sequence[tuple[Scores, Scores]]) -> Scores:
-    """Scores that change as those of other candidates did, from before to now."""
-    values: dict[str, Value] = {}
-    halves: dict[str, list[Value]] = {}
-    for key, value in scores.values.items():
-        change = _change([(before.values.get(key), now.values.get(key)) for before, now in pairs])
-        values[key] = _plus(value, change)
-        lists = [(before.halves.get(key), now.halves.get(key)) for before, now in pairs]
-        present = [(old, new) for old, new in lists if old and new]
-        halves[key] = [
-            _plus(half, _change([(old[i], new[i]) for old, new in present if i < min(len(old), len(new))]))
-            for i, half in enumerate(scores.halves.get(key, []))
-        ]
-    return Scores(values=values, halves=halves)
-
-
-def _change(pairs: Sequence[tuple[Value, Value]]) -> float | None:
-    """The median change of numbers; None without any."""
-    numbers = [now - before for before, now in pairs if isinstance(before, float) and isinstance(now, float)]
-    return float(np.median(numbers)) if numbers else None
-
-
-def _plus(value: Value, change: float | None) -> Value:
-    return value + change if isinstance(value, float) and change is not None else None

@@ -30,10 +30,11 @@ from hf_transferability.ranking.choices import (
     keys_to_extract,
     needs_gradients,
 )
+from hf_transferability.ranking.estimates import estimated
 from hf_transferability.ranking.known import read_known, with_known
 from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
 from hf_transferability.ranking.next_command import finetune_words
-from hf_transferability.ranking.race import Raced, dropped_rows, estimated, run_race
+from hf_transferability.ranking.race import Raced, dropped_rows, run_race
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario

@@ -7,9 +7,9 @@ from helpers.inputs import resnet_config
 from hf_transferability import UsageError, rank
 from hf_transferability.checkpoints import loading
 from hf_transferability.extraction import passes
-from hf_transferability.ranking import dropping
+from hf_transferability.ranking import dropping, race
 from hf_transferability.ranking.candidates import Candidate
-from hf_transferability.ranking.race import Stage, estimated
+from hf_transferability.ranking.estimates import Stage, estimated
 from hf_transferability.ranking.scoring import Scores
 
 IMAGES = 90  # a stage of a third has 30
@@ -46,8 +46,10 @@ def work(monkeypatch):
 
 @pytest.fixture
 def strict(monkeypatch):
-    """Everything below the K-th best is dropped."""
+    """Everything below the K-th best is dropped, and nobody comes back."""
     monkeypatch.setattr(dropping, "REACH", 0.0)
+    monkeypatch.setattr(dropping, "LAST_REACH", 0.0)
+    monkeypatch.setattr(race, "doubtful", lambda *given: [])
 
 
 def test_survivors_have_the_values_of_a_ranking_without_a_race(large, five, plain, tmp_path, strict, work):
@@ -71,7 +73,8 @@ def test_survivors_have_the_values_of_a_ranking_without_a_race(large, five, plai
     loaded, extracted = work
     assert sorted(loaded) == sorted(five)  # a survivor's network stays in memory
     assert sorted(extracted) == sorted(
-        [(name, 30, False) for name in five] + [(row["checkpoint"], IMAGES, True) for row in survivors]
+        [(name, 30, False) for name in five]
+        + [(row["checkpoint"], size, size == IMAGES) for row in survivors for size in (IMAGES - 30, IMAGES)]
     )
     extracted.clear()
     again = rank(large, [*five, missing], race=True, keep=2, cache_dir=tmp_path / "cache")
