@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +121,13 @@ def choose(
     outcome, why_not = _compared(budget, fought, work, ranking, splits, progress)
     evidence = (ranking.advice or {}).get("evidence")
     decision = decide(fought, outcome.results, evidence)
-    command = _command(dataset, decision, splits, sample, load, ranking)
+    command, kept_command = (
+        _command(name, decision, splits, sample, load, ranking) for name in (str(dataset), plain_name(dataset))
+    )
     lines = explained(decision, outcome, ranking, budget, why_not, command)
-    choice = Choice(decision, ranking, lines, table(decision, ranking), command, _cost(ranking, outcome))
-    _write(choice, dataset, folder)
+    choice = Choice(decision, ranking, lines, table(decision), command, _cost(ranking, outcome))
+    kept_lines = explained(decision, outcome, ranking, budget, why_not, kept_command)
+    _write(replace(choice, lines=kept_lines, command=kept_command), folder)
     return choice
 
 
@@ -178,7 +181,7 @@ def _compared(
 
 
 def _command(
-    dataset: str | Path, decision: Decision, splits: SplitNames, sample: SampleOptions, load: LoadOptions, ranking: Ranking
+    dataset: str, decision: Decision, splits: SplitNames, sample: SampleOptions, load: LoadOptions, ranking: Ranking
 ) -> str | None:
     """The words that fine-tune the recommended candidate in full."""
     if decision.recommended is None or ranking.dataset["task"] == "regression":
@@ -187,7 +190,7 @@ def _command(
     words += [f"--train-split={splits.train}"] if splits.train != (sample.split or "train") else []
     words += [f"--validation-split={splits.validation}"] if splits.validation else []
     words += [f"--test-split={splits.test}"] if splits.test != "test" else []
-    start = ["hf-transferability", "finetune", "--dataset", str(dataset), "--checkpoint", decision.recommended]
+    start = ["hf-transferability", "finetune", "--dataset", dataset, "--checkpoint", decision.recommended]
     return shlex.join([*start, *words, "--output", "full"])
 
 
@@ -198,12 +201,9 @@ def _cost(ranking: Ranking, outcome: Outcome) -> dict[str, float]:
     return {"extraction_seconds": round(extraction, 1), "short_run_seconds": round(outcome.seconds, 1), "short_runs": runs}
 
 
-def _write(choice: Choice, dataset: str | Path, folder: Path) -> None:
-    """The files of a choice; paths of local folders stay out of those that are passed on."""
+def _write(choice: Choice, folder: Path) -> None:
+    """The files of a choice, in which the dataset goes by its name."""
     document = choice.to_dict()
-    if choice.command:
-        document["command"] = choice.command.replace(shlex.quote(str(dataset)), shlex.quote(plain_name(dataset)))
-        document["text"] = [line.replace(choice.command, document["command"]) for line in choice.lines]
-    save(document | {"rows": choice.ranking.rows}, folder / CHOICE)
+    save(document, folder / CHOICE)
     html.save({**choice.ranking.to_dict(), "choice": document}, folder / PAGE)
     write_file(folder / CARD, card_section(document, choice.ranking).encode())

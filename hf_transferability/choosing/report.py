@@ -27,7 +27,7 @@ def explained(
         command: the next one.
     """
     if decision.recommended is None:
-        return ["no recommendation: no order of the candidates could be formed. See the notes and reasons of the ranking."]
+        return ["no recommendation, as there is no order of the candidates: see the notes and reasons of the ranking."]
     lines = [_recommended(decision)]
     if decision.by == "ranking":
         lines.append(f"the ranking decides: {why_not or 'too few short runs ended'}.")
@@ -48,7 +48,7 @@ def explained(
     return lines + ([f"next: {command}"] if command else [])
 
 
-def table(decision: Decision, ranking: Ranking) -> tuple[list[str], list[list[str]]]:
+def table(decision: Decision) -> tuple[list[str], list[list[str]]]:
     """Titles and rows of the contenders that were fine-tuned, the recommended one first."""
     ordered = sorted(
         decision.results,
@@ -128,5 +128,5 @@ def _within_error(decision: Decision) -> list[str]:
 
 def _loss(decision: Decision, ranking: Ranking) -> str:
     if decision.expected_loss is None:
-        return "its expected loss against the best is unknown: no bundled benchmark holds such a ranking."
+        return "its expected loss against the best is unknown: the benchmarks say nothing of such a ranking."
     return f"expected loss against the best of {len(ranking.rows)} candidates: {decision.expected_loss:.3f} in AUC."
