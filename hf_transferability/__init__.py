@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from hf_transferability.choosing.choose import Choice, choose
     from hf_transferability.errors import CheckpointError, JobError, PublishError, TargetError, TransferabilityError, UsageError
     from hf_transferability.metrics import ScoreWarning, all_metrics, score
     from hf_transferability.metrics.transferability import combine
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "METRIC_PATH": "registration",
     "CheckpointError": "errors",
+    "Choice": "choosing.choose",
     "JobError": "errors",
     "PublishError": "errors",
     "Ranking": "ranking.result",
@@ -28,6 +30,7 @@ _HOMES = {
     "TransferabilityError": "errors",
     "UsageError": "errors",
     "all_metrics": "metrics",
+    "choose": "choosing.choose",
     "combine": "metrics.transferability",
     "rank": "ranking.run",
     "rank_features": "ranking.arrays",
@@ -38,6 +41,7 @@ _HOMES = {
 __all__ = [
     "METRIC_PATH",
     "CheckpointError",
+    "Choice",
     "JobError",
     "PublishError",
     "Ranking",
@@ -46,6 +50,7 @@ __all__ = [
     "TransferabilityError",
     "UsageError",
     "all_metrics",
+    "choose",
     "combine",
     "rank",
     "rank_features",

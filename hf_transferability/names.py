@@ -20,6 +20,7 @@ DRAWS = ("random", "stratified")  # how a sample of images is drawn
 BATCHES = ("paper", "balanced")  # how a sample is divided into gradient batches
 TASKS = ("single_label", "multi_label", "regression")  # kinds of labels
 LEAK_IMAGES = 1000  # of a source dataset or a test split that are compared with the target by default
+KEEP = 3  # candidates that a race takes to the whole sample at least
 POOLINGS = ("auto", "native", "cls", "mean", "cls+mean")  # how tokens become one vector
 
 _FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # the folders of an absolute path, but not of a URL

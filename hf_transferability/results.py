@@ -41,6 +41,7 @@ COLUMNS = {
     "revision": Column("commit, or sha256 over a local checkpoint's files"),
     "seconds": Column("time from the name to its arrays, when they were extracted", "seconds"),
     "flags": Column("reasons to trust the row less; see `hf-transferability explain FLAG`"),
+    "dropped_at": Column("sample after which --race dropped the candidate; its numbers are of that sample", "images"),
     "error": Column("why the candidate has no score, and what to do"),
     "flag_details": Column("the numbers behind each flag"),
     "undefined": Column("metric -> why it has no value, for metrics that do not sort"),

@@ -10,7 +10,7 @@ PACKAGE = Path(hf_transferability.__file__).parent
 ORDER = [
     "errors", "arguments", "escaping", "signals", "quiet", "names", "progress", "results", "files", "provenance", "machine",
     "metrics", "agreement", "hub", "data", "checkpoints", "benchmark", "catalogue", "reporting", "extraction", "ranking",
-    "training", "publishing", "jobs", "demo", "evaluate_module", "registration", "space", "cli",
+    "training", "publishing", "jobs", "choosing", "demo", "evaluate_module", "registration", "space", "cli",
 ]  # fmt: skip
 WITHOUT_TORCH_AND_HUB = ("metrics", "agreement", "benchmark", "reporting")
 

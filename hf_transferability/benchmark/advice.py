@@ -36,6 +36,7 @@ def advise(
     task: str = "single_label",
     words: Sequence[str] = (),
     has_test_split: bool = True,
+    pool_size: int | None = None,
 ) -> dict[str, Any] | None:
     """What to do with a ranking.
 
@@ -48,6 +49,7 @@ def advise(
         task: the target's task; the benchmarks have single-label targets only.
         words: further words of the command, for how the dataset and the checkpoints are read.
         has_test_split: without one `finetune` cannot run, so the line says what is needed first.
+        pool_size: candidates that were compared, where a race has dropped some of them; default those that are ranked.
 
     Returns:
         None for fewer than two ranked candidates. Else a dict: "text" (lines for people), "first" and "not_told_apart" (names
@@ -63,8 +65,9 @@ def advise(
     equal = [row["checkpoint"] for row in ranked[1:] if row["rank"] == ranked[0]["rank"]]
     tied = equal + [row["checkpoint"] for row in ranked[1 + len(equal) :] if group is not None and row["tie_group"] == group]
     facts = not any("size_unknown" in row.get("flags", ()) for row in ranked)
-    evidence = chances(metric, variant, scenario, len(ranked), facts=facts) if task == "single_label" else None
-    count = None if evidence is None else _with_equals(ranked, _enough(evidence, len(ranked)))
+    total = pool_size or len(ranked)
+    evidence = chances(metric, variant, scenario, total, facts=facts) if task == "single_label" else None
+    count = None if evidence is None else _with_equals(ranked, min(_enough(evidence, total), len(ranked)))
     one_score, one_group = len(equal) + 1 == len(ranked), len(tied) + 1 == len(ranked)
     if one_group:  # what other targets say of an order does not hold where these images give none
         evidence, count = None, len(ranked)
@@ -75,7 +78,7 @@ def advise(
         command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen}{more} --output runs"
     if not one_group:
         lines = [_first_line(first, equal, tied[len(equal) :])]
-        lines.append(_chance_line(evidence, count, len(ranked), metric, variant, task))
+        lines.append(_chance_line(evidence, count, total, metric, variant, task))
     elif not one_score:
         lines = [
             f"first: {first}, but these images cannot order the {len(ranked)} candidates: take more images, or fine-tune all."

@@ -16,6 +16,7 @@ from hf_transferability import __version__, signals
 from hf_transferability.cli import (
     benchmark,
     candidates,
+    choose,
     demo,
     explain,
     finetune,
@@ -34,7 +35,22 @@ from hf_transferability.escaping.terminal import printable
 
 PROGRAM = signals.PROGRAM
 # One module each, in the order of --help.
-COMMANDS = (candidates, rank, score, report, plot, metrics, explain, benchmark, pretrain, finetune, register, space, demo)
+COMMANDS = (
+    candidates,
+    rank,
+    choose,
+    score,
+    report,
+    plot,
+    metrics,
+    explain,
+    benchmark,
+    pretrain,
+    finetune,
+    register,
+    space,
+    demo,
+)
 _WHOLE_NUMBERS = ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")  # variables that the Hub's client reads
 _LOST = "stdout cannot be written: {}. Free some space, or send it elsewhere."
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)

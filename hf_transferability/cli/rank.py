@@ -19,7 +19,7 @@ from hf_transferability.cli.output import add_sharing, check_files, check_sharin
 from hf_transferability.cli.rank_jobs import add_jobs, is_first, rank_by_jobs
 from hf_transferability.cli.streams import say
 from hf_transferability.errors import UsageError
-from hf_transferability.names import LEAK_IMAGES
+from hf_transferability.names import KEEP, LEAK_IMAGES
 
 
 def add(commands: Any) -> None:
@@ -46,6 +46,13 @@ def add(commands: Any) -> None:
     work = rank.add_argument_group("checkpoints and work")
     add_extraction(work)
     work.add_argument(
+        "--race", action="store_true",
+        help="cheap first: all candidates on a part of the images, then those that may be among the best on all of them",
+    )  # fmt: skip
+    work.add_argument(
+        "--keep", metavar="K", type=positive, help=f"with --race: drop what lies clearly below the K-th best (default: {KEEP})"
+    )
+    work.add_argument(
         "--leak-check", metavar="N", nargs="?", type=positive, const=LEAK_IMAGES, default=0,
         help="compare the sample with N images of each dataset that a model card names, and with more than "
         f"{LEAK_IMAGES} of its own test split if N is larger (N: {LEAK_IMAGES})",
@@ -65,6 +72,8 @@ def _rank(options: argparse.Namespace) -> int:
     if first:
         check_files(output)
         _check_destination(options)
+    if options.keep and not options.race:
+        raise UsageError("`--keep` needs --race. Add it, or leave out --keep.")
     from hf_transferability.catalogue.pools import candidates
 
     checkpoints = candidates(options.checkpoints, options.candidates)
@@ -80,6 +89,8 @@ def _rank(options: argparse.Namespace) -> int:
             metrics=options.metrics or (),
             batches=options.batches,
             micro_batch=options.micro_batch,
+            race=options.race,
+            keep=options.keep or KEEP,
             known=options.known,
             leak_check=options.leak_check,
             part=options.part is not None,

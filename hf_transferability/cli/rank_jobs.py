@@ -37,6 +37,8 @@ def rank_by_jobs(options: argparse.Namespace, checkpoints: list[str]) -> int:
 
     if not options.push_to:
         raise UsageError("`jobs` must have a dataset for their results; got none. Add --push-to OWNER/NAME.")
+    if options.race:
+        raise UsageError("`jobs` must rank the whole pool at once; got --race. Leave one of the two out.")
     request = Request(**_request(options))
     sample = SampleOptions(**{name: getattr(options, name) for name in SampleOptions.names()})
     load = LoadOptions(**load_options(options))

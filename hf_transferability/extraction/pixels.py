@@ -44,6 +44,10 @@ class PixelStore:
         complete = len(present) == len(parts) and len({part.shape for part in present}) == 1
         return torch.stack(present) if complete else None
 
+    def part(self, positions: Sequence[int]) -> "PixelStore":
+        """This store for some images of the sample, which have other positions among themselves."""
+        return _PartOfStore(self, positions)
+
     def add(self, key: str, positions: Sequence[int], pixels: "torch.Tensor") -> None:
         """Store those for which there is room."""
         with self._lock:
@@ -51,6 +55,19 @@ class PixelStore:
                 if (key, position) not in self._stored and image.nbytes <= self._free:
                     self._free -= image.nbytes
                     self._stored[key, position] = image.clone()  # a view would hold the whole batch
+
+
+class _PartOfStore(PixelStore):
+    """A store whose position i is position `positions[i]` of another store."""
+
+    def __init__(self, whole: PixelStore, positions: Sequence[int]):
+        self._whole, self._positions = whole, list(positions)
+
+    def get(self, key: str, positions: Sequence[int]) -> "torch.Tensor | None":
+        return self._whole.get(key, [self._positions[position] for position in positions])
+
+    def add(self, key: str, positions: Sequence[int], pixels: "torch.Tensor") -> None:
+        self._whole.add(key, [self._positions[position] for position in positions], pixels)
 
 
 class Reader:

@@ -22,6 +22,7 @@ from hf_transferability.machine import freed_after
 from hf_transferability.names import expanded
 from hf_transferability.progress import Progress
 from hf_transferability.provenance import package_versions
+from hf_transferability.ranking.kept import KeptNetworks
 from hf_transferability.ranking.scoring import Scores
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Work:
     Attributes:
         gradients: whether a metric needs gradient norms.
         store: preprocessed images that candidates of one image processor share; None where there is one candidate.
+        kept: networks that stay loaded because a later pass of the same run may need them; None to keep none.
     """
 
     target: Target
@@ -50,6 +52,7 @@ class Work:
     micro_batch: int | None = None
     load: LoadOptions = field(default_factory=LoadOptions)
     store: PixelStore | None = None
+    kept: KeptNetworks | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def find_candidate(name: str, work: Work) -> Found:
             raise CheckpointError(failure)
         revision = source.revision
         if not cached:
-            arrays = _extracted(source, work)
+            arrays = _extracted(name, source, work)
             arrays.facts["seconds"] = round(time.monotonic() - began, 2)
             if without_gradients is not None:
                 _take_stored(arrays, without_gradients, name, work)
@@ -121,6 +124,22 @@ def find_candidate(name: str, work: Work) -> Found:
         return Found(_described(name, source, arrays, work), _reader(key, arrays, cached, work), cached)
     except Exception as error:  # whatever is wrong with one checkpoint, the others are still ranked
         return Found(Candidate(name, revision, error=reason(error)))
+
+
+def is_cached(name: str, work: Work) -> bool:
+    """Whether the arrays of a candidate are in the cache, the same answer in every process."""
+    answer = False
+    if work.use_cache and work.state.is_main_process:
+        _, key, failure = _resolved(name, work)
+        arrays = work.cache.read(key) if failure is None else None
+        answer = arrays is not None and (arrays.with_gradients or not work.gradients)
+    return work.state.broadcast(answer)
+
+
+def store(name: str, arrays: Arrays, work: Work) -> Callable[[], Arrays | None]:
+    """Put arrays that were joined from parts into the cache, where a later run finds them; returns what reads them."""
+    _, key, failure = _resolved(name, work)
+    return _reader(key, arrays, False, work) if failure is None else lambda: arrays
 
 
 def _take_stored(arrays: Arrays, stored: Arrays, name: str, work: Work) -> None:
@@ -171,7 +190,7 @@ def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str
     """The resolved checkpoint and the key of its arrays, or the reason why there are none."""
     work.progress.stage("resolving")
     try:
-        source = resolve(name, work.load)
+        source = work.kept.resolve(name, work.load) if work.kept else resolve(name, work.load)
     except Exception as error:
         return None, {}, reason(error)
     key: dict[str, Any] = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
@@ -181,29 +200,28 @@ def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str
     return source, key, None
 
 
-def _extracted(source: Source, work: Work) -> Arrays:
+def _extracted(name: str, source: Source, work: Work) -> Arrays:
     # Imported here: arrays from the cache need no torch.
     from accelerate.utils.memory import clear_device_cache
 
     try:
         with freed_after():
-            return _extracted_alone(source, work)
+            return _extracted_alone(name, source, work)
     finally:
         clear_device_cache()
 
 
-def _extracted_alone(source: Source, work: Work) -> Arrays:
+def _extracted_alone(name: str, source: Source, work: Work) -> Arrays:
     from hf_transferability.checkpoints.loading import load
     from hf_transferability.extraction import passes
 
-    failure, checkpoint = None, None
+    failure, checkpoint = None, work.kept.get(name) if work.kept else None
     work.progress.stage("loading")
     with work.state.local_main_first():  # one download per machine
         # Caught inside: an error that left this block would leave the other processes waiting at its end.
         try:
-            if work.state.is_first_elsewhere:
-                source = on_this_machine(source)
-            checkpoint = load(source)
+            if checkpoint is None:
+                checkpoint = load(on_this_machine(source) if work.state.is_first_elsewhere else source)
         except Exception as error:
             failure = reason(error)
     failures = [text for text in work.state.gather(failure) if text]
@@ -223,4 +241,6 @@ def _extracted_alone(source: Source, work: Work) -> Arrays:
             progress=work.progress.advance,
         )
     finally:
+        if work.kept:
+            work.kept.keep(name, checkpoint)
         del checkpoint  # an error keeps this frame

@@ -1,6 +1,6 @@
 """From scored candidates to a ranking: scenario, order, what is known elsewhere, notes and advice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.metrics import get_metric
 from hf_transferability.names import plain_name
+from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.known import with_known
 from hf_transferability.ranking.label_check import unrelated_notes
 from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.parts import Part
+from hf_transferability.ranking.race import Dropped, dropped_rows
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
@@ -28,6 +30,8 @@ def form(
     sample: SampleOptions,
     load: LoadOptions,
     share: Callable[[str], float | None],
+    beside: Sequence[Candidate] = (),
+    dropped: Sequence[Dropped] = (),
 ) -> tuple[Ranking, list[str]]:
     """The ranking of scored candidates.
 
@@ -38,6 +42,8 @@ def form(
         variant: form of the metrics.
         elsewhere: what is known of checkpoints elsewhere.
         sample, load: how the user asked to read dataset and checkpoints, for the command that follows.
+        beside: candidates that a race has left behind, as they would be on the whole sample; see `ranking.estimates`.
+        dropped: what a race has left behind, the last of the candidates.
         share: of shuffled labels to which a candidate's features relate as well; see `label_check`.
 
     Returns:
@@ -46,12 +52,15 @@ def form(
     sorting, where = part.metrics[0], part.dataset
     scenario, notes = choose_scenario(scenario, part.candidates)
     candidates, cited = with_known(part.candidates, elsewhere, where)
-    rows, notes_of_pool = ranked(candidates, part.metrics, variant, scenario)
+    last = len(candidates) - len(dropped)
+    rows, notes_of_pool = ranked(candidates[:last], part.metrics, variant, scenario, beside)
+    rows += dropped_rows(dropped, candidates[last:], part.metrics, variant)
     notes = [*(notes if get_metric(sorting).uses_scenario else []), *notes_of_pool, *unrelated_notes(rows, share), *part.notes]
     named = str(dataset) if isinstance(dataset, str | Path) else None
     words, has_test_split = finetune_words(sample, load, scenario), "test" in where["account"]["rows"]
+    size = sum(row["score"] is not None for row in rows) if dropped else None
     advice, advice_here = (
-        advise(rows, sorting, variant, scenario, name, part.task, words, has_test_split)
+        advise(rows, sorting, variant, scenario, name, part.task, words, has_test_split, size)
         for name in (named and plain_name(named), named)
     )
     told = [*notes, *(advice_here["text"] if advice_here else ())]

@@ -81,7 +81,12 @@ class Place:
 
 
 def score_pool(
-    candidates: Sequence[Candidate], metrics: Sequence[str], scenario: str, variant: str = "default", sorting: str | None = None
+    candidates: Sequence[Candidate],
+    metrics: Sequence[str],
+    scenario: str,
+    variant: str = "default",
+    sorting: str | None = None,
+    beside: Sequence[Candidate] = (),
 ) -> PoolScores:
     """Every metric's scores and intervals over the pool.
 
@@ -91,15 +96,18 @@ def score_pool(
         scenario: for metrics whose formula depends on it.
         variant: "default" or "published".
         sorting: the metric whose unstable ranks are flagged; default the first.
+        beside: candidates that belong to the pool of the sorting metric and are not among those asked for; see `race`.
     """
+    sorting, n = sorting or metrics[0], len(candidates)
     scored: dict[str, MetricScores] = {}
     flags: list[dict[str, str]] = [{} for _ in candidates]
     notes: dict[tuple[str, str], list[str]] = {}
     alive = [i for i, candidate in enumerate(candidates) if candidate.scores is not None]
     n_halves = max((len(halves) for i in alive for halves in candidates[i].scores.halves.values()), default=0)  # type: ignore[union-attr]
     for name in metrics:
+        members = [*candidates, *(beside if name == sorting else ())]
         with collect_flags() as raised:
-            values = metric_over_pool(name, candidates, scenario, variant)
+            values = metric_over_pool(name, members, scenario, variant)[:n]
         trained = [i for i in alive if not candidates[i].untrained]
         compared = [i for i in trained if values[i] is not None]
         numbers = {values[i] for i in compared}
@@ -110,11 +118,11 @@ def score_pool(
             for i in trained:  # the untrained have no part in what holds for the pool
                 flags[i].setdefault(flag, f"{name}: {detail}" if detail else name)
         with collect_flags():  # what holds for a half says nothing about the whole
-            halves = [metric_over_pool(name, candidates, scenario, variant, half) for half in range(n_halves)]
-        if name == (sorting or metrics[0]):
+            halves = [metric_over_pool(name, members, scenario, variant, half)[:n] for half in range(n_halves)]
+        if name == sorting:
             for i, detail in _unstable_ranks(compared, halves).items():
                 flags[i].setdefault(UNSTABLE, f"{name}: {detail}")
-        ranges = _reachable(name, candidates, scenario, variant)
+        ranges = _reachable(name, members, scenario, variant)
         intervals = [
             _interval(value, [half[i] for half in halves if half[i] is not None], ranges[i]) for i, value in enumerate(values)
         ]

@@ -15,7 +15,14 @@ _KNOWN = ("known_elsewhere", "known_targets", "known_medical", "known_studies")
 _INNER = ("no_gradient",)  # facts that only explain why a metric is undefined
 
 
-def ranked(candidates: Sequence[Candidate], metrics: Sequence[str], variant: str, scenario: str) -> tuple[list[Row], list[str]]:
+def shown_metrics(metrics: Sequence[str]) -> list[str]:
+    """The metrics that a row has a value of, for these to show."""
+    return list(dict.fromkeys([*SHOWN_PARTS, *metrics]))
+
+
+def ranked(
+    candidates: Sequence[Candidate], metrics: Sequence[str], variant: str, scenario: str, beside: Sequence[Candidate] = ()
+) -> tuple[list[Row], list[str]]:
     """Rows in rank order, and what the reader should know about the pool.
 
     Args:
@@ -23,10 +30,10 @@ def ranked(candidates: Sequence[Candidate], metrics: Sequence[str], variant: str
         metrics: to show; the first sorts.
         variant: "default" or "published".
         scenario: for metrics whose formula depends on it.
+        beside: of the pool, too, but without rows here: those that a race has dropped.
     """
     sorting = metrics[0]
-    names = list(dict.fromkeys([*SHOWN_PARTS, *metrics]))
-    pool = score_pool(candidates, names, scenario, variant, sorting)
+    pool = score_pool(candidates, shown_metrics(metrics), scenario, variant, sorting, beside)
     floor_counts = bool(floors_needed(sorting, scenario))
     entries = []
     for position, candidate in enumerate(candidates):

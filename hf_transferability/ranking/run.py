@@ -1,7 +1,6 @@
 """Rank checkpoints for a target dataset: from names to a sorted table, one checkpoint after the other."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +18,10 @@ from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.machine import usable_cores
 from hf_transferability.metrics import all_metrics
-from hf_transferability.names import BATCHES, LEAK_IMAGES, SCENARIOS, first_of_each, plain_name, split_options
-from hf_transferability.progress import CACHED, NullProgress, Progress, given
+from hf_transferability.names import BATCHES, KEEP, LEAK_IMAGES, SCENARIOS, first_of_each, plain_name, split_options
+from hf_transferability.progress import NullProgress, Progress, given
 from hf_transferability.provenance import package_versions
-from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, reason
+from hf_transferability.ranking.candidates import Candidate, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
     check_choices,
     check_metrics,
@@ -31,16 +30,19 @@ from hf_transferability.ranking.choices import (
     keys_to_extract,
     needs_gradients,
 )
+from hf_transferability.ranking.estimates import estimated
 from hf_transferability.ranking.forming import form
 from hf_transferability.ranking.known import read_known
 from hf_transferability.ranking.label_check import share_of
 from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
 from hf_transferability.ranking.notes import repeated
 from hf_transferability.ranking.parts import Part
+from hf_transferability.ranking.race import Raced, run_race
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.scenario import choose_scenario
+from hf_transferability.ranking.scored import scored_candidates
 from hf_transferability.ranking.scorers import Scorers
-from hf_transferability.ranking.scoring import Request, Scores
+from hf_transferability.ranking.scoring import Request
 
 if TYPE_CHECKING:
     import datasets
@@ -59,6 +61,8 @@ def rank(
     variant: str = "default",
     intervals: bool = True,
     floor: bool = False,
+    race: bool = False,
+    keep: int = KEEP,
     known: Sequence[str | Path] = (),
     leak_check: int = 0,
     part: bool = False,
@@ -82,6 +86,8 @@ def rank(
         variant: "default" or "published", for the metrics that have both.
         intervals: 90 % intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
         floor: also the highest value of each metric in five shuffles of the labels.
+        race: all candidates on a part of the sample, and those that may be among the best on all of it (`ranking.race`).
+        keep: with race, how many candidates at least are scored on the whole sample.
         known: your own ground truth, beside the bundled results, for the rows' known_elsewhere: tables, folders of
             `finetune`, or Hub datasets of results; see `ranking.known.read_known`.
         leak_check: compare the sample with so many images of each dataset that a candidate's card names as its training
@@ -109,21 +115,15 @@ def rank(
     sample, load = split_options("rank", options, SampleOptions, LoadOptions)
     checkpoints, metrics = arguments.texts("checkpoints", checkpoints, paths=True), arguments.texts("metrics", metrics)
     known = arguments.texts("known", known, paths=True)
-    flags = {"intervals": intervals, "floor": floor, "part": part, "skip_corrupt": skip_corrupt, "use_cache": use_cache}
-    for name, value in flags.items():
-        arguments.flag(name, value)
-    if micro_batch is not None:
-        arguments.whole("micro_batch", micro_batch, 1)
-    if cache_dir is not None:
-        arguments.text("cache_dir", cache_dir, path=True)
+    flags = {"intervals": intervals, "floor": floor, "race": race, "part": part}
+    _check_work(flags | {"skip_corrupt": skip_corrupt, "use_cache": use_cache}, micro_batch, leak_check, keep, cache_dir)
     names = _check_arguments(checkpoints, metrics, scenario, variant, batches, sample.seed)
-    arguments.whole("leak_check", leak_check, 0)
     reports = given(progress)
     state = Processes()
     progress = reports if state.is_main_process else NullProgress()
     for note in repeated([str(name) for name in checkpoints], first_of_each(checkpoints)):
         progress.note(note)
-    run = _Run(metrics, scenario, variant, HALVES if intervals else 0, floor, tuple(known), leak_check, part)
+    run = _Run(metrics, scenario, variant, HALVES * intervals, floor, tuple(known), leak_check, part, keep * race)
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
     target, elsewhere = _read(dataset, sample, load, run, cache, skip_corrupt, state, progress)
@@ -143,6 +143,7 @@ class _Run:
     known: tuple[str | Path, ...]
     leak_check: int
     part: bool
+    keep: int  # 0 for no race
 
 
 def _read(
@@ -186,17 +187,20 @@ def _ranking(
     request = Request(keys_to_extract(chosen, target.task, run.variant), run.variant, run.n_halves, sample.seed)
     store = PixelStore() if len(names) > 1 else None
     work = replace(work, gradients=needs_gradients(request.keys), store=store)
-    candidates, readers = _candidates(names, work, request)
+    raced = run_race(names, work, chosen, request, run.keep) if run.keep else Raced(list(names), find_candidate)
+    candidates, readers = scored_candidates(raced.names, work, request, find=raced.find)
     formed: Any = None
     part: Part | None = None
     if work.state.is_main_process:
         if floors := _floors(chosen[0], candidates, run, request):
             _add_floors(candidates, floors, readers, Scorers(target, request, cache))
+        by_name = dict(zip(raced.names, readers, strict=True))
+        beside = estimated(raced.stages, candidates)
+        candidates += [*raced.failed, *(entry.candidate for entry in raced.dropped)]
         candidates, notes, told_of_leaks = _with_leaks(candidates, dataset, work, run, sample)
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
         where = {**target.provenance, "id": plain_name(target.provenance["id"])}
         part = Part(candidates, where, target.task, chosen, request.keys, notes)
-        by_name = dict(zip(names, readers, strict=True))
 
         def share(name: str) -> float | None:
             return share_of(by_name[name], target, sample.seed)
@@ -204,7 +208,8 @@ def _ranking(
         if run.part:
             shares = {candidate.name: share(candidate.name) for candidate in candidates if candidate.scores}
             part = replace(part, shuffled_shares=shares)
-        ranking, told = form(part, dataset, run.scenario, run.variant, elsewhere, sample, work.load, share)
+        asked = run.scenario, run.variant
+        ranking, told = form(part, dataset, *asked, elsewhere, sample, work.load, share, beside, raced.dropped)
         formed = ranking, [*told_of_leaks, *told]
     ranking, told = work.state.broadcast(formed)
     for note in told:
@@ -258,30 +263,6 @@ def _agreed(target: Target | None, failure: Exception | None, state: Processes) 
     return target
 
 
-def _candidates(names: Sequence[str], work: Work, request: Request) -> tuple[list[Candidate], list[Callable]]:
-    """All candidates with their scores, and what gives their arrays; metrics are computed while the next is extracted."""
-    entries: list[Found] = []
-    futures: list[Future[Scores] | None] = []
-    with Scorers(work.target, request, work.cache) as scorers:
-        for number, name in enumerate(names, 1):
-            work.progress.start(number, len(names), name)
-            entries.append(find_candidate(name, work))
-            error = entries[-1].candidate.error
-            score = work.state.is_main_process and error is None
-            if not entries[-1].cached and error is None and work.state.device.type != "cpu":
-                scorers.use_cores(usable_cores() - 1)  # the extraction leaves all cores but one
-            futures.append(scorers.score(entries[-1].read) if score else None)
-            outcome = CACHED if entries[-1].cached else "extracted"
-            work.progress.finish(outcome if error is None else f"FAILED: {error}")
-        work.progress.stage("scoring", len(entries), "candidates")
-        scorers.use_cores(usable_cores())
-        candidates = []
-        for entry, future in zip(entries, futures, strict=True):
-            candidates.append(_with_scores(entry.candidate, future))
-            work.progress.advance(len(candidates))
-    return candidates, [entry.read for entry in entries]
-
-
 def _add_floors(candidates: Sequence[Candidate], floors: Sequence[str], readers: Sequence[Callable], scorers: Scorers) -> None:
     """Put the floors of these keys into the candidates' scores, on every core."""
     with scorers:
@@ -291,14 +272,19 @@ def _add_floors(candidates: Sequence[Candidate], floors: Sequence[str], readers:
             future.result()
 
 
-def _with_scores(candidate: Candidate, future: Future[Scores] | None) -> Candidate:
-    """A candidate with its scores when they are there, or with the reason why it failed."""
-    if future is None:
-        return candidate
-    try:
-        return replace(candidate, scores=future.result())
-    except Exception as error:  # a fault in a metric is one candidate's row, not the end of the run
-        return replace(candidate, error=reason(error))
+def _check_work(
+    flags: dict[str, Any], micro_batch: int | None, leak_check: int, keep: int, cache_dir: str | Path | None
+) -> None:
+    for name, value in flags.items():
+        arguments.flag(name, value)
+    if micro_batch is not None:
+        arguments.whole("micro_batch", micro_batch, 1)
+    arguments.whole("leak_check", leak_check, 0)
+    arguments.whole("keep", keep, 1)
+    if cache_dir is not None:
+        arguments.text("cache_dir", cache_dir, path=True)
+    if flags["race"] and flags["part"]:
+        raise UsageError("`race` must have the whole pool; got a part of one. Leave one of the two out.")
 
 
 def _check_arguments(

@@ -84,7 +84,7 @@ def page(document: Mapping[str, Any]) -> str:
     notes = [note for note in document.get("notes", []) if note not in advice]
     parts = [
         f"<h1>{escape(title)}</h1>",
-        _decision(advice),
+        _choice(document["choice"]) if document.get("choice") else _decision(advice),
         f"<p>{escape(_summary(document, rows))}</p>",
         *(f"<p>{escape(note[0].upper() + note[1:])}</p>" for note in notes),
         '<h2>Ranking</h2>\n<p class="swipe">Swipe tables and pictures sideways to see all of them.</p>',
@@ -143,7 +143,12 @@ def _without_paths(document: Mapping[str, Any]) -> dict[str, Any]:
     notes = [cleaned(note) for note in document.get("notes", [])]
     advice = dict(document.get("advice") or {})
     advice["text"] = [cleaned(line) for line in advice.get("text", [])]
-    return {**document, "dataset": dataset, "rows": rows, "notes": notes, "advice": advice}
+    result = {**document, "dataset": dataset, "rows": rows, "notes": notes, "advice": advice}
+    if choice := document.get("choice"):
+        cells = [[plain.get(str(row[0]), row[0]), *row[1:]] for row in choice["table"]["rows"]]
+        text = [cleaned(line) for line in choice["text"]]
+        result["choice"] = {"text": text, "table": {"titles": choice["table"]["titles"], "rows": cells}}
+    return result
 
 
 def _decision(advice: Sequence[str]) -> str:
@@ -162,6 +167,19 @@ def _words(command: str) -> str:
     """A command of which no line begins or ends within an option: an option goes with its value."""
     parts = re.findall(r"-\S+ (?!-)\S+|\S+", command)
     return " ".join(f'<span class="word">{escape(part)}</span>' for part in parts)
+
+
+def _choice(choice: Mapping[str, Any]) -> str:
+    """The recommendation of `choose` at the top, and below it the short runs that it rests on."""
+    titles, rows = choice["table"]["titles"], choice["table"]["rows"]
+    section = _decision(choice["text"])
+    if not rows:
+        return section
+    kinds = ["text name", *([""] * (len(titles) - 1))]
+    head = "".join(_cell("th", title, kind, ' scope="col"') for title, kind in zip(titles, kinds, strict=True))
+    lines = ["".join(_cell("td", cell, kind) for cell, kind in zip(row, kinds, strict=True)) for row in rows]
+    where = '<div class="wide" tabindex="0" role="region" aria-label="Short runs">'
+    return f"{section}\n<h2>Short fine-tuning</h2>\n{where}\n{_rows_of(head, lines)}\n</div>"
 
 
 def _folded(title: str, *parts: str) -> str:

@@ -1,0 +1,1 @@
+"""A ranking and short fine-tuning of its first candidates become one recommendation."""

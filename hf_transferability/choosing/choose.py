@@ -1,0 +1,209 @@
+"""From a dataset and candidates to one recommendation: the ranking, short runs of those that may be the best, the decision."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hf_transferability import arguments
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.choosing.contenders import Contender, contenders
+from hf_transferability.choosing.decision import Decision, decide
+from hf_transferability.choosing.report import card_section, explained, table
+from hf_transferability.choosing.short_runs import PROTOCOL, Outcome, ShortRuns, fine_tune_within, source_names
+from hf_transferability.choosing.timing import Images
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.errors import UsageError, shown
+from hf_transferability.files import make_folder, save, write_file
+from hf_transferability.names import plain_name, split_options
+from hf_transferability.progress import Progress, given
+from hf_transferability.ranking.next_command import finetune_words
+from hf_transferability.ranking.result import Ranking
+from hf_transferability.ranking.run import rank
+from hf_transferability.reporting import html
+from hf_transferability.training.settings import RowLabels, SplitNames
+
+RACE_FROM = 10  # candidates from which a race pays (tests/costs/README.md)
+LONGEST = 1e6  # minutes
+RANKING, CHOICE, PAGE, CARD = "ranking.json", "choice.json", "choice.html", "model_card.md"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recommendation and everything it rests on.
+
+    Attributes:
+        decision: what is recommended, and why.
+        ranking: of all candidates.
+        lines: the answer in words, best first read from the top.
+        table: titles and rows of the contenders.
+        command: what fine-tunes the recommended one in full; None without one, or for a dataset without name.
+        cost: seconds of extraction and of short runs, and the number of these.
+    """
+
+    decision: Decision
+    ranking: Ranking
+    lines: list[str]
+    table: tuple[list[str], list[list[str]]]
+    command: str | None
+    cost: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the ranking, ready for JSON."""
+        titles, rows = self.table
+        return {
+            **self.decision.to_dict(), "command": self.command, "cost": self.cost, "text": self.lines,
+            "table": {"titles": titles, "rows": rows}, "dataset": self.ranking.dataset, "versions": self.ranking.versions,
+        }  # fmt: skip
+
+
+def choose(
+    dataset: str | Path,
+    checkpoints: Sequence[str | Path],
+    folder: str | Path,
+    *,
+    budget: float,
+    race: bool | None = None,
+    split_names: SplitNames | None = None,
+    cache_dir: str | Path | None = None,
+    use_cache: bool = True,
+    skip_corrupt: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Choice:
+    """Recommend one of the candidates for fine-tuning on a dataset.
+
+    Args:
+        dataset: Hub id or local folder with a training and a test split.
+        checkpoints: Hub ids or local folders.
+        folder: gets the ranking, the short runs, the choice, a page and a section for a model card.
+        budget: minutes for all short runs; the ranking comes before.
+        race: cheap first, see `rank`; None for pools in which it pays.
+        split_names: names of the dataset's splits for the short runs.
+        cache_dir, use_cache, skip_corrupt: as in `rank`.
+        progress: shows what is done meanwhile; default nothing.
+        options: fields of `data.options.SampleOptions` and of `checkpoints.options.LoadOptions`.
+
+    Returns:
+        The choice, which is also in the folder. The same call goes on where an earlier one was stopped.
+
+    Raises:
+        UsageError: wrong arguments, a dataset that does not fit them, or a folder with runs of another kind.
+        TargetError: a dataset that cannot be read.
+        TypeError: an unknown option.
+    """
+    sample, load = split_options("choose", options, SampleOptions, LoadOptions)
+    arguments.text("dataset", dataset, path=True)
+    arguments.text("folder", folder, path=True)
+    names = [str(name) for name in dict.fromkeys(arguments.texts("checkpoints", checkpoints, paths=True))]
+    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= LONGEST:
+        raise UsageError(f"`budget` must be a number of minutes above 0; got {shown(budget)}. Pass 30, for example.")
+    if int(os.environ.get("WORLD_SIZE", "1") or 1) > 1:
+        raise UsageError("`choose` must run in one process; several were started. Start it without accelerate or torchrun.")
+    progress, folder = given(progress), make_folder(Path(folder), "output")
+    html.check_page(folder / PAGE)
+    splits = split_names or SplitNames(sample.split or "train")
+    ranking = rank(
+        dataset,
+        names,
+        race=len(names) >= RACE_FROM if race is None else race,
+        cache_dir=cache_dir,
+        use_cache=use_cache,
+        skip_corrupt=skip_corrupt,
+        progress=progress,
+        **options,
+    )
+    ranking.save(folder / RANKING)
+    fought = contenders(ranking.rows, ranking.advice)
+    work = _short_runs(dataset, folder, ranking, fought, splits, sample, load)
+    outcome, why_not = _compared(budget, fought, work, ranking, splits, progress)
+    evidence = (ranking.advice or {}).get("evidence")
+    decision = decide(fought, outcome.results, evidence)
+    command, kept_command = (
+        _command(name, decision, splits, sample, load, ranking) for name in (str(dataset), plain_name(dataset))
+    )
+    lines = explained(decision, outcome, ranking, budget, why_not, command)
+    choice = Choice(decision, ranking, lines, table(decision), command, _cost(ranking, outcome))
+    kept_lines = explained(decision, outcome, ranking, budget, why_not, kept_command)
+    _write(replace(choice, lines=kept_lines, command=kept_command), folder)
+    return choice
+
+
+def _short_runs(
+    dataset: str | Path,
+    folder: Path,
+    ranking: Ranking,
+    fought: Sequence[Contender],
+    splits: SplitNames,
+    sample: SampleOptions,
+    load: LoadOptions,
+) -> ShortRuns:
+    """What the short runs share."""
+    n_classes = len(ranking.dataset["classes"])
+    rows = ranking.dataset["account"]["rows"]
+    available = max(int(rows.get(splits.train) or 0), 0) or PROTOCOL.train_per_class * n_classes
+    images = Images(
+        min(PROTOCOL.train_per_class * n_classes, available),
+        min(PROTOCOL.validation_per_class * n_classes, available),
+        max(int(rows.get(splits.test) or 0), 0),
+    )
+    default = SampleOptions()
+    reading = {name: getattr(sample, name) for name in SampleOptions.reading_names()}
+    reading = {name: value for name, value in reading.items() if value != getattr(default, name)}
+    labels = RowLabels("own", ranking.scenario)
+    sources = source_names([contender.name for contender in fought])
+    return ShortRuns(dataset, folder / "runs", images, n_classes, splits, labels, sources, load, reading)
+
+
+def _compared(
+    budget: float,
+    fought: Sequence[Contender],
+    work: ShortRuns,
+    ranking: Ranking,
+    splits: SplitNames,
+    progress: Progress,
+) -> tuple[Outcome, str | None]:
+    """What the short runs showed, or why there are none."""
+    nothing = Outcome([], [contender.name for contender in fought[1:]], None, 0.0)
+    if len(fought) < 2:
+        return nothing, "no other candidate may be the best" if fought else None
+    if ranking.dataset["task"] == "regression":
+        return nothing, "fine-tuning needs classes, and the labels are numbers"
+    if splits.test not in ranking.dataset["account"]["rows"]:
+        return nothing, f"fine-tuning needs a test split, and there is no {splits.test}: make one, or pass --test-split"
+    outcome = fine_tune_within(60 * budget, fought, work, progress)
+    if outcome.needed is not None:
+        least = max(outcome.needed / 60, 0.1)
+        return outcome, f"short runs of two candidates take about {least:.1f} minutes: pass --budget {least + 0.05:.1f} or more"
+    return outcome, None
+
+
+def _command(
+    dataset: str, decision: Decision, splits: SplitNames, sample: SampleOptions, load: LoadOptions, ranking: Ranking
+) -> str | None:
+    """The words that fine-tune the recommended candidate in full."""
+    if decision.recommended is None or ranking.dataset["task"] == "regression":
+        return None
+    words = finetune_words(sample, load, ranking.scenario)
+    words += [f"--train-split={splits.train}"] if splits.train != (sample.split or "train") else []
+    words += [f"--validation-split={splits.validation}"] if splits.validation else []
+    words += [f"--test-split={splits.test}"] if splits.test != "test" else []
+    start = ["hf-transferability", "finetune", "--dataset", dataset, "--checkpoint", decision.recommended]
+    return shlex.join([*start, *words, "--output", "full"])
+
+
+def _cost(ranking: Ranking, outcome: Outcome) -> dict[str, float]:
+    """Seconds of the parts."""
+    extraction = sum(float(row["seconds"] or 0.0) for row in ranking.rows)
+    runs = sum(result.runs for result in outcome.results)
+    return {"extraction_seconds": round(extraction, 1), "short_run_seconds": round(outcome.seconds, 1), "short_runs": runs}
+
+
+def _write(choice: Choice, folder: Path) -> None:
+    """The files of a choice, in which the dataset goes by its name."""
+    document = choice.to_dict()
+    save(document, folder / CHOICE)
+    html.save({**choice.ranking.to_dict(), "choice": document}, folder / PAGE)
+    write_file(folder / CARD, card_section(document, choice.ranking).encode())

@@ -1,0 +1,132 @@
+"""A choice in words: the lines that are printed, the table of those that were fine-tuned, and a section for a model card."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hf_transferability.choosing.decision import Decision
+from hf_transferability.choosing.short_runs import PROTOCOL, SETTINGS, Outcome
+from hf_transferability.escaping import markdown
+from hf_transferability.names import plain_name
+from hf_transferability.ranking.result import Ranking
+
+TITLES = ["checkpoint", "rank", "validation AUC", "test AUC", "learning rate", "runs", "minutes"]
+_NOTHING = "-"
+
+
+def explained(
+    decision: Decision, outcome: Outcome, ranking: Ranking, budget: float, why_not: str | None, command: str | None
+) -> list[str]:
+    """The answer, line by line.
+
+    Args:
+        decision: what is recommended.
+        outcome: of the short runs.
+        ranking: of all candidates.
+        budget: minutes.
+        why_not: why nothing was fine-tuned.
+        command: the next one.
+    """
+    if decision.recommended is None:
+        return ["no recommendation, as there is no order of the candidates: see the notes and reasons of the ranking."]
+    lines = [_recommended(decision)]
+    if decision.by == "ranking":
+        lines.append(f"the ranking decides: {why_not or 'too few short runs ended'}.")
+    elif decision.runner_up:
+        lines.append(f"runner-up: {decision.runner_up}{_auc(decision, decision.runner_up)}.")
+        lines += _within_error(decision)
+    lines.append(_loss(decision, ranking))
+    failed = [f"{result.name} ({result.note.rstrip('.')})" for result in decision.results if result.note]
+    lines += [f"not compared: {'; '.join(failed)}."] if failed else []
+    if decision.by == "fine-tuning" and outcome.left_out:
+        lines.append(f"no time was left for {', '.join(outcome.left_out)}: pass a larger --budget to compare them, too.")
+    runs = sum(result.runs for result in decision.results)
+    extraction = sum(float(row["seconds"] or 0.0) for row in ranking.rows)
+    lines.append(
+        f"cost: {extraction / 60:.1f} minutes of extraction for {len(ranking.rows)} candidates, and {runs} short runs in "
+        f"{outcome.seconds / 60:.1f} of {budget:g} minutes."
+    )
+    return lines + ([f"next: {command}"] if command else [])
+
+
+def table(decision: Decision) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows of the contenders that were fine-tuned, the recommended one first."""
+    ordered = sorted(
+        decision.results,
+        key=lambda result: (result.name != decision.recommended, -(result.validation_auc or 0.0), result.rank),
+    )
+    rows = [
+        [
+            result.name,
+            str(result.rank),
+            *(_NOTHING if value is None else f"{value:.3f}" for value in (result.validation_auc, result.test_auc)),
+            _NOTHING if result.learning_rate is None else f"{result.learning_rate:g}",
+            str(result.runs),
+            f"{result.seconds / 60:.1f}",
+        ]
+        for result in ordered
+    ]
+    return TITLES, rows
+
+
+def card_section(document: Mapping[str, Any], ranking: Ranking) -> str:
+    """A section for the model card of what is fine-tuned next: from what, and why.
+
+    Args:
+        document: of `Choice.to_dict()`.
+        ranking: of all candidates.
+    """
+    if document["recommended"] is None:
+        return "No checkpoint was chosen.\n"
+    dataset = ranking.dataset
+    chosen, target = (markdown.text(plain_name(name)) for name in (document["recommended"], dataset.get("id") or "(files)"))
+    lines = [
+        "## How the base checkpoint was chosen",
+        "",
+        f"{chosen} was chosen for {target} among {len(ranking.rows)} checkpoints by `hf-transferability choose`: ranked by "
+        f"{markdown.text(ranking.metric)} on {dataset.get('images')} images (seed {dataset.get('seed')}), "
+        f"then decided by {'short fine-tuning' if document['by'] == 'fine-tuning' else 'the ranking'}.",
+        "",
+    ]
+    if document["expected_loss"] is not None:
+        lines += [f"Expected loss against the best of them: {document['expected_loss']:.3f} in AUC.", ""]
+    rows = [[plain_name(str(row[0])), *row[1:]] for row in document["table"]["rows"]]
+    if rows:
+        rates = " and ".join(f"{setting.learning_rate:g}" for setting in SETTINGS)
+        lines += [
+            f"Short runs: at most {PROTOCOL.epochs} epochs at learning rates {rates}. Validation decides alone.",
+            "",
+            markdown.table(document["table"]["titles"], rows),
+            "",
+        ]
+    versions = ", ".join(f"{name} {number}" for name, number in ranking.versions.items())
+    return "\n".join([*lines, f"Versions: {markdown.text(versions)}.", ""])
+
+
+def _recommended(decision: Decision) -> str:
+    return f"recommended: {decision.recommended}{_auc(decision, str(decision.recommended))}."
+
+
+def _auc(decision: Decision, name: str) -> str:
+    """The figure behind a name, where there is one."""
+    found = [result for result in decision.results if result.name == name and result.validation_auc is not None]
+    if not found:
+        return ""
+    return f" (validation AUC {found[0].validation_auc:.3f} after short fine-tuning, rank {found[0].rank})"
+
+
+def _within_error(decision: Decision) -> list[str]:
+    """Who had the highest validation AUC, where that is another one, and why it does not count."""
+    compared = [result for result in decision.results if result.validation_auc is not None]
+    best = max(compared, key=lambda result: (result.validation_auc, -result.rank))
+    if best.name == decision.recommended:
+        return []
+    return [
+        f"{best.name} has the highest validation AUC ({best.validation_auc:.3f}), but {best.validation_images} images tell it "
+        "from the others less well than the ranking does."
+    ]
+
+
+def _loss(decision: Decision, ranking: Ranking) -> str:
+    if decision.expected_loss is None:
+        return "its expected loss against the best is unknown: the benchmarks say nothing of such a ranking."
+    return f"expected loss against the best of {len(ranking.rows)} candidates: {decision.expected_loss:.3f} in AUC."

@@ -1,0 +1,217 @@
+"""Short fine-tuning of the contenders, one after the other, as long as a budget lasts.
+
+The runs are those of `training.grids`: each is a file when it ends. So what was interrupted goes on where it stopped, and the
+time that counts is the sum of all runs in the folder, whoever made them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.choosing.contenders import Contender
+from hf_transferability.choosing.decision import Result
+from hf_transferability.choosing.timing import Images, Step, measured_step, run_seconds
+from hf_transferability.errors import CheckpointError, UsageError
+from hf_transferability.extraction.processes import Processes
+from hf_transferability.files import replace_file
+from hf_transferability.names import file_name, plain_name
+from hf_transferability.progress import Progress
+from hf_transferability.training import run_files
+from hf_transferability.training.grids import run_grid
+from hf_transferability.training.one_run import load_checkpoint
+from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames
+
+# Of the rates of the paper's grid and of `open`, a pair of about these comes nearest to the best of all (docs/choosing.md).
+SETTINGS = (Setting(32, 0.01, 0.9, 0.0), Setting(32, 0.05, 0.9, 0.0))
+PROTOCOL = Protocol(epochs=10, patience=4, validation_per_class=200)
+_SETTINGS_FILE, _STEPS_FILE = "settings.json", "steps.json"
+
+
+@dataclass(frozen=True)
+class ShortRuns:
+    """What every short run has in common.
+
+    Attributes:
+        dataset: Hub id or folder of the target.
+        folder: where the runs are kept.
+        images: of a run.
+        n_classes: of the target.
+        split_names: of the target.
+        labels: of the rows.
+        sources: candidate -> what its runs are called; no two alike.
+        load: how checkpoints are read.
+        reading: how the dataset is read: fields of `data.options.SampleOptions`.
+    """
+
+    dataset: str | Path
+    folder: Path
+    images: Images
+    n_classes: int
+    split_names: SplitNames
+    labels: RowLabels
+    sources: Mapping[str, str]
+    load: LoadOptions
+    reading: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a budget allowed.
+
+    Attributes:
+        results: of the contenders that were fine-tuned, in rank order.
+        left_out: names of contenders for which no time was left.
+        needed: seconds that two contenders need at least, where the budget is too small to compare any; else None.
+        seconds: that all runs took.
+    """
+
+    results: list[Result]
+    left_out: list[str]
+    needed: float | None
+    seconds: float
+
+
+def fine_tune_within(budget: float, contenders: Sequence[Contender], work: ShortRuns, progress: Progress) -> Outcome:
+    """Fine-tune contenders in rank order while the next one fits into the budget.
+
+    Args:
+        budget: seconds for all runs, those of earlier calls on the folder included.
+        contenders: in rank order.
+        work: what the runs share.
+        progress: shows what is done.
+
+    Raises:
+        UsageError: runs that were made in another way are in the folder, or the dataset has no test split.
+        TargetError: a dataset that cannot be read.
+    """
+    work.folder.mkdir(parents=True, exist_ok=True)
+    settings = [setting._asdict() for setting in SETTINGS]
+    replace_file(work.folder / _SETTINGS_FILE, (json.dumps(settings, indent=1) + "\n").encode())
+    estimates, results = {}, {}
+    for contender in contenders:
+        if (finished := _result(contender, work)).runs == len(SETTINGS):
+            results[contender.name] = finished
+            continue
+        try:
+            step = _step(contender, work, progress)
+        except CheckpointError as error:
+            results[contender.name] = Result(contender.name, contender.rank, note=str(error))
+            continue
+        estimates[contender.name] = len(SETTINGS) * run_seconds(step, work.images, PROTOCOL)
+    needed = _least(contenders, estimates, results)
+    if needed is not None and needed > budget:
+        return Outcome(_ordered(results, contenders), [*estimates], needed, _spent(results))
+    left_out, longer = [], 1.0  # how many times as long as expected runs have taken
+    for contender in contenders:
+        if contender.name not in estimates:
+            continue
+        if _spent(results) + longer * estimates[contender.name] > budget:
+            left_out.append(contender.name)
+            continue
+        result = _run(contender, work, progress)
+        results[contender.name] = result
+        if result.runs:
+            longer = max(longer, result.seconds / estimates[contender.name])
+    return Outcome(_ordered(results, contenders), left_out, None, _spent(results))
+
+
+def _least(contenders: Sequence[Contender], estimates: Mapping[str, float], results: Mapping[str, Result]) -> float | None:
+    """Seconds until two contenders can be compared, the cheapest two; None where two already can, or never will."""
+    known = [result.seconds for result in results.values() if result.validation_auc is not None]
+    if len(known) >= 2 or len(known) + len(estimates) < 2:
+        return None
+    return sum(known) + sum(sorted(estimates.values())[: 2 - len(known)])
+
+
+def _ordered(results: Mapping[str, Result], contenders: Sequence[Contender]) -> list[Result]:
+    return [results[contender.name] for contender in contenders if contender.name in results]
+
+
+def _spent(results: Mapping[str, Result]) -> float:
+    return sum(result.seconds for result in results.values())
+
+
+def _run(contender: Contender, work: ShortRuns, progress: Progress) -> Result:
+    """Make the runs of one contender that are not there yet."""
+    try:
+        run_grid(
+            work.dataset,
+            {work.sources[contender.name]: contender.name},
+            work.folder,
+            grid=work.folder / _SETTINGS_FILE,
+            seeds=1,
+            protocol=PROTOCOL,
+            labels=work.labels,
+            split_names=work.split_names,
+            progress=progress,
+            **work.reading,
+            **_own_size(work.load),
+        )
+    except CheckpointError as error:
+        return Result(contender.name, contender.rank, note=str(error))
+    return _result(contender, work)
+
+
+def source_names(names: Sequence[str]) -> dict[str, str]:
+    """What the runs of each candidate are called: its plain name, and a number where two folders share one."""
+    sources: dict[str, str] = {}
+    for name in names:
+        plain, count = plain_name(name), 1
+        while plain in sources.values():
+            count += 1
+            plain = f"{plain_name(name)}-{count}"
+        sources[name] = plain
+    return sources
+
+
+def _own_size(load: LoadOptions) -> dict[str, Any]:
+    """The options by which checkpoints are read, without the size of the images: each network keeps its own."""
+    return {name: value for name, value in vars(load).items() if name != "image_size"}
+
+
+def _result(contender: Contender, work: ShortRuns) -> Result:
+    """What the finished runs of a contender in the folder reached."""
+    place = work.folder / file_name(plain_name(work.dataset)) / file_name(work.sources[contender.name])
+    rows = [run_files.read_run(file) for file in run_files.run_files(place)]
+    finished = [row for row in rows if row["status"] != "failed"]
+    seconds = round(sum(float(row.get("seconds") or 0.0) for row in finished), 2)
+    good = [row for row in finished if row["status"] == "ok"]
+    if not good:
+        note = "; ".join(dict.fromkeys(str(row.get("note") or row["status"]) for row in rows)) or None
+        return Result(contender.name, contender.rank, runs=len(finished), seconds=seconds, note=note)
+    best = max(good, key=lambda row: (row["validation_auc"], -row["validation_loss"]))
+    return Result(
+        contender.name,
+        contender.rank,
+        best["validation_auc"],
+        best["test_auc"],
+        best["learning_rate"],
+        best["validation_images"],
+        len(finished),
+        seconds,
+    )
+
+
+def _step(contender: Contender, work: ShortRuns, progress: Progress) -> Step:
+    """The measured step of a contender, which is kept, so that a second call decides as the first one did.
+
+    Raises:
+        CheckpointError: it cannot be loaded or trained.
+    """
+    file = work.folder / _STEPS_FILE
+    stored = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    if contender.name not in stored:
+        progress.stage(f"measuring a step of {plain_name(contender.name)}")
+        checkpoint = load_checkpoint(contender.name, work.load)
+        if isinstance(checkpoint, CheckpointError):
+            raise checkpoint
+        step = measured_step(checkpoint, work.n_classes, SETTINGS[0].batch_size, Processes().device)
+        stored[contender.name] = asdict(step)
+        replace_file(file, (json.dumps(stored, indent=1) + "\n").encode())
+    try:
+        return Step(**stored[contender.name])
+    except TypeError as error:
+        raise UsageError(f"`output` must be a folder of `choose`; {file.name} in it has other content. Remove it.") from error

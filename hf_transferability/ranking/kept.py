@@ -1,0 +1,54 @@
+"""Networks that stay in memory between the stages of a race, as far as there is room, so that they are not loaded again."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.checkpoints.resolving import resolve
+from hf_transferability.checkpoints.source import Source
+from hf_transferability.machine import free_memory
+
+if TYPE_CHECKING:
+    from hf_transferability.checkpoints.checkpoint import Checkpoint
+
+_SHARE = 0.25  # of the free memory, for all networks that are kept
+
+
+class KeptNetworks:
+    """Resolved sources and loaded networks of a race's candidates, by their names.
+
+    Args:
+        budget: bytes of weights to keep; default a quarter of the free memory.
+    """
+
+    def __init__(self, budget: int | None = None):
+        self._budget = int(_SHARE * free_memory()) if budget is None else budget
+        self._sources: dict[str, Source] = {}
+        self._networks: dict[str, tuple[Checkpoint, int]] = {}
+
+    def resolve(self, name: str, options: LoadOptions) -> Source:
+        """The source of a candidate; the same commit in all stages.
+
+        Raises:
+            CheckpointError: it cannot be resolved.
+        """
+        if name not in self._sources:
+            self._sources[name] = resolve(name, options)
+        return self._sources[name]
+
+    def get(self, name: str) -> "Checkpoint | None":
+        """The loaded network of a candidate, if it was kept."""
+        kept = self._networks.get(name)
+        return kept[0] if kept else None
+
+    def keep(self, name: str, checkpoint: "Checkpoint") -> None:
+        """Keep a network in the machine's memory, if there is room for its weights."""
+        size = sum(weight.nbytes for weight in checkpoint.network.state_dict().values())
+        if name in self._networks or size > self._budget - sum(taken for _, taken in self._networks.values()):
+            return
+        checkpoint.network.to("cpu")  # a card holds one network at a time
+        self._networks[name] = checkpoint, size
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Let go of the networks of all other candidates."""
+        self._networks = {name: kept for name, kept in self._networks.items() if name in names}

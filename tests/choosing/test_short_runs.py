@@ -1,0 +1,73 @@
+"""Short runs within a budget: who gets its runs, who does not, and what a second call repeats."""
+
+import json
+
+import pytest
+
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.choosing.contenders import Contender
+from hf_transferability.choosing.short_runs import ShortRuns, fine_tune_within, source_names
+from hf_transferability.choosing.timing import Images
+from hf_transferability.progress import NullProgress
+from hf_transferability.training.settings import RowLabels, SplitNames
+
+EACH = 120.0  # seconds of the two runs of a contender
+
+
+@pytest.fixture
+def within(target, pool, tmp_path, instant_runs):
+    """within(budget, seconds) -> outcome, where a contender's two runs are expected to take so long."""
+    contenders = [Contender(name, place, True) for place, name in enumerate(pool, 1)]
+    folder = tmp_path / "runs"
+    work = ShortRuns(
+        target, folder, Images(32, 0, 0), 3, SplitNames(), RowLabels(), source_names(pool), LoadOptions(), {}
+    )  # fmt: skip
+    folder.mkdir()
+
+    def run(budget: float, seconds: float = EACH):
+        step = {"training": seconds / 4, "reading": 0.0, "batch_size": 32}  # two runs of two epochs of one step
+        (folder / "steps.json").write_text(json.dumps(dict.fromkeys(pool, step)))
+        return fine_tune_within(budget, contenders, work, NullProgress())
+
+    return run
+
+
+def test_the_budget_is_spent_in_rank_order(within, pool, instant_runs):
+    outcome = within(2.5 * EACH)
+    assert [result.name for result in outcome.results] == pool[:2] and outcome.left_out == pool[2:]
+    assert (outcome.seconds, outcome.needed) == (2 * EACH, None)
+    assert instant_runs == [pool[0]] * 2 + [pool[1]] * 2
+    more = within(10 * EACH)  # a larger budget goes on
+    assert [result.name for result in more.results] == pool and more.left_out == []
+    assert instant_runs == [pool[0]] * 2 + [pool[1]] * 2 + [pool[2]] * 2
+    assert [result.validation_auc for result in more.results] == [0.6, 0.9, 0.6]
+
+
+def test_a_budget_for_fewer_than_two_starts_nothing_and_says_what_works(within, instant_runs):
+    outcome = within(1.5 * EACH)
+    assert instant_runs == [] == outcome.results and outcome.needed == pytest.approx(2 * EACH)
+    assert within(outcome.needed).needed is None and len(instant_runs) == 4
+
+
+def test_runs_that_take_longer_than_expected_leave_fewer_for_the_next(within, pool):
+    outcome = within(2 * EACH, seconds=EACH / 10)
+    assert [result.name for result in outcome.results] == pool[:2] and outcome.left_out == pool[2:]
+
+
+def test_a_contender_that_cannot_be_trained_is_a_result_with_its_reason(target, pool, tmp_path, instant_runs):
+    names = [*pool[:2], str(tmp_path / "missing")]
+    contenders = [Contender(name, place, True) for place, name in enumerate(names, 1)]
+    work = ShortRuns(
+        target, tmp_path / "runs", Images(32, 0, 0), 3, SplitNames(), RowLabels(), source_names(names), LoadOptions(), {}
+    )  # fmt: skip
+    outcome = fine_tune_within(1e9, contenders, work, NullProgress())
+    assert len(outcome.results) == 3 and "there is no folder" in str(outcome.results[2].note)
+    assert outcome.results[2].validation_auc is None
+
+
+def test_two_folders_of_one_name_have_runs_of_their_own(tmp_path):
+    names = []
+    for parent in ("a", "b"):
+        (tmp_path / parent / "net").mkdir(parents=True)
+        names.append(str(tmp_path / parent / "net"))
+    assert list(source_names([*names, "owner/net"]).values()) == ["net", "net-2", "owner/net"]

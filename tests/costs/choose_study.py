@@ -1,0 +1,153 @@
+"""Does `choose` find a better checkpoint than the ranking alone, and than the same short runs of random candidates? Real runs.
+
+    OMP_NUM_THREADS=1 python tests/costs/choose_study.py DATASETS WORK [--targets NAME ...] [--steps 200]
+
+DATASETS is a folder of datasets in Hub layout with the splits train, validation and test, of which each gives one small ResNet
+that is trained on it from scratch (as in the benchmark `open`, with fewer steps), and each of --targets is a target for all
+others. Of a target there are: the ranking; the short runs of `choose` for every candidate; and the truth, the mean test AUC of
+the best two of four runs of 20 epochs by validation. Pools of 8 and of all are then decided by the package's own functions:
+the ranking's first, the choice among so many of the first, and the choice among as many random candidates with the same runs.
+WORK keeps every finished step, so the same command goes on after a stop, and answers at once when all is there.
+"""
+
+import argparse
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
+
+from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.choosing.contenders import Contender
+from hf_transferability.choosing.decision import decide
+from hf_transferability.choosing.short_runs import ShortRuns, fine_tune_within, source_names
+from hf_transferability.choosing.timing import Images
+from hf_transferability.metrics.consensus import formula
+from hf_transferability.progress import NullProgress
+from hf_transferability.ranking.run import rank
+from hf_transferability.training.grids import run_grid
+from hf_transferability.training.samples import Splits
+from hf_transferability.training.settings import Protocol, RowLabels, SplitNames
+
+SIZE = 32
+TRUTH = {"batch_size": [32], "learning_rate": [0.01, 0.03], "momentum": [0.9], "weight_decay": [0.0001]}
+TRUTH_SEEDS = 2
+FOREVER = 1e9
+
+
+def pretrained(dataset: Path, folder: Path, steps: int) -> Path:
+    """A small ResNet that was trained on a dataset; its folder."""
+    if (folder / "model.safetensors").exists():
+        return folder
+    pool = Splits(dataset, SIZE).pools["train"]
+    torch.manual_seed(0)
+    config = ResNetConfig(
+        embedding_size=16, hidden_sizes=[32, 64, 128], depths=[1, 1, 1], layer_type="basic", hidden_act="relu",
+        num_labels=len(pool.classes),
+    )  # fmt: skip
+    network = ResNetForImageClassification(config).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, nesterov=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        places = torch.randint(min(len(pool.labels), 3000), (64,))
+        logits = network(pixel_values=pool.pixels(places).float() / 127.5 - 1).logits
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(logits, pool.labels[places]).backward()
+        optimizer.step()
+        schedule.step()
+    ViTImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(folder)
+    network.eval().save_pretrained(folder)
+    return folder
+
+
+def measured(target: Path, sources: dict[str, Path], work: Path) -> pd.DataFrame:
+    """Of every source: raw scores, what its short runs reached, and the truth."""
+    names = [str(folder) for folder in sources.values()]
+    ranking = rank(target, names, metrics=["consensus", "logme"], cache_dir=work / "cache")
+    rows = {row["checkpoint"]: row for row in ranking.rows}
+    images = Images(100 * len(ranking.dataset["classes"]), 0, 0)
+    short = ShortRuns(
+        target, work / "short", images, len(ranking.dataset["classes"]), SplitNames(), RowLabels(), source_names(names),
+        LoadOptions(), {},
+    )  # fmt: skip
+    contenders = [Contender(name, place, True) for place, name in enumerate(names, 1)]
+    results = {result.name: result for result in fine_tune_within(FOREVER, contenders, short, NullProgress()).results}
+    grid = work / "truth.json"
+    grid.write_text(json.dumps(TRUTH))
+    runs = run_grid(
+        target, {Path(name).name: name for name in names}, work / "truth", grid=grid, seeds=TRUTH_SEEDS,
+        protocol=Protocol(epochs=20, patience=20, validation_per_class=200),
+    )  # fmt: skip
+    truth = {
+        source: group.sort_values("validation_auc").test_auc.tail(2).mean()
+        for source, group in runs[runs.status == "ok"].groupby("source")
+    }
+    return pd.DataFrame(
+        [
+            {
+                "source": name, "feature_quality": rows[name]["feature_quality"], "logme": rows[name]["logme"],
+                "result": results[name], "truth": truth[Path(name).name],
+            }
+            for name in names
+        ]
+    )  # fmt: skip
+
+
+def losses(table: pd.DataFrame, size: int, pools: int, counts: tuple[int, ...]) -> dict[str, list[float]]:
+    """What each way of deciding loses against the best of a pool, for many pools of so many sources."""
+    rng = np.random.default_rng(0)
+    lost: dict[str, list[float]] = {}
+    for _ in range(pools if size < len(table) else 1):
+        pool = table.iloc[rng.permutation(len(table))[:size]]
+        scores = formula(
+            {"feature_quality": pool.feature_quality.to_numpy(), "logme": pool.logme.to_numpy(), "parameters": np.ones(size)}
+        )
+        pool = pool.assign(score=scores).sort_values("score", ascending=False, kind="stable")
+        best, truth = pool.truth.max(), dict(zip(pool.source, pool.truth, strict=True))
+
+        def picked(chosen: pd.DataFrame) -> float:
+            contenders = [
+                Contender(name, place, True, score)
+                for place, (name, score) in enumerate(zip(chosen.source, chosen.score, strict=True), 1)
+            ]
+            results = [replace(result, rank=place) for place, result in enumerate(chosen.result, 1)]
+            return truth[str(decide(contenders, results, None).recommended)]  # noqa: B023 - used within this round
+
+        lost.setdefault("ranking", []).append(best - pool.truth.iloc[0])
+        lost.setdefault("one at random", []).append(best - pool.truth.mean())
+        for count in counts:
+            lost.setdefault(f"choose among {count}", []).append(best - picked(pool.head(count)))
+            for _ in range(10):
+                random = pool.iloc[rng.permutation(size)[:count]].assign(score=0.0)
+                lost.setdefault(f"{count} at random", []).append(best - picked(random))
+    return lost
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--targets", nargs="+", default=["pneumonia_cxr"])
+    parser.add_argument("--steps", type=int, default=200)
+    options = parser.parse_args()
+    names = sorted(folder.name for folder in options.datasets.iterdir())
+    sources = {name: pretrained(options.datasets / name, options.work / "sources" / name, options.steps) for name in names}
+    tables = {}
+    for target in options.targets:
+        others = {name: folder for name, folder in sources.items() if name != target}
+        tables[target] = measured(options.datasets / target, others, options.work / target)
+        print(f"measured: {target}", flush=True)
+    for size, (target, table) in itertools.product((8, len(names) - 1), tables.items()):
+        found = SimpleNamespace(**{"lost": losses(table, size, 200, (3, 4, 5))})
+        shown = "; ".join(f"{way} {np.mean(values):.4f}" for way, values in found.lost.items())
+        print(f"{target}, pools of {size}: mean loss of test AUC: {shown}")
+
+
+if __name__ == "__main__":
+    main()
