@@ -23,6 +23,7 @@ def add_jobs(group: argparse._ActionsContainer) -> None:
         "--start-minutes", metavar="N", type=number, default=15,
         help="minutes after which a job that has no machine is given up (default: 15)",
     )  # fmt: skip
+    group.add_argument("--job-namespace", metavar="NAME", help="organization that pays for the jobs (default: your account)")
     group.add_argument("--wheel", metavar="FILE", help="this package's wheel for the jobs (default: from the package index)")
     group.add_argument("--yes", action="store_true", help="start the jobs; without it only their cost is printed")
     group.add_argument("--dry-run", action="store_true", help="print the jobs and their cost, and send nothing")
@@ -42,7 +43,9 @@ def rank_by_jobs(options: argparse.Namespace, checkpoints: list[str]) -> int:
     request = Request(**_request(options))
     sample = SampleOptions(**{name: getattr(options, name) for name in SampleOptions.names()})
     load = LoadOptions(**load_options(options))
-    how = JobOptions(options.jobs, options.per_job, options.job_minutes, options.start_minutes, options.wheel)
+    how = JobOptions(
+        options.jobs, options.per_job, options.job_minutes, options.start_minutes, options.wheel, options.job_namespace
+    )
     plan = make_plan(options.dataset, checkpoints, options.push_to, request, sample, load, how)
     for line in plan.lines():
         say(line)

@@ -33,6 +33,7 @@ class JobOptions:
         minutes: after which a job is stopped.
         start_minutes: after which a job that has no machine yet is given up.
         wheel: a wheel of this package, which goes into the dataset of results; default the package index.
+        namespace: the account or organization whose jobs they are, and who pays; default the account of the token.
     """
 
     flavor: str
@@ -40,9 +41,12 @@ class JobOptions:
     minutes: float = 60
     start_minutes: float = 15
     wheel: str | Path | None = None
+    namespace: str | None = None
 
     def __post_init__(self) -> None:
         arguments.text("flavor", self.flavor)
+        if self.namespace is not None:
+            arguments.text("namespace", self.namespace)
         arguments.whole("per_job", self.per_job, 1)
         for name in ("minutes", "start_minutes"):
             if not getattr(self, name) > 0:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.errors import JobError
+from hf_transferability.errors import JobError, UsageError, unknown_name
 from hf_transferability.hub import writing
 from hf_transferability.jobs.plan import Plan, Request
 from hf_transferability.jobs.watching import Watch
@@ -43,12 +43,16 @@ def rank_by_jobs(
         The ranking, in which the candidates of a job that was lost twice are failed rows; and whether no job was lost.
 
     Raises:
+        UsageError: a namespace that is not of the account.
         JobError: not a single job gave a result, or they cannot be started or watched.
         PublishError: not logged in, or the dataset of results cannot be written.
     """
     progress = given(progress)
     elsewhere = read_known(known, load.token)
-    namespace = writing.read_account(load.token).name
+    account = writing.read_account(load.token)
+    namespace = plan.options.namespace or account.name
+    if namespace not in account.namespaces:
+        raise UsageError(unknown_name("job_namespace", namespace, account.namespaces))
     _put_files(plan, load.token)
     parts, lost = Watch(plan, namespace, progress, load.token).run()
     if not parts:

@@ -17,7 +17,7 @@ from hf_transferability.ranking.parts import Part
 RUN, PART, ONCE = "hf-transferability-run", "hf-transferability-part", "hf-transferability-once"
 _TRIES = 2  # of each task
 _PAUSE = 5.0  # seconds between two looks at the jobs
-_LAST_LINES = 5.0  # seconds to wait for what an ended job has printed
+_LAST_LINES = 15.0  # seconds to wait for what an ended job has printed
 
 
 @dataclass

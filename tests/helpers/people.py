@@ -82,7 +82,7 @@ class Person:
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(120)  # seconds; a busy machine takes long to end a process
         self._process.stdout.close()
         self._process.stderr.close()
 

@@ -8,12 +8,16 @@ from helpers.people import ALICE, head, rows
 
 NAMES = ("lab/one", "lab/two", "lab/three", "lab/none")
 WORDS = ("rank", "lab/x-rays", *NAMES, "--jobs", "l4x1", "--per-job", "2", "--format", "json")
+LEAKS = ("--leak-check", "20")
 OWN = ("seconds", "date", "hardware", "micro_batch")  # columns that say how it was computed
 
 
 def without_own(document: dict) -> dict:
     shown = [{name: value for name, value in row.items() if name not in OWN} for row in document["rows"]]
     return document | {"rows": shown}
+
+
+JOBS = ("--jobs", "cpu-basic", "--per-job", "1", "--push-to", "lab/pool", "--yes")
 
 
 @pytest.fixture
@@ -28,11 +32,12 @@ def test_the_table_of_jobs_is_that_of_one_machine(world, faults):
     faults.add("^/api/jobs/alice_secret$", methods={"POST"}, lost=True, times=1)
     world.machines.faults = ["dies late", "dies"]
     before = len(world.machines.jobs)
-    by_jobs = world.alice(*WORDS, "--push-to", "lab/by-jobs", "--yes")
-    one = world.alice("rank", *WORDS[1:6], "--format", "json", "--push-to", "lab/by-one")
+    by_jobs = world.alice(*WORDS, *LEAKS, "--push-to", "lab/by-jobs", "--yes")
+    one = world.alice(*WORDS[:6], *LEAKS, "--format", "json", "--push-to", "lab/by-one")
     assert (by_jobs.status, one.status) == (1, 1), by_jobs.err  # there is no lab/none
     expected = json.loads(one.out)
     assert [row["error"] is None for row in expected["rows"]] == [True, True, True, False]
+    assert "leak check: 3 model cards name no source dataset, for example that of lab/one." in expected["notes"]
     assert without_own(json.loads(by_jobs.out)) == without_own(expected)
     assert "at most $1.60" in by_jobs.err
     assert "job 2 is lost (ERROR: Job failed with exit code: 137" in by_jobs.err
@@ -57,7 +62,9 @@ def test_the_table_of_jobs_is_that_of_one_machine(world, faults):
 def test_what_depends_on_the_whole_pool_is_decided_over_it(world, names):
     """A job of one candidate cannot know whether the pool is of one architecture, which decides on the paper's score."""
     words = ("rank", "lab/x-rays", *names, "--metric", "transferability", "--no-intervals", "--format", "json")
-    by_jobs = world.alice(*words, "--jobs", "cpu-basic", "--per-job", "1", "--push-to", "lab/pool", "--yes")
+    by_jobs = world.alice(*words, *JOBS, "--job-namespace", "lab")
+    assert {job.namespace for job in world.machines.jobs[-2:]} == {"lab"}
+    assert "`job_namespace` must be one of alice_secret, lab; got 'x'" in world.alice(*words, *JOBS, "--job-namespace", "x").err
     assert without_own(json.loads(by_jobs.out)) == without_own(json.loads(world.alice(*words).out))
 
 
