@@ -1,6 +1,7 @@
-"""Does `choose` find a better checkpoint than the ranking alone, and than the same short runs of random candidates? Real runs.
+"""Does `choose` find a better checkpoint than the ranking alone, and than the same short runs of random candidates?
 
-    OMP_NUM_THREADS=1 python tests/costs/choose_study.py DATASETS WORK [--targets NAME ...] [--steps 200]
+    OMP_NUM_THREADS=1 python tests/costs/choose_study.py DATASETS WORK [--targets NAME ...] [--steps 200]   # real runs
+    OMP_NUM_THREADS=1 python tests/costs/choose_study.py --benchmarks                          # runs of `open`, with noise
 
 DATASETS is a folder of datasets in Hub layout with the splits train, validation and test, of which each gives one small ResNet
 that is trained on it from scratch (as in the benchmark `open`, with fewer steps), and each of --targets is a target for all
@@ -8,23 +9,28 @@ others. Of a target there are: the ranking; the short runs of `choose` for every
 the best two of four runs of 20 epochs by validation. Pools of 8 and of all are then decided by the package's own functions:
 the ranking's first, the choice among so many of the first, and the choice among as many random candidates with the same runs.
 WORK keeps every finished step, so the same command goes on after a stop, and answers at once when all is there.
+
+With --benchmarks nothing is trained. A short run of a source is one of the bundled runs of `open` or `open_regnet` (the better
+of two learning rates, one seed), whose validation AUC is its test AUC with the error of so many validation images added; the
+truth is the mean test AUC of the best four runs of the other seeds.
 """
 
 import argparse
 import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import torch
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
+from hf_transferability.benchmark import bundled
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.choosing.contenders import Contender
-from hf_transferability.choosing.decision import decide
+from hf_transferability.choosing.decision import Result, decide, standard_error
 from hf_transferability.choosing.short_runs import ShortRuns, fine_tune_within, source_names
 from hf_transferability.choosing.timing import Images
 from hf_transferability.metrics.consensus import formula
@@ -122,20 +128,58 @@ def losses(table: pd.DataFrame, size: int, pools: int, counts: tuple[int, ...]) 
         lost.setdefault("one at random", []).append(best - pool.truth.mean())
         for count in counts:
             lost.setdefault(f"choose among {count}", []).append(best - picked(pool.head(count)))
-            for _ in range(10):
+            for _ in range(3):
                 random = pool.iloc[rng.permutation(size)[:count]].assign(score=0.0)
                 lost.setdefault(f"{count} at random", []).append(best - picked(random))
     return lost
 
 
+def of_benchmark(name: str, per_class: int) -> Iterator[tuple[str, pd.DataFrame]]:
+    """For each target and seed of a bundled benchmark the table that `measured` gives, with drawn validation figures."""
+    rng = np.random.default_rng(0)
+    scores = bundled.load("scores", name)
+    scores = scores[scores.variant == "default"].pivot_table(index=["target", "source"], columns="metric", values="score")
+    runs = bundled.load("runs", name)
+    for (target, seed), mine in runs[runs.source != "random_weights"].groupby(["target", "seed"]):
+        others = runs[(runs.target == target) & (runs.seed != seed)]
+        images = per_class * int(mine.sample_size.iloc[0]) // 100
+        rows = []
+        for source, short in mine[mine.learning_rate.isin([0.01, 0.04])].groupby("source"):
+            test = float(short.test_auc.max())
+            auc = float(np.clip(test + standard_error(test, images) * rng.standard_normal(), 0, 1))
+            truth = others[others.source == source].sort_values("validation_auc").test_auc.tail(4).mean()
+            found = Result(str(source), 0, auc, test, 0.01, images, 2)
+            raw = {part: scores.loc[(target, source), part] for part in ("feature_quality", "logme")}
+            rows.append({"source": source, **raw, "result": found, "truth": truth})
+        yield str(target), pd.DataFrame(rows)
+
+
+def print_benchmarks(pools: int) -> None:
+    """Mean loss over the targets of both benchmarks, for small and large validation samples."""
+    for per_class in (25, 200):
+        lost: dict[str, dict[str, list[float]]] = {}
+        for name in ("open", "open_regnet"):
+            for target, table in of_benchmark(name, per_class):
+                for way, values in losses(table, 8, pools, (3, 5)).items():
+                    lost.setdefault(way, {}).setdefault(f"{name} {target}", []).append(float(np.mean(values)))
+        for way, targets in lost.items():
+            means = [np.mean(values) for values in targets.values()]
+            print(f"{per_class} validation images per class, pools of 8: {way}: {np.mean(means):.4f}", flush=True)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("datasets", type=Path)
-    parser.add_argument("work", type=Path)
+    parser.add_argument("datasets", type=Path, nargs="?")
+    parser.add_argument("work", type=Path, nargs="?")
+    parser.add_argument("--benchmarks", action="store_true")
+    parser.add_argument("--pools", type=int, default=10, help="of each target and seed")
     parser.add_argument("--targets", nargs="+", default=["pneumonia_cxr"])
     parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args()
+    if options.benchmarks:
+        print_benchmarks(options.pools)
+        return
     names = sorted(folder.name for folder in options.datasets.iterdir())
     sources = {name: pretrained(options.datasets / name, options.work / "sources" / name, options.steps) for name in names}
     tables = {}
@@ -144,8 +188,8 @@ def main() -> None:
         tables[target] = measured(options.datasets / target, others, options.work / target)
         print(f"measured: {target}", flush=True)
     for size, (target, table) in itertools.product((8, len(names) - 1), tables.items()):
-        found = SimpleNamespace(**{"lost": losses(table, size, 200, (3, 4, 5))})
-        shown = "; ".join(f"{way} {np.mean(values):.4f}" for way, values in found.lost.items())
+        found = losses(table, size, options.pools, (3, 5))
+        shown = "; ".join(f"{way} {np.mean(values):.4f}" for way, values in found.items())
         print(f"{target}, pools of {size}: mean loss of test AUC: {shown}")
 
 
