@@ -6,6 +6,7 @@ from helpers.inputs import resnet_config
 
 from hf_transferability import UsageError, rank
 from hf_transferability.checkpoints import loading
+from hf_transferability.cli import main
 from hf_transferability.extraction import passes
 from hf_transferability.ranking import dropping, race
 from hf_transferability.ranking.candidates import Candidate
@@ -111,6 +112,14 @@ def test_small_pools_and_metrics_of_gradients_do_not_race(large, five, plain, ca
         rank(large, five, metrics=["transferability"], race=True, cache_dir=cache)
     with pytest.raises(UsageError, match="`keep` must be"):
         rank(large, five, race=True, keep=0, cache_dir=cache)
+
+
+def test_the_command_races_and_shows_who_was_dropped(large, five, cache, strict, capsys):
+    words = ["rank", str(large), *five, "--cache-dir", str(cache), "--race", "--keep", "2", "--wide"]
+    assert main(words) == 0
+    assert "dropped: --race left it behind" in capsys.readouterr().out
+    assert main(["rank", str(large), *five, "--keep", "2"]) == 2
+    assert "`--keep` needs --race" in capsys.readouterr().err
 
 
 def scored(name: str, value: float, halves: list[float]) -> Candidate:
