@@ -25,7 +25,7 @@ from hf_transferability.ranking.run import rank
 from hf_transferability.reporting import html
 from hf_transferability.training.settings import RowLabels, SplitNames
 
-RACE_FROM = 10  # candidates from which a race pays (tests/costs/README.md)
+RACE_FROM = 10  # candidates; a race saves extraction from about here, and costs nothing elsewhere (tests/costs/README.md)
 LONGEST = 1e6  # minutes
 RANKING, CHOICE, PAGE, CARD = "ranking.json", "choice.json", "choice.html", "model_card.md"
 
