@@ -16,7 +16,9 @@ _HEAD = (
     r"(classifier|cls_classifier|distillation_classifier|classifier_distill|head|head_dist|dist_head|fc)(\.\d+)?\."
     r"(weight|bias)$|(head|head_dist)\.(fc|l|linear|classifier)\d?\.(weight|bias)$"
 )
-_INDEX_TABLE = r"(.*\.)?(num_batches_tracked|position_ids|relative_position_index|relative_coords_table|attn_mask)$"
+_INDEX_TABLE = (
+    r"(.*\.)?(num_batches_tracked|position_ids|relative_position_index|relative_coords_table|attn_mask|attention_bias_idxs)$"
+)
 _MASK_TOKEN = r"([a-z_0-9]+\.)?(embeddings\.)?mask_token$"
 _SIMMIM = {"vit", "deit", "swin", "swinv2", "focalnet"}  # their decoder is one convolution
 _SEGMENT_ANYTHING = {"sam", "sam_hq", "sam2", "sam2_video", "edgetam"}
@@ -53,8 +55,11 @@ LEFT_OUT = (
         r"visual\.(proj$|(head\.proj|head\.mlp\.fc[12]|attnpool\.c_proj|trunk\.(head|head\.fc|fc|classifier))\.(weight|bias)$)",
     ),
     _Entry("head", {TRANSFORMERS, TIMM, PLAIN}, _HEAD),
+    _Entry("auxiliary head", {TIMM, PLAIN}, r"(AuxLogits|aux[12])\."),  # of Inception and GoogLeNet, for training only
+    _Entry("head", {"blip"}, r"(itm_head|vision_proj|text_proj)\."),
+    _Entry("text tower", {"align"}, r"temperature$"),
     _Entry("head", {"beit"}, r"lm_head\.(weight|bias)$"),
-    _Entry("head", {PLAIN}, r"(dino_head|ibot_head)\."),
+    _Entry("head", {PLAIN}, r"(dino_head|ibot_head)\.|head\.(mlp\.\d+|last_layer)\."),
     _Entry("pooler of another task", {"vit", "deit", "dpt", "ijepa"}, r"([a-z_0-9]+\.)?pooler\.dense\.(weight|bias)$"),
     _Entry("decoder", _SIMMIM, r"decoder\.0\.(weight|bias)$"),
     _Entry("decoder", {"vit_mae", "clipseg"}, r"decoder\."),

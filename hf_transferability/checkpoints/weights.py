@@ -34,6 +34,9 @@ _IN_TRANSFORMERS = {  # the same settings there, where their names differ
     "mlp_layer (SwiGLUPacked) or mlp_ratio": "use_swiglu_ffn, mlp_ratio or intermediate_size",
     "img_size (or no_embed_class)": "image_size",
 }
+# Where training code keeps the weights in its files; the first that is there is taken.
+_WEIGHTS_WITHIN = ("state_dict", "model_state_dict", "model", "net", "teacher", "weights")
+_WRAPPER = re.compile(r"(?:^|(?<=\.))(?:module|_orig_mod)\.")  # of DataParallel and torch.compile
 _LONGEST_NAME = 150  # characters
 _LAYER = re.compile(r"(?:^|\.)(?:blocks|layers?|resblocks|stages)\.(\d+)(?=\.)")
 # Layout -> where its arguments stand.
@@ -84,7 +87,7 @@ def unwrapped(state: object) -> dict[str, torch.Tensor]:
     for _ in range(3):
         if not isinstance(state, dict):
             break
-        inner = next((key for key in ("state_dict", "model", "teacher", "weights") if isinstance(state.get(key), dict)), None)
+        inner = next((key for key in _WEIGHTS_WITHIN if isinstance(state.get(key), dict)), None)
         if inner is None:
             break
         state = state[inner]
@@ -179,11 +182,23 @@ def check_missing(checkpoint: str, missing: set[str], use: WeightUse, network: C
     if missing:
         strange = [name for name in use.unused if part_of(name, kinds) is None]
         instead = f", and holds {len(strange)} that it does not take ({some_of(strange)})" if strange else ""
-        loaded = [*(name for name in network if name not in missing), *use.unused]
+        present = [name for name in network if name not in missing]
+        advice = _unwrap(missing, strange) or remedy(missing, [*present, *use.unused], kinds, too_many=False)
+        if strange and advice == _together(kinds):  # what is too many may tell more than what is missing
+            advice = remedy(strange, network, kinds, too_many=True)
         raise CheckpointError(
             f"{checkpoint} lacks {len(missing)} of the network's weights ({some_of(missing)}), which would be random{instead}. "
-            f"{remedy(missing, loaded, kinds, too_many=False)}"
+            f"{advice}"
         )
+
+
+def _unwrap(missing: Collection[str], strange: Collection[str]) -> str | None:
+    """The advice where the missing weights are there, behind what training code puts before or into their names."""
+    wrappers = {match for name in strange for match in _WRAPPER.findall(name)}
+    lacking = {name.removeprefix("timm_model.") for name in missing}
+    if wrappers and lacking <= {_WRAPPER.sub("", name) for name in strange}:
+        return f"Remove {' and '.join(sorted(wrappers))} from the names of its weights, which a training program has put there."
+    return None
 
 
 def some_of(names: Collection[str], shown: int = 6) -> str:
@@ -209,6 +224,11 @@ def remedy(names: Collection[str], others: Collection[str], kinds: Collection[st
         return f"Check {argument} in {place}{'' if TRANSFORMERS in kinds else ', or pass it with --model-args'}."
     if OPEN_CLIP in kinds and too_many:
         return "Extract its features with its authors' code and rank them with `hf-transferability score`."
+    return _together(kinds)
+
+
+def _together(kinds: Collection[str]) -> str:
+    place = next((file for kind, file in _CONFIGURATION.items() if kind in kinds), None)
     return f"Check that {place or 'the architecture'} and the weights belong together."
 
 

@@ -13,6 +13,7 @@ from hf_transferability.data import deep_formats, netpbm
 
 _GREY_WITH_ALPHA = b"\4"  # a PNG's colour type
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+_SEVERAL_PICTURES, _BEFORE_PICTURE = b"MPF\0", 2**17  # of a JPEG, in a segment after those of its camera
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 258, 262, 277
 _USED_CHANNELS = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 3, "RGBX": 4, "RGBA": 4, "CMYK": 4, "YCbCr": 3, "LAB": 3}
 # Read once: `open_image` changes Pillow's own for moments, which another thread would see.
@@ -82,7 +83,9 @@ def open_image(encoded: bytes) -> Image.Image:
 
 def read_header(encoded: bytes) -> Header:
     """The header of an encoded image; that of a plain 8-bit image for a file that cannot be opened."""
-    if encoded.startswith(_JPEG) or (encoded.startswith(_PNG) and encoded[24:25] != b"\x10" and b"acTL" not in encoded[:4096]):
+    if encoded.startswith(_JPEG) and _SEVERAL_PICTURES not in encoded[:_BEFORE_PICTURE]:
+        return Header()
+    if encoded.startswith(_PNG) and encoded[24:25] != b"\x10" and b"acTL" not in encoded[: max(encoded.find(b"IDAT"), 0)]:
         return Header()
     try:
         with open_image(encoded) as image:

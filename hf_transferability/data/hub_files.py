@@ -146,13 +146,20 @@ def _refuse_lost_labels(builder: Any, options: SampleOptions, classes: Sequence[
         raise UsageError(f"`datasets` reads no classes from {name}, though its folders name them. {DOWNLOAD.format(name)}")
 
 
-def refuse_merged_tables(builder: Any, name: str) -> None:
-    """Refuse tables and archives without a card that `datasets` puts into another split than their names say.
+def refuse_merged_tables(builder: Any, name: str, described: bool) -> None:
+    """Refuse tables and archives that `datasets` puts into another split than their names say.
+
+    Args:
+        builder: of the dataset.
+        name: its Hub id.
+        described: whether its card names the files; splits of other names, such as "full", may then join any.
 
     Raises:
         UsageError: names one of them and the remedy.
     """
     for split, paths in (builder.config.data_files or {}).items():
+        if described and split_kind(str(split)) is None:
+            continue
         named = [path for path in _relative(paths) if path.lower().endswith((*TABLES, *ARCHIVES))]
         remedy = f"{DOWNLOAD.format(name)} Then name each table by one split."
         refuse_merged(str(split), named, remedy)

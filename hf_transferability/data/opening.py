@@ -27,6 +27,7 @@ from hf_transferability.data.table_splits import refuse_merged, refuse_split_col
 from hf_transferability.data.unread import configured_files, may_hold_rows, named_images, unread_files
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 
+_CARD = "Correct `data_files` of the dataset's card."
 _NAMED_BY_SPLIT = (*listing.TABLES, *listing.ARCHIVES)  # endings of files whose names tell their split
 _SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {"tsv": ("csv", {"sep": "\t"})}  # kind of table -> builder and options
 
@@ -219,9 +220,12 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
         builder = tables.with_texts(partial(build, cache_dir=cache_folder(folder)), token)
     except Exception as error:
         raise dataset_error(error, folder.name) from error
-    for split, paths in (builder.config.data_files or {}).items() if not described else ():
+    for split, paths in (builder.config.data_files or {}).items():
+        if described and split_kind(str(split)) is None:  # such as "full": its author joins them on purpose
+            continue
         names = [os.path.relpath(name, folder).replace(os.sep, "/") for name in paths]
-        refuse_merged(str(split), (name for name in names if name.lower().endswith(_NAMED_BY_SPLIT)))
+        named = names if described else [name for name in names if name.lower().endswith(_NAMED_BY_SPLIT)]
+        refuse_merged(str(split), named, *([_CARD] if described else []))
     return builder
 
 
@@ -258,8 +262,7 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
         if not hub.is_connection_error(error):
             hub_files.refuse_dicom(hub_files.listed(name, commit, token) or [], name)
         raise dataset_error(error, name) from error
-    if not described:
-        hub_files.refuse_merged_tables(builder, name)
+    hub_files.refuse_merged_tables(builder, name, described)
     return builder, commit
 
 

@@ -1,4 +1,4 @@
-"""Rows of a table that name one image file several times: equal rows count once, and different ones are refused."""
+"""Rows of a table that name one image file several times: they count once, and are refused where their labels differ."""
 
 import os
 from collections.abc import Sequence
@@ -6,11 +6,14 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from hf_transferability.data.image_files import LONGEST_PATH, Place, absolute, file_and_folder, is_inside
 from hf_transferability.errors import TargetError
 from hf_transferability.escaping.terminal import printable
 
+_ROWS = 1000  # read at once
 _LONGEST_NAME = 255  # characters of a file's name; longer texts may be the image itself, which is not printed
 
 
@@ -22,17 +25,28 @@ def named_files(table: datasets.Dataset, column: str, place: Place | None) -> li
         column: the column of images or of their paths.
         place: where relative paths start; None for the working folder.
     """
-    arrow = table.with_format("arrow")
-    cells = arrow[: min(len(table), 1)][column].to_pylist()
-    if not cells or (isinstance(cells[0], dict) and cells[0].get("bytes") is not None):
+    names: list[str] = []
+    for rows in table.select_columns([column]).with_format("arrow").iter(_ROWS):
+        paths = _paths(rows[column])
+        if paths is None:
+            return None
+        names += paths
+    return [os.path.normpath(absolute(path, place) if place else path) if path else "" for path in names]
+
+
+def _paths(cells: pa.ChunkedArray) -> list[str] | None:
+    """The path in each cell, "" for an embedded image and for none; None where cells are the images, which are not read."""
+    if pa.types.is_struct(cells.type) and cells.type.get_field_index("path") >= 0:
+        paths = pc.struct_field(cells, "path")
+        if cells.type.get_field_index("bytes") >= 0:
+            paths = pc.if_else(pc.is_valid(pc.struct_field(cells, "bytes")), "", paths)
+    elif pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
+        paths = cells
+    else:
         return None
-    cells = arrow.select_columns([column])[:][column].to_pylist()
-    if any(isinstance(cell, bytes) for cell in cells):
+    if (pc.max(pc.binary_length(paths)).as_py() or 0) > LONGEST_PATH:
         return None
-    paths = [_path(cell) for cell in cells]
-    if max(map(len, paths)) > LONGEST_PATH:
-        return None
-    return [os.path.normpath(absolute(path, place) if place else path) if path else "" for path in paths]
+    return [path or "" for path in paths.to_pylist()]
 
 
 def _path(cell: Any) -> str:
@@ -42,14 +56,17 @@ def _path(cell: Any) -> str:
     return cell or ""
 
 
-def rows_to_use(table: datasets.Dataset, column: str, place: Place | None) -> np.ndarray | None:
-    """Row numbers int64 without the repeats of equal rows; None if there are no repeats.
+def rows_to_use(table: datasets.Dataset, column: str, place: Place | None, compared: Sequence[str]) -> np.ndarray | None:
+    """Row numbers int64 without repeats of one image; None if there are no repeats.
+
+    Other columns than those that are used may differ, as in a table with a row for each finding in an image.
 
     Args:
         table, column, place: as in `named_files`.
+        compared: the columns of labels and groups.
 
     Raises:
-        TargetError: two rows name one file and differ in another column.
+        TargetError: two rows name one file and differ in a compared column.
     """
     files = named_files(table, column, place)
     if files is None:
@@ -59,10 +76,9 @@ def rows_to_use(table: datasets.Dataset, column: str, place: Place | None) -> np
     if not repeats:
         return None
     arrow = table.with_format("arrow")
+    arrow = arrow.select_columns([*compared])
     earlier, later = (arrow.select(list(rows))[:] for rows in zip(*repeats, strict=True))
-    for name in table.column_names:
-        if name == column:
-            continue
+    for name in compared:
         for pair, one, other in zip(repeats, earlier[name].to_pylist(), later[name].to_pylist(), strict=True):
             if one != other and not (one != one and other != other):  # NaN stands for the same missing value
                 if place and not is_inside(files[pair[0]], place):  # refused when it is read

@@ -14,6 +14,9 @@ from hf_transferability.escaping.terminal import printable
 _SHARD = re.compile(r"data/(\w+(?:\.\w+)*)-[0-9]{5}-of-[0-9]{5}[^/]*")  # as `datasets` writes, with splits of any name
 # Names of columns, without case, "_" and other signs.
 _COLUMNS = ("split", "splits", "subset", "partition", "set", "datasplit", "dataset", "phase", "fold", "usage", "traintest")
+_AMBIGUOUS = ("set", "dataset", "phase", "fold", "usage")  # of these, columns that often say something else
+_YES_OR_NO = re.compile(r"(?:is|in)(?:train|training|test|testing|val|validation)|train|training")  # names of such columns
+_HEAD, _MOST_VALUES = 1000, 8  # a text column with more values among so many rows assigns no rows to splits
 _BEGINNINGS = ("train", "test", "valid")
 _TEST = re.compile(r"test(?!i[cms]|es|os)")  # begins names such as testfoo, but not testicular, testes or testosterone
 _CONTENTS = r"(?:labels?|annotations?|annos?|meta|metadata|lists?|info|index|table|ids?|cases?|patients?|truth|gt|csv|df)+"
@@ -80,7 +83,10 @@ def split_columns(features: Mapping[str, Any], label_column: str | None) -> dict
     return {
         name: feature
         for name, feature in features.items()
-        if re.sub(r"[^a-z]", "", name.lower()) in _COLUMNS and name != label_column and _holds_names(feature)
+        if name != label_column
+        and (
+            (_plain(name) in _COLUMNS and _holds_names(feature)) or (_YES_OR_NO.fullmatch(_plain(name)) and _is_scalar(feature))
+        )
     }
 
 
@@ -94,8 +100,17 @@ def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> No
     Raises:
         UsageError: names the column and its values.
     """
-    for name, feature in split_columns(table.features, label_column).items():
+    named = split_columns(table.features, label_column)
+    for name, feature in named.items():
         _refuse_several(name, {_name(feature, value) for value in table.unique(name)} - {""})
+    head = table.select(range(min(len(table), _HEAD)))
+    for name, feature in table.features.items():
+        if name in (label_column, *named) or not _holds_names(feature) or len(head.unique(name)) > _MOST_VALUES:
+            continue
+        values = {_name(feature, value) for value in table.unique(name)} - {""}
+        kinds = {split_kind(value) for value in values}
+        if len(kinds) > 1 and "test" in kinds and None not in kinds:  # whatever its name
+            raise _several(name, values)
 
 
 def refusing_split_column(rows: Iterable[dict[str, Any]], columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -118,6 +133,14 @@ def refusing_split_column(rows: Iterable[dict[str, Any]], columns: Mapping[str, 
         yield row
 
 
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())
+
+
+def _is_scalar(feature: Any) -> bool:
+    return isinstance(feature, datasets.Value | datasets.ClassLabel)
+
+
 def _holds_names(feature: Any) -> bool:
     text = isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string")
     return text or isinstance(feature, datasets.ClassLabel)
@@ -127,16 +150,35 @@ def _name(feature: Any, value: Any) -> str:
     """The text of a value, "" where it is missing."""
     if isinstance(feature, datasets.ClassLabel):
         return feature.int2str(value) if value is not None and value >= 0 else ""
-    return value or ""
+    return "" if value is None else str(value)
 
 
 def _refuse_several(column: str, values: set[str]) -> None:
-    if len(values) > 1 and any(split_kind(value) or "test" in kinds_within(value) for value in values):
-        shown = printable(", ".join(sorted(values))[:80])
-        raise UsageError(
-            f"column {printable(column[:40])} assigns rows to several splits ({shown}). "
-            "Save each split on its own (`Dataset.filter`), or remove the column to use all rows."
-        )
+    """Refuse values of several splits.
+
+    A word of a split among other values is enough, but for columns whose name often means something else, such as `dataset`:
+    there all values must have such words, or those of two splits must be among them. Any two values of a column such as
+    `is_test` are of two splits.
+    """
+    kinds = [{kind} if (kind := split_kind(value)) else kinds_within(value) for value in values]
+    if len(values) < 2:
+        return
+    if _YES_OR_NO.fullmatch(_plain(column)):
+        refused = {value.lower().removesuffix(".0") for value in values} <= {"0", "1", "true", "false", "yes", "no", "y", "n"}
+    elif _plain(column) in _AMBIGUOUS:
+        refused = len(set().union(*kinds)) > 1 or all(kinds)
+    else:
+        refused = any(split_kind(value) or "test" in kinds_within(value) for value in values)
+    if refused:
+        raise _several(column, values)
+
+
+def _several(column: str, values: set[str]) -> UsageError:
+    shown = printable(", ".join(sorted(values))[:80])
+    return UsageError(
+        f"column {printable(column[:40])} assigns rows to several splits ({shown}). "
+        "Save each split on its own (`Dataset.filter`), or remove the column to use all rows."
+    )
 
 
 def _kinds(path: str) -> set[str]:

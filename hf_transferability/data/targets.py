@@ -195,7 +195,7 @@ def load_target(
         if isinstance(table, datasets.IterableDataset):
             drawn = _draw_from_stream(table, image_column, reader, options, opened.place)
         else:
-            rows = rows_to_use(opened.table, image_column, opened.place)
+            rows = rows_to_use(opened.table, image_column, opened.place, columns[1:])
             repeats = 0 if rows is None else len(table) - len(rows)
             drawn = _draw_from_table(table.select_columns(columns).with_format(None), image_column, reader, options, rows)
         medical = Medical()

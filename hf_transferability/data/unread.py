@@ -55,7 +55,11 @@ def named_images(builder: Any, column: str | None, place: Place, splits: Sequenc
     """
     if column is None or len(builder.builder_configs) > 1:  # other configurations may name other images
         return None
-    return [file for split in splits for file in named_files(builder.as_dataset(split=split), column, place) or []]
+    sizes = builder.info.splits or {}
+    full = [
+        split for split in splits if split not in sizes or sizes[split].num_examples
+    ]  # `datasets` refuses to open empty ones
+    return [file for split in full for file in named_files(builder.as_dataset(split=split), column, place) or []]
 
 
 def unread_files(

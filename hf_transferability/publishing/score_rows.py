@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def scores(ranking: Mapping[str, Any], benchmark: str, origin: str = "the ranking") -> "pd.DataFrame":
-    """One row per candidate and metric; a failed candidate has rows only for the metrics with a value.
+    """One row per candidate and metric; a failed candidate has rows only for the metrics with a value, one that a race has
+    dropped none, as its numbers are those of fewer images.
 
     Hub ids are kept. A local folder is called by its name without its path, which is private, and the first digits of the
     sha256 of its content, as many people have a folder called `best`.
@@ -36,7 +37,7 @@ def scores(ranking: Mapping[str, Any], benchmark: str, origin: str = "the rankin
         rows = [
             dataset | row
             for candidate in ranking["rows"]
-            if has_scores(candidate, ranking["metric_versions"])
+            if has_scores(candidate, ranking["metric_versions"]) and candidate.get("dropped_at") is None
             for row in _candidate_rows(candidate, ranking)
         ]
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -15,6 +15,7 @@ from helpers.open_clip_folders import OPEN_CLIP, save_open_clip
 from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
 
+from hf_transferability.checkpoints.formats.timm_layout import is_projection
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.resolving import resolve
 
@@ -294,3 +295,26 @@ def test_the_cache_tells_options_apart(tmp_path, make_checkpoint):
         )
     }
     assert len(keys) == 4
+
+
+def test_projections_of_every_published_network_of_timm_are_no_classifiers():
+    """Outputs that no published set of labels has are projections, but for those of networks trained on sets of their own."""
+    labels = {0, 1000, 1001, 10450, 11221, 11821, 12000, 19168, 21841, 21842, 21843, 115217}
+    wrong = []
+    for name in timm.list_models(pretrained=True):
+        architecture, _, tag = name.partition(".")
+        found = timm.get_pretrained_cfg(name).to_dict()
+        content = {"architecture": architecture, "num_classes": found["num_classes"], "pretrained_cfg": {**found, "tag": tag}}
+        if is_projection(architecture, content) == (found["num_classes"] in labels):
+            wrong.append((name, found["num_classes"]))
+    assert not wrong
+
+
+def test_a_full_group_vit_is_read_through_its_image_tower(tmp_path):
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+    vision = {**sizes, "depths": [1, 1, 1], "num_group_tokens": [4, 2, 0], "num_output_groups": [4, 2, 2]}
+    config = hf.GroupViTConfig(vision_config=vision, text_config=TEXT, projection_dim=8, projection_intermediate_dim=8)
+    network = save_hf(tmp_path / "x", hf.GroupViTModel(config))
+    features, pixels = features_of(opened(tmp_path / "x"))
+    with torch.no_grad():
+        assert_same(features, network.vision_model(pixels).pooler_output)

@@ -14,6 +14,7 @@ from torch import nn
 
 from hf_transferability.checkpoints.formats.timm_arguments import as_objects
 from hf_transferability.checkpoints.left_out import LEFT_OUT, part_of
+from hf_transferability.checkpoints.weights import unwrapped
 
 
 def test_layer_scale_without_its_argument_is_found_from_the_weights(tmp_path):
@@ -88,6 +89,8 @@ MAY_BE_LEFT_OUT = {
     "visual.attnpool.c_proj.bias": {"open_clip"}, "visual_projection.weight": {"images and texts"},
     "classifier.weight": IMAGE_ONLY, "head.weight": IMAGE_ONLY, "fc.bias": IMAGE_ONLY, "head.fc.weight": IMAGE_ONLY,
     "cls_classifier.weight": IMAGE_ONLY, "lm_head.weight": {"beit"}, "dino_head.mlp.0.weight": {"plain"},
+    "AuxLogits.fc.weight": {"timm", "plain"}, "aux1.fc2.bias": {"timm", "plain"}, "itm_head.weight": {"blip"},
+    "temperature": {"align"}, "head.last_layer.weight_g": {"plain"}, "blocks.0.attention_bias_idxs": EVERY,
     "pooler.dense.weight": {"vit", "deit", "dpt", "ijepa"}, "decoder.0.weight": {*SIMMIM, "vit_mae", "clipseg", "hiera"},
     "decoder.layers.0.weight": {"vit_mae", "clipseg", "hiera"}, "multiscale_fusion.0.weight": {"hiera"},
     "prompt_encoder.no_mask_embed.weight": SEGMENT_ANYTHING, "mask_decoder.x.weight": SEGMENT_ANYTHING,
@@ -233,3 +236,26 @@ def test_a_weight_that_is_stored_with_and_without_a_prefix_is_one_too_many(tmp_p
     weights = {f"module.{name}": value for name, value in timm.create_model("test_vit", num_classes=4).state_dict().items()}
     torch.save({**weights, "norm.weight": torch.ones(64)}, tmp_path / "weights.pth")
     refused(tmp_path / "weights.pth", "module.norm.weight", allow_pickle=True, architecture="timm:test_vit")
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod."])
+def test_names_that_a_training_program_has_wrapped_are_told(tmp_path, wrapper):
+    save_timm(tmp_path / "x", "vit_tiny_patch16_224", **TIMM_VIT)
+
+    def wrap(weights):
+        for name in list(weights):
+            weights[wrapper + name] = weights.pop(name)
+
+    change_weights(tmp_path / "x", wrap)
+    assert f"Remove {wrapper} from the names" in refused(tmp_path / "x", "lacks")
+
+
+def test_a_weight_too_many_may_name_the_argument_for_one_that_is_missing(tmp_path):
+    save_timm(tmp_path / "x", "vit_tiny_patch16_224", given={**TIMM_VIT}, **TIMM_VIT, pre_norm=True)
+    assert "Check pre_norm" in refused(tmp_path / "x", "lacks")
+
+
+def test_weights_are_found_under_the_names_of_usual_training_files():
+    weights = {"a": torch.ones(1)}
+    for name in ("state_dict", "model_state_dict", "model", "net", "teacher"):
+        assert set(unwrapped({"epoch": 3, name: weights})) == {"a"}

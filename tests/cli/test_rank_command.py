@@ -132,7 +132,7 @@ def test_nan_weights_are_named_in_the_row(run, made):
     rows = json.loads(done.out)["rows"]
     assert [row["checkpoint"] for row in rows][2] == "nan"
     assert rows[2]["score"] is None
-    assert "nan gives NaN or infinite features" in rows[2]["error"]
+    assert "nan holds NaN or infinite values in 1 of its weights" in rows[2]["error"]
     assert all(row["score"] is not None for row in rows[:2])
 
 

@@ -119,7 +119,7 @@ def build(source: Source, folder: Path, num_labels: int | None = None) -> Built:
 
 def _unused(network: Any, reported: set[str], shapes: Mapping[str, Any], kinds: frozenset[str]) -> set[str]:
     """The unused weights by their stored names, with the index tables that transformers ignores without reporting them."""
-    base = f"{network.base_model_prefix}." if network.base_model_prefix else ""
+    base = f"{prefix}." if (prefix := getattr(network, "base_model_prefix", "")) else ""  # a tower may be a plain module
     towers = {"vision_model.", f"{base}vision_model."} if IMAGES_AND_TEXTS in kinds else {base, "vision_model."}
     prefixes = towers - {""}
     loaded = {name.removeprefix(prefix) for name in network.state_dict() for prefix in ("", *prefixes)}

@@ -21,6 +21,7 @@ from hf_transferability.checkpoints.source import Source
 from hf_transferability.checkpoints.weights import WeightUse, stored_shapes
 from hf_transferability.errors import CheckpointError
 
+_CLIP = r"(^|_)(m?clip\d?|mobileclip\d?|eva\d*_\w*_clip|mci\d?|pe_core|vitamin)(_|$)"
 _PREFIX = "timm_model."
 
 
@@ -60,7 +61,7 @@ def build(source: Source, folder: Path, content: Mapping[str, Any]) -> Built:
     built.use.unused.update(name for name in shapes if _PREFIX + name in shapes)  # stored twice: the wrapper keeps one
     built.processor = image_processor(source, folder, timm_processor(data_config, architecture))
     built.model_args = ", ".join(f"{name}={value}" for name, value in sorted(added.items()))
-    if built.embedding is None and _is_projection(architecture, content):
+    if built.embedding is None and is_projection(architecture, content):
         built.no_probabilities = "its head is a projection for matching texts, not a classifier"
     return built
 
@@ -155,10 +156,14 @@ def _check_arguments(source: Source, arguments: Mapping[str, Any]) -> None:
         )
 
 
-def _is_projection(architecture: str, content: Mapping[str, Any]) -> bool:
-    """Whether the outputs are an image-text embedding, as in timm's CLIP towers: no labels and no fine-tuning in the tag."""
-    tag = str(content["pretrained_cfg"].get("tag", ""))
+def is_projection(architecture: str, content: Mapping[str, Any]) -> bool:
+    """Whether the outputs are an image-text embedding, as in timm's CLIP towers: no labels and no fine-tuning in the tag.
+
+    The network or its weights are named after CLIP or its kind. "ft" before a number of pixels is no training on labels.
+    """
+    tag = str(content["pretrained_cfg"].get("tag") or "")
     labelled = content.get("label_names") or content["pretrained_cfg"].get("label_names")
     n_outputs = int(content.get("num_classes") or 0)
-    clip = re.search(r"(^|_)(clip|mobileclip\d?|eva\d*_\w*_clip)(_|$)", architecture)
-    return bool(clip) and not labelled and "ft" not in tag.split("_") and n_outputs >= 256 and n_outputs % 64 == 0
+    clip = re.search(_CLIP, architecture) or re.search(_CLIP, tag)
+    on_labels = re.search(r"(^|_)ft(?!\w*_\d+$)(_|$)", tag)
+    return bool(clip) and not labelled and not on_labels and n_outputs >= 256 and n_outputs % 64 == 0
