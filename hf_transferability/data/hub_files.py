@@ -10,7 +10,7 @@ from huggingface_hub import HfApi
 
 from hf_transferability import hub
 from hf_transferability.data.account import Account
-from hf_transferability.data.folders import Arrangement, arrange
+from hf_transferability.data.folders import Arrangement, arrange, split_kind
 from hf_transferability.data.listing import (
     ARCHIVES,
     TABLES,

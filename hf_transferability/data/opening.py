@@ -26,6 +26,7 @@ from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
 from hf_transferability.data.unread import configured_files, may_hold_rows, named_images, unread_files
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
+from hf_transferability.escaping.terminal import printable
 
 _CARD = "Correct `data_files` of the dataset's card."
 _NAMED_BY_SPLIT = (*listing.TABLES, *listing.ARCHIVES)  # endings of files whose names tell their split
@@ -224,8 +225,11 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
         if described and split_kind(str(split)) is None:  # such as "full": its author joins them on purpose
             continue
         names = [os.path.relpath(name, folder).replace(os.sep, "/") for name in paths]
-        named = names if described else [name for name in names if name.lower().endswith(_NAMED_BY_SPLIT)]
+        named = [name for name in names if name.lower().endswith(_NAMED_BY_SPLIT)]
         refuse_merged(str(split), named, *([_CARD] if described else []))
+        for name in names if described else ():
+            if {split_kind(part) for part in name.split("/")[:-1]} - {None, split_kind(str(split))}:
+                raise UsageError(f"the dataset's card takes {printable(name[-80:])} for split {split}. {_CARD}")
     return builder
 
 

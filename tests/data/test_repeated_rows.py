@@ -54,3 +54,23 @@ def test_embedded_images_of_one_name_are_different_images():
     rows = [{"image": {"bytes": png(i), "path": "scan.png"}, "label": i % 2} for i in range(24)]
     table = datasets.Dataset.from_list(rows, features=datasets.Features({"image": datasets.Image(), "label": AB}))
     assert len(load_target(table, sample="all")) == 24
+
+
+def test_a_row_for_each_finding_of_one_label_is_one_image(tmp_path):
+    """A long table: several boxes in an image, one label."""
+    lines = ["file_name,label,x"]
+    for i in range(24):
+        (tmp_path / f"{i}.png").write_bytes(png(i))
+        lines += [f"{i}.png,{'ab'[i % 2]},{x}" for x in (3, 7)]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    target = load_target(tmp_path, image_column="file_name", sample_size="all")
+    assert len(target) == 24
+    assert "24 repeated rows" in target.account
+
+
+def test_a_table_without_rows_beside_a_full_one_stops_nothing(tmp_path):
+    for i in range(24):
+        (tmp_path / f"{i}.png").write_bytes(png(i))
+    (tmp_path / "train.csv").write_text("image,label\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(24)))
+    (tmp_path / "test.csv").write_text("image,label\n")
+    assert len(load_target(tmp_path, image_column="image", sample_size="all")) == 24

@@ -1,11 +1,11 @@
 """Rows of a test table are never drawn as rows of the training table."""
 
 import pytest
-from datasets import ClassLabel, DatasetDict, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Value
 from helpers.targets import AB, png, refused, table
 
 from hf_transferability.data.opening import split_names
-from hf_transferability.data.table_splits import refuse_merged, splits_of_tables
+from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
 from hf_transferability.data.targets import load_target
 from hf_transferability.errors import UsageError
 
@@ -153,3 +153,41 @@ def test_a_class_level_below_a_test_folder(tmp_path):
     refused(text, tmp_path)
     refused(text, tmp_path, class_level=2)
     assert load_target(tmp_path, class_level=1).class_names == ["external test", "internal"]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "refused"),
+    [
+        ("train_or_test", ["train", "test"], True),
+        ("cohort", ["Training", "Testing"], True),
+        ("is_test", [True, False], True),
+        ("isTraining", [0, 1], True),
+        ("dataset", ["HAM10000", "MSK-test"], False),
+        ("dataset", ["train", "test"], True),
+        ("usage", ["stress test", "rest"], False),
+        ("sex", ["m", "f"], False),
+        ("test", [0, 1], False),
+        ("is_test", [False, False], False),
+    ],
+)
+def test_columns_that_assign_rows_to_splits_are_known_by_name_and_values(column, values, refused):
+    rows = Dataset.from_dict({"label": ["a", "b"], column: values})
+    if refused:
+        with pytest.raises(UsageError, match="assigns rows to several splits"):
+            refuse_split_column(rows, "label")
+    else:
+        refuse_split_column(rows, "label")
+
+
+@pytest.mark.parametrize(("split", "refused_too"), [("train", True), ("full", False)])
+def test_a_card_that_takes_a_test_file_for_training_is_refused(tmp_path, split, refused_too):
+    for name in ("train-1", "test-1"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        table([0, 1] * 6, AB).to_parquet(tmp_path / "data" / f"{name}.parquet")
+    card = f"configs:\n- config_name: default\n  data_files:\n  - split: {split}\n    path: data/*.parquet\n"
+    (tmp_path / "README.md").write_text(f"---\n{card}---\n")
+    if refused_too:
+        with pytest.raises(UsageError, match=UNCLEAR):
+            load_target(tmp_path, sample_size="all")
+    else:
+        assert len(load_target(tmp_path, split=split, sample_size="all")) == 24
