@@ -105,7 +105,7 @@ def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> No
         _refuse_several(name, {_name(feature, value) for value in table.unique(name)} - {""})
     head = table.select(range(min(len(table), _HEAD)))
     for name, feature in table.features.items():
-        if name in (label_column, *named) or not _holds_names(feature) or len(head.unique(name)) > _MOST_VALUES:
+        if name in (label_column, *named) or not _is_text(feature) or len(head.unique(name)) > _MOST_VALUES:
             continue
         values = {_name(feature, value) for value in table.unique(name)} - {""}
         kinds = {split_kind(value) for value in values}
@@ -142,8 +142,11 @@ def _is_scalar(feature: Any) -> bool:
 
 
 def _holds_names(feature: Any) -> bool:
-    text = isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string")
-    return text or isinstance(feature, datasets.ClassLabel)
+    return _is_text(feature) or isinstance(feature, datasets.ClassLabel)
+
+
+def _is_text(feature: Any) -> bool:
+    return isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string")
 
 
 def _name(feature: Any, value: Any) -> str:
