@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from hf_transferability.escaping.terminal import one_line
+
 _CLASSES_IN_LINE = 8
 
 
@@ -44,7 +46,7 @@ class Account:
         if self.split and len(self.rows) > 1:
             parts.append(f"used: {self.split}")
         if self.classes:
-            shown = [f"{name} {n}" for name, n in list(self.classes.items())[:_CLASSES_IN_LINE]]
+            shown = [f"{one_line(name)} {n}" for name, n in list(self.classes.items())[:_CLASSES_IN_LINE]]
             more = len(self.classes) - len(shown)
             level = f" (folder level {self.class_level})" if self.class_level else ""
             parts.append(f"{len(self.classes)} classes{level}: {', '.join(shown)}{f' and {more} more' if more else ''}")

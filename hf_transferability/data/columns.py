@@ -5,7 +5,7 @@ from typing import Any
 
 import datasets
 
-from hf_transferability.errors import UsageError, unknown_name
+from hf_transferability.errors import UsageError, shown, unknown_name
 
 
 def find_image_column(features: datasets.Features, requested: str | None) -> str:
@@ -33,6 +33,11 @@ def find_image_column(features: datasets.Features, requested: str | None) -> str
             if image_columns
             else f"no image column among {', '.join(features)}"
         )
+        joined = next((name for name in features if len(features) == 1 and (";" in name or "\t" in name)), None)
+        if joined is not None:
+            raise UsageError(
+                f"the table's columns must be parted by commas; got one column {shown(joined)}. Save it with commas."
+            )
         raise UsageError(f"`image_column` must be named: there is {what}. Pass --image-column.")
     return image_columns[0]
 

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from hf_transferability.data import deep_formats, netpbm
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _GREY_WITH_ALPHA = b"\4"  # a PNG's colour type
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _SEVERAL_PICTURES, _BEFORE_PICTURE = b"MPF\0", 2**17  # of a JPEG, in a segment after those of its camera
@@ -78,6 +79,8 @@ def open_image(encoded: bytes) -> Image.Image:
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
     except UnidentifiedImageError:
+        if encoded.startswith(_LFS_POINTER):
+            raise ValueError("a pointer of Git LFS in the place of the image: fetch the files by `git lfs pull`") from None
         raise ValueError("not an image file in a format that Pillow reads") from None
 
 

@@ -1,6 +1,7 @@
 """Which of several forms a list of label values has: several labels in a text, 0/1 vectors, names that are nearly alike."""
 
 import itertools
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from hf_transferability.errors import UsageError
@@ -33,14 +34,14 @@ def common_separator(values: Sequence[str]) -> str | None:
 
 
 def alike(counts: Mapping[str, int]) -> str:
-    """Up to three sets of classes whose names differ only in case or white space, with their counts, as text; "" without any.
+    """Up to three sets of classes whose names differ only in case, white space or how accents are written; "" without any.
 
     Args:
         counts: class -> number of images.
     """
     names: dict[str, list[str]] = {}
     for name in sorted(counts):
-        names.setdefault(" ".join(name.split()).lower(), []).append(name)
+        names.setdefault(unicodedata.normalize("NFC", " ".join(name.split())).casefold(), []).append(name)
     several = [" and ".join(f"{name!r} ({counts[name]})" for name in same) for same in names.values() if len(same) > 1]
     return ", ".join(several[:3])
 

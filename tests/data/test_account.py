@@ -358,3 +358,7 @@ def test_tables_of_a_second_kind_are_counted_as_left_out(tmp_path):
         (tmp_path / name).write_text("\n".join(rows))
     account = load_target(tmp_path, image_column="path").account
     assert account.endswith("left out: 1 .jsonl files that are not read, such as b.jsonl.")
+
+
+def test_a_class_name_cannot_begin_a_new_line():
+    assert "\n" not in Account({"train": 2}, "train", {"c\nd": 1, "e": 1}).line()

@@ -1,10 +1,13 @@
 """Which columns hold the images and the labels."""
 
 import datasets
+import pytest
 from datasets import List, Value
 from helpers.targets import AB, ABC, png, refused, table
 
+from hf_transferability.data.columns import find_image_column
 from hf_transferability.data.targets import check_images, load_target
+from hf_transferability.errors import UsageError
 
 
 def test_label_column_is_found_by_type_then_by_name():
@@ -62,3 +65,10 @@ def test_images_as_plain_bytes_structs_or_paths(tmp_path):
     for name, column in more.items():
         target = load_target(table([0, 1] * 12, AB, **{name: column}), image_column=name)
         assert target.key == expected.key
+
+
+@pytest.mark.parametrize("joined", ["image;label", "image\tlabel"])
+def test_tables_with_other_signs_between_columns_are_told(joined):
+    features = datasets.Features({joined: datasets.Value("string")})
+    with pytest.raises(UsageError, match="parted by commas"):
+        find_image_column(features, None)
