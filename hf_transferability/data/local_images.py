@@ -40,6 +40,7 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
             f"{error} An archive counts as a folder: move {printable(archive[-80:])} away if it is unpacked beside it."
         ) from error
     refuse_vanishing(arrangement, set(listing.images), suspects)
+    _refuse_empty_classes(arrangement, listing.empty)
     counts = left_out(listing, arrangement.class_level)
     images = set(listing.images)
     if stray := images.intersection(arrangement.shallow):
@@ -200,6 +201,27 @@ def refuse_vanishing(
         (split, name), count = lost.most_common(1)[0]
         kinds = ", ".join(sorted(endings[(split, name)]))
         raise UsageError(f"class {name} of split {split} would be lost: its {count} files ({kinds}) are {why}. {remedy}")
+
+
+def _refuse_empty_classes(arrangement: Arrangement, empty: Iterable[str]) -> None:
+    """Refuse a class folder without any file in one split, of a class that another split has.
+
+    Args:
+        arrangement: where each file belongs.
+        empty: folders without any entry.
+
+    Raises:
+        UsageError: names the class and the folder.
+    """
+    for folder in map(str, empty):
+        parent, _, name = folder.rstrip("/").rpartition("/")
+        beside = [files for files in arrangement.splits.values() if any(path.startswith(f"{parent}/") for path in files)]
+        has_it = [any(arrangement.classes.get(path) == name for path in files) for files in arrangement.splits.values()]
+        if parent and any(has_it) and not any(arrangement.classes.get(path) == name for files in beside for path in files):
+            raise UsageError(
+                f"class {printable(name[-40:])} would be lost: its folder {printable(folder[-80:])} is empty, and another split "
+                "has it. Fill it, or remove the class everywhere."
+            )
 
 
 def left_out(listing: Listing, class_level: int | None) -> dict[str, int]:

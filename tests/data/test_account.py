@@ -362,3 +362,15 @@ def test_tables_of_a_second_kind_are_counted_as_left_out(tmp_path):
 
 def test_a_class_name_cannot_begin_a_new_line():
     assert "\n" not in Account({"train": 2}, "train", {"c\nd": 1, "e": 1}).line()
+
+
+def test_a_class_whose_folder_is_empty_in_one_split_is_refused(tmp_path):
+    for split, names in {"train": "ab", "test": "abc"}.items():
+        for i, name in enumerate(names * 8):
+            (tmp_path / split / name).mkdir(parents=True, exist_ok=True)
+            (tmp_path / split / name / f"{i}.png").write_bytes(png(i))
+    (tmp_path / "train" / "d").mkdir()
+    assert "1 empty folders" in load_target(tmp_path, sample_size="all").account
+    (tmp_path / "train" / "c").mkdir()
+    with pytest.raises(UsageError, match="class c would be lost: its folder train/c/ is empty"):
+        load_target(tmp_path, sample_size="all")
