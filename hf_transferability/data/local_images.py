@@ -219,8 +219,8 @@ def _refuse_empty_classes(arrangement: Arrangement, empty: Iterable[str]) -> Non
         has_it = [any(arrangement.classes.get(path) == name for path in files) for files in arrangement.splits.values()]
         if parent and any(has_it) and not any(arrangement.classes.get(path) == name for files in beside for path in files):
             raise UsageError(
-                f"class {printable(name[-40:])} would be lost: its folder {printable(folder[-80:])} is empty, and another split "
-                "has it. Fill it, or remove the class everywhere."
+                f"class {printable(name[-40:])} would be lost: its folder {printable(folder[-80:])} is empty, but not that of "
+                "another split. Fill it, or remove the class everywhere."
             )
 
 
