@@ -21,7 +21,7 @@ from hf_transferability.checkpoints.formats.files import EXTRACT
 from hf_transferability.checkpoints.image_size import set_size, size_of
 from hf_transferability.checkpoints.pooling import Embedding, checked, name_pooling
 from hf_transferability.checkpoints.source import Source
-from hf_transferability.checkpoints.tracing import Trace, find_head, gradient_layers, trace
+from hf_transferability.checkpoints.tracing import Trace, find_head, gradient_layers, trace, with_norm
 from hf_transferability.checkpoints.weights import check_missing, check_unused
 from hf_transferability.errors import CheckpointError, first_line
 
@@ -89,7 +89,7 @@ def _find_features(source: Source, built: Built, checkpoint: Checkpoint, traced:
             raise CheckpointError(
                 f"no layer of {source.name} was found to make its logits, so its features are unknown. Try --pooling mean."
             )
-        head_name, checkpoint.head = head
+        head_name, checkpoint.head = with_norm(checkpoint.network, *head)
         head_weights = {f"{head_name}.{name}" for name, _ in checkpoint.head.named_parameters()}
         check_finite(source.name, [name for name in damaged if name not in head_weights])
         if missing & head_weights:

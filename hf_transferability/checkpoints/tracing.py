@@ -13,6 +13,9 @@ from torch.overrides import TorchFunctionMode
 _QUERY_NAMES = ("query", "q_proj", "q", "to_q", "wq")
 
 
+_BEGIN_WITH_A_NORM = ("NormLinear", "LevitClassificationLayer")  # heads of timm and of transformers
+
+
 @dataclass(frozen=True)
 class UsedWeight:
     """A convolution's or linear layer's weight, in execution order; `tokens`: applied to more than one vector an image."""
@@ -106,6 +109,14 @@ def find_head(outputs: list[tuple[str, nn.Module, torch.Tensor]], logits: torch.
     return None
 
 
+def with_norm(network: nn.Module, name: str, head: nn.Module) -> tuple[str, nn.Module]:
+    """The head with the norm that it begins with, as in LeViT: without a head there is no such norm, and the features must be
+    those of the same weights with one."""
+    parent = name.rpartition(".")[0]
+    module = network.get_submodule(parent)
+    return (parent, module) if parent and type(module).__name__ in _BEGIN_WITH_A_NORM else (name, head)
+
+
 def pooled(values: torch.Tensor, channels_first: bool) -> torch.Tensor:
     """One vector per image, [batch, n_features]: the mean over places of a map [batch, c, h, w] or of tokens [batch, t, c]."""
     if values.ndim > 2 and channels_first:
@@ -121,7 +132,7 @@ def gradient_layers(network: nn.Module, used: list[UsedWeight], head: str | None
     linear layer over tokens embeds the patches and takes the convolution's place. Fewer than two layers: what there is.
     """
     parameters = dict(network.named_parameters(remove_duplicate=False))
-    body = [weight for weight in used if head is None or weight.name.rpartition(".")[0] != head]
+    body = [weight for weight in used if head is None or not weight.name.startswith(f"{head}.")]
     convolutions = [GradientLayer(weight.name, parameters[weight.name]) for weight in body if weight.convolution]
     if len(convolutions) > 1:
         return convolutions[:2], False

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from hf_transferability.errors import UsageError
 from hf_transferability.files import replace_file
 
-EXTRACTION_VERSION = 6  # part of every key of arrays: raise it when the same input would give other arrays or facts
+EXTRACTION_VERSION = 7  # part of every key of arrays: raise it when the same input would give other arrays or facts
 ARRAYS = ("features", "source_probabilities", "gradient_norms")
 _ABANDONED = 24 * 3600  # seconds; an unfinished file of this age was left by a killed process
 

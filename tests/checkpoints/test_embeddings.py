@@ -318,3 +318,18 @@ def test_a_full_group_vit_is_read_through_its_image_tower(tmp_path):
     features, pixels = features_of(opened(tmp_path / "x"))
     with torch.no_grad():
         assert_same(features, network.vision_model(pixels).pooler_output)
+
+
+@pytest.mark.parametrize("name", ["levit_128s", "efficientvit_m0"])
+def test_a_norm_that_the_head_begins_with_does_not_change_the_features(tmp_path, name):
+    headed = perturbed(timm.create_model(name, num_classes=5)).eval()
+    headless = timm.create_model(name, num_classes=0).eval()
+    headless.load_state_dict({key: value for key, value in headed.state_dict().items() if key in headless.state_dict()})
+    found = []
+    for folder, network in (("headed", headed), ("headless", headless)):
+        (tmp_path / folder).mkdir()
+        save_for_hf(network, str(tmp_path / folder), model_config={"num_classes": network.num_classes}, safe_serialization=True)
+        found.append(features_of(opened(tmp_path / folder)))
+    assert_same(found[0][0], found[1][0])
+    with torch.no_grad():
+        assert_same(found[0][0], headed.forward_head(headed.forward_features(found[0][1]), pre_logits=True))
