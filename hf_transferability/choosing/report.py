@@ -93,7 +93,8 @@ def card_section(document: Mapping[str, Any], ranking: Ranking) -> str:
     if rows:
         rates = " and ".join(f"{setting.learning_rate:g}" for setting in SETTINGS)
         lines += [
-            f"Short runs: at most {PROTOCOL.epochs} epochs at learning rates {rates}. Validation decides alone.",
+            f"Short runs: at most {PROTOCOL.epochs} epochs at learning rates {rates}. "
+            "Where validation AUCs differ by less than their error, the ranking decides; the test AUC takes no part.",
             "",
             markdown.table(document["table"]["titles"], rows),
             "",

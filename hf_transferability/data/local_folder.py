@@ -6,6 +6,7 @@ from pathlib import Path
 from hf_transferability.data import listing
 from hf_transferability.data.content import is_image_file
 from hf_transferability.errors import UsageError
+from hf_transferability.escaping.terminal import printable
 
 _LONGEST_NAME = 255  # characters of a part of a path; longer ones fail in every file system
 _CONFIGURATIONS = ("config.json", "adapter_config.json", "open_clip_config.json", "preprocessor_config.json")
@@ -36,6 +37,29 @@ def local_folder(name: str) -> Path | None:
         shown = name if len(name) <= 80 else f"{name[:60]}... ({len(name)} characters)"
         raise UsageError(f"`dataset` must be an existing folder or a Hub id; there is no folder {shown}. Check the path.")
     return None
+
+
+def refuse_several(folder: Path) -> None:
+    """Refuse a folder of datasets, whose classes would be joined: sub-folders with a card each, and no card of its own.
+
+    Raises:
+        UsageError: names them.
+    """
+    if _has_card(folder):
+        return
+    described = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and _has_card(Path(entry.path)))
+    if len(described) > 1:
+        names = ", ".join(printable(name[:40]) for name in described[:3]) + (", ..." if len(described) > 3 else "")
+        raise UsageError(f"`dataset` must be one dataset; {printable(folder.name)} holds several ({names}). Name one of them.")
+
+
+def _has_card(folder: Path) -> bool:
+    """Whether a folder has a dataset's card, which begins with a head in YAML."""
+    try:
+        with (folder / "README.md").open("rb") as file:
+            return file.read(3) == b"---"
+    except OSError:
+        return False
 
 
 def may_be_path(name: str) -> bool:

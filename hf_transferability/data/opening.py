@@ -21,7 +21,7 @@ from hf_transferability.data.columns import find_image_column
 from hf_transferability.data.folder_cache import cache_folder
 from hf_transferability.data.folders import split_kind
 from hf_transferability.data.image_files import Place, place_of
-from hf_transferability.data.local_folder import local_folder, may_be_path
+from hf_transferability.data.local_folder import local_folder, may_be_path, refuse_several
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
 from hf_transferability.data.unread import configured_files, may_hold_rows, named_images, unread_files
@@ -178,6 +178,7 @@ def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.Datase
         TargetError: links that lead elsewhere, or a card that names files elsewhere.
     """
     foreign.check_cards(folder)
+    refuse_several(folder)
     place = place_of(str(folder), None)
     files = listing.list_files(folder, options.follow_links, place.folders)
     listing.refuse_links(files, folder)

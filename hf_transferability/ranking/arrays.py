@@ -115,8 +115,9 @@ def rank_features(
             if get_metric(name).uses_scenario
         ]
     by_file = dict(zip(map(str, files), readers, strict=True))
-    notes += unrelated_notes(rows, lambda file: share_of(by_file[file], target, seed))
-    if advice := advise(rows, chosen[0], variant, scenario, None, target.task):
+    alarm = unrelated_notes(rows, lambda file: share_of(by_file[file], target, seed))
+    notes += alarm
+    if advice := None if alarm else advise(rows, chosen[0], variant, scenario, None, target.task):
         notes += advice["text"]
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
 

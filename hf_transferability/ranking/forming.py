@@ -55,12 +55,13 @@ def form(
     last = len(candidates) - len(dropped)
     rows, notes_of_pool = ranked(candidates[:last], part.metrics, variant, scenario, beside)
     rows += dropped_rows(dropped, candidates[last:], part.metrics, variant)
-    notes = [*(notes if get_metric(sorting).uses_scenario else []), *notes_of_pool, *unrelated_notes(rows, share), *part.notes]
+    alarm = unrelated_notes(rows, share)
+    notes = [*(notes if get_metric(sorting).uses_scenario else []), *notes_of_pool, *alarm, *part.notes]
     named = str(dataset) if isinstance(dataset, str | Path) else None
     words, has_test_split = finetune_words(sample, load, scenario), "test" in where["account"]["rows"]
     size = sum(row["score"] is not None for row in rows) if dropped else None
-    advice, advice_here = (
-        advise(rows, sorting, variant, scenario, name, part.task, words, has_test_split, size)
+    advice, advice_here = (  # no advice where labels may be wrong: it would sound sure of them
+        None if alarm else advise(rows, sorting, variant, scenario, name, part.task, words, has_test_split, size)
         for name in (named and plain_name(named), named)
     )
     told = [*notes, *(advice_here["text"] if advice_here else ())]

@@ -5,7 +5,7 @@ import pytest
 from helpers.targets import png, refused
 
 from hf_transferability.data.targets import load_target
-from hf_transferability.errors import TargetError
+from hf_transferability.errors import TargetError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,15 @@ def test_metadata_of_other_images(tmp_path):
     (tmp_path / "metadata.csv").write_text("file_name,label\n" + "".join(f"gone/{i}.png,{i % 2}\n" for i in range(24)))
     with pytest.raises(TargetError, match=r"metadata.csv names 24 files, none of which is an image .*, for example gone/0.png"):
         load_target(tmp_path)
+
+
+def test_a_folder_of_datasets_is_refused_by_their_names(tmp_path):
+    for name in ("eyes", "lungs"):
+        for i in range(12):
+            place = tmp_path / name / "train" / "ab"[i % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{i}.png").write_bytes(png(i))
+        (tmp_path / name / "README.md").write_text("---\nlicense: mit\n---\n")
+    with pytest.raises(UsageError, match=r"must be one dataset; .* holds several \(eyes, lungs\)"):
+        load_target(tmp_path, sample_size="all")
+    assert len(load_target(tmp_path / "eyes", sample_size="all")) == 12
