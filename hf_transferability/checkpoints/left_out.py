@@ -59,6 +59,9 @@ LEFT_OUT = (
     _Entry("head", {"blip"}, r"(itm_head|vision_proj|text_proj)\."),
     _Entry("text tower", {"align"}, r"temperature$"),
     _Entry("head", {TIMM, "levit"}, r"(head|head_dist|classifier|classifier_distill)\.(bn|batch_norm)\."),
+    _Entry("head", {"segformer"}, r"decode_head\."),  # of segmentation
+    _Entry("head", {"yolos"}, r"(class_labels_classifier|bbox_predictor)\."),  # of detection
+    _Entry("decoder", {"dpt"}, r"neck\.|(head|auxiliary_head)\.head\."),  # of depth and segmentation
     _Entry("head", {"beit"}, r"lm_head\.(weight|bias)$"),
     _Entry("head", {PLAIN}, r"(dino_head|ibot_head)\.|head\.(mlp\.\d+|last_layer)\."),
     _Entry("pooler of another task", {"vit", "deit", "dpt", "ijepa"}, r"([a-z_0-9]+\.)?pooler\.dense\.(weight|bias)$"),

@@ -91,6 +91,8 @@ MAY_BE_LEFT_OUT = {
     "cls_classifier.weight": IMAGE_ONLY, "lm_head.weight": {"beit"}, "dino_head.mlp.0.weight": {"plain"},
     "AuxLogits.fc.weight": {"timm", "plain"}, "aux1.fc2.bias": {"timm", "plain"}, "itm_head.weight": {"blip"},
     "head.bn.running_mean": {"timm", "levit"}, "temperature": {"align"},
+    "decode_head.linear_c.0.proj.weight": {"segformer"}, "bbox_predictor.layers.0.bias": {"yolos"},
+    "neck.fusion_stage.layers.0.projection.weight": {"dpt"},
     "head.last_layer.weight_g": {"plain"}, "blocks.0.attention_bias_idxs": EVERY,
     "pooler.dense.weight": {"vit", "deit", "dpt", "ijepa"}, "decoder.0.weight": {*SIMMIM, "vit_mae", "clipseg", "hiera"},
     "decoder.layers.0.weight": {"vit_mae", "clipseg", "hiera"}, "multiscale_fusion.0.weight": {"hiera"},
@@ -260,3 +262,23 @@ def test_weights_are_found_under_the_names_of_usual_training_files():
     weights = {"a": torch.ones(1)}
     for name in ("state_dict", "model_state_dict", "model", "net", "teacher"):
         assert set(unwrapped({"epoch": 3, name: weights})) == {"a"}
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection", "depth"])
+def test_the_heads_of_other_tasks_are_left_out(tmp_path, task):
+    sizes = {"num_encoder_blocks": 2, "depths": [1, 1], "sr_ratios": [2, 1], "hidden_sizes": [8, 16], "patch_sizes": [7, 3]}
+    sizes |= {"strides": [4, 2], "num_attention_heads": [1, 2], "mlp_ratios": [2, 2], "decoder_hidden_size": 16}
+    networks = {
+        "segmentation": lambda: hf.SegformerForSemanticSegmentation(hf.SegformerConfig(**sizes, num_labels=3)),
+        "detection": lambda: hf.YolosForObjectDetection(
+            hf.YolosConfig(**{**VIT, "image_size": [32, 32]}, num_detection_tokens=5, use_mid_position_embeddings=False)
+        ),
+        "depth": lambda: hf.DPTForDepthEstimation(
+            hf.DPTConfig(**VIT, backbone_out_indices=[0, 0, 1, 1], neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8)
+        ),
+    }
+    network = save_hf(tmp_path / "x", networks[task]())
+    checkpoint = opened(tmp_path / "x")
+    features, pixels = features_of(checkpoint)
+    assert features.shape == (len(pixels), network.config.hidden_sizes[-1] if task == "segmentation" else 64)
+    assert checkpoint.facts["weights_used"] < len(load_file(tmp_path / "x" / "model.safetensors"))
