@@ -18,8 +18,9 @@ def scans(tmp_path):
     """tmp_path/Mustermann/clinic-7/scans with train and test, one image of either damaged, files named after people."""
     folder = tmp_path / SECRET[0] / SECRET[1] / "scans"
     for split, first in (("train", 0), ("test", 40)):
-        for number, image in enumerate(blobs(24, 2, first)[0]):
-            place = folder / split / f"class {number % 2}" / f"Mustermann_{number}.png"
+        images, labels = blobs(24, 2, first)  # labels that the images show: for others there is no advice
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            place = folder / split / f"class {label}" / f"Mustermann_{number}.png"
             place.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(place)
     (folder / "train" / "class 0" / "no_image_Roe.png").write_bytes(b"damaged")
