@@ -95,6 +95,11 @@ def advise(
     }  # fmt: skip
 
 
+def without_conclusions(advice: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The advice as far as it follows from the order alone, without words and chances, which would sound sure of wrong labels."""
+    return None if advice is None else {**advice, "text": [], "evidence": None}
+
+
 @lru_cache
 def chances(metric: str, variant: str, scenario: str, n_candidates: int, *, facts: bool = True) -> dict[str, Any] | None:
     """How often the best of a pool is among the first by a metric, over all bundled benchmarks that hold it.

@@ -7,6 +7,7 @@ from hf_transferability.choosing.decision import Decision
 from hf_transferability.choosing.short_runs import PROTOCOL, SETTINGS, Outcome
 from hf_transferability.escaping import markdown
 from hf_transferability.names import plain_name
+from hf_transferability.ranking.label_check import ALARM
 from hf_transferability.ranking.result import Ranking
 
 TITLES = ["checkpoint", "rank", "validation AUC", "test AUC", "learning rate", "runs", "minutes"]
@@ -28,7 +29,7 @@ def explained(
     """
     if decision.recommended is None:
         return ["no recommendation, as there is no order of the candidates: see the notes and reasons of the ranking."]
-    lines = [_recommended(decision)]
+    lines = [*_alarm(ranking), _recommended(decision)]
     if decision.by == "ranking":
         lines.append(f"the ranking decides: {why_not or 'too few short runs ended'}.")
     elif decision.runner_up:
@@ -89,6 +90,8 @@ def card_section(document: Mapping[str, Any], ranking: Ranking) -> str:
     ]
     if document["expected_loss"] is not None:
         lines += [f"Expected loss against the best of them: {document['expected_loss']:.3f} in AUC.", ""]
+    if _alarm(ranking):
+        lines += ["Check the labels: the features of the first candidate relate to them no better than to shuffled ones.", ""]
     rows = [[plain_name(str(row[0])), *row[1:]] for row in document["table"]["rows"]]
     if rows:
         rates = " and ".join(f"{setting.learning_rate:g}" for setting in SETTINGS)
@@ -101,6 +104,11 @@ def card_section(document: Mapping[str, Any], ranking: Ranking) -> str:
         ]
     versions = ", ".join(f"{name} {number}" for name, number in ranking.versions.items())
     return "\n".join([*lines, f"Versions: {markdown.text(versions)}.", ""])
+
+
+def _alarm(ranking: Ranking) -> list[str]:
+    """What may make the choice worthless."""
+    return [note for note in ranking.notes if note.startswith(ALARM)]
 
 
 def _recommended(decision: Decision) -> str:

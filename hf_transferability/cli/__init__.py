@@ -186,6 +186,8 @@ class _Parser(argparse.ArgumentParser):
     intermixed = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._subparsers is None:
+            self._refuse_unknown_options(args or [])
         if not self.intermixed:
             return super().parse_known_args(args, namespace)
         self.intermixed = False  # what follows calls this method again
@@ -193,6 +195,15 @@ class _Parser(argparse.ArgumentParser):
             return self.parse_known_intermixed_args(args, namespace)
         finally:
             self.intermixed = True
+
+    def _refuse_unknown_options(self, words: Sequence[str]) -> None:
+        """Before a missing option is: it may be the one that is misspelt."""
+        options = words[: words.index("--")] if "--" in words else words
+        for word in options:
+            name = word.partition("=")[0]
+            if re.match(r"--[a-zA-Z]", name) and name not in self._option_string_actions:
+                meant = nearest(name, self._option_string_actions)
+                self.error(f"unrecognized arguments: {name}." + (f" Did you mean {meant}?" if meant else ""))
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(printable(message) if file is sys.stderr else message, file)

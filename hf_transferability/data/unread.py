@@ -24,7 +24,7 @@ def may_hold_rows(table: str) -> bool:
 
 
 def configured_files(builder: Any, token: str | None = None) -> list[str]:
-    """The files, as paths or URLs, that any configuration of a dataset names; none where these are too many to look at.
+    """The files, as paths or URLs, that any configuration of a dataset names; none where these are too many, or unknown.
 
     Args:
         builder: of one of the configurations.
@@ -38,8 +38,10 @@ def configured_files(builder: Any, token: str | None = None) -> list[str]:
         if hasattr(files, "resolve"):  # patterns, of a configuration that is not chosen
             try:
                 files = files.resolve(base_path=builder.base_path, download_config=DownloadConfig(token=token))
-            except Exception:  # a pattern without any file, which does not concern the chosen configuration
+            except FileNotFoundError:  # a pattern without any file, which does not concern the chosen configuration
                 continue
+            except Exception:  # the Hub does not answer: counting without these files would call them left out
+                return []
         found += [str(path) for paths in (files or {}).values() for path in paths]
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hf_transferability import arguments
-from hf_transferability.benchmark.advice import advise
+from hf_transferability.benchmark.advice import advise, without_conclusions
 from hf_transferability.data.array_files import read_candidate
 from hf_transferability.data.array_labels import labelled_arrays
 from hf_transferability.errors import UsageError, shown
@@ -115,10 +115,10 @@ def rank_features(
             if get_metric(name).uses_scenario
         ]
     by_file = dict(zip(map(str, files), readers, strict=True))
-    alarm = unrelated_notes(rows, lambda file: share_of(by_file[file], target, seed))
-    notes += alarm
-    if advice := None if alarm else advise(rows, chosen[0], variant, scenario, None, target.task):
-        notes += advice["text"]
+    notes += (alarm := unrelated_notes(rows, lambda file: share_of(by_file[file], target, seed)))
+    advice = advise(rows, chosen[0], variant, scenario, None, target.task)
+    advice = without_conclusions(advice) if alarm else advice
+    notes += advice["text"] if advice else []
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
 
 

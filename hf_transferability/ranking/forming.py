@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_transferability.benchmark.advice import advise
+from hf_transferability.benchmark.advice import advise, without_conclusions
 from hf_transferability.benchmark.known import KnownResults
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.options import SampleOptions
@@ -60,10 +60,12 @@ def form(
     named = str(dataset) if isinstance(dataset, str | Path) else None
     words, has_test_split = finetune_words(sample, load, scenario), "test" in where["account"]["rows"]
     size = sum(row["score"] is not None for row in rows) if dropped else None
-    advice, advice_here = (  # no advice where labels may be wrong: it would sound sure of them
-        None if alarm else advise(rows, sorting, variant, scenario, name, part.task, words, has_test_split, size)
+    advice, advice_here = (
+        advise(rows, sorting, variant, scenario, name, part.task, words, has_test_split, size)
         for name in (named and plain_name(named), named)
     )
+    if alarm:
+        advice, advice_here = without_conclusions(advice), None
     told = [*notes, *(advice_here["text"] if advice_here else ())]
     notes += advice["text"] if advice else []
     versions = metric_versions(part.keys, part.metrics)

@@ -10,7 +10,8 @@ from hf_transferability.ranking.scoring import shuffled_labels
 from hf_transferability.results import Row
 
 _SHUFFLES = 99  # the smallest p is then 0.01
-_ALARM = 0.05
+ALARM = "check the labels"  # begins the note
+_LARGEST_SHARE = 0.05
 _MOST_IMAGES = 2000  # as many suffice to see a relation, and bound the time
 
 
@@ -68,9 +69,9 @@ def unrelated_notes(rows: Sequence[Row], share: Callable[[str], float | None]) -
     """
     first = next((row["checkpoint"] for row in rows if row["rank"] is not None), None)
     p = share(first) if first else None
-    if p is None or p <= _ALARM:
+    if p is None or p <= _LARGEST_SHARE:
         return []
-    return [f"check the labels: the features of {first} relate to them no better than to shuffled ones (p {p:.2f})."]
+    return [f"{ALARM}: the features of {first} relate to them no better than to shuffled ones (p {p:.2f})."]
 
 
 def _columns(labels: np.ndarray) -> np.ndarray:

@@ -1,0 +1,18 @@
+"""A choice in words: what may make it worthless stands first."""
+
+from hf_transferability.choosing.choose import Choice, choose
+from hf_transferability.choosing.report import card_section
+
+
+def test_labels_that_look_shuffled_are_told_with_the_answer(pool, cache, tmp_path, make_target, instant_runs, monkeypatch):
+    from hf_transferability.ranking import label_check
+
+    monkeypatch.setattr(label_check, "shuffled_share", lambda *given: 0.4)
+    target = make_target(n=48, n_classes=3, splits=("train", "validation", "test"))
+    choice = choose(target, pool, tmp_path, budget=20, cache_dir=cache)
+    assert isinstance(choice, Choice)
+    assert choice.lines[0].startswith("check the labels") and choice.lines[1].startswith("recommended")
+    assert "Check the labels" in card_section(choice.to_dict(), choice.ranking)
+    assert "Check the labels" in (tmp_path / "model_card.md").read_text()
+    assert choice.ranking.advice is not None and choice.ranking.advice["text"] == []
+    assert choice.decision.expected_loss is None  # nobody measured what is lost by an order of noise
