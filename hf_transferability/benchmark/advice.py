@@ -96,7 +96,7 @@ def advise(
 
 
 def without_conclusions(advice: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The advice as far as it follows from the order alone, without words and chances, which would sound sure of wrong labels."""
+    """The advice as far as it follows from the order alone, without words and chances that would sound sure of wrong labels."""
     return None if advice is None else {**advice, "text": [], "evidence": None}
 
 

@@ -230,7 +230,7 @@ def _extracted_alone(name: str, source: Source, work: Work) -> Arrays:
     stage = "extracting features and gradients" if work.gradients else "extracting features"
     work.progress.stage(stage, len(work.target) // work.state.num_processes)
     try:
-        return passes.extract(
+        arrays = passes.extract(
             checkpoint,
             work.target,
             batches=work.batches,
@@ -240,7 +240,8 @@ def _extracted_alone(name: str, source: Source, work: Work) -> Arrays:
             state=work.state,
             progress=work.progress.advance,
         )
-    finally:
         if work.kept:
             work.kept.keep(name, checkpoint)
+        return arrays
+    finally:
         del checkpoint  # an error keeps this frame

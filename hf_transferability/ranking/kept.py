@@ -19,10 +19,11 @@ class KeptNetworks:
 
     Args:
         budget: bytes of weights to keep; default a quarter of the free memory.
+        n_processes: of this run, which share that.
     """
 
-    def __init__(self, budget: int | None = None):
-        self._budget = int(_SHARE * free_memory()) if budget is None else budget
+    def __init__(self, budget: int | None = None, n_processes: int = 1):
+        self._budget = int(_SHARE * free_memory() / n_processes) if budget is None else budget
         self._sources: dict[str, Source] = {}
         self._networks: dict[str, tuple[Checkpoint, int]] = {}
 
@@ -44,9 +45,9 @@ class KeptNetworks:
     def keep(self, name: str, checkpoint: "Checkpoint") -> None:
         """Keep a network in the machine's memory, if there is room for its weights."""
         size = sum(weight.nbytes for weight in checkpoint.network.state_dict().values())
-        if name in self._networks or size > self._budget - sum(taken for _, taken in self._networks.values()):
+        if name not in self._networks and size > self._budget - sum(taken for _, taken in self._networks.values()):
             return
-        checkpoint.network.to("cpu")  # a card holds one network at a time
+        checkpoint.network.to("cpu")  # a pass has moved it to the accelerator, which holds one network at a time
         self._networks[name] = checkpoint, size
 
     def keep_only(self, names: Collection[str]) -> None:

@@ -97,7 +97,7 @@ def run_race(names: Sequence[str], work: Work, metrics: Sequence[str], request: 
         why = "more candidates than it keeps" if len(names) <= keep else "a larger sample"
         work.progress.note(f"no race: it needs {why}.")
         return Raced(list(names), find_candidate)
-    work = replace(work, kept=KeptNetworks(), store=work.store or PixelStore())
+    work = replace(work, kept=KeptNetworks(n_processes=work.state.num_processes), store=work.store or PixelStore())
     samples = NestedSamples(work, sizes)
     asked = Request(keys_to_compute([sorting], target.task, request.variant, ()), request.variant, RACING_HALVES, request.seed)
     raced = Raced(list(names), lambda name, whole: samples.find_again(name, whole))
@@ -126,19 +126,19 @@ def _after_stage(
         work.progress.note(f"race: {len(back)} come back, as they may decide which candidate is first.")
         found += scored(back)
         raced = _without(raced, back)
-    decision: Any = None
     failed = [candidate for candidate in found if candidate.error is not None]
-    if work.state.is_main_process:
+    out: Any = None
+    if work.state.is_main_process:  # it alone has scores, and knows whose scoring failed
         read, size = [one for one in found if one.error is None], samples.sizes[number]
         stage, dropped = _stage(raced, read, size, metrics, request.variant, keep, last)
-        decision = ([*raced.dropped, *dropped], [*raced.stages, stage], {entry.candidate.name for entry in dropped})
-    all_dropped, stages, out = work.state.broadcast(decision)
-    out |= {one.name for one in failed}
+        raced = replace(raced, dropped=[*raced.dropped, *dropped], stages=[*raced.stages, stage])
+        out = {entry.candidate.name for entry in dropped} | {one.name for one in failed}
+    out = work.state.broadcast(out)
     going_on = [one.name for one in found if one.name not in out]
     assert work.kept is not None
     if last:
         work.kept.keep_only(going_on)
-    return replace(raced, names=going_on, failed=[*raced.failed, *failed], dropped=all_dropped, stages=stages)
+    return replace(raced, names=going_on, failed=[*raced.failed, *failed])
 
 
 def _brought_back(raced: Raced, found: Sequence[Candidate], work: Work, sorting: str, request: Request) -> list[str]:
