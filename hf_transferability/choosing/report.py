@@ -43,7 +43,8 @@ def explained(
     runs = sum(result.runs for result in decision.results)
     extraction = sum(float(row["seconds"] or 0.0) for row in ranking.rows)
     lines.append(
-        f"cost: {extraction / 60:.1f} minutes of extraction for {len(ranking.rows)} candidates, and {runs} short runs in "
+        f"cost: {extraction / 60:.1f} minutes of extraction (with that of earlier calls) for "
+        f"{len(ranking.rows)} candidates, and {runs} short runs in "
         f"{outcome.seconds / 60:.1f} of {budget:g} minutes."
     )
     return lines + ([f"next: {command}"] if command else [])
@@ -89,7 +90,10 @@ def card_section(document: Mapping[str, Any], ranking: Ranking) -> str:
         "",
     ]
     if document["expected_loss"] is not None:
-        lines += [f"Expected loss against the best of them: {document['expected_loss']:.3f} in AUC.", ""]
+        lines += [
+            f"Expected loss against the best of them: {document['expected_loss']:.3f} of 1, in the benchmarks' measures.",
+            "",
+        ]
     if _alarm(ranking):
         lines += ["Check the labels: the features of the first candidate relate to them no better than to shuffled ones.", ""]
     rows = [[plain_name(str(row[0])), *row[1:]] for row in document["table"]["rows"]]
@@ -138,4 +142,8 @@ def _within_error(decision: Decision) -> list[str]:
 def _loss(decision: Decision, ranking: Ranking) -> str:
     if decision.expected_loss is None:
         return "its expected loss against the best is unknown: the benchmarks say nothing of such a ranking."
-    return f"expected loss against the best of {len(ranking.rows)} candidates: {decision.expected_loss:.3f} in AUC."
+    n_scored = sum(row["score"] is not None for row in ranking.rows)
+    return (
+        f"expected loss against the best of {n_scored} candidates: {decision.expected_loss:.3f} of 1, in the "
+        "benchmarks' measures (most are AUC)."
+    )

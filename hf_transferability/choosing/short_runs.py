@@ -6,7 +6,7 @@ time that counts is the sum of all runs in the folder, whoever made them.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,12 +143,12 @@ def _run(contender: Contender, work: ShortRuns, progress: Progress) -> Result:
             work.folder,
             grid=work.folder / _SETTINGS_FILE,
             seeds=1,
-            protocol=PROTOCOL,
+            protocol=replace(PROTOCOL, image_size=work.load.image_size),
             labels=work.labels,
             split_names=work.split_names,
             progress=progress,
             **work.reading,
-            **_own_size(work.load),
+            **{name: value for name, value in vars(work.load).items() if name != "image_size"},  # the protocol has it
         )
     except CheckpointError as error:
         return Result(contender.name, contender.rank, note=str(error))
@@ -165,11 +165,6 @@ def source_names(names: Sequence[str]) -> dict[str, str]:
             plain = f"{plain_name(name)}-{count}"
         sources[name] = plain
     return sources
-
-
-def _own_size(load: LoadOptions) -> dict[str, Any]:
-    """The options by which checkpoints are read, without the size of the images: each network keeps its own."""
-    return {name: value for name, value in vars(load).items() if name != "image_size"}
 
 
 def _result(contender: Contender, work: ShortRuns) -> Result:

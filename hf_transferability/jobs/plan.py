@@ -175,7 +175,7 @@ def make_plan(
                 "Run from a folder without it, or rename it."
             )
     requirement = f"hf-transferability[{EXTRAS}]"
-    requirement += f" @ {_address(repo_id, next(iter(wheel)))}" if wheel else f"=={__version__}"
+    requirement += f" @ {_address(repo_id, *next(iter(wheel.items())))}" if wheel else f"=={__version__}"
     return Plan(run, repo_id, tasks, hardware, options, requirement, wheel or {})
 
 
@@ -219,10 +219,11 @@ def _wheel(path: str | Path) -> dict[str, bytes]:
     return {f"wheels/{hashlib.sha256(content).hexdigest()[:12]}/{path.name}": content}
 
 
-def _address(repo_id: str, path: str) -> str:
+def _address(repo_id: str, path: str, content: bytes) -> str:
+    """The wheel's address with its hash: a job holds a token, and must run no other wheel that somebody put there."""
     from huggingface_hub import hf_hub_url
 
-    return hf_hub_url(repo_id, path, repo_type="dataset")
+    return f"{hf_hub_url(repo_id, path, repo_type='dataset')}#sha256={hashlib.sha256(content).hexdigest()}"
 
 
 def _plain(dataset: Any) -> str:

@@ -72,8 +72,6 @@ def rank_by_jobs(
 
 
 def _put_files(plan: Plan, token: str | None) -> None:
-    """Make the dataset of results, and put into it what the jobs need, where it is not there yet."""
-    head = writing.find_dataset(plan.repo_id, token)
-    new = {path: content for path, content in plan.files.items() if head is None or path not in head.files}
-    if head is None or new:
-        change_files(plan.repo_id, new, (), "Files for jobs", token)
+    """Make the dataset of results, and put into it what the jobs need, also over a file of that name with other content."""
+    if writing.find_dataset(plan.repo_id, token) is None or plan.files:
+        change_files(plan.repo_id, plan.files, (), "Files for jobs", token)

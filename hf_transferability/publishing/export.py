@@ -18,7 +18,8 @@ from hf_transferability.metrics import get_metric
 from hf_transferability.names import expanded, file_name
 from hf_transferability.publishing import score_rows
 
-_TASK = "image-classification"
+_TASK = "image-classification"  # as the Hub calls it, also with several labels
+_OTHER_TASK = "other"  # numbers to predict
 _ABOUT = (
     "Estimated by `hf-transferability` without fine-tuning, to choose a checkpoint to fine-tune. Higher is better; a score "
     "with a pool compares its candidates only. For research; not for clinical decisions."
@@ -44,6 +45,7 @@ def export(document: Mapping[str, Any], folder: str | Path, source_url: str | No
     """
     frame = score_rows.scores(document, "export")
     root, written = expanded(folder), []
+    places: set[Path] = set()
     for source, group in frame.groupby("source", sort=False):
         rows: list[dict[str, Any]] = [
             {str(name): _given(value) for name, value in row.items()} for row in group.to_dict("records")
@@ -51,8 +53,13 @@ def export(document: Mapping[str, Any], folder: str | Path, source_url: str | No
         rows = [row for row in rows if row["score"] is not None]
         if not rows:
             continue
-        place = root / re.sub(r"[^\w.@-]", "-", file_name(str(source))).lstrip(".")
-        contents = {place / "README.md": model_card(rows, source_url)}
+        place, count = root / re.sub(r"[^\w.@-]", "-", file_name(str(source))).lstrip("."), 1
+        while place in places:  # other names may become the same
+            count += 1
+            place = place.with_name(f"{place.name}-{count}")
+        places.add(place)
+        task = _OTHER_TASK if document["dataset"].get("task") == "regression" else _TASK
+        contents = {place / "README.md": model_card(rows, source_url, task)}
         if rows[0]["dataset_revision"] is not None:
             name = re.sub(r"[^\w.-]", "-", file_name(rows[0]["dataset"]))
             contents[place / ".eval_results" / f"hf-transferability-{name}.yaml"] = eval_results(rows, source_url)
@@ -81,11 +88,11 @@ def eval_results(rows: Sequence[Mapping[str, Any]], source_url: str | None = Non
     return yaml_dump(eval_result_entries_to_yaml(entries))
 
 
-def model_card(rows: Sequence[Mapping[str, Any]], source_url: str | None = None) -> str:
+def model_card(rows: Sequence[Mapping[str, Any]], source_url: str | None = None, task: str = _TASK) -> str:
     """Rows of the table `scores`, of one checkpoint, as a section of its model card, below its metadata."""
     results = [
         EvalResult(
-            task_type=_TASK,
+            task_type=task,
             dataset_type=row["dataset"],
             dataset_name=row["target"],
             metric_type=row["metric"],

@@ -14,7 +14,7 @@ from hf_transferability.publishing import card
 from hf_transferability.ranking.parts import Part, from_dict
 
 _FOLDER = "parts"
-_NAME = re.compile(r"([\w.-]+)/([1-9][0-9]{0,5})")  # RUN/NUMBER
+_NAME = re.compile(r"([\w-][\w.-]*)/([1-9][0-9]{0,5})")  # RUN/NUMBER
 _ATTEMPTS = 20  # if several jobs end at once, one of them succeeds in each round
 
 
@@ -104,7 +104,8 @@ def change_files(
 
 def _files(head: Snapshot, run: str) -> list[str]:
     start = f"{_FOLDER}/{run}/"
-    return [file for file in head.files if file.startswith(start) and _NAME.fullmatch(file[len(_FOLDER) + 1 : -len(".json")])]
+    names = {file: file.removeprefix(f"{_FOLDER}/").removesuffix(".json") for file in head.files if file.endswith(".json")}
+    return [file for file, name in names.items() if file.startswith(start) and _NAME.fullmatch(name)]
 
 
 def _number(file: str) -> int:
