@@ -20,7 +20,7 @@ def all_compared(monkeypatch):
 
 
 def test_the_command_recommends_one_and_writes_everything(target, pool, cache, tmp_path, short, capsys):
-    words = ["choose", str(target), *pool, "--budget", "20", "--output", str(tmp_path), "--cache-dir", str(cache)]
+    words = ["choose", str(target), *pool, "--budget", "1000", "--output", str(tmp_path), "--cache-dir", str(cache)]
     assert main(words) == 0
     out = capsys.readouterr().out
     choice = json.loads((tmp_path / "choice.json").read_text())
@@ -51,14 +51,14 @@ def test_after_a_stop_no_finished_step_is_repeated(target, pool, cache, tmp_path
 
     monkeypatch.setattr(one_run, "fine_tune", stopped)
     with pytest.raises(KeyboardInterrupt):
-        choose(target, pool, tmp_path, budget=20, cache_dir=cache)
+        choose(target, pool, tmp_path, budget=1000, cache_dir=cache)
     done = list(instant_runs)
     monkeypatch.setattr(one_run, "fine_tune", ends)
     monkeypatch.setattr(passes, "extract", lambda *given, **options: extracts.append(given))
-    choice = choose(target, pool, tmp_path, budget=20, cache_dir=cache)
+    choice = choose(target, pool, tmp_path, budget=1000, cache_dir=cache)
     assert instant_runs[: len(done)] == done and sorted(instant_runs) == sorted(pool * 2) and extracts == []
     assert choice.cost["short_run_seconds"] == 360.0
-    whole = choose(target, pool, tmp_path / "whole", budget=20, cache_dir=cache)
+    whole = choose(target, pool, tmp_path / "whole", budget=1000, cache_dir=cache)
     assert [result.name for result in whole.decision.results] == [result.name for result in choice.decision.results]
 
 
