@@ -113,7 +113,7 @@ def test_meanings_of_columns_are_one_sentence():
     [
         ("ranking/notes.py", "compare what other metrics put first"),
         ("ranking/notes.py", "there is no ranking"),
-        ("ranking/arrays.py", "to have one architecture"),
+        ("ranking/arrays.py", "networks have one architecture"),
         ("ranking/scenario.py", "the paper's order is reversed"),
         ("benchmark/advice.py", "these images cannot tell"),
         ("benchmark/advice.py", "chance that the best is among"),

@@ -38,7 +38,7 @@ def check_finite(checkpoint: str, damaged: Collection[str]) -> None:
     if damaged:
         raise CheckpointError(
             f"{checkpoint} holds NaN or infinite values in {len(damaged)} of its weights ({some_of(damaged)}), "
-            "so it has no features. Take another copy, or an earlier state of its training."
+            "so its features would be invalid. Use another copy, or an earlier training checkpoint."
         )
 
 

@@ -79,8 +79,8 @@ def choose(
         dataset: Hub id or local folder with a training and a test split.
         checkpoints: Hub ids or local folders.
         folder: gets the ranking, the short runs, the choice, a page and a section for a model card.
-        budget: minutes for all short runs; the ranking comes before.
-        race: cheap first, see `rank`; None for pools in which it pays.
+        budget: minutes for all short runs together; the ranking is not counted.
+        race: as in `rank`; None: from 10 candidates on.
         split_names: names of the dataset's splits for the short runs.
         cache_dir, use_cache, skip_corrupt: as in `rank`.
         progress: shows what is done meanwhile; default nothing.

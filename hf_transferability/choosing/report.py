@@ -95,13 +95,13 @@ def card_section(document: Mapping[str, Any], ranking: Ranking) -> str:
             "",
         ]
     if _alarm(ranking):
-        lines += ["Check the labels: the features of the first candidate relate to them no better than to shuffled ones.", ""]
+        lines += ["Check the labels: the features of the first candidate fit them no better than shuffled labels.", ""]
     rows = [[plain_name(str(row[0])), *row[1:]] for row in document["table"]["rows"]]
     if rows:
         rates = " and ".join(f"{setting.learning_rate:g}" for setting in SETTINGS)
         lines += [
             f"Short runs: at most {PROTOCOL.epochs} epochs at learning rates {rates}. "
-            "Where validation AUCs differ by less than their error, the ranking decides; the test AUC takes no part.",
+            "Where validation AUCs differ by less than their error, the ranking decides; the test AUC is not used.",
             "",
             markdown.table(document["table"]["titles"], rows),
             "",
@@ -134,14 +134,14 @@ def _within_error(decision: Decision) -> list[str]:
     if best.name == decision.recommended:
         return []
     return [
-        f"{best.name} has the highest validation AUC ({best.validation_auc:.3f}), but {best.validation_images} images tell it "
-        "from the others less well than the ranking does."
+        f"{best.name} has the highest validation AUC ({best.validation_auc:.3f}), but {best.validation_images} images are too "
+        "few to prefer it over the order of the ranking."
     ]
 
 
 def _loss(decision: Decision, ranking: Ranking) -> str:
     if decision.expected_loss is None:
-        return "its expected loss against the best is unknown: the benchmarks say nothing of such a ranking."
+        return "its expected loss against the best is unknown: the benchmarks have no results for a ranking like this."
     n_scored = sum(row["score"] is not None for row in ranking.rows)
     return (
         f"expected loss against the best of {n_scored} candidates: {decision.expected_loss:.3f} of 1, in the "

@@ -40,10 +40,10 @@ class Images:
 
 
 def measured_step(checkpoint: Checkpoint, n_classes: int, batch_size: int, device: torch.device) -> Step:
-    """Train a copy of a network for two steps on noise of its own size, and time the second one.
+    """Train the network for two steps on noise of its own size, and time the second one.
 
     Args:
-        checkpoint: a loaded network; its weights are spent.
+        checkpoint: a loaded network; do not use it afterwards, as its weights are changed.
         n_classes: outputs of the new head.
         batch_size: images of a step.
         device: where it is trained.

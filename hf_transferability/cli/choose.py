@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
     """Add the command."""
     command = commands.add_parser(
         "choose",
-        help="recommend one checkpoint: rank them, then fine-tune shortly those that may be the best",
+        help="recommend one checkpoint: rank them, then briefly fine-tune those that may be the best",
         description="Rank the candidates, fine-tune those that may be the best for a few epochs within a budget, and recommend "
         "one. Every step is kept: start the same command again to go on after a stop.",
         epilog="exit status: 0 one is recommended, 1 a candidate failed, none could be recommended or the data cannot be read, "
@@ -33,7 +33,11 @@ def add(commands: Any) -> None:
         help="also a pool: a file with one id a line, a group such as medical, or 'timm:params<30M,top=12'; repeatable",
     )  # fmt: skip
     command.add_argument(
-        "--budget", metavar="MINUTES", type=number, required=True, help="for all short runs; the ranking comes before"
+        "--budget",
+        metavar="MINUTES",
+        type=number,
+        required=True,
+        help="for all short runs together; the ranking is not counted",
     )
     command.add_argument(
         "--output", metavar="FOLDER", required=True,

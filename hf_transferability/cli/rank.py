@@ -47,7 +47,7 @@ def add(commands: Any) -> None:
     add_extraction(work)
     work.add_argument(
         "--race", action="store_true",
-        help="cheap first: all candidates on a part of the images, then those that may be among the best on all of them",
+        help="score all candidates on a part of the images first, then those that may be among the best on all of them",
     )  # fmt: skip
     work.add_argument(
         "--keep", metavar="K", type=positive, help=f"with --race: drop what lies clearly below the K-th best (default: {KEEP})"

@@ -21,7 +21,7 @@ def add_jobs(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--start-minutes", metavar="N", type=number, default=15,
-        help="minutes after which a job that has no machine is given up (default: 15)",
+        help="minutes after which a job without a machine is canceled (default: 15)",
     )  # fmt: skip
     group.add_argument("--job-namespace", metavar="NAME", help="organization that pays for the jobs (default: your account)")
     group.add_argument("--wheel", metavar="FILE", help="this package's wheel for the jobs (default: from the package index)")
@@ -62,7 +62,7 @@ def rank_by_jobs(options: argparse.Namespace, checkpoints: list[str]) -> int:
     from hf_transferability.publishing.parts import remove_parts
 
     share(ranking.to_dict(), options)
-    if complete:  # otherwise the same command takes them up
+    if complete:  # otherwise the same command resumes with them
         remove_parts(options.push_to, plan.run)
     return status
 

@@ -36,7 +36,7 @@ def find_image_column(features: datasets.Features, requested: str | None) -> str
         joined = next((name for name in features if len(features) == 1 and (";" in name or "\t" in name)), None)
         if joined is not None:
             raise UsageError(
-                f"the table's columns must be parted by commas; got one column {shown(joined)}. Save it with commas."
+                f"the table's columns must be separated by commas; got one column {shown(joined)}. Save it with commas."
             )
         raise UsageError(f"`image_column` must be named: there is {what}. Pass --image-column.")
     return image_columns[0]

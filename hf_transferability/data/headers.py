@@ -80,7 +80,7 @@ def open_image(encoded: bytes) -> Image.Image:
                 Image.MAX_IMAGE_PIXELS = limit
     except UnidentifiedImageError:
         if encoded.startswith(_LFS_POINTER):
-            raise ValueError("a pointer of Git LFS in the place of the image: fetch the files by `git lfs pull`") from None
+            raise ValueError("a Git LFS pointer instead of the image: fetch the files with `git lfs pull`") from None
         raise ValueError("not an image file in a format that Pillow reads") from None
 
 

@@ -114,4 +114,4 @@ def _different(file: str, row: int, other: int) -> TargetError:
     name = os.path.basename(file)
     shown = printable(file_and_folder(file)[-80:]) if len(name) <= _LONGEST_NAME else "one image"
     rows = f"{min(row, other)} and {max(row, other)}"
-    return TargetError(f"the table says different things of {shown} (rows {rows}, counted from 0). Delete one of the two rows.")
+    return TargetError(f"the table has conflicting rows for {shown} (rows {rows}, counted from 0). Delete one of the two rows.")

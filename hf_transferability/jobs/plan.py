@@ -31,7 +31,7 @@ class JobOptions:
         flavor: kind of machine, of `hf jobs hardware`.
         per_job: candidates of one job.
         minutes: after which a job is stopped.
-        start_minutes: after which a job that has no machine yet is given up.
+        start_minutes: after which a job without a machine is canceled.
         wheel: a wheel of this package, which goes into the dataset of results; default the package index.
         namespace: the account or organization whose jobs they are, and who pays; default the account of the token.
     """
@@ -114,11 +114,11 @@ class Plan:
         n, minutes, price = len(self.tasks), self.options.minutes, self.hardware.price
         what = f"{n} {'job' if n == 1 else 'jobs'} on {self.hardware.flavor} ({self.hardware.description})"
         if price is None:
-            cost = f"{what}: see the price of a job at the Hub, which states it in another unit"
+            cost = f"{what}: the Hub states no price per minute: see `hf jobs hardware`"
         else:
             most = f"at most ${n * minutes * price:.2f} if all take the whole {minutes:g} minutes"
             cost = f"{what}: ${60 * price:.2f} an hour each, {most}; a job that is lost is repeated once, and costs again"
-        idle = "each job uses one of the cards: take a machine with one, and fewer candidates --per-job"
+        idle = "each job uses only one GPU: choose a machine with one GPU, and fewer candidates --per-job"
         return [*each, f"results: {self.repo_id}", cost, *([idle] if self.hardware.cards > 1 else [])]
 
 
@@ -171,7 +171,7 @@ def make_plan(
     for word in sorted({word for task in tasks for word in task.words}):
         if Path(word).is_file() or Path(word).suffix in _SCRIPTS:
             raise UsageError(
-                f"`jobs` must have no word that the Hub's client takes for a file to upload; got {shown(word)}. "
+                f"`jobs` must have no argument that the Hub's client mistakes for a file to upload; got {shown(word)}. "
                 "Run from a folder without it, or rename it."
             )
     requirement = f"hf-transferability[{EXTRAS}]"

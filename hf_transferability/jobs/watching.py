@@ -104,11 +104,13 @@ class Watch:
                         self._show(running[-1])
                     else:
                         lost[one.task.number] = f"its job was lost {_TRIES} times: {one.why}. See {one.job.url}"
-                        self.progress.note(f"job {one.task.number} is given up: {one.why}")
+                        self.progress.note(f"job {one.task.number} failed: {one.why}")
         except BaseException:
             if running:
                 ids = " ".join(one.job.id for one in running)
-                self.progress.note(f"these jobs go on: the same command takes them up, `hf jobs cancel ID` stops them: {ids}")
+                self.progress.note(
+                    f"these jobs keep running: run the command again to resume, or stop one with `hf jobs cancel ID`: {ids}"
+                )
             raise
         return parts, lost
 

@@ -96,8 +96,8 @@ def change_files(
             continue
         except writing.NoWriteAccessError as error:
             raise PublishError(
-                f"you may not write to {repo_id} ({error}), as jobs must. Choose a name of your own, or ask its owner "
-                "for access."
+                f"you may not write to {repo_id} ({error}), but jobs write their results there. Choose a name of your "
+                "own, or ask its owner for access."
             ) from error
     raise PublishError(f"others keep writing to {repo_id} at the same time. Run again later: what has arrived is kept.")
 

@@ -110,7 +110,7 @@ def rank_features(
         notes = [*scenario_notes(scenario), *notes]
     if is_assumed:
         notes += [
-            f"{name} takes the networks to have one architecture, as their sizes are unknown: give --parameters or --scenario."
+            f"{name} assumes that the networks have one architecture, as sizes are unknown: give --parameters or --scenario."
             for name in chosen
             if get_metric(name).uses_scenario
         ]

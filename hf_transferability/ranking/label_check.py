@@ -71,7 +71,7 @@ def unrelated_notes(rows: Sequence[Row], share: Callable[[str], float | None]) -
     p = share(first) if first else None
     if p is None or p <= _LARGEST_SHARE:
         return []
-    return [f"{ALARM}: the features of {first} relate to them no better than to shuffled ones (p {p:.2f})."]
+    return [f"{ALARM}: the features of {first} fit them no better than shuffled labels (permutation test, p = {p:.2f})."]
 
 
 def _columns(labels: np.ndarray) -> np.ndarray:

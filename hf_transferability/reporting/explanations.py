@@ -25,9 +25,9 @@ FLAGS = {
     "one_slice": "A finding may lie in another slice. Choose by --slice and --axis, or save the slices that show it as images.",
     "several_frames": "Choose the frame or page that shows the finding, such as --frame middle for a stack of slices.",
     "extra_channels": "Networks expect one or three channels. Convert the images yourself if another channel matters.",
-    "dropped": "With --race all candidates are scored on a part of the sample first. One whose score, with its spread on top, "
-    "lies below the K-th best (--keep K) goes no further: its row has its last score, the number of images behind it and what "
-    "decided. Rank without --race to have it on the whole sample, or raise --keep.",
+    "dropped": "With --race all candidates are scored on a part of the sample first. A candidate is dropped if its score "
+    "plus a margin for its spread is below the K-th best (--keep K): its row has its last score, the number of "
+    "images behind it and what decided. Rank without --race to have it on the whole sample, or raise --keep.",
     "untrained": "It comes after every trained network, whatever the metric and the scenario. Check whether the right weights "
     "were loaded. A network without normalisation layers, such as VGG or NFNet, cannot be recognised in this way: leave "
     "random ones out yourself.",
@@ -120,7 +120,7 @@ COLUMNS = {
     "with others between them.",
     "revision": "It identifies what was scored.",
     "seconds": "It does not count the metrics.",
-    "dropped_at": "The other numbers of that row are of these images, and its score of the pool of that time.",
+    "dropped_at": "The other numbers of that row come from that many images, and its score from the pool at that stage.",
     "error": "The other candidates are ranked all the same.",
     "variant": "`default` is the correct or robust form, `published` reproduces the paper's tables.",
     "floor": "The highest value of a metric in five shuffles of the labels. A candidate that does not exceed it may have "

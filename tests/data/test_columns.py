@@ -70,5 +70,5 @@ def test_images_as_plain_bytes_structs_or_paths(tmp_path):
 @pytest.mark.parametrize("joined", ["image;label", "image\tlabel"])
 def test_tables_with_other_signs_between_columns_are_told(joined):
     features = datasets.Features({joined: datasets.Value("string")})
-    with pytest.raises(UsageError, match="parted by commas"):
+    with pytest.raises(UsageError, match="separated by commas"):
         find_image_column(features, None)

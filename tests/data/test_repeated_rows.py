@@ -9,7 +9,7 @@ from helpers.targets import AB, png
 from hf_transferability.data.targets import load_target
 from hf_transferability.errors import TargetError
 
-DIFFERENT = r"the table says different things of .*3.png \(rows 3 and 24, counted from 0\)"
+DIFFERENT = r"the table has conflicting rows for .*3.png \(rows 3 and 24, counted from 0\)"
 
 
 def folder_of(folder, kind, last):

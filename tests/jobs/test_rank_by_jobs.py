@@ -1,5 +1,6 @@
 """A ranking by jobs is that of one machine, whatever becomes of single jobs, and nothing costs money unasked."""
 
+import hashlib
 import json
 import zipfile
 
@@ -80,10 +81,11 @@ def test_jobs_that_still_run_are_taken_up(world, faults):
     failed = world.alice(*words, "--start-minutes", "0.02")
     job = world.machines.jobs[-1]
     assert failed.status == 1
-    assert f"`hf jobs cancel ID` stops them: {job.id}" in failed.err
+    assert f"stop one with `hf jobs cancel ID`: {job.id}" in failed.err
     assert job.spec["command"][3].startswith(
         f"hf-transferability[adapters,medical] @ {world.hub.url}/datasets/lab/again/resolve"
     )
+    assert job.spec["command"][3].endswith(f"#sha256={hashlib.sha256(wheel.read_bytes()).hexdigest()}")  # no other wheel runs
     again = world.alice(*words, "--start-minutes", "0.02")
     assert again.status == 0, again.err
     assert f"job 1 runs already: {world.hub.url}/jobs/alice_secret/{job.id}" in again.err
@@ -118,7 +120,7 @@ def test_nothing_is_sent_before_the_cost_is_agreed_to(world):
         assert [line for line in plan if line not in done.err] == []
     assert "Add --yes to start them" in done.err
     several = world.alice("rank", "lab/x-rays", "lab/one", "--jobs", "l4x4", "--push-to", "lab/unpaid", "--dry-run")
-    assert "each job uses one of the cards" in several.err
+    assert "each job uses only one GPU" in several.err
     assert {request.method for request in world.hub.requests} <= {"GET", "HEAD"}
 
 

@@ -220,7 +220,7 @@ def test_consensus_sorts_by_default_and_says_that_sizes_are_missing(files, cache
     assert named.metric == "consensus"
     assert by_file(named, "transferability") == by_file(result, "transferability")
     assert all(row["transferability"] is not None for row in named.rows)
-    assumed = "transferability takes the networks to have one architecture"  # nobody said what differs
+    assumed = "transferability assumes that the networks have one architecture"  # nobody said what differs
     assert [note.startswith(assumed) for note in result.notes].count(True) == 1
     assert not any(note.startswith(assumed) for note in named.notes)
 
