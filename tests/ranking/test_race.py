@@ -1,5 +1,10 @@
 """A race: what it extracts, whom it drops, and that survivors get the scores of a ranking without it."""
 
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from helpers.inputs import resnet_config
@@ -136,3 +141,23 @@ def test_who_stayed_behind_changes_by_the_median_of_the_others():
     assert one.scores.values["logme"] == pytest.approx(0.5 + 0.3)
     assert one.scores.halves["logme"] == pytest.approx([0.4 + 0.3, 0.6 + 0.2])
     assert estimated([stage], []) == []
+
+
+def test_two_processes_race_as_one_does(large, five, tmp_path, cache):
+    """Real processes under torchrun: both go on with the same candidates, or one would wait for the other for ever."""
+    words = ["rank", str(large), *five, "--race", "--keep", "1", "--format", "json", "--metric", "logme"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launcher, "-m", "hf_transferability", *words, "--cache-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    alone = rank(large, five, metrics=["logme"], race=True, keep=1, cache_dir=tmp_path / "alone")
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["checkpoint"] for row in rows] == [row["checkpoint"] for row in alone.rows]
+    dropped = [row.get("dropped_at") for row in rows]
+    assert dropped == [row.get("dropped_at") for row in alone.rows] and any(dropped)

@@ -263,6 +263,9 @@ def test_the_demo_is_run_to_the_end(browser, fits, small_demo, monkeypatch):
 
 
 def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
+    if browser.width < 600:
+        pytest.skip("the same work again; the phone shows its result in the example")
+
     def told(dataset, checkpoints):
         browser.type("Dataset", dataset)
         browser.choose(checkpoints)
