@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,10 @@ def _card(folder: Path) -> dict[str, Any]:
     with contextlib.suppress(Exception):  # a broken card is no reason to refuse the checkpoint
         content = yaml.safe_load(match[1]) if match else None
     return content if isinstance(content, dict) else {}
+
+
+def named_ids(config: Mapping[str, Any]) -> list[str]:
+    """The Hub ids that a config.json names as its own."""
+    inner = config.get("pretrained_cfg")
+    inside = inner.get("hf_hub_id") if isinstance(inner, Mapping) else None
+    return [str(name or "").removeprefix("hf-hub:").partition("@")[0] for name in (config.get("_name_or_path"), inside)]

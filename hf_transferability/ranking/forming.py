@@ -51,7 +51,7 @@ def form(
     """
     sorting, where = part.metrics[0], part.dataset
     scenario, notes = choose_scenario(scenario, part.candidates)
-    candidates, cited = with_known(part.candidates, elsewhere, where)
+    candidates, cited = with_known(part.candidates, elsewhere, where, load.token)
     last = len(candidates) - len(dropped)
     rows, notes_of_pool = ranked(candidates[:last], part.metrics, variant, scenario, beside)
     rows += dropped_rows(dropped, candidates[last:], part.metrics, variant)

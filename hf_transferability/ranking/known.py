@@ -1,6 +1,7 @@
 """Fine-tuned results of the candidates of a run in other studies: bundled results, and a user's own tables."""
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability import hub
 from hf_transferability.benchmark import ground_truth, known, tables
+from hf_transferability.checkpoints.cards import named_ids
 from hf_transferability.errors import UsageError
 from hf_transferability.names import expanded, plain_name
 from hf_transferability.ranking.candidates import Candidate
@@ -38,7 +40,7 @@ def read_known(origins: Sequence[str | Path] = (), token: str | None = None) -> 
 
 
 def with_known(
-    candidates: Sequence[Candidate], results: known.KnownResults, dataset: Mapping[str, Any]
+    candidates: Sequence[Candidate], results: known.KnownResults, dataset: Mapping[str, Any], token: str | None = None
 ) -> tuple[list[Candidate], dict[str, Any]]:
     """The candidates with what is known of them elsewhere among their facts, and the studies that say it.
 
@@ -48,6 +50,7 @@ def with_known(
         candidates: with their names as the user gave them, and their revisions.
         results: from `read_known`.
         dataset: provenance of the target; studies that hold it are left out.
+        token: Hub token, to ask whether a local copy has the weights of the repository that it names.
 
     Returns:
         The candidates, and a dict: "studies": name -> citation of those that say something, and "left_out": the names of those
@@ -56,16 +59,18 @@ def with_known(
     names = [plain_name(str(dataset.get("id") or "")), dataset.get("config"), dataset.get("fingerprint")]
     others, left_out = results.without(str(name) for name in names if name)
     hashed = bool((others.percentiles.digest != "").any())
-    described = [_described(candidate, others, hashed) for candidate in candidates]
+    described = [_described(candidate, others, hashed, token) for candidate in candidates]
     studies = sorted({study for candidate in described for study in candidate.facts["known_studies"]})
     return described, {"studies": {study: results.citations.get(study, "") for study in studies}, "left_out": left_out}
 
 
-def _described(candidate: Candidate, results: known.KnownResults, hashed: bool) -> Candidate:
+def _described(candidate: Candidate, results: known.KnownResults, hashed: bool, token: str | None) -> Candidate:
     folder = expanded(candidate.name)
     local = os.path.isdir(folder)  # False for a name that no file system takes
     digests = [str(candidate.revision or ""), *(_weights_sha256(folder) if hashed else ())] if local else []
     result = results.of(str(folder.resolve()) if local else candidate.name, digests)
+    if local and result is None:
+        result = _of_the_original(folder, results, token)
     facts = {
         "known_elsewhere": result.value if result else None,
         "known_targets": result.targets if result else None,
@@ -73,6 +78,26 @@ def _described(candidate: Candidate, results: known.KnownResults, hashed: bool) 
         "known_studies": list(result.studies) if result else [],
     }
     return replace(candidate, facts={**candidate.facts, **facts})
+
+
+def _of_the_original(folder: Path, results: known.KnownResults, token: str | None) -> known.Known | None:
+    """The results of the repository that a local copy names, if the Hub states the same sha256 for its weights."""
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    names = named_ids(config) if isinstance(config, dict) else []
+    resolved = folder.resolve()
+    for repo_id in dict.fromkeys([*names, f"{resolved.parent.name}/{resolved.name}"]):
+        if (result := results.of(repo_id)) is None:
+            continue
+        try:
+            stated = hub.resolve_model(repo_id, token=token).sha256
+        except Exception:  # offline, or gated: then nothing is known
+            continue
+        if {digest for path, digest in stated.items() if path.endswith(_WEIGHTS)} & set(_weights_sha256(folder)):
+            return result
+    return None
 
 
 def _weights_sha256(folder: Path) -> list[str]:

@@ -11,6 +11,7 @@ from helpers.loopback_hub import LoopbackHub
 
 from hf_transferability import UsageError, rank
 from hf_transferability.benchmark import bundled, tables
+from hf_transferability.hub import retries
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.known import read_known, with_known
 
@@ -191,6 +192,28 @@ def test_a_dataset_of_results_on_the_hub(hub, tmp_path):
     assert read_known(["alice/results"]).of("owner/mine").targets == 2
     with pytest.raises(UsageError, match="alice/nothing"):
         read_known(["alice/nothing"])
+
+
+@pytest.mark.parametrize("names_it", ["configuration", "folder"])
+def test_a_local_copy_has_the_results_of_the_repository_with_the_same_weights(
+    hub, tmp_path, make_checkpoint, monkeypatch, names_it
+):
+    monkeypatch.setattr(retries, "_last_unreachable", None)  # of an earlier test without Hub
+    original = tmp_path / "original"
+    shutil.copytree(make_checkpoint(seed=5), original)
+    hub.commit("model", VGG, original)
+    copy = tmp_path / (VGG if names_it == "folder" else "mine")
+    shutil.copytree(original, copy)
+    if names_it == "configuration":
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps(config | {"pretrained_cfg": {"hf_hub_id": VGG}}))
+    found = rows(copy)
+    add_known(found, read_known(), {"id": "owner/scans"})
+    assert found[0]["known_targets"] == 12
+    shutil.copy(make_checkpoint(seed=6) / "model.safetensors", copy)  # trained on since
+    found = rows(copy)
+    add_known(found, read_known(), {"id": "owner/scans"})
+    assert found[0]["known_targets"] is None
 
 
 def test_rank_shows_it_and_changes_no_score(make_target, make_checkpoint, tmp_path):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hf_transferability.checkpoints.cards import card_text
+from hf_transferability.checkpoints.cards import card_text, named_ids
 from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.left_out import is_head
 from hf_transferability.checkpoints.source import Source
@@ -110,7 +110,7 @@ def choose_pooling(
     native = PoolingChoice("native", "the library's own")
     if any(is_head(name) for name in shapes):
         return native
-    named = _named(config)
+    named = named_ids(config)
     for repo_id in named:
         if (known := reviewed(repo_id)) is not None:
             return PoolingChoice(known.pooling, f"as the authors of {repo_id}, which config.json names")
@@ -136,13 +136,6 @@ def words_of_card(folder: Path) -> tuple[str, ...]:
     words = {word for family in FAMILIES for word in (*family.names, *family.other_names)}
     text = card_text(folder).lower()
     return tuple(sorted(word for word in words if re.search(rf"(?<![\w-]){re.escape(word)}", text)))
-
-
-def _named(config: Mapping[str, Any]) -> list[str]:
-    """The Hub ids that a config.json names as its own."""
-    inner = config.get("pretrained_cfg")
-    inside = inner.get("hf_hub_id") if isinstance(inner, Mapping) else None
-    return [str(name or "").removeprefix("hf-hub:").partition("@")[0] for name in (config.get("_name_or_path"), inside)]
 
 
 def _fits(family: _Family, shapes: Mapping[str, tuple[int, ...]]) -> bool:
