@@ -65,7 +65,7 @@ def rank_by_jobs(
     scenario, _ = choose_scenario(request.scenario, candidates)
     if not request.floor and not floors_needed(whole.metrics[0], scenario):
         whole = without_floors(whole)
-    ranking, told = form(whole, dataset, request.scenario, request.variant, elsewhere, sample, load, whole.shuffled_shares.get)
+    ranking, told = form(whole, dataset, request.scenario, request.variant, elsewhere, sample, load, whole.label_p_values.get)
     for note in told:
         progress.note(note)
     return ranking, not lost

@@ -27,7 +27,7 @@ from hf_transferability.ranking.choices import (
     floors_needed,
     keys_to_compute,
 )
-from hf_transferability.ranking.label_check import share_of, unrelated_notes
+from hf_transferability.ranking.label_check import candidate_p_value, unrelated_notes
 from hf_transferability.ranking.notes import repeated
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
@@ -115,7 +115,7 @@ def rank_features(
             if get_metric(name).uses_scenario
         ]
     by_file = dict(zip(map(str, files), readers, strict=True))
-    notes += (alarm := unrelated_notes(rows, lambda file: share_of(by_file[file], target, seed)))
+    notes += (alarm := unrelated_notes(rows, lambda file: candidate_p_value(by_file[file], target, seed)))
     advice = advise(rows, chosen[0], variant, scenario, None, target.task)
     advice = without_conclusions(advice) if alarm else advice
     notes += advice["text"] if advice else []

@@ -29,7 +29,7 @@ def form(
     elsewhere: KnownResults,
     sample: SampleOptions,
     load: LoadOptions,
-    share: Callable[[str], float | None],
+    p_value: Callable[[str], float | None],
     beside: Sequence[Candidate] = (),
     dropped: Sequence[Dropped] = (),
 ) -> tuple[Ranking, list[str]]:
@@ -44,7 +44,7 @@ def form(
         sample, load: how the user asked to read dataset and checkpoints, for the command that follows.
         beside: candidates that a race has left behind, as they would be on the whole sample; see `ranking.estimates`.
         dropped: what a race has left behind, the last of the candidates.
-        share: of shuffled labels to which a candidate's features relate as well; see `label_check`.
+        p_value: of a candidate's features against shuffled labels, by its name; see `label_check`.
 
     Returns:
         The ranking, and what to tell the user: its notes, with the path of a local folder, which the ranking does not hold.
@@ -55,7 +55,7 @@ def form(
     last = len(candidates) - len(dropped)
     rows, notes_of_pool = ranked(candidates[:last], part.metrics, variant, scenario, beside)
     rows += dropped_rows(dropped, candidates[last:], part.metrics, variant)
-    alarm = unrelated_notes(rows, share)
+    alarm = unrelated_notes(rows, p_value)
     notes = [*(notes if get_metric(sorting).uses_scenario else []), *notes_of_pool, *alarm, *part.notes]
     named = str(dataset) if isinstance(dataset, str | Path) else None
     words, has_test_split = finetune_words(sample, load, scenario), "test" in where["account"]["rows"]

@@ -84,7 +84,7 @@ def _of_the_original(folder: Path, results: known.KnownResults, token: str | Non
     """The results of the repository that a local copy names, if the Hub states the same sha256 for its weights."""
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the loader says what is wrong with it
         config = {}
     names = named_ids(config) if isinstance(config, dict) else []
     resolved = folder.resolve()

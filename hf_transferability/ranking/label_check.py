@@ -11,11 +11,11 @@ from hf_transferability.results import Row
 
 _SHUFFLES = 99  # the smallest p is then 0.01
 ALARM = "check the labels"  # begins the note
-_LARGEST_SHARE = 0.05
+_SIGNIFICANT = 0.05
 _MOST_IMAGES = 2000  # as many suffice to see a relation, and bound the time
 
 
-def shuffled_share(features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None, seed: int = 0) -> float:
+def label_p_value(features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None, seed: int = 0) -> float:
     """The p value of a permutation test: how often shuffled labels relate to the features as much as the labels do.
 
     The relation is the sum of squared covariances between standardised features and labels (one column a class), which is
@@ -33,7 +33,7 @@ def shuffled_share(features: np.ndarray, labels: np.ndarray, groups: np.ndarray 
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(labels))[:_MOST_IMAGES])
     labels, groups = labels[chosen], None if groups is None else np.unique(groups[chosen], return_inverse=True)[1]
-    features = np.asarray(features, dtype=np.float64)[chosen]
+    features = np.asarray(features)[chosen].astype(np.float64)
     features -= features.mean(axis=0)
     spread = features.std(axis=0)
     features = features[:, spread > 0] / spread[spread > 0]
@@ -46,8 +46,8 @@ def shuffled_share(features: np.ndarray, labels: np.ndarray, groups: np.ndarray 
     return (1 + reached) / (1 + _SHUFFLES)
 
 
-def share_of(read: Callable[[], Arrays | None], target: Labelled, seed: int) -> float | None:
-    """`shuffled_share` of a candidate; None where its arrays are gone from the cache.
+def candidate_p_value(read: Callable[[], Arrays | None], target: Labelled, seed: int) -> float | None:
+    """`label_p_value` of a candidate; None where its arrays are gone from the cache.
 
     Args:
         read: gives its arrays.
@@ -57,19 +57,19 @@ def share_of(read: Callable[[], Arrays | None], target: Labelled, seed: int) -> 
     arrays = read()
     if arrays is None or arrays.features.ndim != 2:
         return None
-    return shuffled_share(arrays.features, target.labels, target.groups, seed)
+    return label_p_value(arrays.features, target.labels, target.groups, seed)
 
 
-def unrelated_notes(rows: Sequence[Row], share: Callable[[str], float | None]) -> list[str]:
+def unrelated_notes(rows: Sequence[Row], p_value: Callable[[str], float | None]) -> list[str]:
     """What the reader should know if the features of the first candidate say no more of the labels than of shuffled ones.
 
     Args:
         rows: of the ranking, in its order.
-        share: the `shuffled_share` of a candidate by its name, None where it is not known.
+        p_value: the `label_p_value` of a candidate by its name, None where it is not known.
     """
     first = next((row["checkpoint"] for row in rows if row["rank"] is not None), None)
-    p = share(first) if first else None
-    if p is None or p <= _LARGEST_SHARE:
+    p = p_value(first) if first else None
+    if p is None or p <= _SIGNIFICANT:
         return []
     return [f"{ALARM}: the features of {first} fit them no better than shuffled labels (permutation test, p = {p:.2f})."]
 

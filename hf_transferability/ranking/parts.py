@@ -29,7 +29,7 @@ class Part:
         keys: what was computed of each candidate; see `choices.keys_to_extract`.
         notes: what the leak check could not tell, and what could not be stored.
         versions: the packages that computed it.
-        shuffled_shares: candidate -> its `label_check.shuffled_share`; empty where only the first one's is asked for.
+        label_p_values: candidate -> its `label_check.label_p_value`; empty where only the first one's is asked for.
     """
 
     candidates: list[Candidate]
@@ -39,7 +39,7 @@ class Part:
     keys: tuple[str, ...]
     notes: list[str]
     versions: dict[str, str] = field(default_factory=provenance.package_versions)
-    shuffled_shares: dict[str, float | None] = field(default_factory=dict)
+    label_p_values: dict[str, float | None] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -99,9 +99,9 @@ def merged(parts: Sequence[Part], names: Sequence[str]) -> Part:
     counted = {note for part in parts for note in unnamed_sources(part.candidates)}
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     kept = [note for note in notes if note not in counted]
-    shares = {name: share for part in parts for name, share in part.shuffled_shares.items()}
+    p_values = {name: p_value for part in parts for name, p_value in part.label_p_values.items()}
     kept += unnamed_sources(candidates) if len(kept) < len(notes) else []
-    return replace(first, candidates=candidates, notes=kept, shuffled_shares=shares)
+    return replace(first, candidates=candidates, notes=kept, label_p_values=p_values)
 
 
 def without_floors(part: Part) -> Part:

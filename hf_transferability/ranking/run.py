@@ -33,7 +33,7 @@ from hf_transferability.ranking.choices import (
 from hf_transferability.ranking.estimates import estimated
 from hf_transferability.ranking.forming import form
 from hf_transferability.ranking.known import read_known
-from hf_transferability.ranking.label_check import share_of
+from hf_transferability.ranking.label_check import candidate_p_value
 from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
 from hf_transferability.ranking.notes import repeated
 from hf_transferability.ranking.parts import Part
@@ -202,14 +202,14 @@ def _ranking(
         where = {**target.provenance, "id": plain_name(target.provenance["id"])}
         part = Part(candidates, where, target.task, chosen, request.keys, notes)
 
-        def share(name: str) -> float | None:
-            return share_of(by_name[name], target, sample.seed)
+        def p_value(name: str) -> float | None:
+            return candidate_p_value(by_name[name], target, sample.seed)
 
         if run.part:
-            shares = {candidate.name: share(candidate.name) for candidate in candidates if candidate.scores}
-            part = replace(part, shuffled_shares=shares)
+            p_values = {candidate.name: p_value(candidate.name) for candidate in candidates if candidate.scores}
+            part = replace(part, label_p_values=p_values)
         asked = run.scenario, run.variant
-        ranking, told = form(part, dataset, *asked, elsewhere, sample, work.load, share, beside, raced.dropped)
+        ranking, told = form(part, dataset, *asked, elsewhere, sample, work.load, p_value, beside, raced.dropped)
         formed = ranking, [*told_of_leaks, *told]
     ranking, told = work.state.broadcast(formed)
     for note in told:

@@ -7,7 +7,7 @@ from hf_transferability.choosing.report import card_section
 def test_labels_that_look_shuffled_are_told_with_the_answer(pool, cache, tmp_path, make_target, instant_runs, monkeypatch):
     from hf_transferability.ranking import label_check
 
-    monkeypatch.setattr(label_check, "shuffled_share", lambda *given: 0.4)
+    monkeypatch.setattr(label_check, "label_p_value", lambda *given: 0.4)
     target = make_target(n=48, n_classes=3, splits=("train", "validation", "test"))
     choice = choose(target, pool, tmp_path, budget=1000, cache_dir=cache)
     assert isinstance(choice, Choice)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hf_transferability import rank_features
-from hf_transferability.ranking.label_check import shuffled_share
+from hf_transferability.ranking.label_check import label_p_value
 
 
 def sample(n=200, d=6, shift=1.0, seed=0):
@@ -17,13 +17,13 @@ def sample(n=200, d=6, shift=1.0, seed=0):
 def test_labels_that_the_features_know_are_never_reached_by_shuffles(kind):
     features, classes = sample()
     labels = {"classes": classes, "several labels": np.eye(3, dtype=int)[classes], "numbers": classes.astype(float)}[kind]
-    assert shuffled_share(features, labels) == 0.01
+    assert label_p_value(features, labels) == 0.01
     shuffled = np.random.default_rng(1).permutation(labels)
-    assert shuffled_share(features, shuffled) > 0.05
+    assert label_p_value(features, shuffled) > 0.05
 
 
 def test_the_share_is_uniform_where_there_is_no_relation():
-    shares = [shuffled_share(*sample(60, shift=0, seed=seed), seed=seed) for seed in range(60)]
+    shares = [label_p_value(*sample(60, shift=0, seed=seed), seed=seed) for seed in range(60)]
     assert 0.35 < np.mean(shares) < 0.65
     assert np.mean(np.array(shares) <= 0.05) < 0.15
 
@@ -34,14 +34,14 @@ def test_images_of_one_patient_are_no_evidence_of_their_own():
     groups = np.repeat(np.arange(8), 30)
     features = rng.normal(size=(8, 5))[groups] + 0.1 * rng.normal(size=(240, 5))
     labels = (np.arange(8) % 2)[groups]
-    assert shuffled_share(features, labels) == 0.01
-    assert shuffled_share(features, labels, groups) > 0.05
+    assert label_p_value(features, labels) == 0.01
+    assert label_p_value(features, labels, groups) > 0.05
 
 
 def test_a_constant_feature_changes_nothing():
     features, labels = sample(shift=0.3)
     constant = np.hstack([features, np.full((len(features), 1), 1e6)])
-    assert shuffled_share(constant, labels) == shuffled_share(features, labels)
+    assert label_p_value(constant, labels) == label_p_value(features, labels)
 
 
 def test_a_ranking_of_shuffled_labels_says_so(tmp_path):

@@ -21,7 +21,7 @@ def part(*names: str) -> Part:
     candidates = [Candidate(name, "a" * 40, {"n_features": 64}, scores) for name in names[:-1]]
     candidates.append(Candidate(names[-1], error="not found"))
     notes = ["leak check: x cannot be compared: no.", *unnamed_sources(candidates)]
-    return Part(candidates, DATASET, "single_label", ["logme"], ("logme", "ncti"), notes, shuffled_shares={names[0]: 0.01})
+    return Part(candidates, DATASET, "single_label", ["logme"], ("logme", "ncti"), notes, label_p_values={names[0]: 0.01})
 
 
 def test_a_part_comes_back_from_json_unchanged():
@@ -54,7 +54,7 @@ def test_parts_are_merged_in_the_order_of_the_pool():
         "leak check: x cannot be compared: no.",
         "leak check: 3 model cards name no source dataset, for example that of a.",
     ]
-    assert whole.shuffled_shares == {"a": 0.01, "c": 0.01}
+    assert whole.label_p_values == {"a": 0.01, "c": 0.01}
 
 
 def test_parts_of_different_samples_or_versions_are_refused():
