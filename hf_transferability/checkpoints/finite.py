@@ -6,7 +6,7 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
-from hf_transferability.checkpoints.left_out import is_head
+from hf_transferability.checkpoints.unneeded_weights import is_head
 from hf_transferability.checkpoints.weights import some_of
 from hf_transferability.errors import CheckpointError
 

@@ -1,7 +1,7 @@
 """The weights that a repository stores, and what a network did with each of them.
 
-No weight is dropped in silence: whatever the network leaves out belongs to a part that `left_out` lists, or the checkpoint
-is refused.
+No weight is dropped in silence: whatever the network leaves out belongs to a part that `unneeded_weights` lists, or the
+checkpoint is refused.
 """
 
 import re
@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from hf_transferability.checkpoints.left_out import OPEN_CLIP, TIMM, TRANSFORMERS, part_of
+from hf_transferability.checkpoints.unneeded_weights import OPEN_CLIP, TIMM, TRANSFORMERS, part_of
 from hf_transferability.errors import CheckpointError
 
 # Part of a weight's name -> the argument or setting that builds the layer it belongs to.
@@ -151,7 +151,7 @@ def check_unused(checkpoint: str, use: WeightUse, network: Collection[str], kind
         checkpoint: for the message.
         use: what became of the stored weights.
         network: names of the network's own weights, which tell whether a whole layer is too many.
-        kinds: of the repository, for `left_out`.
+        kinds: of the repository, for `unneeded_weights`.
 
     Raises:
         CheckpointError: weights that are not used although they belong to the image network, with the likely argument.
@@ -174,7 +174,7 @@ def check_missing(checkpoint: str, missing: set[str], use: WeightUse, network: C
         missing: names of these weights.
         use: what became of the stored weights; the unused ones may be the same under another name.
         network: names of the network's own weights.
-        kinds: of the repository, for `left_out`.
+        kinds: of the repository, for `unneeded_weights`.
 
     Raises:
         CheckpointError: it names the weights of both kinds and the likely argument.
@@ -213,7 +213,7 @@ def remedy(names: Collection[str], others: Collection[str], kinds: Collection[st
     Args:
         names: weights that are too many or missing.
         others: names on the other side, where a layer of the same number means that the depth is right.
-        kinds: of the repository, for `left_out`.
+        kinds: of the repository, for `unneeded_weights`.
         too_many: whether the weights are too many, not missing.
     """
     place = next((file for kind, file in _CONFIGURATION.items() if kind in kinds), None)

@@ -116,11 +116,11 @@ def choose(
         **options,
     )
     ranking.save(folder / RANKING)
-    fought = contenders(ranking.rows, ranking.advice)
-    work = _short_runs(dataset, folder, ranking, fought, splits, sample, load)
-    outcome, why_not = _compared(budget, fought, work, ranking, splits, progress)
+    selected = contenders(ranking.rows, ranking.advice)
+    work = _short_runs(dataset, folder, ranking, selected, splits, sample, load)
+    outcome, why_not = _compared(budget, selected, work, ranking, splits, progress)
     evidence = (ranking.advice or {}).get("evidence")
-    decision = decide(fought, outcome.results, evidence)
+    decision = decide(selected, outcome.results, evidence)
     command, kept_command = (
         _command(name, decision, splits, sample, load, ranking) for name in (str(dataset), plain_name(dataset))
     )
@@ -135,7 +135,7 @@ def _short_runs(
     dataset: str | Path,
     folder: Path,
     ranking: Ranking,
-    fought: Sequence[Contender],
+    selected: Sequence[Contender],
     splits: SplitNames,
     sample: SampleOptions,
     load: LoadOptions,
@@ -153,27 +153,27 @@ def _short_runs(
     reading = {name: getattr(sample, name) for name in SampleOptions.reading_names()}
     reading = {name: value for name, value in reading.items() if value != getattr(default, name)}
     labels = RowLabels("own", ranking.scenario)
-    sources = source_names([contender.name for contender in fought])
+    sources = source_names([contender.name for contender in selected])
     return ShortRuns(dataset, folder / "runs", images, n_classes, splits, labels, sources, load, reading)
 
 
 def _compared(
     budget: float,
-    fought: Sequence[Contender],
+    selected: Sequence[Contender],
     work: ShortRuns,
     ranking: Ranking,
     splits: SplitNames,
     progress: Progress,
 ) -> tuple[Outcome, str | None]:
     """What the short runs showed, or why there are none."""
-    nothing = Outcome([], [contender.name for contender in fought[1:]], None, 0.0)
-    if len(fought) < 2:
-        return nothing, "no other candidate may be the best" if fought else None
+    nothing = Outcome([], [contender.name for contender in selected[1:]], None, 0.0)
+    if len(selected) < 2:
+        return nothing, "no other candidate may be the best" if selected else None
     if ranking.dataset["task"] == "regression":
         return nothing, "fine-tuning needs classes, and the labels are numbers"
     if splits.test not in ranking.dataset["account"]["rows"]:
         return nothing, f"fine-tuning needs a test split, and there is no {splits.test}: make one, or pass --test-split"
-    outcome = fine_tune_within(60 * budget, fought, work, progress)
+    outcome = fine_tune_within(60 * budget, selected, work, progress)
     if outcome.needed is not None:
         least = max(outcome.needed / 60, 0.1)
         return outcome, f"short runs of two candidates take about {least:.1f} minutes: pass --budget {least + 0.05:.1f} or more"

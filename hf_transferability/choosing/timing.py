@@ -21,12 +21,12 @@ class Step:
 
     Attributes:
         training: seconds of a step of training.
-        reading: seconds of a batch that is only evaluated.
+        evaluation: seconds of a batch that is only evaluated.
         batch_size: images of the batch.
     """
 
     training: float
-    reading: float
+    evaluation: float
     batch_size: int
 
 
@@ -67,10 +67,10 @@ def measured_step(checkpoint: Checkpoint, n_classes: int, batch_size: int, devic
             training = _seconds(train, device)
             model.eval()
             with torch.no_grad():
-                reading = _seconds(lambda: model(pixels.to(device)), device)
+                evaluation = _seconds(lambda: model(pixels.to(device)), device)
     except Exception as error:  # each family of networks raises its own types
         raise CheckpointError(f"{checkpoint.name} cannot be trained: {error}. Leave it out.") from error
-    return Step(training, reading, batch_size)
+    return Step(training, evaluation, batch_size)
 
 
 def run_seconds(step: Step, images: Images, protocol: Protocol) -> float:
@@ -80,8 +80,8 @@ def run_seconds(step: Step, images: Images, protocol: Protocol) -> float:
         >>> run_seconds(Step(1.0, 0.5, 32), Images(64, 32, 320), Protocol(epochs=10))
         30.0
     """
-    epoch = math.ceil(images.train / step.batch_size) * step.training + images.validation / step.batch_size * step.reading
-    return protocol.epochs * epoch + images.test / step.batch_size * step.reading
+    epoch = math.ceil(images.train / step.batch_size) * step.training + images.validation / step.batch_size * step.evaluation
+    return protocol.epochs * epoch + images.test / step.batch_size * step.evaluation
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:

@@ -247,7 +247,8 @@ def unreadable_kind(listing: Listing) -> str | None:
     """A sentence on files that are no images and what to do, for a folder without any image; None where nothing is known."""
     names = [name.lower() for name in listing.others]
     if not names and not listing.metadata:
-        return f"holds no files{' but hidden ones' if listing.hidden else ''}. Check the path, and whether its download ended."
+        kind = "only hidden files" if listing.hidden else "no files"
+        return f"holds {kind}. Check the path, and whether its download ended."
     if names and not any(name.endswith(ARCHIVES) for name in names):  # `datasets` reads archives that hold metadata
         endings = ", ".join(sorted({os.path.splitext(name)[1] or "no ending" for name in names})[:5])
         return f"holds no images that can be read, only files with {endings}. Convert them to PNG."

@@ -25,17 +25,17 @@ class Hardware:
         flavor: its name.
         description: processor or card, and memory.
         price: US dollars a minute; None if the Hub states it for something else.
-        cards: how many accelerators it has.
+        accelerators: how many it has.
     """
 
     flavor: str
     description: str
     price: float | None
-    cards: int = 0
+    accelerators: int = 0
 
 
 @dataclass(frozen=True)
-class Order:
+class JobSpec:
     """A job to start.
 
     Attributes:
@@ -64,7 +64,7 @@ class Job:
         url: where its owner sees it.
         stage: "SCHEDULING", "RUNNING" or one of ENDED.
         message: what the Hub says about the stage; may be empty.
-        labels: as in its order.
+        labels: as in its specification.
     """
 
     id: str
@@ -86,8 +86,8 @@ def list_hardware(token: str | None = None) -> list[Hardware]:
 
 def _hardware(one: Any) -> Hardware:
     price = one.unit_cost_usd if one.unit_label == "minute" else None
-    cards = str(one.accelerator.quantity) if one.accelerator else "0"
-    return Hardware(one.name, _description(one), price, int(cards) if cards.isdecimal() else 1)
+    quantity = str(one.accelerator.quantity) if one.accelerator else "0"
+    return Hardware(one.name, _description(one), price, int(quantity) if quantity.isdecimal() else 1)
 
 
 def _description(hardware: Any) -> str:
@@ -96,7 +96,7 @@ def _description(hardware: Any) -> str:
     return ", ".join(filter(None, [shown, hardware.cpu, hardware.ram]))
 
 
-def start_job(order: Order, token: str | None = None) -> Job:
+def start_job(spec: JobSpec, token: str | None = None) -> Job:
     """Start a job. If the answer is lost, it is looked for before it is started again, so that it is paid for once.
 
     Raises:
@@ -109,21 +109,21 @@ def start_job(order: Order, token: str | None = None) -> Job:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the client calls this function experimental
                 job = api.run_uv_job(
-                    order.words[0],
-                    script_args=list(order.words[1:]),
-                    dependencies=list(order.dependencies),
-                    flavor=order.flavor,
-                    timeout=f"{order.minutes:g}m",
+                    spec.words[0],
+                    script_args=list(spec.words[1:]),
+                    dependencies=list(spec.dependencies),
+                    flavor=spec.flavor,
+                    timeout=f"{spec.minutes:g}m",
                     secrets=secrets,
-                    labels=dict(order.labels),
-                    namespace=order.namespace,
+                    labels=dict(spec.labels),
+                    namespace=spec.namespace,
                 )
             return _job(job)
         except Exception as error:
             if not _may_have_started(error) or attempt + 1 == _ATTEMPTS:
-                raise JobError(explain_job(error, order.namespace)) from error
+                raise JobError(explain_job(error, spec.namespace)) from error
         time.sleep(2.0**attempt)
-        if found := find_jobs(order.labels, order.namespace, token):
+        if found := find_jobs(spec.labels, spec.namespace, token):
             return found[0]
     raise AssertionError("unreachable")
 

@@ -119,7 +119,7 @@ class Plan:
             most = f"at most ${n * minutes * price:.2f} if all take the whole {minutes:g} minutes"
             cost = f"{what}: ${60 * price:.2f} an hour each, {most}; a job that is lost is repeated once, and costs again"
         idle = "each job uses only one GPU: choose a machine with one GPU, and fewer candidates --per-job"
-        return [*each, f"results: {self.repo_id}", cost, *([idle] if self.hardware.cards > 1 else [])]
+        return [*each, f"results: {self.repo_id}", cost, *([idle] if self.hardware.accelerators > 1 else [])]
 
 
 def make_plan(

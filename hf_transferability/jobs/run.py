@@ -12,9 +12,9 @@ from hf_transferability.jobs.plan import Plan, Request
 from hf_transferability.jobs.watching import Watch
 from hf_transferability.progress import Progress, given
 from hf_transferability.publishing.parts import change_files
+from hf_transferability.ranking.assembling import assemble_ranking
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.choices import floors_needed
-from hf_transferability.ranking.forming import form
 from hf_transferability.ranking.known import read_known
 from hf_transferability.ranking.parts import merged, without_floors
 from hf_transferability.ranking.result import Ranking
@@ -65,7 +65,9 @@ def rank_by_jobs(
     scenario, _ = choose_scenario(request.scenario, candidates)
     if not request.floor and not floors_needed(whole.metrics[0], scenario):
         whole = without_floors(whole)
-    ranking, told = form(whole, dataset, request.scenario, request.variant, elsewhere, sample, load, whole.label_p_values.get)
+    ranking, told = assemble_ranking(
+        whole, dataset, request.scenario, request.variant, elsewhere, sample, load, whole.label_p_values.get
+    )
     for note in told:
         progress.note(note)
     return ranking, not lost

@@ -29,8 +29,8 @@ class _Running:
         job: the job as it was last seen.
         attempt: from 1.
         since: when it was started, in the time of `time.monotonic`.
-        said: the last line that it printed.
-        gave_up: why it was stopped here; "" if it was not.
+        last_line: the last line that it printed.
+        stopped_because: why it was stopped here; "" if it was not.
         logs: the thread that shows what it prints.
     """
 
@@ -38,18 +38,18 @@ class _Running:
     job: jobs.Job
     attempt: int
     since: float
-    said: str = ""
-    gave_up: str = ""
+    last_line: str = ""
+    stopped_because: str = ""
     logs: threading.Thread | None = None
 
     @property
-    def why(self) -> str:
+    def loss_reason(self) -> str:
         """Why it is lost."""
-        if self.gave_up:
-            return self.gave_up
+        if self.stopped_because:
+            return self.stopped_because
         if self.job.stage == "COMPLETED":
             return "it ended without a result"
-        parts = [self.job.stage, *(first_line(RuntimeError(text)) for text in (self.job.message, self.said) if text)]
+        parts = [self.job.stage, *(first_line(RuntimeError(text)) for text in (self.job.message, self.last_line) if text)]
         return ": ".join(parts)
 
 
@@ -99,12 +99,12 @@ class Watch:
                     if one.task.number in parts:
                         self.progress.note(f"job {one.task.number}: done")
                     elif one.attempt < _TRIES:
-                        self.progress.note(f"job {one.task.number} is lost ({one.why}) and is started once more.")
+                        self.progress.note(f"job {one.task.number} is lost ({one.loss_reason}) and is started once more.")
                         running.append(self._started(one.task, one.attempt + 1))
                         self._show(running[-1])
                     else:
-                        lost[one.task.number] = f"its job was lost {_TRIES} times: {one.why}. See {one.job.url}"
-                        self.progress.note(f"job {one.task.number} failed: {one.why}")
+                        lost[one.task.number] = f"its job was lost {_TRIES} times: {one.loss_reason}. See {one.job.url}"
+                        self.progress.note(f"job {one.task.number} failed: {one.loss_reason}")
         except BaseException:
             if running:
                 ids = " ".join(one.job.id for one in running)
@@ -132,8 +132,8 @@ class Watch:
     def _started(self, task: Task, attempt: int) -> _Running:
         labels = {RUN: self.plan.run, PART: _label(task, attempt), ONCE: secrets.token_hex(8)}
         how = self.plan.options
-        order = jobs.Order(task.words, (self.plan.requirement,), how.flavor, how.minutes, labels, self.namespace)
-        job = jobs.start_job(order, self.token)
+        spec = jobs.JobSpec(task.words, (self.plan.requirement,), how.flavor, how.minutes, labels, self.namespace)
+        job = jobs.start_job(spec, self.token)
         self.progress.note(f"job {task.number} started: {job.url}")
         return _Running(task, job, attempt, time.monotonic())
 
@@ -144,7 +144,7 @@ class Watch:
             with contextlib.suppress(Exception):  # the lines are only shown; the state of the job is asked for elsewhere
                 for line in jobs.follow_logs(one.job, self.namespace, self.token):
                     if line.strip():
-                        one.said = line.strip()
+                        one.last_line = line.strip()
                         self.progress.note(f"job {one.task.number}: {line.rstrip()}")
 
         one.logs = threading.Thread(target=show, daemon=True)
@@ -155,10 +155,10 @@ class Watch:
         one.job = jobs.look_at_job(one.job, self.namespace, self.token)
         minutes = self.plan.options.start_minutes
         if one.job.stage == jobs.WAITING and time.monotonic() - one.since > 60 * minutes:
-            one.gave_up = f"it had no machine within {minutes:g} minutes; try another flavor, or raise --start-minutes"
+            one.stopped_because = f"it had no machine within {minutes:g} minutes; try another flavor, or raise --start-minutes"
             with contextlib.suppress(TransferabilityError):
                 jobs.cancel_job(one.job, self.namespace, self.token)
-        ended = bool(one.gave_up) or one.job.stage in jobs.ENDED
+        ended = bool(one.stopped_because) or one.job.stage in jobs.ENDED
         if ended and one.logs:
             one.logs.join(_LAST_LINES)
         return ended

@@ -15,7 +15,7 @@ FLAGS: dict[str, str] = {
     "pool_of_one": "one candidate has no pool to be compared with: only the components are given",
     "pool_of_two": "in a pool of two the score says at most which candidate is ahead, not by how much",
     "size_unknown": "the number of parameters is not known for every candidate, so size does not count: give --parameters",
-    "dropped": "--race left it behind on a part of the images: its score is of that part, so it has no rank",
+    "dropped": "--race dropped it on a part of the images: its score is of that part, so it has no rank",
     "untrained": "its normalisation layers hold their initial values: never trained, so listed last and without rank",
     "at_majority": "accuracy does not exceed the share of the largest class",
     "at_floor": "feature quality does not exceed the value that shuffled labels give",

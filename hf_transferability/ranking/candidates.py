@@ -22,7 +22,7 @@ from hf_transferability.machine import freed_after
 from hf_transferability.names import expanded
 from hf_transferability.progress import Progress
 from hf_transferability.provenance import package_versions
-from hf_transferability.ranking.kept import KeptNetworks
+from hf_transferability.ranking.network_cache import NetworkCache
 from hf_transferability.ranking.scoring import Scores
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Work:
     micro_batch: int | None = None
     load: LoadOptions = field(default_factory=LoadOptions)
     store: PixelStore | None = None
-    kept: KeptNetworks | None = None
+    kept: NetworkCache | None = None
 
 
 @dataclass(frozen=True)

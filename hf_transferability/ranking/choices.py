@@ -54,7 +54,9 @@ def keys_to_compute(metrics: Sequence[str], task: str, variant: str, shown: Sequ
     asked_keys = chain.from_iterable(
         part_keys(name, variant).values() if get_metric(name).is_composite else [name] for name in metrics
     )
-    return tuple(key for key in dict.fromkeys([*shown, *asked_keys]) if task in get_metric(form(key, variant)[0]).tasks)
+    return tuple(
+        key for key in dict.fromkeys([*shown, *asked_keys]) if task in get_metric(metric_and_variant(key, variant)[0]).tasks
+    )
 
 
 def keys_to_extract(metrics: Sequence[str], task: str, variant: str) -> tuple[str, ...]:
@@ -74,15 +76,15 @@ def needs_gradients(keys: Sequence[str]) -> bool:
 
 def part_keys(composite: str, variant: str) -> dict[str, str]:
     """Part of a composite metric -> its key of `keys_to_compute`; nothing for a metric without parts."""
-    _, used = form(composite, variant)
+    _, used = metric_and_variant(composite, variant)
     keys = {}
     for part in get_metric(composite).parts:
-        same = form(part, used) == form(part, variant) or not get_metric(part).variants_differ
-        keys[part] = part if same else f"{part}:{form(part, used)[1]}"
+        same = metric_and_variant(part, used) == metric_and_variant(part, variant) or not get_metric(part).variants_differ
+        keys[part] = part if same else f"{part}:{metric_and_variant(part, used)[1]}"
     return keys
 
 
-def form(key: str, variant: str) -> tuple[str, str]:
+def metric_and_variant(key: str, variant: str) -> tuple[str, str]:
     """The metric of a key, and the variant to compute it in where the user asked for `variant`."""
     name, _, key_variant = key.partition(":")
     used_variant = key_variant or variant

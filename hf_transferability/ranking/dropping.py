@@ -1,4 +1,4 @@
-"""The rules of a race: how large its samples are, and which candidates stay behind at each.
+"""The rules of a race: how large its samples are, and which candidates are dropped at each.
 
 A candidate is dropped when its score, and its spread over half-samples on top of it, lies below the K-th best score. The
 spread is that of the candidate and the mean of all, half each: ten halves tell one candidate's own only roughly.
@@ -19,8 +19,8 @@ _PER_CLASS = 8  # images of a stage for each class
 
 
 @dataclass(frozen=True)
-class Behind:
-    """A candidate that stays behind.
+class BelowThreshold:
+    """A dropped candidate.
 
     Attributes:
         position: in the pool.
@@ -42,10 +42,10 @@ def stage_sizes(n_images: int, n_classes: int) -> list[int]:
     return [*(size for size in sizes if size >= smallest), n_images]
 
 
-def behind(
+def below_threshold(
     scores: Sequence[float | None], halves: Sequence[Sequence[float | None]], keep: int = KEEP, last: bool = False
-) -> list[Behind]:
-    """The candidates of a stage that stay behind.
+) -> list[BelowThreshold]:
+    """The candidates of a stage that are dropped.
 
     Args:
         scores: of each candidate; one without a score is not judged.
@@ -54,7 +54,7 @@ def behind(
         last: they are scores of the whole sample.
 
     Example:
-        >>> [entry.position for entry in behind([0.9, 0.5, 0.1], [[0.9, 0.6, 0.1], [0.9, 0.4, 0.2]], keep=2)]
+        >>> [entry.position for entry in below_threshold([0.9, 0.5, 0.1], [[0.9, 0.6, 0.1], [0.9, 0.4, 0.2]], keep=2)]
         [2]
     """
     judged = [i for i, score in enumerate(scores) if score is not None]
@@ -67,7 +67,8 @@ def behind(
     threshold = float(np.sort(values)[-keep])
     highest = values + (LAST_REACH if last else REACH) * spread
     return [
-        Behind(judged[i], float(values[i]), float(highest[i]), threshold) for i in np.flatnonzero(highest < threshold).tolist()
+        BelowThreshold(judged[i], float(values[i]), float(highest[i]), threshold)
+        for i in np.flatnonzero(highest < threshold).tolist()
     ]
 
 

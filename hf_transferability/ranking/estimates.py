@@ -1,4 +1,4 @@
-"""What the candidates that stayed behind in a race would reach on a larger sample, so that they remain part of the pool."""
+"""What the candidates that were dropped in a race would reach on a larger sample, so that they remain part of the pool."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hf_transferability.ranking.candidates import Candidate
-from hf_transferability.ranking.dropping import Behind
+from hf_transferability.ranking.dropping import BelowThreshold
 from hf_transferability.ranking.scoring import Scores, Value
 
 _NORMAL = 1.4826  # median absolute deviations of a normal distribution that make its standard deviation
@@ -14,18 +14,18 @@ _NORMAL = 1.4826  # median absolute deviations of a normal distribution that mak
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: its candidates with their scores, and those of them that stay behind, by position."""
+    """One stage: its candidates with their scores, and those of them that are dropped, by position."""
 
     images: int
     candidates: Sequence[Candidate]
-    behind: Sequence[Behind]
+    below: Sequence[BelowThreshold]
 
 
 def estimated(stages: Sequence[Stage], now: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates that earlier stages left behind, with the scores that they would have now.
+    """The candidates that earlier stages dropped, with the scores that they would have now.
 
     A score that exists only over a pool would be coarse among the few that are left, and would not be the one of a ranking
-    without a race. So those that stayed behind remain part of the pool: with their last values, and what the values of the
+    without a race. So those that were dropped remain part of the pool: with their last values, and what the values of the
     others have changed by since, their median.
 
     Args:
@@ -37,7 +37,7 @@ def estimated(stages: Sequence[Stage], now: Sequence[Candidate]) -> list[Candida
     for stage in stages:
         before = {one.name: one.scores for one in stage.candidates if one.scores is not None}
         pairs = [(before[name], scores) for name, scores in current.items() if name in before]
-        for entry in stage.behind:
+        for entry in stage.below:
             candidate = stage.candidates[entry.position]
             if pairs and candidate.scores is not None:
                 result.append(replace(candidate, scores=_moved(candidate.scores, pairs)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_transferability.data.parts import labels_of, nested_order, part_of
+from hf_transferability.data.subsets import labels_of, nested_order, part_of
 from hf_transferability.data.targets import Labelled
 from hf_transferability.extraction.cache import Arrays
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, is_cached, store
@@ -54,7 +54,7 @@ class NestedSamples:
                 return found
             return replace(found, read=lambda: None if (arrays := found.read()) is None else _taken(arrays, rows))
         found = self._extracted(name, len(self._read.get(name, [])))
-        while found.candidate.error is None and len(self._read[name]) <= stage:  # it comes back after it had stayed behind
+        while found.candidate.error is None and len(self._read[name]) <= stage:  # it comes back after it was dropped
             found = self._extracted(name, len(self._read[name]))
         reads = list(self._read[name])
         if not self._is_last(stage) or found.candidate.error is not None:

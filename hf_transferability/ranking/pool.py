@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from hf_transferability.metrics import collect_flags, describe, get_metric
 from hf_transferability.ranking.candidates import Candidate
-from hf_transferability.ranking.choices import form, part_keys
+from hf_transferability.ranking.choices import metric_and_variant, part_keys
 from hf_transferability.ranking.scoring import UNSTABLE, Value
 from hf_transferability.ranking.tie_groups import tie_groups
 
@@ -86,7 +86,7 @@ def score_pool(
     scenario: str,
     variant: str = "default",
     sorting: str | None = None,
-    beside: Sequence[Candidate] = (),
+    dropped_candidates: Sequence[Candidate] = (),
 ) -> PoolScores:
     """Every metric's scores and intervals over the pool.
 
@@ -96,7 +96,7 @@ def score_pool(
         scenario: for metrics whose formula depends on it.
         variant: "default" or "published".
         sorting: the metric whose unstable ranks are flagged; default the first.
-        beside: candidates that belong to the pool of the sorting metric and are not among those asked for; see `race`.
+        dropped_candidates: those that belong to the pool of the sorting metric and are not among those asked for; see `race`.
     """
     sorting, n = sorting or metrics[0], len(candidates)
     scored: dict[str, MetricScores] = {}
@@ -105,7 +105,7 @@ def score_pool(
     alive = [i for i, candidate in enumerate(candidates) if candidate.scores is not None]
     n_halves = max((len(halves) for i in alive for halves in candidates[i].scores.halves.values()), default=0)  # type: ignore[union-attr]
     for name in metrics:
-        members = [*candidates, *(beside if name == sorting else ())]
+        members = [*candidates, *(dropped_candidates if name == sorting else ())]
         with collect_flags() as raised:
             values = metric_over_pool(name, members, scenario, variant)[:n]
         trained = [i for i in alive if not candidates[i].untrained]
@@ -142,7 +142,7 @@ def metric_over_pool(
     if not metric.is_pool_relative:
         return [_value(candidate, name, half) for candidate in candidates]  # type: ignore[misc]
     columns = _columns(name, candidates, variant, half)
-    return metric.combine(columns, variant=form(name, variant)[1], scenario=scenario)
+    return metric.combine(columns, variant=metric_and_variant(name, variant)[1], scenario=scenario)
 
 
 def _columns(name: str, candidates: Sequence[Candidate], variant: str, half: int | None = None) -> dict[str, list]:
@@ -179,7 +179,7 @@ def _reachable(name: str, candidates: Sequence[Candidate], scenario: str, varian
             margin = (high - low) or 1.0
             if np.isfinite(columns[key][i]):
                 moved[key][:, i] = np.where(above, high + margin, low - margin)
-        scores = metric.combine_pools(moved, variant=form(name, variant)[1], scenario=scenario)[:, i]
+        scores = metric.combine_pools(moved, variant=metric_and_variant(name, variant)[1], scenario=scenario)[:, i]
         scores = scores[np.isfinite(scores)]
         ranges.append((float(scores.min()), float(scores.max())) if len(scores) else widest)
     return ranges

@@ -11,27 +11,27 @@ from typing import Any
 from hf_transferability.errors import UsageError
 from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.names import SCENARIOS
-from hf_transferability.ranking.bringing_back import doubtful
 from hf_transferability.ranking.candidates import Candidate, Work, find_candidate
 from hf_transferability.ranking.choices import keys_to_compute, needs_gradients
-from hf_transferability.ranking.dropping import Behind, behind, stage_sizes
+from hf_transferability.ranking.dropping import BelowThreshold, below_threshold, stage_sizes
 from hf_transferability.ranking.estimates import Stage, estimated
-from hf_transferability.ranking.kept import KeptNetworks
 from hf_transferability.ranking.nested import NestedSamples
+from hf_transferability.ranking.network_cache import NetworkCache
+from hf_transferability.ranking.pipeline import Find, scored_candidates
 from hf_transferability.ranking.pool import MetricScores, Place, PoolScores, score_pool
+from hf_transferability.ranking.restoring import to_restore
 from hf_transferability.ranking.rows import published, shown_metrics
-from hf_transferability.ranking.scored import Find, scored_candidates
 from hf_transferability.ranking.scoring import Request
 from hf_transferability.results import Row
 
-DROPPED = "dropped"  # the flag of a candidate that a race leaves behind
+DROPPED = "dropped"  # the flag of a candidate that a race drops
 RACING_HALVES = 10
 _SCENARIO = SCENARIOS[0]  # of a metric that needs gradients only, and that cannot sort a race
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """A candidate that stays behind.
+    """A dropped candidate.
 
     Attributes:
         candidate: with its scores on the stage's sample.
@@ -55,7 +55,7 @@ class Raced:
     Attributes:
         names: candidates that go on.
         failed: candidates that could not be read; they need no second attempt.
-        dropped: candidates that stay behind; in the main process alone.
+        dropped: the dropped candidates; in the main process alone.
         stages: what each stage found; in the main process alone.
         find: gets a survivor's arrays on the whole sample.
     """
@@ -97,7 +97,7 @@ def run_race(names: Sequence[str], work: Work, metrics: Sequence[str], request: 
         why = "more candidates than it keeps" if len(names) <= keep else "a larger sample"
         work.progress.note(f"no race: it needs {why}.")
         return Raced(list(names), find_candidate)
-    work = replace(work, kept=KeptNetworks(n_processes=work.state.num_processes), store=work.store or PixelStore())
+    work = replace(work, kept=NetworkCache(n_processes=work.state.num_processes), store=work.store or PixelStore())
     samples = NestedSamples(work, sizes)
     asked = Request(keys_to_compute([sorting], target.task, request.variant, ()), request.variant, RACING_HALVES, request.seed)
     raced = Raced(list(names), lambda name, whole: samples.find_again(name, whole))
@@ -146,15 +146,15 @@ def _brought_back(raced: Raced, found: Sequence[Candidate], work: Work, sorting:
     names: list[str] = []
     if work.state.is_main_process:
         now = [one for one in found if one.error is None]
-        names = doubtful(raced.stages, now, sorting, request.variant, request.seed)
+        names = to_restore(raced.stages, now, sorting, request.variant, request.seed)
     return work.state.broadcast(names)
 
 
 def _without(raced: Raced, back: Sequence[str]) -> Raced:
-    """The race as if these candidates had not stayed behind."""
+    """The race as if these candidates had not been dropped."""
 
     def kept(stage: Stage) -> Stage:
-        return replace(stage, behind=[entry for entry in stage.behind if stage.candidates[entry.position].name not in back])
+        return replace(stage, below=[entry for entry in stage.below if stage.candidates[entry.position].name not in back])
 
     dropped = [entry for entry in raced.dropped if entry.candidate.name not in back]
     return replace(raced, dropped=dropped, stages=[kept(stage) for stage in raced.stages])
@@ -164,11 +164,11 @@ def _stage(
     raced: Raced, candidates: Sequence[Candidate], size: int, metrics: Sequence[str], variant: str, keep: int, last: bool
 ) -> tuple[Stage, list[Dropped]]:
     """A stage's decision over the candidates that have arrays."""
-    beside = estimated(raced.stages, candidates)
-    pool = _over_stage(candidates, metrics, variant, beside)
+    dropped_candidates = estimated(raced.stages, candidates)
+    pool = _over_stage(candidates, metrics, variant, dropped_candidates)
     scores = pool.metrics[metrics[0]]
     trained = [None if one.untrained else scores.values[i] for i, one in enumerate(candidates)]
-    out = behind(trained, scores.halves, keep, last)
+    out = below_threshold(trained, scores.halves, keep, last)
     dropped = [
         Dropped(candidates[entry.position], entry.position, pool, size, _detail(entry, keep, len(candidates), size))
         for entry in out
@@ -180,12 +180,14 @@ def _stage(
 
 
 def _over_stage(
-    candidates: Sequence[Candidate], metrics: Sequence[str], variant: str, beside: Sequence[Candidate]
+    candidates: Sequence[Candidate], metrics: Sequence[str], variant: str, dropped_candidates: Sequence[Candidate]
 ) -> PoolScores:
     """The sorting metric and what it is made of over a stage's pool; no value of the other metrics of the ranking."""
     computed = {name for one in candidates if one.scores for name in one.scores.values} | {metrics[0]}
     names = shown_metrics(metrics)
-    pool = score_pool(candidates, [name for name in names if name in computed], _SCENARIO, variant, metrics[0], beside)
+    pool = score_pool(
+        candidates, [name for name in names if name in computed], _SCENARIO, variant, metrics[0], dropped_candidates
+    )
     nothing = MetricScores([None] * len(candidates), [None] * len(candidates), [])
     return replace(pool, metrics={name: pool.metrics.get(name, nothing) for name in names})
 
@@ -193,7 +195,7 @@ def _over_stage(
 def dropped_rows(
     dropped: Sequence[Dropped], candidates: Sequence[Candidate], metrics: Sequence[str], variant: str
 ) -> list[Row]:
-    """The rows of candidates that stayed behind, those of the larger sample and the higher score first.
+    """The rows of candidates that were dropped, those of the larger sample and the higher score first.
 
     Args:
         dropped: of `Raced`.
@@ -209,7 +211,7 @@ def dropped_rows(
     return sorted(rows, key=lambda row: (row["score"] is None, -row["dropped_at"], -(row["score"] or 0.0)))
 
 
-def _detail(entry: Behind, keep: int, n_candidates: int, size: int) -> str:
+def _detail(entry: BelowThreshold, keep: int, n_candidates: int, size: int) -> str:
     return (
         f"{entry.score:.3g}, at most {entry.highest:.3g}, after {size} images, below {entry.threshold:.3g} of place {keep} "
         f"of {n_candidates}"

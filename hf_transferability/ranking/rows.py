@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hf_transferability.metrics import get_metric
 from hf_transferability.ranking import notes
 from hf_transferability.ranking.candidates import Candidate
-from hf_transferability.ranking.choices import SHOWN_PARTS, floors_needed, form, part_keys
+from hf_transferability.ranking.choices import SHOWN_PARTS, floors_needed, metric_and_variant, part_keys
 from hf_transferability.ranking.pool import Entry, Place, PoolScores, order, score_pool
 from hf_transferability.ranking.scoring import UNSTABLE
 from hf_transferability.results import Row
@@ -21,7 +21,11 @@ def shown_metrics(metrics: Sequence[str]) -> list[str]:
 
 
 def ranked(
-    candidates: Sequence[Candidate], metrics: Sequence[str], variant: str, scenario: str, beside: Sequence[Candidate] = ()
+    candidates: Sequence[Candidate],
+    metrics: Sequence[str],
+    variant: str,
+    scenario: str,
+    dropped_candidates: Sequence[Candidate] = (),
 ) -> tuple[list[Row], list[str]]:
     """Rows in rank order, and what the reader should know about the pool.
 
@@ -30,10 +34,10 @@ def ranked(
         metrics: to show; the first sorts.
         variant: "default" or "published".
         scenario: for metrics whose formula depends on it.
-        beside: of the pool, too, but without rows here: those that a race has dropped.
+        dropped_candidates: of the pool, too, but without rows here: those that a race has dropped.
     """
     sorting = metrics[0]
-    pool = score_pool(candidates, shown_metrics(metrics), scenario, variant, sorting, beside)
+    pool = score_pool(candidates, shown_metrics(metrics), scenario, variant, sorting, dropped_candidates)
     floor_counts = bool(floors_needed(sorting, scenario))
     entries = []
     for position, candidate in enumerate(candidates):
@@ -138,7 +142,7 @@ def _undefined(candidate: Candidate, sorting: str, variant: str, error: str | No
     """Metric -> why it has no value, without what the error says already."""
     reasons = candidate.scores.reasons if candidate.scores else {}
     in_error = _keys_of(sorting, variant) if error else []
-    return {form(key, variant)[0]: text for key, text in reasons.items() if key not in in_error}
+    return {metric_and_variant(key, variant)[0]: text for key, text in reasons.items() if key not in in_error}
 
 
 def _keys_of(metric: str, variant: str) -> list[str]:

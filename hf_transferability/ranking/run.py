@@ -21,6 +21,7 @@ from hf_transferability.metrics import all_metrics
 from hf_transferability.names import BATCHES, KEEP, LEAK_IMAGES, SCENARIOS, first_of_each, plain_name, split_options
 from hf_transferability.progress import NullProgress, Progress, given
 from hf_transferability.provenance import package_versions
+from hf_transferability.ranking.assembling import assemble_ranking
 from hf_transferability.ranking.candidates import Candidate, Work, find_candidate, reason
 from hf_transferability.ranking.choices import (
     check_choices,
@@ -31,16 +32,15 @@ from hf_transferability.ranking.choices import (
     needs_gradients,
 )
 from hf_transferability.ranking.estimates import estimated
-from hf_transferability.ranking.forming import form
 from hf_transferability.ranking.known import read_known
 from hf_transferability.ranking.label_check import candidate_p_value
 from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
 from hf_transferability.ranking.notes import repeated
 from hf_transferability.ranking.parts import Part
+from hf_transferability.ranking.pipeline import scored_candidates
 from hf_transferability.ranking.race import Raced, run_race
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.scenario import choose_scenario
-from hf_transferability.ranking.scored import scored_candidates
 from hf_transferability.ranking.scorers import Scorers
 from hf_transferability.ranking.scoring import Request
 
@@ -195,7 +195,7 @@ def _ranking(
         if floors := _floors(chosen[0], candidates, run, request):
             _add_floors(candidates, floors, readers, Scorers(target, request, cache))
         by_name = dict(zip(raced.names, readers, strict=True))
-        beside = estimated(raced.stages, candidates)
+        dropped_candidates = estimated(raced.stages, candidates)
         candidates += [*raced.failed, *(entry.candidate for entry in raced.dropped)]
         candidates, notes, told_of_leaks = _with_leaks(candidates, dataset, work, run, sample)
         notes += [f"{cache.failure} Free some space: the next run starts anew."] if cache.failure else []
@@ -209,7 +209,9 @@ def _ranking(
             p_values = {candidate.name: p_value(candidate.name) for candidate in candidates if candidate.scores}
             part = replace(part, label_p_values=p_values)
         asked = run.scenario, run.variant
-        ranking, told = form(part, dataset, *asked, elsewhere, sample, work.load, p_value, beside, raced.dropped)
+        ranking, told = assemble_ranking(
+            part, dataset, *asked, elsewhere, sample, work.load, p_value, dropped_candidates, raced.dropped
+        )
         formed = ranking, [*told_of_leaks, *told]
     ranking, told = work.state.broadcast(formed)
     for note in told:

@@ -16,7 +16,7 @@ from hf_transferability.metrics._groups import GROUPING_VERSION
 from hf_transferability.metrics._sample import Sample
 from hf_transferability.metrics._validation import UNDEFINED, check_varying, task_of
 from hf_transferability.provenance import package_versions
-from hf_transferability.ranking.choices import form
+from hf_transferability.ranking.choices import metric_and_variant
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _OF_ONE_METRIC = (UNSTABLE, "saturated", "not_converged", "subsampled", "at_majority")  # these say little without its name
@@ -76,7 +76,7 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     """
     arrays = _present(read)
     total = Scores(flags={**target.flags, **arrays.flags})
-    forms = {wanted: form(wanted, request.variant) for wanted in request.keys}
+    forms = {wanted: metric_and_variant(wanted, request.variant) for wanted in request.keys}
     entries = {
         (name, variant): _entry("score", name, variant, request, _key(get_metric(name), arrays, target))
         | {"halves": request.halves}
@@ -123,7 +123,7 @@ def add_floors(
     inputs = _shared_inputs(arrays, target)
     shuffles = [shuffled_labels(target.labels, target.groups, rng) for _ in range(_SHUFFLES)]
     for wanted in names:
-        name, variant = form(wanted, request.variant)
+        name, variant = metric_and_variant(wanted, request.variant)
         metric, value = get_metric(name), scores.values.get(wanted)
         if "labels" not in metric.inputs or value is None:
             continue

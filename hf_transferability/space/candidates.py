@@ -1,4 +1,4 @@
-"""The search box for checkpoints: its choices, what a visitor chose or typed, and whether that is within the bounds."""
+"""The search box for checkpoints: its choices, what a visitor chose or typed, and whether that is within the limits."""
 
 import re
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def problems(dataset: str, names: Sequence[str]) -> list[str]:
 
 
 def total(names: Sequence[str]) -> str:
-    """How many checkpoints are named and how large they are together, as one sentence; for none, the bounds."""
+    """How many checkpoints are named and how large they are together, as one sentence; for none, the limits."""
     if not names:
         return f"At most {limits.CHECKPOINTS} checkpoints, of {in_short(limits.PARAMETERS)} parameters each."
     sizes = [entry.parameters for entry in _known(names) if entry.parameters]

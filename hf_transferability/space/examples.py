@@ -1,4 +1,4 @@
-"""Requests that fill the form at one click: datasets and checkpoints of the Hub, within the page's bounds."""
+"""Requests that fill the form at one click: datasets and checkpoints of the Hub, within the page's limits."""
 
 from dataclasses import dataclass
 

@@ -56,7 +56,7 @@ def rank_tab() -> RankTab:
             gr.Markdown(texts.EXAMPLES)
             example_button = gr.Button("Show the example", elem_id="show-example")
             demo_button = gr.Button("Run it here, about two minutes")
-            gr.Markdown(texts.BOUNDS)
+            gr.Markdown(texts.LIMITS)
     shown = _answer()
     checked: dict[str, Any] = {
         "fn": _checked, "inputs": list(fields.values()), "outputs": [state, address], "trigger_mode": "always_last",
@@ -145,7 +145,7 @@ def _cleared() -> list[Any]:
 
 
 def _checked(dataset: str, names: list[str], size: float, scenario: str, metric: str, *reading: Any) -> tuple[str, str]:
-    """What is beyond the bounds so far, or how large the request is; and the link to this form."""
+    """What is beyond the limits so far, or how large the request is; and the link to this form."""
     chosen = candidates.ids(names)
     options = dict(zip(work.READING, reading, strict=True))
     address = links.form_link(dataset.strip(), chosen, size, scenario, metric, options)
@@ -153,7 +153,7 @@ def _checked(dataset: str, names: list[str], size: float, scenario: str, metric:
 
 
 def _state(dataset: str = "", names: Sequence[str] = ()) -> str:
-    """What is beyond the bounds, or how large the request is, as HTML that screen readers read out when it changes."""
+    """What is beyond the limits, or how large the request is, as HTML that screen readers read out when it changes."""
     found = candidates.problems(dataset, names)
     lines = "".join(f"<p>{escape(text)}</p>" for text in found or [candidates.total(names)])
     return f'<div role="status" class="{"beyond" if found else "within"}">{lines}</div>'

@@ -58,13 +58,13 @@ The package's demo: seven small checkpoints for five kinds of handwritten digits
 the checkpoints now.
 """
 
-BOUNDS = f"""\
-### Bounds
+LIMITS = f"""\
+### Limits
 
 At most {limits.CHECKPOINTS} checkpoints, of {in_short(limits.PARAMETERS)} parameters each and
 {limits.CHECKPOINT_BYTES / 1e9:.0f} GB together, {limits.IMAGES} images from a dataset of
 {limits.DATASET_BYTES / 1e9:g} GB, and {limits.SECONDS / 60:.0f} minutes. Public repositories only, safetensors only, and no
-repository's own code. Your own machine has no bounds:
+repository's own code. Your own machine has no limits:
 
 ```sh
 hf-transferability rank DATASET CHECKPOINT ...

@@ -52,7 +52,7 @@ def rank_checkpoints(
     tell: Tell = lambda text, share: None,
     visitor: str = "",
 ) -> Document:
-    """Rank checkpoints of the Hub for a dataset of the Hub; see `limits` for the bounds.
+    """Rank checkpoints of the Hub for a dataset of the Hub; see `limits` for the limits.
 
     Args:
         dataset, checkpoints: Hub ids.

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hf_transferability.checkpoints.formats.timm_arguments import as_objects
-from hf_transferability.checkpoints.left_out import LEFT_OUT, part_of
+from hf_transferability.checkpoints.unneeded_weights import LEFT_OUT, part_of
 from hf_transferability.checkpoints.weights import unwrapped
 
 

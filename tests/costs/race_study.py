@@ -9,7 +9,7 @@ steps, so 99 networks of eleven datasets. They are applied to seven targets, and
 third of the default sample, with ten half-samples, in three random orders, and on all of it. Every finished step is kept.
 
 `pools`: pools are drawn of networks of all three kinds, which differ in size, and of one kind. The package's own rules run over
-them: who stays behind, who comes back, the estimates and the final order. Cost: images times passes, where features take one
+them: who is dropped, who comes back, the estimates and the final order. Cost: images times passes, where features take one
 pass and gradients `--gradients` passes (2.1 measured for a ResNet-18 of 64 px).
 
 `benchmarks`: pools of all sources of a target of `open` and `open_regnet`. Their tables hold scores and intervals of the whole
@@ -31,11 +31,11 @@ from hf_transferability.benchmark import bundled
 from hf_transferability.data.targets import load_target
 from hf_transferability.metrics import collect_flags, score
 from hf_transferability.metrics._sample import Sample
-from hf_transferability.ranking.bringing_back import doubtful
 from hf_transferability.ranking.candidates import Candidate
-from hf_transferability.ranking.dropping import behind
+from hf_transferability.ranking.dropping import below_threshold
 from hf_transferability.ranking.estimates import Stage, estimated
 from hf_transferability.ranking.pool import metric_over_pool
+from hf_transferability.ranking.restoring import to_restore
 from hf_transferability.ranking.scoring import Scores, half_samples
 
 PARTS = ("feature_quality", "logme")
@@ -174,13 +174,13 @@ def raced(pool: dict[str, Numbers]) -> tuple[list[str], int, list[str]]:
     before, whole = candidates(pool, "before"), {one.name: one for one in candidates(pool, "now")}
     scores = metric_over_pool("consensus", before, "source_dataset")
     halves = [metric_over_pool("consensus", before, "source_dataset", half=half) for half in range(HALVES)]
-    out = behind(scores, halves, KEEP)
+    out = below_threshold(scores, halves, KEEP)
     stage = Stage(0, before, out)
     names = {entry.position: before[entry.position].name for entry in out}
     now = [one for name, one in whole.items() if name not in names.values()]
-    while back := doubtful([stage], now, "consensus", "default", 0):
+    while back := to_restore([stage], now, "consensus", "default", 0):
         now += [whole[name] for name in back]
-        stage = Stage(0, before, [entry for entry in stage.behind if names[entry.position] not in back])
+        stage = Stage(0, before, [entry for entry in stage.below if names[entry.position] not in back])
     final = metric_over_pool("consensus", [*now, *estimated([stage], now)], "source_dataset")[: len(now)]
     best = max(value for value in final if value is not None)
     return [one.name for one, value in zip(now, final, strict=True) if value == best], len(now), [one.name for one in now]

@@ -1,9 +1,9 @@
-"""Who stays behind in a race, and how large its samples are."""
+"""Who is dropped in a race, and how large its samples are."""
 
 import numpy as np
 import pytest
 
-from hf_transferability.ranking.dropping import SHARES, behind, stage_sizes
+from hf_transferability.ranking.dropping import SHARES, below_threshold, stage_sizes
 
 
 def halves_around(scores: list[float], spread: float, n: int = 10) -> list[list[float]]:
@@ -14,28 +14,28 @@ def halves_around(scores: list[float], spread: float, n: int = 10) -> list[list[
 
 def test_only_what_its_spread_cannot_lift_to_the_best_stays_behind():
     scores = [0.9, 0.8, 0.7, 0.65, 0.1]
-    assert [entry.position for entry in behind(scores, halves_around(scores, 0.05))] == [4]
-    assert [entry.position for entry in behind(scores, halves_around(scores, 0.001))] == [3, 4]
-    assert behind(scores, halves_around(scores, 0.5)) == []
-    entry = behind(scores, halves_around(scores, 0.05))[0]
+    assert [entry.position for entry in below_threshold(scores, halves_around(scores, 0.05))] == [4]
+    assert [entry.position for entry in below_threshold(scores, halves_around(scores, 0.001))] == [3, 4]
+    assert below_threshold(scores, halves_around(scores, 0.5)) == []
+    entry = below_threshold(scores, halves_around(scores, 0.05))[0]
     assert entry.score == 0.1 and entry.score < entry.highest < entry.threshold == 0.7
 
 
 def test_as_many_go_on_as_are_to_be_kept():
     scores = [0.9, 0.8, 0.7, 0.6]
-    assert [entry.position for entry in behind(scores, halves_around(scores, 0.001), keep=1)] == [1, 2, 3]
-    assert behind(scores, halves_around(scores, 0.001), keep=4) == []
+    assert [entry.position for entry in below_threshold(scores, halves_around(scores, 0.001), keep=1)] == [1, 2, 3]
+    assert below_threshold(scores, halves_around(scores, 0.001), keep=4) == []
     equal = [0.5] * 6
-    assert behind(equal, halves_around(equal, 0.001), keep=2) == []
+    assert below_threshold(equal, halves_around(equal, 0.001), keep=2) == []
 
 
 def test_a_candidate_without_score_or_spread_is_not_judged():
     scores = [0.9, None, 0.8, 0.1]
     halves = [[a, None, b, c] for a, _, b, c in halves_around([0.9, 0.0, 0.8, 0.1], 0.01)]
-    assert [entry.position for entry in behind(scores, halves, keep=2)] == [3]
-    assert behind(scores, [], keep=2) == []
+    assert [entry.position for entry in below_threshold(scores, halves, keep=2)] == [3]
+    assert below_threshold(scores, [], keep=2) == []
     alone = [[a, None, b, None] for a, _, b, _ in halves]
-    assert behind(scores, alone, keep=2) == []
+    assert below_threshold(scores, alone, keep=2) == []
 
 
 @pytest.mark.parametrize(("images", "classes"), [(300, 3), (1000, 10), (10_000, 100)])

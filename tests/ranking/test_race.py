@@ -55,7 +55,7 @@ def strict(monkeypatch):
     """Everything below the K-th best is dropped, and nobody comes back."""
     monkeypatch.setattr(dropping, "REACH", 0.0)
     monkeypatch.setattr(dropping, "LAST_REACH", 0.0)
-    monkeypatch.setattr(race, "doubtful", lambda *given: [])
+    monkeypatch.setattr(race, "to_restore", lambda *given: [])
 
 
 def test_survivors_have_the_values_of_a_ranking_without_a_race(large, five, plain, tmp_path, strict, work):
@@ -122,7 +122,7 @@ def test_small_pools_and_metrics_of_gradients_do_not_race(large, five, plain, ca
 def test_the_command_races_and_shows_who_was_dropped(large, five, cache, strict, capsys):
     words = ["rank", str(large), *five, "--cache-dir", str(cache), "--race", "--keep", "2", "--wide"]
     assert main(words) == 0
-    assert "dropped: --race left it behind" in capsys.readouterr().out
+    assert "dropped: --race dropped it" in capsys.readouterr().out
     assert main(["rank", str(large), *five, "--keep", "2"]) == 2
     assert "`--keep` needs --race" in capsys.readouterr().err
 
@@ -134,7 +134,7 @@ def scored(name: str, value: float, halves: list[float]) -> Candidate:
 def test_who_stayed_behind_changes_by_the_median_of_the_others():
     before = [scored("a", 1.0, [1.0, 1.1]), scored("b", 2.0, [2.0, 2.1]), scored("c", 3.0, [3.0, 3.1])]
     before.append(scored("out", 0.5, [0.4, 0.6]))
-    stage = Stage(30, before, [dropping.Behind(3, 0.5, 0.6, 1.0)])
+    stage = Stage(30, before, [dropping.BelowThreshold(3, 0.5, 0.6, 1.0)])
     now = [scored("a", 1.2, [1.3, 1.3]), scored("b", 2.3, [2.2, 2.3]), scored("c", 3.9, [3.9, 3.9])]
     (one,) = estimated([stage], now)
     assert one.name == "out" and one.scores is not None

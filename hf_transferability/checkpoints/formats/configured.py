@@ -18,9 +18,9 @@ from hf_transferability.checkpoints.formats.built import Built
 from hf_transferability.checkpoints.formats.files import EXTRACT
 from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor
-from hf_transferability.checkpoints.left_out import IMAGES_AND_TEXTS, is_index_table, kinds_of, part_of
 from hf_transferability.checkpoints.pooling import Embedding, prefix_tokens
 from hf_transferability.checkpoints.source import Source
+from hf_transferability.checkpoints.unneeded_weights import IMAGES_AND_TEXTS, is_index_table, kinds_of, part_of
 from hf_transferability.checkpoints.weights import WeightUse, check_places, stored_names, stored_shapes
 from hf_transferability.errors import CheckpointError
 

@@ -18,9 +18,9 @@ from hf_transferability.checkpoints.formats.pooling_choice import choose_pooling
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
 from hf_transferability.checkpoints.formats.timm_arguments import shown_by_weights
 from hf_transferability.checkpoints.formats.timm_layout import load_timm
-from hf_transferability.checkpoints.left_out import OPEN_CLIP as _KIND
-from hf_transferability.checkpoints.left_out import part_of
 from hf_transferability.checkpoints.source import Source
+from hf_transferability.checkpoints.unneeded_weights import OPEN_CLIP as _KIND
+from hf_transferability.checkpoints.unneeded_weights import part_of
 from hf_transferability.checkpoints.weights import WeightUse, stored_weights
 from hf_transferability.errors import CheckpointError
 

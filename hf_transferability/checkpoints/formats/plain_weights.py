@@ -13,8 +13,8 @@ from hf_transferability.checkpoints.formats.processors import image_processor, t
 from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.formats.timm_arguments import as_objects
 from hf_transferability.checkpoints.formats.timm_layout import completed, load_timm
-from hf_transferability.checkpoints.left_out import PLAIN
 from hf_transferability.checkpoints.source import Source
+from hf_transferability.checkpoints.unneeded_weights import PLAIN
 from hf_transferability.checkpoints.weights import stored_weights
 from hf_transferability.errors import CheckpointError
 

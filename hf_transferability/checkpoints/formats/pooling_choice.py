@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from hf_transferability.checkpoints.cards import card_text, named_ids
 from hf_transferability.checkpoints.formats.reviewed import reviewed
-from hf_transferability.checkpoints.left_out import is_head
 from hf_transferability.checkpoints.source import Source
+from hf_transferability.checkpoints.unneeded_weights import is_head
 
 
 class _Family(NamedTuple):

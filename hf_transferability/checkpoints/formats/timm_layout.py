@@ -15,9 +15,9 @@ from hf_transferability.checkpoints.formats.pooling_choice import PoolingChoice,
 from hf_transferability.checkpoints.formats.processors import image_processor, timm_processor
 from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.formats.timm_arguments import accepts, as_objects, shown_by_weights
-from hf_transferability.checkpoints.left_out import TIMM
 from hf_transferability.checkpoints.pooling import Embedding
 from hf_transferability.checkpoints.source import Source
+from hf_transferability.checkpoints.unneeded_weights import TIMM
 from hf_transferability.checkpoints.weights import WeightUse, stored_shapes
 from hf_transferability.errors import CheckpointError
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _SHARE = 0.25  # of the free memory, for all networks that are kept
 
 
-class KeptNetworks:
+class NetworkCache:
     """Resolved sources and loaded networks of a race's candidates, by their names.
 
     Args:

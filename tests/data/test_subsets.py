@@ -5,7 +5,7 @@ import pytest
 from datasets import Value
 from helpers.targets import AB, table
 
-from hf_transferability.data.parts import labels_of, nested_order, part_of
+from hf_transferability.data.subsets import labels_of, nested_order, part_of
 from hf_transferability.data.targets import load_target
 
 

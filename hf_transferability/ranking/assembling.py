@@ -21,7 +21,7 @@ from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
 
 
-def form(
+def assemble_ranking(
     part: Part,
     dataset: Any,
     scenario: str,
@@ -30,7 +30,7 @@ def form(
     sample: SampleOptions,
     load: LoadOptions,
     p_value: Callable[[str], float | None],
-    beside: Sequence[Candidate] = (),
+    dropped_candidates: Sequence[Candidate] = (),
     dropped: Sequence[Dropped] = (),
 ) -> tuple[Ranking, list[str]]:
     """The ranking of scored candidates.
@@ -42,8 +42,8 @@ def form(
         variant: form of the metrics.
         elsewhere: what is known of checkpoints elsewhere.
         sample, load: how the user asked to read dataset and checkpoints, for the command that follows.
-        beside: candidates that a race has left behind, as they would be on the whole sample; see `ranking.estimates`.
-        dropped: what a race has left behind, the last of the candidates.
+        dropped_candidates: candidates that a race has dropped, as they would be on the whole sample; see `ranking.estimates`.
+        dropped: what a race has dropped, the last of the candidates.
         p_value: of a candidate's features against shuffled labels, by its name; see `label_check`.
 
     Returns:
@@ -53,7 +53,7 @@ def form(
     scenario, notes = choose_scenario(scenario, part.candidates)
     candidates, cited = with_known(part.candidates, elsewhere, where, load.token)
     last = len(candidates) - len(dropped)
-    rows, notes_of_pool = ranked(candidates[:last], part.metrics, variant, scenario, beside)
+    rows, notes_of_pool = ranked(candidates[:last], part.metrics, variant, scenario, dropped_candidates)
     rows += dropped_rows(dropped, candidates[last:], part.metrics, variant)
     alarm = unrelated_notes(rows, p_value)
     notes = [*(notes if get_metric(sorting).uses_scenario else []), *notes_of_pool, *alarm, *part.notes]

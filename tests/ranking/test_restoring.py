@@ -1,9 +1,9 @@
 """Who comes back into a race: those whose values may decide who is first."""
 
-from hf_transferability.ranking.bringing_back import doubtful
 from hf_transferability.ranking.candidates import Candidate
-from hf_transferability.ranking.dropping import Behind
+from hf_transferability.ranking.dropping import BelowThreshold
 from hf_transferability.ranking.estimates import Stage
+from hf_transferability.ranking.restoring import to_restore
 from hf_transferability.ranking.scoring import Scores
 
 # A leads by one part and B by the other, so that who lies between them decides.
@@ -21,8 +21,8 @@ def back(changes: tuple[float, float, float], out: tuple[float, float]) -> list[
         candidate(name, *(value - change for value in values))
         for change, (name, values) in zip(changes, NOW.items(), strict=True)
     ]
-    stage = Stage(30, [*before, candidate("X", *out)], [Behind(3, 0.0, 0.1, 0.2)])
-    return doubtful([stage], now, "consensus", "default", seed=0)
+    stage = Stage(30, [*before, candidate("X", *out)], [BelowThreshold(3, 0.0, 0.1, 0.2)])
+    return to_restore([stage], now, "consensus", "default", seed=0)
 
 
 def test_one_that_may_lie_between_the_first_two_comes_back():
@@ -36,5 +36,5 @@ def test_nobody_comes_back_where_the_estimates_are_exact_or_far_away():
 
 def test_a_score_that_stands_by_itself_needs_nobody_back():
     now = [candidate(name, *values) for name, values in NOW.items()]
-    stage = Stage(30, [*now, candidate("X", 0.0, 0.0)], [Behind(3, 0.0, 0.1, 0.2)])
-    assert doubtful([stage], now, "logme", "default", seed=0) == []
+    stage = Stage(30, [*now, candidate("X", 0.0, 0.0)], [BelowThreshold(3, 0.0, 0.1, 0.2)])
+    assert to_restore([stage], now, "logme", "default", seed=0) == []

@@ -1,6 +1,6 @@
 """Who must come back into a race: candidates that cannot be first themselves, but whose values may decide who is.
 
-A score that is made of ranks counts who lies between two candidates. Of those that stayed behind, the values on the whole
+A score that is made of ranks counts who lies between two candidates. Of the dropped, the values on the whole
 sample are only estimated. So they are drawn many times as far as the estimates may be wrong, and while another candidate comes
 first too often, those that are most likely to lie between the two are scored on the whole sample as well.
 """
@@ -25,7 +25,7 @@ _AT_ONCE = 3
 _NEGLIGIBLE = 0.01
 
 
-def doubtful(stages: Sequence[Stage], now: Sequence[Candidate], sorting: str, variant: str, seed: int) -> list[str]:
+def to_restore(stages: Sequence[Stage], now: Sequence[Candidate], sorting: str, variant: str, seed: int) -> list[str]:
     """The names of those that should be scored on the whole sample as well; nobody where the first is certain enough.
 
     Args:
@@ -35,29 +35,29 @@ def doubtful(stages: Sequence[Stage], now: Sequence[Candidate], sorting: str, va
         variant: its form.
         seed: of the draws.
     """
-    beside = estimated(stages, now)
-    if not get_metric(sorting).is_pool_relative or not beside:
+    dropped_candidates = estimated(stages, now)
+    if not get_metric(sorting).is_pool_relative or not dropped_candidates:
         return []
     errors = {key: _WIDER * error for key, error in change_error(stages, now).items()}
-    scores = _scores(now, beside, sorting, variant)
+    scores = _scores(now, dropped_candidates, sorting, variant)
     if not np.isfinite(scores).any():
         return []
     best = float(np.nanmax(scores))
     first, firsts = int(np.nanargmax(scores)), set(np.flatnonzero(scores == best).tolist())
     rng, others = np.random.default_rng(seed), np.zeros(len(now), dtype=int)
     for _ in range(_DRAWS):
-        drawn = _scores(now, [_drawn(candidate, errors, rng) for candidate in beside], sorting, variant)
+        drawn = _scores(now, [_drawn(candidate, errors, rng) for candidate in dropped_candidates], sorting, variant)
         if (winner := int(np.nanargmax(drawn))) not in firsts and drawn[winner] > drawn[first]:
             others[winner] += 1
     if others.sum() <= _DOUBT * _DRAWS:
         return []
-    weights = [_between(one, now[first], now[int(others.argmax())], errors) for one in beside]
+    weights = [_between(one, now[first], now[int(others.argmax())], errors) for one in dropped_candidates]
     order = np.argsort(weights)[::-1][:_AT_ONCE].tolist()
-    return [beside[place].name for place in order if weights[place] > _NEGLIGIBLE]
+    return [dropped_candidates[place].name for place in order if weights[place] > _NEGLIGIBLE]
 
 
-def _scores(now: Sequence[Candidate], beside: Sequence[Candidate], sorting: str, variant: str) -> np.ndarray:
-    values = metric_over_pool(sorting, [*now, *beside], SCENARIOS[0], variant)[: len(now)]
+def _scores(now: Sequence[Candidate], dropped_candidates: Sequence[Candidate], sorting: str, variant: str) -> np.ndarray:
+    values = metric_over_pool(sorting, [*now, *dropped_candidates], SCENARIOS[0], variant)[: len(now)]
     return np.array([np.nan if value is None or now[i].untrained else value for i, value in enumerate(values)])
 
 
