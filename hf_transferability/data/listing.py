@@ -247,8 +247,9 @@ def unreadable_kind(listing: Listing) -> str | None:
     """A sentence on files that are no images and what to do, for a folder without any image; None where nothing is known."""
     names = [name.lower() for name in listing.others]
     if not names and not listing.metadata:
-        kind = "only hidden files" if listing.hidden else "no files"
-        return f"holds {kind}. Check the path, and whether its download ended."
+        if listing.hidden:
+            return "holds only hidden files. Check the path, and whether its download ended."
+        return "holds no files. Check the path, and whether its download ended."
     if names and not any(name.endswith(ARCHIVES) for name in names):  # `datasets` reads archives that hold metadata
         endings = ", ".join(sorted({os.path.splitext(name)[1] or "no ending" for name in names})[:5])
         return f"holds no images that can be read, only files with {endings}. Convert them to PNG."

@@ -25,7 +25,7 @@ def within(target, pool, tmp_path, instant_runs):
     folder.mkdir()
 
     def run(budget: float, seconds: float = EACH):
-        step = {"training": seconds / 4, "reading": 0.0, "batch_size": 32}  # two runs of two epochs of one step
+        step = {"training": seconds / 4, "evaluation": 0.0, "batch_size": 32}  # two runs of two epochs of one step
         (folder / "steps.json").write_text(json.dumps(dict.fromkeys(pool, step)))
         return fine_tune_within(budget, contenders, work, NullProgress())
 
