@@ -17,6 +17,7 @@ from hf_transferability import provenance
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.data.targets import Target
 from hf_transferability.errors import CheckpointError
+from hf_transferability.extraction.allocator import reused_memory
 from hf_transferability.extraction.cache import Arrays
 from hf_transferability.extraction.gradient_batch import BatchResult, Read, extract_batch
 from hf_transferability.extraction.memory import Plan, make_plan
@@ -85,7 +86,7 @@ def extract(
             plan = make_plan(checkpoint, checkpoint.preprocess([target.images[0]]).to(state.device), state.device)
         done = 0
         numbered_batches = list(enumerate(gradient_batches(len(target), batches)))[state.process_index :: state.num_processes]
-        with Reader(checkpoint, target, [batch for _, batch in numbered_batches], store) as read:
+        with reused_memory(), Reader(checkpoint, target, [batch for _, batch in numbered_batches], store) as read:
             for index, batch in numbered_batches:
                 with _full_precision():
                     part = None if labels is None else labels[batch]

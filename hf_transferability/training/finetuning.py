@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 from torch import nn
 
 from hf_transferability.checkpoints.checkpoint import Checkpoint, Inputs
+from hf_transferability.extraction.allocator import reused_memory
 from hf_transferability.training.augmentation import Augmentation
 from hf_transferability.training.samples import Draw, Sample
 from hf_transferability.training.seeding import seeded
@@ -76,7 +77,7 @@ def fine_tune(
     best: dict[str, Any] = {}
     weights: dict[str, torch.Tensor] = {}
     epoch = 0
-    with seeded(seed):
+    with seeded(seed), reused_memory():
         model = Classifier(copy.deepcopy(checkpoint), len(draw.train.pool.classes), protocol.dropout)
         model = model.to(device).to(memory_format=torch.channels_last)  # a third faster than the other layout, also on CPUs
         optimizer = torch.optim.SGD(
