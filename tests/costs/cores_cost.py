@@ -2,7 +2,7 @@
 
 Run it on a quiet machine: wall time on a shared one says nothing.
 
-    .venv/bin/python tests/costs/cores_cost.py [--cores 2] [--images 600] [--candidates 10]
+    .venv/bin/python tests/costs/cores_cost.py [--cores 2] [--images 600] [--candidates 10] [--resnet18] [--size 32]
 """
 
 import argparse
@@ -42,11 +42,15 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--images", type=int, default=600)
     parser.add_argument("--candidates", type=int, default=10)
+    parser.add_argument("--resnet18", action="store_true", help="ResNet-18s in place of tiny networks")
+    parser.add_argument("--size", type=int, default=32, help="pixels of an image's side")
     options = parser.parse_args()
     print(f"{hardware()}; load before: {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        target, pool = write_images(folder, options.images), write_pool(folder, options.candidates)
+        target = write_images(folder, options.images, options.size)
+        network = {"widths": (64, 128, 256, 512), "depth": 2} if options.resnet18 else {}
+        pool = write_pool(folder, options.candidates, options.size, **network)
         times = [seconds_of(cores, target, pool, folder / f"cache{cores}") for cores in (1, options.cores)]
     print(f"1 core: {times[0]:.1f} s, {options.cores} cores: {times[1]:.1f} s; {times[0] / times[1]:.2f} times as fast")
 

@@ -24,7 +24,7 @@ from hf_transferability.provenance import hardware
 SIZE, CLASSES = 32, 10
 
 
-def write_images(folder: Path, n: int) -> Path:
+def write_images(folder: Path, n: int, size: int = SIZE) -> Path:
     """A `save_to_disk` dataset of n PNG images whose mean brightness tells the class, under noise."""
     from datasets import ClassLabel, Dataset, Features
     from datasets import Image as ImageFeature
@@ -33,7 +33,7 @@ def write_images(folder: Path, n: int) -> Path:
         rng = np.random.default_rng(0)
         for index in range(n):
             label = index % CLASSES
-            pixels = rng.normal(60 + 12 * label, 40, (SIZE, SIZE, 3)).clip(0, 255).astype(np.uint8)
+            pixels = rng.normal(60 + 12 * label, 40, (size, size, 3)).clip(0, 255).astype(np.uint8)
             encoded = io.BytesIO()
             Image.fromarray(pixels).save(encoded, "png")
             yield {"image": {"bytes": encoded.getvalue(), "path": None}, "label": label}
@@ -43,8 +43,8 @@ def write_images(folder: Path, n: int) -> Path:
     return folder / "data"
 
 
-def write_pool(folder: Path, n: int) -> list[Path]:
-    """Tiny residual networks with random weights."""
+def write_pool(folder: Path, n: int, size: int = SIZE, widths: tuple[int, ...] = (8, 16, 24, 32), depth: int = 1) -> list[Path]:
+    """Residual networks with random weights: tiny ones, or ResNet-18s with widths of 64 to 512 and a depth of 2."""
     import torch
     from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
@@ -52,7 +52,7 @@ def write_pool(folder: Path, n: int) -> list[Path]:
     for seed in range(n):
         torch.manual_seed(seed)
         configuration = ResNetConfig(
-            embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], layer_type="basic", num_labels=5
+            embedding_size=widths[0], hidden_sizes=list(widths), depths=[depth] * 4, layer_type="basic", num_labels=5
         )
         names.append(folder / f"net{seed}")
         network = ResNetForImageClassification(configuration)
@@ -60,7 +60,7 @@ def write_pool(folder: Path, n: int) -> list[Path]:
             if name.endswith("normalization.bias"):  # a network at its initial values counts as untrained
                 parameter.data.fill_(0.01)
         network.save_pretrained(names[-1])
-        ViTImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(names[-1])
+        ViTImageProcessor(size={"height": size, "width": size}).save_pretrained(names[-1])
     return names
 
 
