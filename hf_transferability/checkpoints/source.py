@@ -1,5 +1,6 @@
 """A checkpoint that is resolved to exact files but not loaded."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,8 +49,11 @@ class Source:
         """The Hub id without its revision; None for a local folder."""
         return self.model.repo_id if self.model is not None else None
 
-    def fetch(self) -> Path:
+    def fetch(self, shown: Callable[[], bool] = lambda: True) -> Path:
         """The local folder with its files, downloaded first if need be.
+
+        Args:
+            shown: whether the download is reported at present; see `hub.reported_downloads`.
 
         Raises:
             CheckpointError: no network, no access, or a file that arrives damaged.
@@ -58,6 +62,6 @@ class Source:
             return self.folder
         assert self.model is not None
         try:
-            return hub.download(self.model, self.files, self.options.token)
+            return hub.download(self.model, self.files, self.options.token, shown)
         except Exception as error:
             raise CheckpointError(hub.explain(error, "model", self.name)) from error

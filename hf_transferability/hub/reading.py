@@ -159,22 +159,30 @@ def remove_damaged_files(repo_id: str, commit: str, token: str | None = None) ->
     return damaged
 
 
-def download(snapshot: Snapshot, files: Sequence[str], token: str | None = None) -> Path:
+def download(
+    snapshot: Snapshot, files: Sequence[str], token: str | None = None, shown: Callable[[], bool] = lambda: True
+) -> Path:
     """Download files of a repository into the Hub cache; returns the folder of the last one.
+
+    Args:
+        snapshot: the repository at a commit.
+        files: their paths.
+        token: default that of `hf auth login`.
+        shown: whether it is reported to the callback of `reported_downloads` at present.
 
     Raises:
         Exception: the client's error, for `explain`; DamagedFileError if a file arrives damaged twice.
     """
     for name in files:
-        path = fetch(snapshot, name, token)
+        path = fetch(snapshot, name, token, shown)
     return path.parent
 
 
-def fetch(snapshot: Snapshot, name: str, token: str | None = None) -> Path:
+def fetch(snapshot: Snapshot, name: str, token: str | None = None, shown: Callable[[], bool] = lambda: True) -> Path:
     """Download one file of a repository into the Hub cache; see `download`."""
     options: dict[str, Any] = {"repo_type": snapshot.kind, "revision": snapshot.commit, "token": token}
     for _ in range(2):
-        path = Path(call(hf_hub_download, snapshot.repo_id, name, **options, tqdm_class=_progress_bar(name)))
+        path = Path(call(hf_hub_download, snapshot.repo_id, name, **options, tqdm_class=_progress_bar(name, shown)))
         if is_complete(path, snapshot.sha256.get(name)):
             return path
         remove(path)
@@ -185,7 +193,7 @@ def _sha256_of_large_files(files: Iterable[RepoSibling]) -> dict[str, str]:
     return {file.rfilename: file.lfs.sha256 for file in files if file.lfs is not None}
 
 
-def _progress_bar(name: str) -> type[tqdm] | None:
+def _progress_bar(name: str, shown: Callable[[], bool]) -> type[tqdm] | None:
     """A progress bar that draws nothing and calls the callback; None, for the client's own bars, if there is no callback."""
     if _download_callback is None:
         return None
@@ -198,7 +206,8 @@ def _progress_bar(name: str) -> type[tqdm] | None:
 
         def update(self, n: float | None = 1) -> bool | None:
             self.n_bytes += int(n or 0)
-            callback(name, self.n_bytes, self.n_total)
+            if shown():
+                callback(name, self.n_bytes, self.n_total)
             return None
 
     return CallbackBar

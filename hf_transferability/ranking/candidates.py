@@ -3,8 +3,9 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hf_transferability.machine import freed_after
 from hf_transferability.names import expanded
 from hf_transferability.progress import Progress
 from hf_transferability.provenance import package_versions
+from hf_transferability.ranking.downloads import Downloads
 from hf_transferability.ranking.network_cache import NetworkCache
 from hf_transferability.ranking.scoring import Scores
 
@@ -39,6 +41,7 @@ class Work:
     Attributes:
         gradients: whether a metric needs gradient norms.
         store: preprocessed images that candidates of one image processor share; None where there is one candidate.
+        downloads: finds and downloads the next candidate meanwhile; None, and in all but the main process: when its turn comes.
         kept: networks that stay loaded because a later pass of the same run may need them; None to keep none.
     """
 
@@ -52,6 +55,7 @@ class Work:
     micro_batch: int | None = None
     load: LoadOptions = field(default_factory=LoadOptions)
     store: PixelStore | None = None
+    downloads: Downloads | None = None
     kept: NetworkCache | None = None
 
 
@@ -126,6 +130,14 @@ def find_candidate(name: str, work: Work) -> Found:
         return Found(Candidate(name, revision, error=reason(error)))
 
 
+def with_downloads(work: Work, names: Sequence[str]) -> Work:
+    """The work with what downloads the next of these candidates, in the main process."""
+    if not work.state.is_main_process or len(names) < 2:
+        return work
+    downloads = Downloads(names, work.load, lambda source: not (work.use_cache and work.cache.read(_key(source, work))))
+    return replace(work, downloads=downloads)
+
+
 def is_cached(name: str, work: Work) -> bool:
     """Whether the arrays of a candidate are in the cache, the same answer in every process."""
     answer = False
@@ -190,14 +202,20 @@ def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str
     """The resolved checkpoint and the key of its arrays, or the reason why there are none."""
     work.progress.stage("resolving")
     try:
-        source = work.kept.resolve(name, work.load) if work.kept else resolve(name, work.load)
+        resolving = work.downloads.resolve if work.downloads else partial(resolve, options=work.load)
+        source = work.kept.resolve(name, resolving) if work.kept else resolving(name)
     except Exception as error:
         return None, {}, reason(error)
+    return source, _key(source, work), None
+
+
+def _key(source: Source, work: Work) -> dict[str, Any]:
+    """What a candidate's arrays depend on."""
     key: dict[str, Any] = {"kind": "arrays", "checkpoint": source.key, "target": work.target.key, "batches": work.batches}
     key |= {"extraction": EXTRACTION_VERSION, "code": work.load.trust_remote_code}
     versions = package_versions()
     key["preprocessing"] = [f"{name} {versions.get(name)}" for name in _PREPROCESSING]
-    return source, key, None
+    return key
 
 
 def _extracted(name: str, source: Source, work: Work) -> Arrays:
@@ -227,6 +245,8 @@ def _extracted_alone(name: str, source: Source, work: Work) -> Arrays:
     failures = [text for text in work.state.gather(failure) if text]
     if failures or checkpoint is None:
         raise CheckpointError(failures[0])
+    if work.downloads:
+        work.downloads.start_after(name)
     stage = "extracting features and gradients" if work.gradients else "extracting features"
     work.progress.stage(stage, len(work.target) // work.state.num_processes)
     try:

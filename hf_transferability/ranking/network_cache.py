@@ -1,10 +1,8 @@
 """Networks that stay in memory between the stages of a race, as far as there is room, so that they are not loaded again."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from hf_transferability.checkpoints.options import LoadOptions
-from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.machine import free_memory
 
@@ -27,14 +25,18 @@ class NetworkCache:
         self._sources: dict[str, Source] = {}
         self._networks: dict[str, tuple[Checkpoint, int]] = {}
 
-    def resolve(self, name: str, options: LoadOptions) -> Source:
+    def resolve(self, name: str, resolve: Callable[[str], Source]) -> Source:
         """The source of a candidate; the same commit in all stages.
+
+        Args:
+            name: the candidate.
+            resolve: finds its source for the first stage.
 
         Raises:
             CheckpointError: it cannot be resolved.
         """
         if name not in self._sources:
-            self._sources[name] = resolve(name, options)
+            self._sources[name] = resolve(name)
         return self._sources[name]
 
     def get(self, name: str) -> "Checkpoint | None":

@@ -22,7 +22,7 @@ from hf_transferability.names import BATCHES, KEEP, LEAK_IMAGES, SCENARIOS, firs
 from hf_transferability.progress import NullProgress, Progress, given
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.assembling import assemble_ranking
-from hf_transferability.ranking.candidates import Candidate, Work, find_candidate, reason
+from hf_transferability.ranking.candidates import Candidate, Work, find_candidate, reason, with_downloads
 from hf_transferability.ranking.choices import (
     check_choices,
     check_metrics,
@@ -186,7 +186,7 @@ def _ranking(
     chosen = _choose_metrics(run.metrics, target)
     request = Request(keys_to_extract(chosen, target.task, run.variant), run.variant, run.n_halves, sample.seed)
     store = PixelStore() if len(names) > 1 else None
-    work = replace(work, gradients=needs_gradients(request.keys), store=store)
+    work = with_downloads(replace(work, gradients=needs_gradients(request.keys), store=store), names)
     raced = run_race(names, work, chosen, request, run.keep) if run.keep else Raced(list(names), find_candidate)
     candidates, readers = scored_candidates(raced.names, work, request, find=raced.find)
     formed: Any = None
