@@ -81,6 +81,8 @@ def extract(
     plan = Plan(micro_batch, micro_batch) if micro_batch is not None else Plan(1, 0)
     labels = target.labels if gradients and target.task == "single_label" and len(checkpoint.layers) == 2 else None
     try:
+        if state.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(state.device)
         checkpoint.network.to(state.device)
         if micro_batch is None:
             plan = make_plan(checkpoint, checkpoint.preprocess([target.images[0]]).to(state.device), state.device)
@@ -122,6 +124,8 @@ def extract(
         "hardware": provenance.together(hardware for _, _, hardware in gathered),
         "date": provenance.now(),
     }
+    if state.device.type == "cuda":
+        facts["device_memory"] = round(torch.cuda.max_memory_allocated(state.device) / 2**30, 2)
     facts["no_gradient"] = None if norms is None else _why_no_gradient(ordered, norms)
     return Arrays(features, probabilities, norms, facts, dict(checkpoint.flags), gradients)
 
