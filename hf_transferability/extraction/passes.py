@@ -8,6 +8,7 @@ the gradients, and `memory` how many images fit.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,9 +101,8 @@ def extract(
         failure = str(error)
     except Exception as error:
         failure = f"{checkpoint.name} failed on the images: {type(error).__name__}: {error}"
-    device = str(state.device.type)
     gathered: list[tuple[str | None, list[tuple[int, BatchResult]], str]]
-    gathered = state.gather((failure, results, provenance.hardware(device)))
+    gathered = state.gather((failure, results, provenance.hardware(state.device.type)))
     if failures := [text for text, _, _ in gathered if text]:
         raise CheckpointError(failures[0])
     ordered = [result for _, result in sorted((pair for _, pairs, _ in gathered for pair in pairs), key=lambda pair: pair[0])]
@@ -118,16 +118,17 @@ def extract(
         probabilities = np.concatenate([result.probabilities for result in ordered if result.probabilities is not None])
     if all(result.norms is not None for result in ordered):
         norms = np.array([result.norms for result in ordered], dtype=np.float64)
-    facts = {**checkpoint.facts, "micro_batch": plan.micro_batch, "device": device, "torch": torch.__version__}
-    facts |= {
-        "batches": batches,
-        "hardware": provenance.together(hardware for _, _, hardware in gathered),
-        "date": provenance.now(),
-    }
-    if state.device.type == "cuda":
-        facts["device_memory"] = round(torch.cuda.max_memory_allocated(state.device) / 2**30, 2)
+    facts = {**checkpoint.facts, "micro_batch": plan.micro_batch, **_facts_of_device(state.device), "batches": batches}
+    facts |= {"hardware": provenance.together(hardware for _, _, hardware in gathered), "date": provenance.now()}
     facts["no_gradient"] = None if norms is None else _why_no_gradient(ordered, norms)
     return Arrays(features, probabilities, norms, facts, dict(checkpoint.flags), gradients)
+
+
+def _facts_of_device(device: torch.device) -> dict[str, Any]:
+    facts: dict[str, Any] = {"device": device.type, "torch": torch.__version__}
+    if device.type == "cuda":
+        facts["device_memory"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+    return facts
 
 
 @contextlib.contextmanager
