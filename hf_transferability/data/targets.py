@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import datasets
 import numpy as np
 
+from hf_transferability.data import frames
 from hf_transferability.data.account import Account
 from hf_transferability.data.columns import find_image_column, undecoded
 from hf_transferability.data.duplicates import Origins, duplicates, examples_by_file, examples_by_row
@@ -22,11 +23,12 @@ from hf_transferability.data.label_forms import alike
 from hf_transferability.data.labels import LabelReader, find_label_column
 from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.medical.image import one_grey
-from hf_transferability.data.opening import Opened, dataset_error, open_dataset, split_names
+from hf_transferability.data.opening import Opened, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.repeated_rows import refuse_different, rows_to_use
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
-from hf_transferability.data.table_splits import refusing_split_column, split_columns
+from hf_transferability.data.split_columns import SplitColumns, refusing_split_column
+from hf_transferability.data.unreadable import dataset_error
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
 from hf_transferability.escaping.terminal import printable
 
@@ -203,7 +205,7 @@ def load_target(
     except TransferabilityError:
         raise
     except Exception as error:
-        raise dataset_error(error, opened.where["id"]) from error
+        raise dataset_error(error, opened.where["id"], opened.files) from error
     task, codes, class_names = reader.encode(drawn.labels)
     counts = reader.counts(drawn.all_labels or [])
     absent = set(counts) - set(class_names) if task == "single_label" else set()
@@ -316,8 +318,8 @@ def _draw_from_stream(
         raise UsageError("`sample_size` must be given with streaming when the labels do not declare their classes.")
     size = sample_size(sample, len(reader.names or ()))
     reservoir = Reservoir(int(size or 0), options.seed)
-    assigning = split_columns(table.features, options.label_column)
-    rows = table.select_columns([image_column, reader.column, *(set(assigning) - {image_column, reader.column})])
+    assigning = SplitColumns.of(table.features, options.label_column)
+    rows = table.select_columns([image_column, reader.column, *(set(assigning.features) - {image_column, reader.column})])
     rows = refusing_split_column(rows.with_format(None), assigning)
     reservoir.extend((index, row[image_column], row[reader.column]) for index, row in enumerate(rows))
     drawn = reservoir.shuffled()
@@ -349,9 +351,10 @@ def check_images(
 
     Raises:
         TargetError: corrupt images, named by row, unless `skip_corrupt`.
-        UsageError: 16-bit values that need a window, or too few images or classes left.
+        UsageError: a frame or slice that files lack, 16-bit values that need a window, or too few images or classes left.
     """
     report = report or target.images.inspect(progress)
+    frames.refuse_absent(report.corrupt, len(target), target.named, skip=skip_corrupt)
     if report.corrupt and not skip_corrupt:
         rows = [f"{target.named(i)} ({reason})" for i, reason in list(report.corrupt.items())[:5]]
         more = f" and {len(report.corrupt) - 5} more" if len(report.corrupt) > 5 else ""

@@ -5,7 +5,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Value
 from helpers.targets import AB, png, refused, table
 
 from hf_transferability.data.opening import split_names
-from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
+from hf_transferability.data.split_columns import refuse_split_column
+from hf_transferability.data.table_splits import refuse_merged, splits_of_tables
 from hf_transferability.data.targets import load_target
 from hf_transferability.errors import UsageError
 
@@ -55,7 +56,7 @@ def test_shards_beside_a_figure(tmp_path, other):
         ("train_test.csv",),
         ("train_val.csv", "test.csv"),
         ("train/validation.csv",),
-        ("train.csv", "holdout.csv"),
+        ("train.csv", "unseen.csv"),
         ("trainfoo.csv", "testfoo.csv"),
         ("testfoo.csv",),
     ],
