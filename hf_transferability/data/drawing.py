@@ -76,7 +76,9 @@ def _from_table(
     table: datasets.Dataset, image_column: str, reader: LabelReader, options: SampleOptions, rows: np.ndarray | None
 ) -> Drawn:
     numbers: Sequence[int] = range(len(table))
-    left_out, examples, notes = {}, {}, ()
+    left_out: dict[str, int] = {}
+    examples: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
     if rows is not None:
         left_out["repeated rows"] = len(table) - len(rows)
         table, numbers = table.select(rows), rows.tolist()

@@ -18,7 +18,7 @@ def not_utf8(table: str, place: str = "") -> TargetError:
         table: its path, or words for it.
         place: what to do before, for a table that is not in a local folder.
     """
-    encoding = "utf-16" if _begins_as_utf16(table) else "latin1"
+    encoding = "utf-16" if _begins_as_utf16(table) else "cp1252"
     name = printable(os.path.basename(table)[-80:])
     return TargetError(
         f"{name} must be in UTF-8; got another encoding. {place}Replace it by what `iconv -f {encoding} -t utf-8` makes of it."
