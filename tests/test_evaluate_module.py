@@ -212,7 +212,7 @@ REFUSED = {
     "float labels": ("knn", {"predictions": X, "references": Y / 2}, "`references` .* encode them as integers"),
     "float labels, default": ("default", {"predictions": X, "references": Y * 1.0}, "`references` must be classes"),
     "mixed labels": ("logme", {"predictions": X, "references": ["a", 1] * 6}, "`references` must be .*; got int, str"),
-    "no label": ("logme", {"predictions": X, "references": [None, 1] * 6}, "`references` must hold a value for every image; got None"),
+    "no label": ("logme", {"predictions": X, "references": [None, 1] * 6}, "`references` must hold a value for every image"),
     "one class": ("default", {"predictions": X, "references": Y * 0}, "`references` must"),
     "logits": ("default", {"references": Y, "source_probabilities": X}, "`source_probabilities` must be non-negative"),
     "norms": ("default", {"gradient_norms": X}, r"`gradient_norms` must have shape \[n_batches, 2\]"),
