@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import datasets
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from hf_transferability.data.folders import is_cohort, kinds_within, split_kind
 from hf_transferability.errors import UsageError
@@ -52,7 +54,11 @@ class SplitColumns:
         Raises:
             UsageError: as `finish`, for a column with a usual name.
         """
-        for name, value in _leaves(column, self.features[column], cell):
+        self.take(_leaves(column, self.features[column], cell))
+
+    def take(self, leaves: Iterable[tuple[str, str]]) -> None:
+        """Take dotted names and values; see `add`."""
+        for name, value in leaves:
             if not value or name in self.several:
                 continue
             values = self.values.setdefault(name, set())
@@ -102,8 +108,8 @@ def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> No
             if columns.is_done(name):
                 break
             cells = rows[name]
-            for cell in (cells.unique() if _is_text(feature) else cells).to_pylist():
-                columns.add(name, cell)
+            for inner_name, inner, cell in _distinct(name, feature, cells):
+                columns.take(_leaves(inner_name, inner, cell))
     columns.finish()
 
 
@@ -137,6 +143,20 @@ def _may_assign(name: str, feature: Any) -> bool:
     return _is_scalar(feature) and bool(
         _YES_OR_NO.fullmatch(plain) or (plain in _COLUMNS and isinstance(feature, datasets.ClassLabel))
     )
+
+
+def _distinct(name: str, feature: Any, cells: pa.ChunkedArray) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted name, feature and each distinct value of what is in these cells, without making Python objects of all of them."""
+    if not _may_assign(name.rpartition(".")[2], feature):
+        return
+    if isinstance(feature, dict):
+        for key, inner in feature.items():
+            yield from _distinct(f"{name}.{key}", inner, pc.struct_field(cells, key))
+    elif isinstance(feature, datasets.List | datasets.LargeList):
+        yield from _distinct(name, feature.feature, pc.list_flatten(cells))
+    else:
+        for value in cells.unique().to_pylist():
+            yield name, feature, value
 
 
 def _leaves(name: str, feature: Any, cell: Any) -> Iterator[tuple[str, str]]:
