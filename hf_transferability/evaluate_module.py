@@ -29,6 +29,8 @@ from hf_transferability.metrics._validation import (
     check_source_probabilities,
     encode_labels,
     encode_targets,
+    one_column,
+    refuse_missing,
     task_of,
 )
 from hf_transferability.names import VARIANTS
@@ -67,6 +69,7 @@ _CHECKS = {
     "source_probabilities": check_source_probabilities,
     "gradient_norms": check_gradient_norms,
 }
+_ONE_EACH = ("labels", "groups")  # inputs of one value per image
 # Options of `rank` that have no meaning for images in memory.
 _NOT_FOR_IMAGES = {"dataset", "config", "split", "revision", "image_column", "label_column", "streaming", "group_column"}
 
@@ -138,7 +141,7 @@ class Transferability(evaluate.Metric):
         for name, value in batch.items():
             first = self._batches.get(name, [value])[0]
             # Concatenated they would silently become one type: 1 and "a" text, 1 and 0.5 a regression target.
-            if name in ("labels", "groups") and value.dtype.kind != first.dtype.kind:
+            if name in _ONE_EACH and value.dtype.kind != first.dtype.kind:
                 raise TypeError(
                     f"`{_EVALUATE_NAMES.get(name, name)}` must be of one type in all batches; got {value.dtype} after "
                     f"{first.dtype}. Give every image a value of one type."
@@ -240,8 +243,7 @@ def _account(inputs: Mapping[str, Any], result: Mapping[str, Any], ranked: bool)
 
     if "labels" not in inputs:
         return ""
-    labels = as_array(inputs["labels"])
-    return account_of_labels(labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels).line()
+    return account_of_labels(as_array(inputs["labels"])).line()
 
 
 def _given(predictions: Any, references: Any, source_probabilities: Any, gradient_norms: Any, groups: Any) -> dict[str, Any]:
@@ -253,7 +255,8 @@ def _given(predictions: Any, references: Any, source_probabilities: Any, gradien
         "gradient_norms": gradient_norms,
         "groups": groups,
     }
-    return {name: value for name, value in inputs.items() if value is not None}
+    given = {name: value for name, value in inputs.items() if value is not None}
+    return {name: one_column(value) if name in _ONE_EACH else value for name, value in given.items()}
 
 
 def _listed(names: Mapping[str, Any]) -> str:
@@ -262,10 +265,12 @@ def _listed(names: Mapping[str, Any]) -> str:
 
 def _checked_batch(name: str, value: Any) -> np.ndarray:
     """Some rows of an input as an array whose type does not depend on other batches."""
-    if name not in ("labels", "groups"):
+    if name not in _ONE_EACH:
         return as_numbers(
             _EVALUATE_NAMES.get(name, name), value, ndim=2, shape="with one row per image or gradient batch"
         ).copy()
+    if len(value) if isinstance(value, list | tuple) else as_array(value).size:
+        refuse_missing(_EVALUATE_NAMES.get(name, name), value)
     kinds = {type(item) for item in value} if isinstance(value, list | tuple) else set()
     if str in kinds and len(kinds) > 1:
         given = _EVALUATE_NAMES.get(name, name)
@@ -327,6 +332,8 @@ def _check_inputs(inputs: dict[str, Any]) -> None:
             raise ValueError("`labels` must be given, one per image; got None. Pass the labels of the target dataset.")
         return
     labels = inputs["labels"]
+    for name in set(_ONE_EACH) & set(inputs):
+        refuse_missing(name, inputs[name])
     if task_of(labels) == "regression":
         raise TypeError(
             f"`labels` must be classes in the default configuration; got {as_array(labels).dtype}. "

@@ -212,7 +212,7 @@ REFUSED = {
     "float labels": ("knn", {"predictions": X, "references": Y / 2}, "`references` .* encode them as integers"),
     "float labels, default": ("default", {"predictions": X, "references": Y * 1.0}, "`references` must be classes"),
     "mixed labels": ("logme", {"predictions": X, "references": ["a", 1] * 6}, "`references` must be .*; got int, str"),
-    "no label": ("logme", {"predictions": X, "references": [None, 1] * 6}, "`references` must be"),
+    "no label": ("logme", {"predictions": X, "references": [None, 1] * 6}, "`references` must hold a value for every image"),
     "one class": ("default", {"predictions": X, "references": Y * 0}, "`references` must"),
     "logits": ("default", {"references": Y, "source_probabilities": X}, "`source_probabilities` must be non-negative"),
     "norms": ("default", {"gradient_norms": X}, r"`gradient_norms` must have shape \[n_batches, 2\]"),
@@ -439,3 +439,32 @@ def test_images_with_groups_are_ranked(load, pool, pictures):
     ranking = load("knn").compute(predictions=images, references=labels, checkpoints=pool, groups=groups, intervals=False)
     assert ranking["dataset"]["groups"] == len(set(groups))
     assert "Meier" not in str(ranking)
+
+
+@pytest.mark.parametrize("name", ["default", "logme", "knn"])
+@pytest.mark.parametrize("argument", ["references", "groups"])
+def test_missing_references_and_groups_are_refused(name, argument, load, arrays):
+    """Also by metrics that take no groups, and from batches."""
+    given = {"predictions": arrays["features"], "references": arrays["labels"], "groups": np.arange(120) % 7}
+    texts = [str(value) for value in given[argument]]
+    for value, kind in ((None, "None"), (float("nan"), "NaN"), ("", "empty texts")):
+        wrong = {**given, argument: [*texts[:3], value, *texts[4:]]}
+        metric = load(name)
+        for act in (metric.compute, metric.add_batch):
+            text = rf"^`{argument}` must hold a value for every image; got {kind} for 1 of 120 \(first: 3\)"
+            with pytest.raises(ValueError, match=text):
+                act(**wrong)
+    with pytest.raises(ValueError, match=f"^`{argument}` must have one entry per image; got none"):
+        load(name).compute(**{**given, argument: []})
+
+
+@pytest.mark.parametrize("name", ["default", "logme", "knn"])
+def test_one_column_is_taken_as_labels_and_groups(name, load, arrays):
+    inputs = {"predictions": arrays["features"], "references": arrays["labels"], "groups": np.arange(120) % 7}
+    columns = {**inputs, "references": arrays["labels"][:, None].tolist(), "groups": inputs["groups"][:, None]}
+    expected = load(name).compute(**inputs)
+    metric = load(name)
+    assert metric.compute(**columns) == expected
+    assert metric.account.startswith("split (arrays) 120; 3 classes: 0 40, 1 40, 2 40")
+    metric.add_batch(**columns)
+    assert metric.compute() == expected

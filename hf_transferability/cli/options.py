@@ -149,6 +149,7 @@ def add_dataset_options(group: argparse._ArgumentGroup) -> None:
         help="axis of the slices: 0 left to right, 1 back to front, 2 feet to head (default: 2)",
     )  # fmt: skip
     group.add_argument("--max-pixels", metavar="N", type=positive, help="pixels of the largest image that is decoded")
+    group.add_argument("--keep-masks", action="store_true", help="take masks beside their images (x_mask.png) as images, too")
     group.add_argument("--follow-links", action="store_true", help="read images through links that lead out of your folder")
 
 

@@ -9,7 +9,7 @@ from hf_transferability.data.account import Account
 from hf_transferability.data.targets import LabelledArrays, class_flags
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics._groups import encode_groups
-from hf_transferability.metrics._validation import refuse_unclear_numbers, task_of
+from hf_transferability.metrics._validation import one_column, refuse_missing, refuse_unclear_numbers, task_of
 
 
 def labelled_arrays(labels: np.ndarray, provenance: dict[str, Any], groups: np.ndarray | None = None) -> LabelledArrays:
@@ -24,13 +24,13 @@ def labelled_arrays(labels: np.ndarray, provenance: dict[str, Any], groups: np.n
         The labels as class codes, 0/1 columns or floats. The key tells apart labels of another type or shape.
 
     Raises:
-        UsageError: floats that may be classes, or groups that do not fit the labels.
+        UsageError: missing labels, floats that may be classes, or groups that do not fit the labels.
     """
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
+    labels = one_column(labels)
     try:
+        refuse_missing("labels", labels)
         refuse_unclear_numbers(labels)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
     task = task_of(labels)
     codes, flags = labels, {}

@@ -10,11 +10,17 @@ from hf_transferability.errors import UsageError
 _WORDS = {
     "train": ("train", "training", "trn", "tr"),
     "validation": ("validation", "validate", "valid", "val", "dev"),
-    "test": ("test", "testing", "tst", "ts", "evaluation", "eval"),
+    "test": ("test", "testing", "tst", "ts", "evaluation", "eval", "holdout", "heldout"),
 }
+_TWO_WORDS = re.compile(r"(hold|held)[^a-z0-9]*(out)", re.IGNORECASE)  # hold_out, Held-out
+# Words for parts of a study, of which some authors train on one and others on another: "development" data are for validation
+# in machine learning, and for training in medicine.
+_COHORTS = ("development", "derivation", "discovery", "internal")
+_UNSEEN = ("external", "unseen", "blind", "blinded", "independent", "replication")  # of these, never for training
 _KIND_OF = {word: kind for kind, words in _WORDS.items() for word in words}
 _FILLER = r"(?:images?|imgs?|data|dataset|sets?|split|samples?|folder)*"
 _WHOLE = {kind: re.compile(f"{_FILLER}(?:{'|'.join(words)}){_FILLER}[0-9]*") for kind, words in _WORDS.items()}
+_COHORT = re.compile(f"{_FILLER}(?:{'|'.join((*_COHORTS, *_UNSEEN))})(?:cohort|{_FILLER})[0-9]*")
 _NAMES_IN_MESSAGE = 5
 
 
@@ -91,7 +97,8 @@ def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int
         several = "train" in partial_kinds and len(partial_kinds) > 1
         # With a named class level, no other level holds classes: its "external test" is a split.
         apart = with_folders or class_level is not None
-        mixed = len(set(split_names.values())) > 1 or (apart and (several or "test" in partial_kinds or split_names))
+        parts = any(is_cohort(name) for name in with_folders) and len(with_folders) > 1
+        mixed = len(set(split_names.values())) > 1 or (apart and (several or "test" in partial_kinds or split_names or parts))
         if level != class_level and mixed:
             raise UsageError(
                 f"the folders {_listed(names)} look only partly like splits. "
@@ -110,8 +117,27 @@ def _share_a_folder(folders: list[tuple[str, ...]], level: int, names: Collectio
 
 def kinds_within(name: str) -> set[str]:
     """The kinds of split whose word is a part of a name: "brain_train" -> {"train"}."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", name)
-    return {_KIND_OF[word.lower()] for word in words if word.lower() in _KIND_OF}
+    return {_KIND_OF[word] for word in _words(name) if word in _KIND_OF}
+
+
+def is_cohort(name: str) -> bool:
+    """Whether a whole name stands for a part of a study that may be a split, but does not tell which: "External_set"."""
+    return _COHORT.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
+
+
+def may_be_unseen(name: str) -> bool:
+    """Whether a name has a word for data that are not for training, such as "unseen_labels"."""
+    return not set(_UNSEEN).isdisjoint(_words(name))
+
+
+def has_cohort_word(name: str) -> bool:
+    """Whether a name has a word for a part of a study; see `is_cohort`."""
+    return not {*_COHORTS, *_UNSEEN}.isdisjoint(_words(name))
+
+
+def _words(name: str) -> list[str]:
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", _TWO_WORDS.sub(r"\1\2", name))
+    return [word.lower() for word in words]
 
 
 def _split_names(names: Collection[str]) -> dict[str, str]:

@@ -24,9 +24,10 @@ from hf_transferability.data.medical.signature import DICOM_ENDINGS
 from hf_transferability.data.metadata import NAMES
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.table_splits import refuse_merged
-from hf_transferability.data.unread import configured_files, unread_names
+from hf_transferability.data.unread import configured_files, may_hold_rows, unread_names
 from hf_transferability.data.zip_archives import ENDING
 from hf_transferability.errors import UsageError
+from hf_transferability.escaping.terminal import printable
 
 DOWNLOAD = "Download it (`hf download {} --repo-type dataset`) and pass the local folder."
 FOLDERS = ("imagefolder", "niftifolder")  # builders of `datasets` that read image files
@@ -65,6 +66,7 @@ def compared(
     if files is None:
         return replace(account, found=len(every))
     refuse_dicom(files, name)
+    _refuse_tables_beside_images(builder, files, name)
     listing = _listing(files)
     images = {split: [path for path in paths if is_image_name(path)] for split, paths in used.items()}
     level = None
@@ -144,6 +146,21 @@ def _refuse_lost_labels(builder: Any, options: SampleOptions, classes: Sequence[
     """Refuse folders of which `datasets` reads the images without their classes."""
     if classes and options.label_column is None and len(builder.info.features or ()) == 1:
         raise UsageError(f"`datasets` reads no classes from {name}, though its folders name them. {DOWNLOAD.format(name)}")
+
+
+def _refuse_tables_beside_images(builder: Any, files: Sequence[str], name: str) -> None:
+    """Refuse images without labels beside tables, which `datasets` reads only if they are called metadata.
+
+    Raises:
+        UsageError: names one of the tables.
+    """
+    tables = [path for path in files if os.path.splitext(path)[1].lower() in TABLES and may_hold_rows(path)]
+    folders = {os.path.dirname(path) for path in files if is_image_name(path)}
+    if len(builder.info.features or ()) == 1 and len(folders) == 1 and tables:
+        raise UsageError(
+            f"`datasets` reads the images of {name}, but not {printable(tables[0][-80:])} beside them. {DOWNLOAD.format(name)} "
+            "Name its column of paths by --image-column."
+        )
 
 
 def refuse_merged_tables(builder: Any, name: str, described: bool) -> None:

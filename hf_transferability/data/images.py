@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from hf_transferability.data import converted, deep_formats, netpbm
 from hf_transferability.data.duplicates import WORDS, perceptual_hash
+from hf_transferability.data.frames import choose
 from hf_transferability.data.headers import PILLOW_LIMIT, Header, deep_colour, open_image, read_header
 from hf_transferability.errors import UsageError
 
@@ -280,10 +281,7 @@ def _choose_frame(image: Image.Image, frame: int | str | None) -> int:
     """Go to the frame that was asked for, and return its number."""
     if frame is None:
         return 0
-    frames = getattr(image, "n_frames", 1)
-    number = frames // 2 if frame == "middle" else int(frame)
-    if number >= frames:
-        raise ValueError(f"there is no frame {number} among {frames}, counted from 0")
+    number = choose(frame, getattr(image, "n_frames", 1), "frame", 0)
     if number:
         image.seek(number)
     return number

@@ -250,7 +250,11 @@ def unreadable_kind(listing: Listing) -> str | None:
         if listing.hidden:
             return "holds only hidden files. Check the path, and whether its download ended."
         return "holds no files. Check the path, and whether its download ended."
-    if names and not any(name.endswith(ARCHIVES) for name in names):  # `datasets` reads archives that hold metadata
+    archives = [name for name in names if name.endswith(ARCHIVES)]
+    if archives and not any(name.endswith(zip_archives.ENDING) or ".tar" in name for name in archives):
+        shown = printable(os.path.basename(archives[0])[-40:])
+        return f"holds no images that can be read, only archives such as {shown}. Unpack them, and pass the folder."
+    if names and not archives:  # `datasets` reads archives that hold metadata
         endings = ", ".join(sorted({os.path.splitext(name)[1] or "no ending" for name in names})[:5])
         return f"holds no images that can be read, only files with {endings}. Convert them to PNG."
     return None

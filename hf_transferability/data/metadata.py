@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from hf_transferability.data.foreign import check_own_path
 from hf_transferability.data.text_columns import numbers_of
+from hf_transferability.data.text_encoding import not_utf8
 from hf_transferability.errors import TargetError
 from hf_transferability.escaping.terminal import printable
 
@@ -132,9 +133,11 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     read = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}[path.suffix]
     try:
         yield from read(path)
+    except UnicodeDecodeError as error:
+        raise not_utf8(str(path)) from error
     except (ValueError, OSError, csv.Error, RecursionError, pa.ArrowException) as error:
         reason = printable((str(error).splitlines() or [type(error).__name__])[0][:120])
-        raise TargetError(f"{path.name} cannot be read: {reason}. Check that it is whole and in UTF-8.") from error
+        raise TargetError(f"{path.name} cannot be read: {reason}. Check that it is whole.") from error
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -19,12 +19,14 @@ from hf_transferability.data import foreign, hub_files, listing, local_images, t
 from hf_transferability.data.account import Account
 from hf_transferability.data.columns import find_image_column
 from hf_transferability.data.folder_cache import cache_folder
-from hf_transferability.data.folders import split_kind
+from hf_transferability.data.folders import kinds_within, split_kind
 from hf_transferability.data.image_files import Place, place_of
 from hf_transferability.data.local_folder import local_folder, may_be_path, refuse_several
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
+from hf_transferability.data.split_columns import refuse_split_column
+from hf_transferability.data.table_splits import refuse_merged, splits_of_tables
 from hf_transferability.data.unread import configured_files, may_hold_rows, named_images, unread_files
+from hf_transferability.data.unreadable import dataset_error, refuse_unlabelled_archives
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 from hf_transferability.escaping.terminal import printable
 
@@ -42,12 +44,14 @@ class Opened:
         where: id, revision, config and split, for the provenance.
         place: where its images may lie; None for a dataset that the user has built.
         account: what the dataset holds and what was left out.
+        files: paths or URLs of its data files, where a builder of `datasets` reads them; for errors.
     """
 
     table: Any
     where: dict[str, Any]
     place: Place | None
     account: Account
+    files: tuple[str, ...] = ()
 
 
 def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None) -> Opened:
@@ -167,7 +171,10 @@ def _image_column(table: Any, options: SampleOptions) -> str | None:
 def _check_rows(opened: Opened, options: SampleOptions) -> None:
     """Refuse a split of which a column says that it holds several; those that the user joins may, and a stream tells later."""
     if isinstance(opened.table, datasets.Dataset) and "+" not in opened.where["split"]:
-        refuse_split_column(opened.table, options.label_column)
+        try:
+            refuse_split_column(opened.table, options.label_column)
+        except UnicodeDecodeError as error:  # JSON is not decoded before
+            raise dataset_error(error, str(opened.where["id"]), opened.files) from error
 
 
 def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.DatasetDict, Account] | None:
@@ -208,8 +215,8 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
     """
     path, data_files, described = str(folder), None, foreign.has_configurations(folder)
     settings: dict[str, Any] = {}
+    files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
     if not described:
-        files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
         kinds = {t: listing.TABLES[os.path.splitext(t)[1].lower()] for t in files.tables if may_hold_rows(t)}
         if files.images and kinds:
             # `datasets` would take the kind of file that is the most frequent: the images.
@@ -221,7 +228,8 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
     try:
         builder = tables.with_texts(partial(build, cache_dir=cache_folder(folder)), token)
     except Exception as error:
-        raise dataset_error(error, folder.name) from error
+        tables_here = [str(folder / table) for table in files.tables]
+        raise dataset_error(error, folder.name, tables_here) from error
     for split, paths in (builder.config.data_files or {}).items():
         if described and split_kind(str(split)) is None:  # such as "full": its author joins them on purpose
             continue
@@ -237,7 +245,11 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
 def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Opened:
     """Open a split of a Hub dataset, whatever folders this machine has; see `open_dataset`."""
     builder, commit = _hub_builder(name, options, token)
-    opened = _open_builder(builder, name, commit, place_of(name, commit), options)
+    try:
+        opened = _open_builder(builder, name, commit, place_of(name, commit), options)
+    except UsageError:  # folders of classes such as test_positive may have been taken for splits
+        hub_files.compared(Account({}), builder, name, commit, token, options, None)
+        raise
     if commit is not None and (damaged := hub.remove_damaged_files(name, commit, token)):
         shutil.rmtree(builder.cache_dir, ignore_errors=True)  # it may hold tables made of them
         raise TargetError(
@@ -272,6 +284,7 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
 
 
 def _open_builder(builder: Any, name: str, commit: str | None, place: Place, options: SampleOptions) -> Opened:
+    files = tuple(str(path) for paths in (builder.config.data_files or {}).values() for path in paths)
     try:
         chosen = choose_split(_builder_splits(builder), options.split)
         if options.streaming:
@@ -285,11 +298,12 @@ def _open_builder(builder: Any, name: str, commit: str | None, place: Place, opt
     except UsageError:
         raise
     except Exception as error:
-        raise dataset_error(error, name) from error
+        raise dataset_error(error, name, files) from error
+    refuse_unlabelled_archives(builder, name)
     known = builder.info.splits or {}
     rows = {split: known[split].num_examples if split in known else -1 for split in _builder_splits(builder)}
     where = {"id": name, "revision": commit, "config": builder.config.name, "split": chosen}
-    return Opened(table, where, place, Account(rows))
+    return Opened(table, where, place, Account(rows), files)
 
 
 def _is_saved(folder: Path) -> bool:
@@ -400,38 +414,12 @@ def choose_split(splits: Sequence[str], requested: str | None) -> str:
         return requested
     if "train" in splits:
         return "train"
-    if len(splits) == 1 and "test" not in splits[0].lower():
+    if len(splits) == 1 and not ("test" in splits[0].lower() or "test" in kinds_within(splits[0])):
         return splits[0]
     raise UsageError(
         f"`split` must be named: there is no train split, only {', '.join(splits) or 'none'}. "
         "Pass --split; the test split is never taken unasked, because scores on it would leak into the choice."
     )
-
-
-def dataset_error(error: Exception, name: str) -> Exception:
-    """What `datasets` raised, as an error that says what to do."""
-    damaged = isinstance(error, datasets.exceptions.DatasetGenerationError) or type(error).__module__.startswith("pyarrow")
-    if isinstance(error, datasets.exceptions.DatasetGenerationError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # the outer text says nothing
-    text = first_line(error)[:300]
-    if hub.is_connection_error(error):
-        return TargetError(hub.explain(error, "dataset", name))
-    if "Dataset scripts are no longer supported" in text or "trust_remote_code" in text:
-        return UsageError(
-            f"dataset {name} needs a loading script, which `datasets` no longer runs. "
-            "Choose a copy in parquet or imagefolder layout."
-        )
-    if "Invalid string class label" in text:
-        remedy = hub_files.DOWNLOAD.format(name)
-        return UsageError(f"dataset {name} holds class folders in archives, whose classes `datasets` cannot tell. {remedy}")
-    if "Invalid metadata file_name" in text:
-        return TargetError(f"metadata of {name} names a file outside the dataset. Correct it, or choose another dataset.")
-    if isinstance(error, ValueError | FileNotFoundError) and not damaged:
-        # The texts of `datasets` name the configurations and files that exist.
-        return UsageError(
-            f"dataset {name}: {' '.join(str(error).split()).rstrip('.')[:400]}. Check --config, --split and the files."
-        )
-    return TargetError(f"dataset {name} cannot be loaded: {type(error).__name__}: {text}. Check that its files are whole.")
 
 
 def _access_error(error: Exception) -> type[TargetError] | type[UsageError]:

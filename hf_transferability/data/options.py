@@ -38,6 +38,7 @@ class SampleOptions:
         slice: which slice of NIfTI volumes: a number from 0, or "middle"; None for the middle, with a flag.
         axis: axis that slices are counted along: 0 from left to right, 1 from back to front, 2 from feet to head; None for 2.
         max_pixels: pixels of the largest image that is decoded; None for Pillow's own limit of about 89 million.
+        keep_masks: take masks beside their images (x_mask.png beside x.png) as images; by default they are left out.
         follow_links: read images through symbolic links that lead out of the user's own local folder.
     """
 
@@ -59,13 +60,14 @@ class SampleOptions:
     slice: int | str | None = None
     axis: int | None = None
     max_pixels: int | None = None
+    keep_masks: bool = False
     follow_links: bool = False
 
     def __post_init__(self) -> None:
         for name in ("config", "split", "revision", "image_column", "label_column", "label_separator", "group_column"):
             if getattr(self, name) is not None:
                 arguments.text(name, getattr(self, name), empty=name == "label_separator")
-        for name in ("streaming", "follow_links"):
+        for name in ("streaming", "keep_masks", "follow_links"):
             arguments.flag(name, getattr(self, name))
         if self.class_level is not None:
             arguments.whole("class_level", self.class_level, 1)

@@ -17,8 +17,9 @@ from hf_transferability.data.duplicates import WORDS, perceptual_hash
 from hf_transferability.data.image_files import image_bytes
 from hf_transferability.data.images import decode
 from hf_transferability.data.medical.convert import Medical
-from hf_transferability.data.opening import Opened, dataset_error, open_hub_dataset
+from hf_transferability.data.opening import Opened, open_hub_dataset
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.unreadable import dataset_error
 from hf_transferability.errors import TransferabilityError, UsageError, first_line
 
 _READING = ("window", "frame", "slice", "axis", "max_pixels")  # options of the target that also decide these pixels
@@ -102,6 +103,6 @@ def source_hashes(
     except TransferabilityError:
         raise
     except Exception as error:
-        raise dataset_error(error, str(opened.where["id"])) from error
+        raise dataset_error(error, str(opened.where["id"]), opened.files) from error
     stacked = np.stack(hashes) if hashes else np.empty((0, WORDS), dtype=np.uint64)
     return SourceHashes(stacked, len(reasons), reasons[0] if reasons else "")

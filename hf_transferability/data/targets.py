@@ -10,23 +10,24 @@ from typing import Any, Protocol
 import datasets
 import numpy as np
 
+from hf_transferability.data import frames
 from hf_transferability.data.account import Account
-from hf_transferability.data.columns import find_image_column, undecoded
+from hf_transferability.data.columns import find_image_column
+from hf_transferability.data.drawing import Drawn, draw
 from hf_transferability.data.duplicates import Origins, duplicates, examples_by_file, examples_by_row
 from hf_transferability.data.groups import SMALLEST, check_group_column, group_codes, group_names
 from hf_transferability.data.header_flags import header_flags
 from hf_transferability.data.headers import read_header
-from hf_transferability.data.image_files import Place, file_and_folder, image_bytes
+from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.label_forms import alike
 from hf_transferability.data.labels import LabelReader, find_label_column
 from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.medical.image import one_grey
-from hf_transferability.data.opening import Opened, dataset_error, open_dataset, split_names
+from hf_transferability.data.opening import Opened, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.data.repeated_rows import refuse_different, rows_to_use
-from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, Reservoir, draw_sample, sample_size
-from hf_transferability.data.table_splits import refusing_split_column, split_columns
+from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT
+from hf_transferability.data.unreadable import dataset_error
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
 from hf_transferability.escaping.terminal import printable
 
@@ -145,18 +146,6 @@ class Target:
         return self.account_here or str(self.provenance.get("account", {}).get("line", ""))
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """What was drawn of a split: image records, settled labels, row numbers, and the settled labels of the whole split."""
-
-    records: list
-    labels: list
-    positions: list[int]
-    available: int
-    all_labels: list | None
-    groups: list[str] = field(default_factory=list)
-
-
 def load_target(
     dataset: "str | Path | datasets.Dataset | datasets.DatasetDict | datasets.IterableDataset | datasets.IterableDatasetDict",
     options: SampleOptions | None = None,
@@ -190,24 +179,17 @@ def load_target(
         check_group_column(features, options.group_column, (image_column, label_column))
     reader = LabelReader(label_column, features[label_column], task=options.task, separator=options.label_separator)
     try:
-        columns = [image_column, label_column, *filter(None, [options.group_column])]
-        table, repeats = undecoded(opened.table, image_column), 0
-        if isinstance(table, datasets.IterableDataset):
-            drawn = _draw_from_stream(table, image_column, reader, options, opened.place)
-        else:
-            rows = rows_to_use(opened.table, image_column, opened.place, columns[1:])
-            repeats = 0 if rows is None else len(table) - len(rows)
-            drawn = _draw_from_table(table.select_columns(columns).with_format(None), image_column, reader, options, rows)
+        drawn = draw(opened.table, image_column, reader, options, opened.place)
         medical = Medical()
         encoded = [medical.convert(image_bytes(record, opened.place, token), options) for record in drawn.records]
     except TransferabilityError:
         raise
     except Exception as error:
-        raise dataset_error(error, opened.where["id"]) from error
+        raise dataset_error(error, opened.where["id"], opened.files) from error
     task, codes, class_names = reader.encode(drawn.labels)
     counts = reader.counts(drawn.all_labels or [])
     absent = set(counts) - set(class_names) if task == "single_label" else set()
-    account = _account(opened, counts, drawn, reader, options, repeats)
+    account = _account(opened, counts, drawn, reader, options)
     images = Images(encoded, options.window, frame=options.frame, max_pixels=options.max_pixels)
     flags = header_flags(images, options, medical) | ({"class_not_drawn": ", ".join(sorted(absent))} if absent else {})
     provenance = {
@@ -223,6 +205,7 @@ def load_target(
         "frame": options.frame,
         "slice": options.slice,
         "axis": options.axis,
+        "keep_masks": options.keep_masks,
         "account": account.to_dict(),
     }
     target = _target(images, codes, class_names, task, drawn.positions, provenance)
@@ -269,11 +252,9 @@ def _options(options: SampleOptions | None, by_name: dict[str, Any]) -> SampleOp
     return replace(options, **by_name) if options else SampleOptions(**by_name)
 
 
-def _account(
-    opened: Opened, counts: dict[str, int], drawn: _Drawn, reader: LabelReader, options: SampleOptions, repeats: int
-) -> Account:
+def _account(opened: Opened, counts: dict[str, int], drawn: Drawn, reader: LabelReader, options: SampleOptions) -> Account:
     """The account of the dataset with the classes of the used split."""
-    notes = list(reader.notes)
+    notes = [*reader.notes, *drawn.notes]
     if names := alike(counts or reader.counts(drawn.labels)):
         notes.append(f"Classes {names} differ only in case or white space; correct the labels if they are one class.")
     if options.sample_size is None and len(counts) * IMAGES_PER_CLASS > LARGEST_DEFAULT < drawn.available:
@@ -281,61 +262,8 @@ def _account(
     account = opened.account.used(str(opened.where["split"]), counts, *notes)
     if len(account.rows) == 1 and -1 in account.rows.values():  # a stream that has been read to its end
         account = replace(account, rows=dict.fromkeys(account.rows, drawn.available))
-    if repeats:
-        account = replace(account, left_out={**account.left_out, "repeated rows": repeats})
-    return account
-
-
-def _draw_from_table(
-    table: datasets.Dataset, image_column: str, reader: LabelReader, options: SampleOptions, rows: np.ndarray | None
-) -> _Drawn:
-    if rows is not None:
-        table = table.select(rows)
-    raw = table[reader.column][:]
-    numbers = range(len(raw)) if rows is None else rows.tolist()
-    reader.refuse_missing(raw, numbers)
-    labels = reader.settle(raw)
-    _check_draw(reader, options)
-    names = group_names(options.group_column, table[options.group_column][:]) if options.group_column is not None else []
-    groups = group_codes(names) if names else None
-    chosen = draw_sample(reader.group_codes(labels), options.sample_size, options.draw, options.seed, groups)
-    records = table.select(chosen)[image_column][:] if len(chosen) else []
-    of_groups = [names[i] for i in chosen] if names else []
-    return _Drawn(records, [labels[i] for i in chosen], [numbers[i] for i in chosen], len(labels), labels, of_groups)
-
-
-def _draw_from_stream(
-    table: datasets.IterableDataset, image_column: str, reader: LabelReader, options: SampleOptions, place: Place | None
-) -> _Drawn:
-    sample = options.sample_size
-    if options.group_column is not None:
-        raise UsageError("`group_column` must go without streaming: groups are drawn in turn, from all of their images.")
-    if options.draw != "random" or sample == "all":
-        raise UsageError("`streaming` must go with a random draw of a limited size: the whole is never in memory.")
-    if sample is None and reader.names is None:
-        raise UsageError("`sample_size` must be given with streaming when the labels do not declare their classes.")
-    size = sample_size(sample, len(reader.names or ()))
-    reservoir = Reservoir(int(size or 0), options.seed)
-    assigning = split_columns(table.features, options.label_column)
-    rows = table.select_columns([image_column, reader.column, *(set(assigning) - {image_column, reader.column})])
-    rows = refusing_split_column(rows.with_format(None), assigning)
-    reservoir.extend((index, row[image_column], row[reader.column]) for index, row in enumerate(rows))
-    drawn = reservoir.shuffled()
-    raw = [label for _, _, label in drawn]
-    reader.refuse_missing(raw, [row for row, _, _ in drawn])
-    labels = reader.settle(raw)
-    if sample is None and not reader.multi:
-        # Declared classes may not occur; the sample is 100 x those that do, as without streaming.
-        drawn = drawn[: sample_size(None, len(set(labels)))]
-    positions, records, _ = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
-    refuse_different(records, labels[: len(drawn)], positions, place)
-    return _Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None)
-
-
-def _check_draw(reader: LabelReader, options: SampleOptions) -> None:
-    if options.draw == "stratified" and (reader.multi or reader.numbers):
-        kind = "a multi-label target; {} holds lists" if reader.multi else "a regression target; {} holds numbers"
-        raise UsageError(f"`draw` must be random for {kind.format(reader.column)}. Leave it out.")
+    left_out, examples = {**account.left_out, **drawn.left_out}, {**account.examples, **drawn.examples}
+    return replace(account, left_out=left_out, examples=examples)
 
 
 def check_images(
@@ -349,9 +277,10 @@ def check_images(
 
     Raises:
         TargetError: corrupt images, named by row, unless `skip_corrupt`.
-        UsageError: 16-bit values that need a window, or too few images or classes left.
+        UsageError: a frame or slice that files lack, 16-bit values that need a window, or too few images or classes left.
     """
     report = report or target.images.inspect(progress)
+    frames.refuse_absent(report.corrupt, len(target), target.named, skip=skip_corrupt)
     if report.corrupt and not skip_corrupt:
         rows = [f"{target.named(i)} ({reason})" for i, reason in list(report.corrupt.items())[:5]]
         more = f" and {len(report.corrupt) - 5} more" if len(report.corrupt) > 5 else ""

@@ -13,9 +13,10 @@ from hf_transferability.data.duplicates import Origins, Pair, examples_by_file, 
 from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.medical.convert import Medical
-from hf_transferability.data.opening import dataset_error, open_dataset
+from hf_transferability.data.opening import open_dataset
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import Target
+from hf_transferability.data.unreadable import dataset_error
 from hf_transferability.errors import TransferabilityError
 
 TEST = "test"
@@ -108,7 +109,7 @@ def read_test_images(dataset: Any, sample: SampleOptions, largest: int, token: s
     except TransferabilityError:
         raise
     except Exception as error:
-        raise dataset_error(error, str(opened.where["id"])) from error
+        raise dataset_error(error, str(opened.where["id"]), opened.files) from error
     files = [file_and_folder((record or {}).get("path") or "") for record in records]
     images = Images(encoded, options.window, 0, options.frame, options.max_pixels)
     return SplitImages(images, Origins(rows, files))

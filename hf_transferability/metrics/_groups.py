@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import euclidean_distances
 
-from hf_transferability.metrics._validation import as_array
+from hf_transferability.metrics._validation import as_array, refuse_missing
 
 GROUPING_VERSION = 2  # part of the keys of stored scores with groups: counts up when a metric treats them in another way
 _CHUNK = 2**23  # distances at once
@@ -24,14 +24,13 @@ def encode_groups(groups: Any, n_samples: int) -> np.ndarray:
         ValueError: another shape or length, a missing value, or a single group.
         TypeError: values of another kind.
     """
+    refuse_missing("groups", groups)
     array = as_array(groups)
     if array.shape != (n_samples,):
         raise ValueError(
             f"`groups` must have one entry per image, {n_samples} in all; got shape {array.shape}. Pass them in the same order."
         )
     if array.dtype.kind == "O":
-        if any(value is None or value != value for value in array):
-            raise ValueError("`groups` must name a group for every image; got None or NaN. Leave those images out.")
         kinds = {str if isinstance(value, str) else type(value) for value in array}
         if len(kinds) > 1:
             raise TypeError("`groups` must be of one type; got several. Convert them to texts.")

@@ -18,7 +18,14 @@ from hf_transferability.arguments import LARGEST_SEED, checked_names
 from hf_transferability.errors import shown, unknown_name
 from hf_transferability.metrics._metric import INPUTS, SCENARIOS, Metric
 from hf_transferability.metrics._pool import FACTS
-from hf_transferability.metrics._validation import TASKS, check_count, check_task, one_column, refuse_unclear_numbers
+from hf_transferability.metrics._validation import (
+    TASKS,
+    check_count,
+    check_task,
+    one_column,
+    refuse_missing,
+    refuse_unclear_numbers,
+)
 
 __all__ = ["INPUTS", "SCENARIOS", "TASKS", "Metric", "all_metrics", "get_metric", "register", "score"]
 
@@ -168,7 +175,11 @@ def score(
         check_count("seed", seed, smallest=0, largest=LARGEST_SEED)
     if missing := [key for key in metric.inputs if given[key] is None]:
         raise ValueError(f"`{missing[0]}` must be given for {name}; got None. {name} needs {', '.join(metric.inputs)}.")
+    if groups is not None:
+        groups = one_column(groups)
+        refuse_missing("groups", groups)
     if "labels" in metric.inputs:
+        refuse_missing("labels", given["labels"])
         if task is None:
             refuse_unclear_numbers(given["labels"])
         check_task(name, metric.tasks, given["labels"], {other.name: other.tasks for other in all_metrics().values()})

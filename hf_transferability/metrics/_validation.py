@@ -67,10 +67,50 @@ def task_of(labels: Any) -> str:
     return "regression" if array.dtype.kind == "f" else "single_label"
 
 
-def one_column(labels: Any) -> Any:
-    """Labels [n_samples, 1] as [n_samples]; all others as they are."""
-    shape = tuple(getattr(labels, "shape", ()))
-    return as_array(labels)[:, 0] if len(shape) == 2 and shape[-1] == 1 else labels
+def one_column(values: Any) -> Any:
+    """Labels or groups [n_samples, 1], also as lists, as [n_samples]; all others as they are."""
+    if isinstance(values, list | tuple):
+        rows = bool(values) and all(isinstance(row, list | tuple) and len(row) == 1 for row in values)
+        return [row[0] for row in values] if rows else values
+    shape = tuple(getattr(values, "shape", ()))
+    return as_array(values)[:, 0] if len(shape) == 2 and shape[-1] == 1 else values
+
+
+def refuse_missing(name: str, values: Any) -> None:
+    """Refuse labels or groups [n_samples] of which some are None, NaN or an empty text, or of which there are none.
+
+    Args:
+        name: the argument's name, for errors.
+        values: in one dimension; with more, only their number is looked at.
+
+    Raises:
+        ValueError: names the kind, the number of such values and the first.
+    """
+    items = values if isinstance(values, list | tuple) else as_array(values)
+    if isinstance(items, np.ndarray) and not items.ndim:
+        return
+    if not len(items):
+        raise ValueError(f"`{name}` must have one entry per image; got none. Pass them in the order of the images.")
+    if isinstance(items, np.ndarray) and (items.ndim > 1 or items.dtype.kind in "biu"):
+        return
+    missing = {i: kind for i, value in enumerate(items) if (kind := _missing(value))}
+    if missing:
+        kinds = " and ".join(sorted(set(missing.values())))
+        raise ValueError(
+            f"`{name}` must hold a value for every image; got {kinds} for {len(missing)} of {len(items)} "
+            f"(first: {min(missing)}). Fill them in, or leave those images out."
+        )
+
+
+def _missing(value: Any) -> str:
+    """What a missing value is called; "" for others."""
+    if isinstance(value, str):
+        return "" if value.strip() else "empty texts"
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return "None" if value is None else "NA"
+    if isinstance(value, np.datetime64) and np.isnat(value):
+        return "NaT"
+    return "NaN" if isinstance(value, float | np.floating) and np.isnan(value) else ""
 
 
 def refuse_unclear_numbers(labels: Any) -> None:
@@ -121,6 +161,7 @@ def encode_labels(labels: Any, n_samples: int) -> tuple[np.ndarray, list]:
         ValueError: wrong length, one class only, or missing labels.
         TypeError: labels that are not classes (floats, objects of mixed type).
     """
+    refuse_missing("labels", labels)
     array = as_array(labels)
     if array.ndim != 1:
         raise ValueError(

@@ -21,6 +21,7 @@ RANKING = {
     "frame": "Which frame or page of a file with several was taken.",
     "slice": "Which slice of a volume was taken.",
     "axis": "The axis along which slices of a volume were taken.",
+    "keep_masks": "Whether masks beside their images were taken as images, too.",
     "account": "What the dataset holds: rows of each split, images of each class, and what was left out and why.",
     "line": "The account of the dataset in one line.",
     "found": "How the classes were found, where folders name them.",

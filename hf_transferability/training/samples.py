@@ -14,6 +14,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from torchvision.transforms.v2 import functional
 
 from hf_transferability.data.duplicates import Origins, perceptual_hash
+from hf_transferability.data.frames import remedy
 from hf_transferability.data.groups import shared_groups
 from hf_transferability.data.images import MEMORY_BUDGET
 from hf_transferability.data.sampling import in_turn
@@ -100,9 +101,8 @@ class Pool:
             raise
         except Exception as error:  # decoders raise many types for a damaged file
             row = f"{self.target.named(position)} of split {self.target.provenance['split']}"
-            raise TargetError(
-                f"{row} of {plain_name(self.target.provenance['id'])} cannot be decoded: {error}. Repair or remove it."
-            ) from error
+            name, what_to_do = plain_name(self.target.provenance["id"]), remedy(str(error)) or "Repair or remove it."
+            raise TargetError(f"{row} of {name} cannot be decoded: {error}. {what_to_do}") from error
         return functional.resize(image, list(self.size), antialias=True)
 
 

@@ -10,7 +10,7 @@ import hf_transferability.ranking.run
 import hf_transferability.reporting.terminal
 import hf_transferability.training.grids
 import hf_transferability.training.pretraining  # noqa: F401
-from bad_input import checkpoints, datasets, feature_files, medical, options, python_calls, surroundings
+from bad_input import checkpoints, datasets, feature_files, layouts, medical, options, python_calls, surroundings
 from bad_input.made import make_good
 from bad_input.outcomes import Case
 from hf_transferability.metrics import all_metrics
@@ -21,6 +21,7 @@ Image.init()
 
 _MODULES = {
     "datasets": datasets,
+    "layouts": layouts,
     "medical": medical,
     "checkpoints": checkpoints,
     "files": feature_files,

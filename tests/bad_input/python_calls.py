@@ -140,6 +140,7 @@ def _scores() -> Iterator[tuple]:
                 partial(call, lambda a=argument, q=metric, m=make: package.score(q, **{**_good(), a: m()})),
                 HARMLESS,
             )
+    yield from _missing_values()
     for option in ("variant", "seed", "task", "half_sample"):
         for name, make in VALUES.items():
             yield (
@@ -165,6 +166,34 @@ def _scores() -> Iterator[tuple]:
             yield f"{metric.name}(variant=None)", partial(call, lambda q=metric, t=typo: q.function(**t, variant=None))
     for options in ({"scenario": "x"}, {"scenario": None}, {"variant": "x"}, {"nosuch": 1}):
         yield f"combine({options})", partial(call, lambda o=options: package.combine([1, 2, 3], [1, 2, 3], **o))
+
+
+MISSING: dict[str, list] = {
+    "with None": [None, *"ab" * 12][:N], "with NaN": [float("nan"), *range(N - 1)], "with NaN among texts": [float("nan"), *"ab" * 12][:N], "with empty texts": ["", *"ab" * 12][:N], "with blanks": [" \t", *"ab" * 12][:N],
+    "that are all None": [None] * N, "that are empty": [], "with NA": [__import__("pandas").NA, *"ab" * 12][:N],
+}  # fmt: skip
+
+
+def _missing_values() -> Iterator[tuple]:
+    """Labels and groups of which some are missing, for metrics with and without groups."""
+
+    def computed(metric: str, inputs: dict[str, Any]) -> Any:
+        from hf_transferability.evaluate_module import Transferability
+
+        return Transferability(metric).compute(**inputs)
+
+    good = {"predictions": _good()["features"], "references": _good()["labels"]}
+    for name, values in MISSING.items():
+        for argument in ("references", "groups"):
+            for metric in ("default", "logme", "knn"):
+                yield (
+                    f"{argument} {name}, through evaluate ({metric})",
+                    partial(call, lambda m=metric, a=argument, v=values: computed(m, {**good, a: v})),
+                )
+        for metric in ("logme", "knn"):
+            for argument in ("labels", "groups"):
+                arrays = {"features": _good()["features"], "labels": _good()["labels"], argument: values}
+                yield f"score({metric}, {argument} {name})", partial(call, lambda m=metric, a=arrays: package.score(m, **a))
 
 
 def _features(good: SimpleNamespace) -> Iterator[tuple]:
@@ -220,5 +249,23 @@ def _others(good: SimpleNamespace) -> Iterator[tuple]:
             yield f"LoadOptions({field}={name})", partial(call, lambda f=field, m=make: LoadOptions(**{f: m()})), HARMLESS
         for field in ("class_level", "sample_size", "seed", "draw", "task", "window", "frame"):
             yield f"SampleOptions({field}={name})", partial(call, lambda f=field, m=make: SampleOptions(**{f: m()})), HARMLESS
+    for name, config in {
+        "deep": b'{"a":' * 20_000,
+        "deep lists": b"[" * 200_000,
+        "a list": b"[]",
+        "undecodable": b"\xff",
+    }.items():
+        yield f"a local copy whose configuration is {name}", partial(_local_copy, config), HARMLESS
     yield "run_grid(epoch=1)", partial(call, lambda: run_grid(str(good.dataset), ["./none"], "out", epoch=1))
     yield "pretrain(nosuch=1)", partial(call, lambda: pretrain([str(good.dataset)], str(good.checkpoint), "out", nosuch=1))
+
+
+def _local_copy(config: bytes, folder: Path) -> int:
+    """A candidate whose published results are looked for by what its configuration names."""
+    from hf_transferability.ranking.candidates import Candidate
+    from hf_transferability.ranking.known import read_known, with_known
+
+    (folder / "config.json").write_bytes(config)
+    (candidate,), _ = with_known([Candidate(str(folder))], read_known(), {})
+    assert candidate.facts["known_elsewhere"] is None
+    return 0

@@ -7,6 +7,10 @@ from bad_input import cases, outcomes
 CHOSEN = {
     "files": ("a fifo", "labels: 0-d", "labels: 3-d", ".npy header: no header", "features: empty", "a member that is no array"),
     "datasets": ("named ~nosuchuser", "named NUL", "card configs data_files: number", "image column: ftp", "a fifo image", "card: a circle", "card: aliases", "a link in a circle", "good folder with '--class-level 9'"),
+    "layouts": (
+        "split in a struct of metadata.jsonl", "split in a JSON text of data.jsonl --streaming", "no split in deep JSON of data.jsonl", "tables called development and holdout", "folders called internal and external", "labels.csv in latin-1",
+        "labels.jsonl in cp1252", "labels.csv beside patients.csv", "class folders in x.tar.gz", "frames out of range: --frame 1 --skip-corrupt", "masks beside images", "masks only",
+    ),
     "medical": (
         "group: some infinite", "group: large floats", "group in metadata: beyond 32 bits", "20 digits in a metadata file", "DICOM bomb", "DICOM of nested sequences", "DICOM WindowWidth b'nan'", "DICOM RescaleSlope b'1e308'", "DICOM NumberOfFrames b'-1'", "DICOM BitsAllocated 12",
         "NIfTI bomb", "NIfTI extension 2147483647", "NIfTI first length -1", "NIfTI affine nan", "--leak-check nan",
@@ -20,7 +24,8 @@ CHOSEN = {
     "python": (
         "rank(..., a generator)", "rank(window=(1,))", "rank(window=1)", "score(logme, features=sparse tensor)", "save(None)",
         "rank(sead=1)", "rank_features(nosuch=1)", "gbc(variant='typo')", "transrate(variant='typo')", "rank(progress=a number)",
-        "score(empty list)", "score(seed=beyond 64 bits)", "combine(a number)", "run_grid(..., a generator)",
+        "score(empty list)", "groups with None, through evaluate (logme)", "references that are empty, through evaluate (default)", "a local copy whose configuration is deep",
+         "score(seed=beyond 64 bits)", "combine(a number)", "run_grid(..., a generator)",
     ),
     "surroundings": ("latin-1: '\\udcff' as table", "files of 0 bytes: pretrain", "files of 1000 bytes: demo --keep"),
 }  # fmt: skip

@@ -176,7 +176,9 @@ def test_the_line_of_a_dataset_in_memory_and_of_a_stream():
         load_target(held).account == "splits: train 24, validation 12; used: train; 2 classes: a 12, b 12; left out: nothing."
     )
     stream = load_target(data.to_iterable_dataset(), sample=20)
-    assert stream.account == "split (unnamed) 24; left out: nothing."
+    assert stream.account == (
+        "split (unnamed) 24; left out: nothing. Of a stream, repeated images and masks are looked for in the drawn sample only."
+    )
 
 
 def test_the_splits_of_a_test_folder_are_never_mixed_in(tmp_path):

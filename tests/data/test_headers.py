@@ -14,7 +14,7 @@ from PIL import Image
 from hf_transferability.data.headers import read_header
 from hf_transferability.data.images import Images, check_size, decode
 from hf_transferability.data.targets import check_images
-from hf_transferability.errors import TargetError, UsageError
+from hf_transferability.errors import UsageError
 
 COLOUR = np.random.default_rng(0).integers(0, 4096, (6, 5, 3)).astype(np.uint16)
 COLOUR[0, 0], COLOUR[0, 1] = 0, 4095
@@ -145,8 +145,14 @@ def test_files_of_several_frames_are_flagged_and_chosen_from(kind):
     chosen = target_of_files([STACKS[kind]] * 12, frame=1)
     assert chosen.flags["several_frames"] == "12 of 12 images, of which frame 1 is used"
     assert chosen.key != target_of_files([STACKS[kind]] * 12).key
-    with pytest.raises(TargetError, match="there is no frame 3 among 3, counted from 0"):
-        check_images(target_of_files([STACKS[kind]] * 12, frame=3))
+    with pytest.raises(
+        UsageError, match=r"^`frame` must be in every file; 12 of 12 have no frame 3.* last is 2. .*--frame middle"
+    ):
+        check_images(target_of_files([STACKS[kind]] * 12, frame=3), skip_corrupt=True)
+    some = target_of_files([STACKS[kind]] * 12 + [png(i) for i in range(3)], frame=2, sample="all")
+    with pytest.raises(UsageError, match=r"3 of 15 have no frame 2, .* last is 0. .* Or pass --skip-corrupt"):
+        check_images(some)
+    assert len(check_images(some, skip_corrupt=True)[0]) == 12
 
 
 def test_channels_beyond_colour_are_flagged():

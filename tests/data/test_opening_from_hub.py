@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 import zipfile
 from dataclasses import replace
 
@@ -39,6 +40,16 @@ def zipped(files: dict[str, bytes]) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tarred(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -84,6 +95,11 @@ def answers(tmp_path_factory):
             },
             "a/merged": {"Train.csv": table_of(12), "Test.csv": table_of(12)},
             "a/column": {"train.csv": table_of(24, "fold"), **images("scans", n=24)},
+            "a/tgz": {"x.tar.gz": tarred(images("a", "b"))},
+            "a/labels": {**images("scans", n=24), "labels.csv": table_of(24), "patients.csv": b"patient,age\n1,2\n"},
+            "a/test-classes": images("test_positive", "test_negative"),
+            "a/latin": {**images("scans", n=24), "metadata.csv": rows(24).replace(b",a", b",\xf6")},
+            "a/masks": {**images("a", "b"), **{f"a/{i}_mask.png": png(i) for i in range(12)}},
             "a/hidden": {**images("train/a", "train/b"), ".huggingface.yaml": card.replace(b"---\n", b"")},
         }
         for name, files in datasets.items():
@@ -117,7 +133,7 @@ def test_rows_of_a_test_split_are_not_taken_for_training(answers, way):
 
 @pytest.mark.parametrize("way", ["", " streamed"])
 def test_folders_that_would_be_read_otherwise_are_refused(answers, way):
-    for name in ("a/capitals", "a/words"):
+    for name in ("a/capitals", "a/words", "a/test-classes"):
         assert f"UsageError: `datasets` reads other splits from {name} than its folders name" in answers[name + way]
         assert "pass the local folder" in answers[name + way]
     assert "UsageError: `class_level` must be named" in answers["a/nested" + way]
@@ -138,6 +154,36 @@ LOST = {
 def test_classes_that_datasets_would_lose_are_refused(answers, name, way):
     assert f"UsageError: {'dataset ' + name + ' ' if name == 'a/zip' else ''}{LOST[name]}" in answers[name + way]
     assert f"Download it (`hf download {name} --repo-type dataset`) and pass the local folder." in answers[name + way]
+
+
+REMEDY = "Download it (`hf download {0} --repo-type dataset`) and pass the local folder."
+
+
+@pytest.mark.parametrize("way", ["", " streamed"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "a/tgz",
+            "archives of images without labels, such as x.tar.gz. Download it (`hf download {0} --repo-type dataset`), unpack",
+        ),
+        (
+            "a/labels",
+            "`datasets` reads the images of a/labels, but not labels.csv beside them. " + REMEDY + " Name its column of paths",
+        ),
+        ("a/latin", "metadata.csv must be in UTF-8; got another encoding. " + REMEDY + " Replace it by what `iconv -f cp1252"),
+    ],
+)
+def test_what_datasets_reads_without_labels_is_named_with_the_remedy(answers, name, text, way):
+    assert text.format(name) in answers[name + way]
+
+
+def test_masks_beside_images(answers):
+    assert answers["a/masks"][0].startswith(
+        "split train 36 of 36 image files; 2 classes (folder level 1): a 12, b 12; left out: 12 masks"
+    )
+    assert answers["a/masks"][1] == 24
+    assert "the stream holds masks beside their images" in answers["a/masks streamed"]
 
 
 def test_hidden_classes_and_folders_without_images_are_named(answers):

@@ -1,11 +1,10 @@
 """Rows of a test table are never drawn as rows of the training table."""
 
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Value
 from helpers.targets import AB, png, refused, table
 
 from hf_transferability.data.opening import split_names
-from hf_transferability.data.table_splits import refuse_merged, refuse_split_column, splits_of_tables
+from hf_transferability.data.table_splits import refuse_merged, splits_of_tables
 from hf_transferability.data.targets import load_target
 from hf_transferability.errors import UsageError
 
@@ -55,7 +54,7 @@ def test_shards_beside_a_figure(tmp_path, other):
         ("train_test.csv",),
         ("train_val.csv", "test.csv"),
         ("train/validation.csv",),
-        ("train.csv", "holdout.csv"),
+        ("train.csv", "unseen.csv"),
         ("trainfoo.csv", "testfoo.csv"),
         ("testfoo.csv",),
     ],
@@ -91,57 +90,6 @@ def test_tables_without_images_that_datasets_would_merge(tmp_path):
             refuse_merged("train", names)
 
 
-@pytest.mark.parametrize("column", ["split", "Subset", "data_split"])
-@pytest.mark.parametrize("kind", ["metadata", "csv", "parquet", "classes"])
-def test_a_column_that_assigns_rows_to_splits(tmp_path, column, kind):
-    values = ["train" if i < 24 else "TEST" for i in range(40)]
-    if kind in ("parquet", "classes"):
-        names = ClassLabel(names=["train", "TEST"])
-        codes, feature = (values, Value("string")) if kind == "parquet" else ([i // 24 for i in range(40)], names)
-        table([i % 2 for i in range(40)], AB, **{column: (codes, feature)}).to_parquet(tmp_path / "train.parquet")
-    else:
-        lines = [f"{i}.png,{'ab'[i % 2]},{value}\n" for i, value in enumerate(values)]
-        name, path = ("metadata.csv", "file_name") if kind == "metadata" else ("labels.csv", "path")
-        (tmp_path / name).write_text(f"{path},label,{column}\n" + "".join(lines))
-        for i in range(40):
-            (tmp_path / f"{i}.png").write_bytes(png(i))
-    options = {"image_column": "path"} if kind == "csv" else {}
-    refused(rf"column {column} assigns rows to several splits \(TEST, train\)", tmp_path, **options)
-    assert set(load_target(tmp_path, label_column=column, **options).class_names) == {"train", "TEST"}
-
-
-@pytest.mark.parametrize("values", [["train"], ["A", "B"], ["1", "2"], [None, "train"]])
-def test_a_column_that_assigns_no_row_to_another_split(tmp_path, values):
-    column = ([values[i % len(values)] for i in range(24)], Value("string"))
-    table([i % 2 for i in range(24)], AB, split=column).to_parquet(tmp_path / "train.parquet")
-    assert len(load_target(tmp_path, sample="all")) == 24
-
-
-def test_splits_that_the_user_joins_may_be_named_by_a_column(tmp_path):
-    for split in ("train", "test"):
-        table([i % 2 for i in range(24)], AB, split=([split] * 24, Value("string"))).to_parquet(tmp_path / f"{split}.parquet")
-    assert len(load_target(tmp_path, sample="all", split="train+test")) == 48
-
-
-@pytest.mark.parametrize("column", ["fold", "Usage"])
-def test_a_column_that_assigns_rows_to_splits_at_every_door(tmp_path, column):
-    values = ["Training" if i < 24 else "PublicTest" for i in range(40)]
-    rows = table([i % 2 for i in range(40)], AB, **{column: (values, Value("string"))})
-    text = rf"column {column} assigns rows to several splits \(PublicTest, Training\)"
-    rows.save_to_disk(tmp_path / "saved")
-    DatasetDict(train=rows).save_to_disk(tmp_path / "splits")
-    for dataset in (tmp_path / "saved", tmp_path / "splits", rows, DatasetDict(train=rows)):
-        refused(text, dataset)
-    refused(text, rows.to_iterable_dataset(), streaming=True)
-    rows.to_parquet(tmp_path / "one.parquet")
-    (tmp_path / "stream").mkdir()
-    (tmp_path / "one.parquet").rename(tmp_path / "stream/train.parquet")
-    refused(text, tmp_path / "stream", streaming=True)
-    one = rows.filter(lambda value: value == "Training", input_columns=column)
-    for streaming in (False, True):
-        assert len(load_target(one.to_iterable_dataset() if streaming else one, streaming=streaming, sample=24)) == 24
-
-
 def test_a_class_level_below_a_test_folder(tmp_path):
     for name in ("internal", "external test"):
         for label in "ab":
@@ -153,30 +101,6 @@ def test_a_class_level_below_a_test_folder(tmp_path):
     refused(text, tmp_path)
     refused(text, tmp_path, class_level=2)
     assert load_target(tmp_path, class_level=1).class_names == ["external test", "internal"]
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "refused"),
-    [
-        ("train_or_test", ["train", "test"], True),
-        ("cohort", ["Training", "Testing"], True),
-        ("is_test", [True, False], True),
-        ("isTraining", [0, 1], True),
-        ("dataset", ["HAM10000", "MSK-test"], False),
-        ("dataset", ["train", "test"], True),
-        ("usage", ["stress test", "rest"], False),
-        ("sex", ["m", "f"], False),
-        ("test", [0, 1], False),
-        ("is_test", [False, False], False),
-    ],
-)
-def test_columns_that_assign_rows_to_splits_are_known_by_name_and_values(column, values, refused):
-    rows = Dataset.from_dict({"label": ["a", "b"], column: values})
-    if refused:
-        with pytest.raises(UsageError, match="assigns rows to several splits"):
-            refuse_split_column(rows, "label")
-    else:
-        refuse_split_column(rows, "label")
 
 
 @pytest.mark.parametrize(("split", "refused_too"), [("train", True), ("full", False)])
@@ -191,3 +115,52 @@ def test_a_card_that_takes_a_test_file_for_training_is_refused(tmp_path, split, 
             load_target(tmp_path, sample_size="all")
     else:
         assert len(load_target(tmp_path, split=split, sample_size="all")) == 24
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("train", "held-out"), {"train", "test"}),
+        (("train", "Hold_Out_labels"), {"train", "test"}),
+        (("train", "dev"), {"train", "validation"}),
+        (("holdout",), {"test"}),
+        (("development",), {"train"}),
+        (("development", "holdout"), None),
+        (("internal", "external"), None),
+        (("labels", "unseen_labels"), None),
+        (("discovery-cohort", "replication-cohort"), None),
+        (("external",), None),
+        (("blind_set",), None),
+        (("a", "b"), {"train"}),
+    ],
+)
+def test_words_for_parts_of_a_study(names, splits):
+    """ "dev" is for validation and "holdout" for testing; of other words authors differ, and none is joined for training."""
+    tables = [f"{name}.csv" for name in names]
+    if splits is None:
+        with pytest.raises(UsageError, match=UNCLEAR):
+            splits_of_tables(tables)
+        with pytest.raises(UsageError, match=UNCLEAR):
+            refuse_merged("train", tables)
+    else:
+        assert set(splits_of_tables(tables)) == splits
+
+
+@pytest.mark.parametrize("names", [("development", "holdout"), ("internal", "external_set"), ("a", "hold out")])
+def test_folders_for_parts_of_a_study_are_not_joined(tmp_path, names):
+    for name in names:
+        for i in range(24):
+            (tmp_path / name / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / "ab"[i % 2] / f"{i}.png").write_bytes(png(i))
+    for options in ({}, {"class_level": 2}):
+        refused("look only partly like splits", tmp_path, **options)
+    (tmp_path / names[0]).rename(tmp_path / "train")
+    (tmp_path / names[1]).rename(tmp_path / "test")
+    assert len(load_target(tmp_path, sample_size="all")) == 24
+
+
+def test_a_split_called_holdout_is_not_taken_unasked(tmp_path):
+    (tmp_path / "data").mkdir()
+    table([0, 1] * 12, AB).to_parquet(tmp_path / "data/holdout-00000-of-00001.parquet")
+    refused("there is no train split, only holdout", tmp_path)
+    assert len(load_target(tmp_path, split="holdout", sample_size="all")) == 24

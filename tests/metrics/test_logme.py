@@ -89,7 +89,8 @@ def test_regression_targets(make_arrays, scored):
     for labels, text in (
         (np.full(60, 0.5), "must vary"),
         (target[:-1], "one entry per row"),
-        (target * np.nan, "must be finite"),
+        (target * np.nan, "must hold a value for every image; got NaN"),
+        (np.append(target[1:], np.inf), "must be finite"),
     ):
         with pytest.raises(ValueError, match=f"^`labels` .*{text}|^`labels` {text}"):
             scored("logme", {**arrays, "labels": labels})

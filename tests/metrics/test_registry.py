@@ -330,13 +330,31 @@ def test_refuses_features_of_the_wrong_type(name, features, error, text, make_ar
     ("labels", "text"),
     [
         ([0, "a"] * 30, "`labels` must be integers, strings or booleans; got int, str."),
-        ([None, "a"] * 30, "`labels` must be integers, strings or booleans; got NoneType, str."),
         (np.array([1j, 2j] * 30), "`labels` must be integers, strings or booleans; got complex128."),
     ],
 )
 def test_refuses_labels_that_are_not_classes(name, labels, text, make_arrays, scored):
     with pytest.raises(TypeError, match=f"^{re.escape(text)}"):
         scored(name, {**make_arrays(), "labels": labels})
+
+
+MISSING = {
+    "None": [None, "a", "b"] * 20,
+    "NaN": [float("nan"), 0, 1] * 20,
+    "NaN and None": np.array([None, float("nan"), "a", "b"] * 15, object),
+    "empty texts": ["", " ", "a", "b"] * 15,
+}
+
+
+@pytest.mark.parametrize("argument", ["labels", "groups"])
+@pytest.mark.parametrize("kind", MISSING)
+@pytest.mark.parametrize("name", ["logme", "knn"])  # one of them takes no groups
+def test_refuses_labels_and_groups_with_missing_values(name, kind, argument):
+    text = rf"^`{argument}` must hold a value for every image; got {kind} for [0-9]+ of 60 \(first: 0\)\. Fill them in"
+    with pytest.raises(ValueError, match=text):
+        score(name, **{"features": np.ones((60, 3)), "labels": [0, 1, 2] * 20, argument: MISSING[kind]})
+    with pytest.raises(ValueError, match=f"^`{argument}` must have one entry per image; got none"):
+        score(name, **{"features": np.ones((60, 3)), "labels": [0, 1, 2] * 20, argument: []})
 
 
 @pytest.mark.parametrize("name", METRICS)

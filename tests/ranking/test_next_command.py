@@ -38,6 +38,7 @@ def test_finetune_takes_every_option_that_can_be_named():
         "slice": 1,
         "axis": 0,
         "max_pixels": 9,
+        "keep_masks": True,
     }
     sample = SampleOptions(**{name: values.get(name, "x") for name in SampleOptions.reading_names() if name != "follow_links"})
     others = {"allow_pickle": True, "trust_remote_code": True, "processor": "p", "pooling": "cls", "image_size": 64}

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from hf_transferability.data.frames import choose
 from hf_transferability.data.images import Window, check_size, eight_bit
-from hf_transferability.data.medical.image import BITS, FILE, GIVEN, OWN, PLAIN, MedicalImage, choose, is_flat, missing, quiet
+from hf_transferability.data.medical.image import BITS, FILE, GIVEN, OWN, PLAIN, MedicalImage, is_flat, missing, quiet
 from hf_transferability.data.medical.signature import DICOM
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")

@@ -58,18 +58,6 @@ def missing(package: str, kind: str) -> UsageError:
     return UsageError(f"the dataset holds {kind} files, which need {package}. Run pip install 'hf-transferability[medical]'.")
 
 
-def choose(number: int | str | None, count: int, what: str, default: int) -> int:
-    """A frame or slice from 0.
-
-    Raises:
-        ValueError: there are fewer.
-    """
-    chosen = default if number is None else count // 2 if number == "middle" else int(number)
-    if chosen >= count:
-        raise ValueError(f"there is no {what} {chosen} among {count}, counted from 0")
-    return chosen
-
-
 @contextlib.contextmanager
 def quiet(logger: str) -> Iterator[None]:
     """Without warnings and messages of a library: they may quote a file's values."""

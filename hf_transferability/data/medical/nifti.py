@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hf_transferability.data.frames import choose
 from hf_transferability.data.images import Window, check_size, eight_bit
-from hf_transferability.data.medical.image import GIVEN, OWN, PLAIN, MedicalImage, choose, is_flat, missing, quiet
+from hf_transferability.data.medical.image import GIVEN, OWN, PLAIN, MedicalImage, is_flat, missing, quiet
 from hf_transferability.data.medical.signature import NIFTI
 from hf_transferability.errors import UsageError
 

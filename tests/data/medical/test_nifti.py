@@ -13,7 +13,7 @@ from helpers.targets import png
 from hf_transferability.data.medical import nifti
 from hf_transferability.data.medical.image import OWN, PLAIN
 from hf_transferability.data.targets import check_images, load_target
-from hf_transferability.errors import TargetError, UsageError
+from hf_transferability.errors import UsageError
 
 VOLUME = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
 
@@ -161,7 +161,9 @@ def test_another_slice_is_another_sample(tmp_path):
 
 def test_a_slice_that_some_volumes_lack_is_named(tmp_path):
     volumes(tmp_path)
-    with pytest.raises(TargetError, match=r"14 of 14 images cannot be decoded: row .*there is no slice 3 among 3"):
+    with pytest.raises(
+        UsageError, match=r"`slice` must be in every file; 14 of 14 have no slice 3, such as row .*--slice middle"
+    ):
         check_images(load_target(tmp_path, slice=3))
 
 

@@ -1,0 +1,93 @@
+"""Masks beside their images are no images of the class: they are left out and counted, at every door."""
+
+import pytest
+from datasets import Dataset, Features, Image
+from helpers.targets import AB, png, refused
+
+from hf_transferability.data.masks import masks_of
+from hf_transferability.data.targets import load_target
+
+NOTE = "Masks beside their images are left out; pass --keep-masks to take them as images."
+
+
+def write(folder, *names, n=12):
+    for name in names:
+        for i in range(n):
+            file = folder / name.format(i)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(png(i))
+
+
+def test_masks_beside_images_are_counted_and_may_be_kept(tmp_path):
+    write(tmp_path, "benign/benign ({}).png", "benign/benign ({})_mask.png", "normal/normal ({}).png")
+    write(tmp_path, "benign/benign ({})_mask_1.png", n=2)
+    target = load_target(tmp_path, sample_size="all")
+    assert len(target) == 24
+    assert target.account.endswith(
+        "2 classes (folder level 1): benign 12, normal 12; left out: 14 masks beside their images, such as "
+        f"benign/benign (0)_mask.png. {NOTE}"
+    )
+    assert "benign (0)" not in target.provenance["account"]["line"]
+    assert target.provenance["account"]["left_out"] == {"masks beside their images": 14}
+    assert len(load_target(tmp_path, sample_size="all", keep_masks=True)) == 38
+    refused(
+        r"the stream holds masks beside their images, such as benign/.* --keep-masks", tmp_path, sample_size=38, streaming=True
+    )
+    assert len(load_target(tmp_path, sample_size=38, streaming=True, keep_masks=True)) == 38
+
+
+def test_a_folder_of_masks_beside_one_of_images(tmp_path):
+    write(tmp_path, *(f"{kind}/{label}/{{}}.png" for kind in ("images", "masks") for label in "ab"))
+    refused("`class_level` must be named", tmp_path)
+    target = load_target(tmp_path, sample_size="all", class_level=2)
+    assert (len(target), target.class_names) == (24, ["a", "b"])
+    assert "left out: 24 masks beside their images, such as a/0.png" in target.account
+
+
+def test_masks_that_a_table_names(tmp_path):
+    write(tmp_path, "x/{}.png", "x/{}_Segmentation.png", n=24)
+    names = [f"x/{i}{end}.png" for i in range(24) for end in ("", "_Segmentation")]
+    (tmp_path / "metadata.csv").write_text(
+        "file_name,label\n" + "".join(f"{name},{'ab'[k // 2 % 2]}\n" for k, name in enumerate(names))
+    )
+    assert len(load_target(tmp_path, sample_size="all")) == 24
+
+
+def test_masks_among_embedded_images():
+    cells = [{"bytes": png(i), "path": f"{i // 2}{'_mask' * (i % 2)}.png"} for i in range(48)]
+    features = Features({"image": Image(), "label": AB})
+    rows = Dataset.from_dict({"image": cells, "label": [0, 0, 1, 1] * 12}, features=features)
+    assert len(load_target(rows, sample_size="all")) == 24
+    assert len(load_target(rows, sample_size="all", keep_masks=True)) == 48
+
+
+@pytest.mark.parametrize(
+    ("paths", "labels"),
+    [
+        (["with/0_mask.png", "without/0.png"], "ab"),
+        (["0_mask.png", "0.png"], "ab"),  # names without folders: another class is another face
+        (["a/0_mask.png", "a/1_mask.png"], "aa"),
+        (["mask/0.png", "bare/0.png"], "aa"),
+        (["a/mask.png", "a/0.png"], "aa"),
+        (["a/0_masked.png", "a/0.png"], "aa"),
+        (["labels/a/0.png", "labels/a/1.png"], "aa"),
+        (["", ""], "aa"),
+    ],
+)
+def test_names_that_are_no_masks_of_another_image(paths, labels):
+    assert masks_of(paths, labels) == {}
+
+
+@pytest.mark.parametrize(
+    ("mask", "image"),
+    [
+        ("a/x_mask.png", "a/x.jpg"),
+        ("a/x (1)_MASK_2.png", "a/x (1).png"),
+        ("a/x-seg.nii.gz", "a/x.nii.gz"),
+        ("zip://a/x_gt.png::/d/x.zip", "zip://a/x.png::/d/x.zip"),
+        ("a/masks/x.png", "a/x.png"),
+        ("a/Ground truth/x_mask.png", "a/imgs/x.png"),
+    ],
+)
+def test_names_of_masks(mask, image):
+    assert masks_of([mask, image], "aa") == {0: 1}

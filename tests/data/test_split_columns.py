@@ -1,0 +1,118 @@
+"""Rows that a column assigns to several splits are not mixed, wherever the column is."""
+
+import json
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Value
+from helpers.targets import AB, png, refused, table
+
+from hf_transferability.data.split_columns import refuse_split_column
+from hf_transferability.data.targets import load_target
+from hf_transferability.errors import UsageError
+
+
+@pytest.mark.parametrize("column", ["split", "Subset", "data_split"])
+@pytest.mark.parametrize("kind", ["metadata", "csv", "parquet", "classes"])
+def test_a_column_that_assigns_rows_to_splits(tmp_path, column, kind):
+    values = ["train" if i < 24 else "TEST" for i in range(40)]
+    if kind in ("parquet", "classes"):
+        names = ClassLabel(names=["train", "TEST"])
+        codes, feature = (values, Value("string")) if kind == "parquet" else ([i // 24 for i in range(40)], names)
+        table([i % 2 for i in range(40)], AB, **{column: (codes, feature)}).to_parquet(tmp_path / "train.parquet")
+    else:
+        lines = [f"{i}.png,{'ab'[i % 2]},{value}\n" for i, value in enumerate(values)]
+        name, path = ("metadata.csv", "file_name") if kind == "metadata" else ("labels.csv", "path")
+        (tmp_path / name).write_text(f"{path},label,{column}\n" + "".join(lines))
+        for i in range(40):
+            (tmp_path / f"{i}.png").write_bytes(png(i))
+    options = {"image_column": "path"} if kind == "csv" else {}
+    refused(rf"column {column} assigns rows to several splits \(TEST, train\)", tmp_path, **options)
+    assert set(load_target(tmp_path, label_column=column, **options).class_names) == {"train", "TEST"}
+
+
+@pytest.mark.parametrize("values", [["train"], ["A", "B"], ["1", "2"], [None, "train"]])
+def test_a_column_that_assigns_no_row_to_another_split(tmp_path, values):
+    column = ([values[i % len(values)] for i in range(24)], Value("string"))
+    table([i % 2 for i in range(24)], AB, split=column).to_parquet(tmp_path / "train.parquet")
+    assert len(load_target(tmp_path, sample="all")) == 24
+
+
+def test_splits_that_the_user_joins_may_be_named_by_a_column(tmp_path):
+    for split in ("train", "test"):
+        table([i % 2 for i in range(24)], AB, split=([split] * 24, Value("string"))).to_parquet(tmp_path / f"{split}.parquet")
+    assert len(load_target(tmp_path, sample="all", split="train+test")) == 48
+
+
+@pytest.mark.parametrize("column", ["fold", "Usage"])
+def test_a_column_that_assigns_rows_to_splits_at_every_door(tmp_path, column):
+    values = ["Training" if i < 24 else "PublicTest" for i in range(40)]
+    rows = table([i % 2 for i in range(40)], AB, **{column: (values, Value("string"))})
+    text = rf"column {column} assigns rows to several splits \(PublicTest, Training\)"
+    rows.save_to_disk(tmp_path / "saved")
+    DatasetDict(train=rows).save_to_disk(tmp_path / "splits")
+    for dataset in (tmp_path / "saved", tmp_path / "splits", rows, DatasetDict(train=rows)):
+        refused(text, dataset)
+    refused(text, rows.to_iterable_dataset(), streaming=True)
+    rows.to_parquet(tmp_path / "one.parquet")
+    (tmp_path / "stream").mkdir()
+    (tmp_path / "one.parquet").rename(tmp_path / "stream/train.parquet")
+    refused(text, tmp_path / "stream", streaming=True)
+    one = rows.filter(lambda value: value == "Training", input_columns=column)
+    for streaming in (False, True):
+        assert len(load_target(one.to_iterable_dataset() if streaming else one, streaming=streaming, sample=24)) == 24
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "refused"),
+    [
+        ("train_or_test", ["train", "test"], True),
+        ("cohort", ["Training", "Testing"], True),
+        ("is_test", [True, False], True),
+        ("isTraining", [0, 1], True),
+        ("dataset", ["HAM10000", "MSK-test"], False),
+        ("dataset", ["train", "test"], True),
+        ("usage", ["stress test", "rest"], False),
+        ("sex", ["m", "f"], False),
+        ("test", [0, 1], False),
+        ("is_test", [False, False], False),
+    ],
+)
+def test_columns_that_assign_rows_to_splits_are_known_by_name_and_values(column, values, refused):
+    rows = Dataset.from_dict({"label": ["a", "b"], column: values})
+    if refused:
+        with pytest.raises(UsageError, match="assigns rows to several splits"):
+            refuse_split_column(rows, "label")
+    else:
+        refuse_split_column(rows, "label")
+
+
+INSIDE = {
+    "meta.split": lambda split: {"meta": {"split": split}},
+    "a.b.split": lambda split: {"a": {"b": {"split": split}}},
+    "split": lambda split: {"split": [split]},
+    "split.name": lambda split: {"split": {"name": split}},
+    "meta.cohort": lambda split: {"meta": [{"cohort": split, "n": 1}]},
+    "meta.is_test": lambda split: {"meta": {"is_test": split == "test"}},
+    "note.split": lambda split: {"note": json.dumps({"id": 1, "split": split})},
+    "tags": lambda split: {"tags": [split]},
+}
+
+
+@pytest.mark.parametrize("column", INSIDE)
+@pytest.mark.parametrize("name", ["metadata.jsonl", "data.jsonl"])
+def test_splits_inside_of_structs_lists_and_json_texts(tmp_path, column, name):
+    path, options = ("file_name", {}) if name.startswith("meta") else ("image", {"image_column": "image"})
+    rows = [{path: f"{i}.png", "label": "ab"[i % 2], **INSIDE[column]("test" if i < 12 else "train")} for i in range(24)]
+    for i in range(24):
+        (tmp_path / f"{i}.png").write_bytes(png(i))
+    (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = rf"column {column} assigns rows to several splits \((False, True|test, train)\)"
+    refused(text, tmp_path, **options)
+    refused(text, tmp_path, streaming=True, sample_size=20, **options)
+    (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows[12:]))
+    assert len(load_target(tmp_path, sample_size="all", **options)) == 12
+
+
+@pytest.mark.parametrize("cell", [{"split": "fold A"}, {"site": "test"}, ["train", "bus"], "{no JSON", '{"split": 1}'])
+def test_structs_that_assign_no_row_to_another_split(cell):
+    refuse_split_column(Dataset.from_list([{"label": "a", "meta": cell}, {"label": "b", "meta": cell}]), "label")
