@@ -7,15 +7,22 @@ from hf_transferability.choosing.decision import Decision
 from hf_transferability.choosing.short_runs import PROTOCOL, SETTINGS, Outcome
 from hf_transferability.escaping import markdown
 from hf_transferability.names import plain_name
-from hf_transferability.ranking.label_check import ALARM
+from hf_transferability.ranking.notes import few, no_ranking
 from hf_transferability.ranking.result import Ranking
+from hf_transferability.results import label_alarm
 
 TITLES = ["checkpoint", "rank", "validation AUC", "test AUC", "learning rate", "runs", "minutes"]
 _NOTHING = "-"
 
 
 def explained(
-    decision: Decision, outcome: Outcome, ranking: Ranking, budget: float, why_not: str | None, command: str | None
+    decision: Decision,
+    outcome: Outcome,
+    ranking: Ranking,
+    budget: float,
+    cost: Mapping[str, float],
+    why_not: str | None,
+    next_line: str | None,
 ) -> list[str]:
     """The answer, line by line.
 
@@ -24,30 +31,54 @@ def explained(
         outcome: of the short runs.
         ranking: of all candidates.
         budget: minutes.
+        cost: of `Choice`.
         why_not: why nothing was fine-tuned.
-        command: the next one.
+        next_line: with the command that follows.
     """
     if decision.recommended is None:
-        return ["no recommendation, as there is no order of the candidates: see the notes and reasons of the ranking."]
-    lines = [*_alarm(ranking), _recommended(decision)]
+        reason = [*no_ranking(ranking.rows, ranking.metric), "fewer than two candidates have a rank."][0]
+        return [f"no recommendation, as {reason}", *_failed(ranking)]
+    lines = [*label_alarm(ranking.to_dict()), _recommended(decision)]
+    if decision.runner_up:
+        lines.append(f"runner-up: {decision.runner_up}{_auc(decision, decision.runner_up)}.")
     if decision.by == "ranking":
         lines.append(f"the ranking decides: {why_not or 'too few short runs ended'}.")
-    elif decision.runner_up:
-        lines.append(f"runner-up: {decision.runner_up}{_auc(decision, decision.runner_up)}.")
+    else:
         lines += _within_error(decision)
-    lines.append(_loss(decision, ranking))
+    lines += [_loss(decision, ranking), *_failed(ranking)]
     failed = [f"{result.name} ({result.note.rstrip('.')})" for result in decision.results if result.note]
     lines += [f"not compared: {'; '.join(failed)}."] if failed else []
     if decision.by == "fine-tuning" and outcome.left_out:
         lines.append(f"no time was left for {', '.join(outcome.left_out)}: pass a larger --budget to compare them, too.")
-    runs = sum(result.runs for result in decision.results)
-    extraction = sum(float(row["seconds"] or 0.0) for row in ranking.rows)
-    lines.append(
-        f"cost: {extraction / 60:.1f} minutes of extraction (with that of earlier calls) for "
-        f"{len(ranking.rows)} candidates, and {runs} short runs in "
-        f"{outcome.seconds / 60:.1f} of {budget:g} minutes."
+    return [*lines, _spent(cost, len(ranking.rows), budget), *([next_line] if next_line else [])]
+
+
+def _failed(ranking: Ranking) -> list[str]:
+    """Who could not be ranked: the reason of one, and the names of several."""
+    failed = [row for row in ranking.rows if row["error"]]
+    if not failed:
+        return []
+    names = few([str(row["checkpoint"]) for row in failed], 3)
+    reason = str(failed[0]["error"]) if len(failed) == 1 else "ranking.json has the reasons."
+    return [f"{len(failed)} of {len(ranking.rows)} candidates failed ({names}): {reason}"]
+
+
+def _spent(cost: Mapping[str, float], n_candidates: int, budget: float) -> str:
+    """What was spent in this call, and what of earlier ones was used."""
+    extraction, cached = cost["extraction_seconds"], cost["cached_extraction_seconds"]
+    runs, earlier = cost["short_run_seconds"], cost["earlier_short_run_seconds"]
+    return (
+        f"cost: {_duration(extraction)} of extraction{_of_earlier(cached)} for {n_candidates} candidates, and "
+        f"{cost['short_runs']} short runs in {_duration(runs - earlier)}{_of_earlier(earlier)} of {budget:g} minutes."
     )
-    return lines + ([f"next: {command}"] if command else [])
+
+
+def _of_earlier(seconds: float) -> str:
+    return f" (and {_duration(seconds)} in earlier calls)" if seconds else ""
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.1f} minutes"
 
 
 def table(decision: Decision) -> tuple[list[str], list[list[str]]]:
@@ -94,7 +125,7 @@ def card_section(document: Mapping[str, Any], ranking: Ranking) -> str:
             f"Expected loss against the best of them: {document['expected_loss']:.3f} of 1, in the benchmarks' measures.",
             "",
         ]
-    if _alarm(ranking):
+    if label_alarm(ranking.to_dict()):
         lines += ["Check the labels: the features of the first candidate fit them no better than shuffled labels.", ""]
     rows = [[plain_name(str(row[0])), *row[1:]] for row in document["table"]["rows"]]
     if rows:
@@ -108,11 +139,6 @@ def card_section(document: Mapping[str, Any], ranking: Ranking) -> str:
         ]
     versions = ", ".join(f"{name} {number}" for name, number in ranking.versions.items())
     return "\n".join([*lines, f"Versions: {markdown.text(versions)}.", ""])
-
-
-def _alarm(ranking: Ranking) -> list[str]:
-    """What may make the choice worthless."""
-    return [note for note in ranking.notes if note.startswith(ALARM)]
 
 
 def _recommended(decision: Decision) -> str:

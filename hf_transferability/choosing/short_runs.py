@@ -66,12 +66,14 @@ class Outcome:
         left_out: names of contenders for which no time was left.
         needed: seconds that two contenders need at least, where the budget is too small to compare any; else None.
         seconds: that all runs took.
+        earlier_seconds: what of it earlier calls took.
     """
 
     results: list[Result]
     left_out: list[str]
     needed: float | None
     seconds: float
+    earlier_seconds: float = 0.0
 
 
 def fine_tune_within(budget: float, contenders: Sequence[Contender], work: ShortRuns, progress: Progress) -> Outcome:
@@ -90,9 +92,11 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
     work.folder.mkdir(parents=True, exist_ok=True)
     settings = [setting._asdict() for setting in SETTINGS]
     replace_file(work.folder / _SETTINGS_FILE, (json.dumps(settings, indent=1) + "\n").encode())
-    estimates, results = {}, {}
+    estimates, results, earlier = {}, {}, 0.0
     for contender in contenders:
-        if (finished := _result(contender, work)).runs == len(SETTINGS):
+        finished = _result(contender, work)
+        earlier += finished.seconds
+        if finished.runs == len(SETTINGS):
             results[contender.name] = finished
             continue
         try:
@@ -103,7 +107,7 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
         estimates[contender.name] = len(SETTINGS) * run_seconds(step, work.images, PROTOCOL)
     needed = _least(contenders, estimates, results)
     if needed is not None and needed > budget:
-        return Outcome(_ordered(results, contenders), [*estimates], needed, _spent(results))
+        return Outcome(_ordered(results, contenders), [*estimates], needed, _spent(results), _spent(results))
     left_out, longer = [], 1.0  # how many times as long as expected runs have taken
     for contender in contenders:
         if contender.name not in estimates:
@@ -115,7 +119,8 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
         results[contender.name] = result
         if result.runs:
             longer = max(longer, result.seconds / estimates[contender.name])
-    return Outcome(_ordered(results, contenders), left_out, None, _spent(results))
+    spent = _spent(results)
+    return Outcome(_ordered(results, contenders), left_out, None, spent, min(earlier, spent))
 
 
 def _least(contenders: Sequence[Contender], estimates: Mapping[str, float], results: Mapping[str, Result]) -> float | None:
