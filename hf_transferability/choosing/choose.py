@@ -11,15 +11,16 @@ from hf_transferability.benchmark.advice import MAKE_TEST_SPLIT, NEXT
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.choosing.contenders import Contender, contenders
 from hf_transferability.choosing.decision import Decision, decide
-from hf_transferability.choosing.report import card_section, explained, table
+from hf_transferability.choosing.report import explained, table
 from hf_transferability.choosing.reports import Reports
-from hf_transferability.choosing.short_runs import PROTOCOL, Outcome, ShortRuns, fine_tune_within, source_names
+from hf_transferability.choosing.sharing import write_for_hub
+from hf_transferability.choosing.short_runs import PROTOCOL, Outcome, ShortRuns, best_run, fine_tune_within, source_names
 from hf_transferability.choosing.timing import Images
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import UsageError
 from hf_transferability.extraction.processes import n_started
-from hf_transferability.files import make_folder, save, write_file
-from hf_transferability.names import first_of_each, plain_name, split_options
+from hf_transferability.files import make_folder, save
+from hf_transferability.names import expanded, first_of_each, plain_name, split_options
 from hf_transferability.progress import Progress, given
 from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.result import Ranking
@@ -29,7 +30,7 @@ from hf_transferability.training.settings import RowLabels, SplitNames
 
 RACE_FROM = 10  # candidates; a race saves extraction from about here, and costs nothing elsewhere (tests/costs/README.md)
 LONGEST = 1e6  # minutes
-RANKING, CHOICE, PAGE, CARD = "ranking.json", "choice.json", "choice.html", "model_card.md"
+RANKING, CHOICE, PAGE = "ranking.json", "choice.json", "choice.html"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Choice:
         command: what fine-tunes the recommended one in full; None without one, or for a dataset without name.
         cost: seconds of extraction in this call, and those of earlier ones whose arrays came from the cache; seconds of all
             short runs, those of earlier calls among them, and the number of runs.
+        run: the better short run of the recommended one, as a row of the table `runs`; None without one.
+        files: what was written, relative to the folder, beside the short runs.
     """
 
     decision: Decision
@@ -52,13 +55,16 @@ class Choice:
     table: tuple[list[str], list[list[str]]]
     command: str | None
     cost: dict[str, float] = field(default_factory=dict)
+    run: dict[str, Any] | None = None
+    files: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the ranking, ready for JSON."""
         titles, rows = self.table
         return {
             **self.decision.to_dict(), "command": self.command, "cost": self.cost, "text": self.lines,
-            "table": {"titles": titles, "rows": rows}, "dataset": self.ranking.dataset, "versions": self.ranking.versions,
+            "table": {"titles": titles, "rows": rows}, "run": self.run,
+            "dataset": self.ranking.dataset, "versions": self.ranking.versions,
         }  # fmt: skip
 
 
@@ -81,7 +87,8 @@ def choose(
     Args:
         dataset: Hub id or local folder with a training and a test split.
         checkpoints: Hub ids or local folders.
-        folder: gets the ranking, the short runs, the choice, a page and a section for a model card.
+        folder: gets the ranking, the short runs, the choice, a page, a section for a model card, and for a dataset on the Hub
+            entries of evaluation results; see `choosing.sharing`.
         budget: minutes for all short runs together; the ranking is not counted.
         race: as in `rank`; None: from 10 candidates on.
         split_names: names of the dataset's splits for the short runs.
@@ -104,7 +111,7 @@ def choose(
     budget = arguments.number("budget", budget, 0, LONGEST, above=True)
     if n_started() > 1:
         raise UsageError("`choose` must run in one process; several were started. Start it without accelerate or torchrun.")
-    reports, folder = Reports(given(progress)), make_folder(Path(folder), "output")
+    reports, folder = Reports(given(progress)), make_folder(expanded(folder), "output")
     html.check_page(folder / PAGE)
     splits = split_names or SplitNames(sample.split or "train")
     ranking = rank(
@@ -124,18 +131,17 @@ def choose(
     outcome, why_not = _compared(budget, selected, work, ranking, splits, reports)
     evidence = (ranking.advice or {}).get("evidence")
     decision = decide(selected, outcome.results, evidence)
-    command, kept_command = (
-        _command(name, decision, splits, sample, load, ranking) for name in (str(dataset), plain_name(dataset))
-    )
-    cost = _cost(ranking, outcome, extracted)
-    facts = (decision, outcome, ranking, budget, cost, why_not)
-    next_lines = [
-        f"{NEXT}{'' if splits.test in ranking.dataset['account']['rows'] else MAKE_TEST_SPLIT}{words}" if words else None
-        for words in (command, kept_command)
-    ]
-    choice = Choice(decision, ranking, explained(*facts, next_lines[0]), table(decision), command, cost)
-    _write(replace(choice, lines=explained(*facts, next_lines[1]), command=kept_command), folder)
-    return choice
+    cost, run = _cost(ranking, outcome, extracted), best_run(decision.recommended, work)
+
+    def made(name: str) -> Choice:
+        """The choice with a command that calls the dataset so."""
+        command = _command(name, decision, splits, sample, load, ranking)
+        needed = "" if splits.test in ranking.dataset["account"]["rows"] else MAKE_TEST_SPLIT
+        next_line = [f"{NEXT}{needed}{command}"] if command else []
+        lines = [*explained(decision, outcome, ranking, budget, cost, why_not), *next_line]
+        return Choice(decision, ranking, lines, table(decision), command, cost, run)
+
+    return replace(made(str(dataset)), files=(RANKING, *_write(made(plain_name(dataset)), folder)))
 
 
 def _short_runs(
@@ -219,9 +225,10 @@ def _cost(ranking: Ranking, outcome: Outcome, extracted: Mapping[str, float]) ->
     }
 
 
-def _write(choice: Choice, folder: Path) -> None:
-    """The files of a choice, in which the dataset goes by its name."""
+def _write(choice: Choice, folder: Path) -> list[str]:
+    """Write the files of a choice, in which the dataset goes by its name; returns their names."""
     document = choice.to_dict()
     save(document, folder / CHOICE)
-    html.save({**choice.ranking.to_dict(), "choice": document}, folder / PAGE)
-    write_file(folder / CARD, card_section(document, choice.ranking).encode())
+    ranking = choice.ranking.to_dict()
+    html.save({**ranking, "choice": document}, folder / PAGE)
+    return [CHOICE, PAGE, *map(str, write_for_hub(document, ranking, folder))]

@@ -22,9 +22,8 @@ def explained(
     budget: float,
     cost: Mapping[str, float],
     why_not: str | None,
-    next_line: str | None,
 ) -> list[str]:
-    """The answer, line by line.
+    """The answer, line by line, without the next command.
 
     Args:
         decision: what is recommended.
@@ -33,7 +32,6 @@ def explained(
         budget: minutes.
         cost: of `Choice`.
         why_not: why nothing was fine-tuned.
-        next_line: with the command that follows.
     """
     if decision.recommended is None:
         reason = [*no_ranking(ranking.rows, ranking.metric), "fewer than two candidates have a rank."][0]
@@ -50,7 +48,7 @@ def explained(
     lines += [f"not compared: {'; '.join(failed)}."] if failed else []
     if decision.by == "fine-tuning" and outcome.left_out:
         lines.append(f"no time was left for {', '.join(outcome.left_out)}: pass a larger --budget to compare them, too.")
-    return [*lines, _spent(cost, len(ranking.rows), budget), *([next_line] if next_line else [])]
+    return [*lines, _spent(cost, len(ranking.rows), budget)]
 
 
 def _failed(ranking: Ranking) -> list[str]:
@@ -59,17 +57,21 @@ def _failed(ranking: Ranking) -> list[str]:
     if not failed:
         return []
     names = few([str(row["checkpoint"]) for row in failed], 3)
-    reason = str(failed[0]["error"]) if len(failed) == 1 else "ranking.json has the reasons."
-    return [f"{len(failed)} of {len(ranking.rows)} candidates failed ({names}): {reason}"]
+    reason = f"{names}: ranking.json has the reasons."
+    if len(failed) == 1:
+        error = str(failed[0]["error"])
+        reason = error if names in error else f"{names}: {error}"
+    return [f"{len(failed)} of {len(ranking.rows)} candidates failed: {reason}"]
 
 
 def _spent(cost: Mapping[str, float], n_candidates: int, budget: float) -> str:
     """What was spent in this call, and what of earlier ones was used."""
     extraction, cached = cost["extraction_seconds"], cost["cached_extraction_seconds"]
-    runs, earlier = cost["short_run_seconds"], cost["earlier_short_run_seconds"]
+    seconds, earlier = cost["short_run_seconds"], cost["earlier_short_run_seconds"]
+    runs = f"{cost['short_runs']} short runs in {_duration(seconds - earlier)}{_of_earlier(earlier)} of {budget:g} minutes"
     return (
         f"cost: {_duration(extraction)} of extraction{_of_earlier(cached)} for {n_candidates} candidates, and "
-        f"{cost['short_runs']} short runs in {_duration(runs - earlier)}{_of_earlier(earlier)} of {budget:g} minutes."
+        f"{runs if cost['short_runs'] else 'no short runs'}."
     )
 
 
@@ -101,44 +103,48 @@ def table(decision: Decision) -> tuple[list[str], list[list[str]]]:
     return TITLES, rows
 
 
-def card_section(document: Mapping[str, Any], ranking: Ranking) -> str:
+def card_section(choice: Mapping[str, Any], ranking: Mapping[str, Any]) -> str:
     """A section for the model card of what is fine-tuned next: from what, and why.
 
     Args:
-        document: of `Choice.to_dict()`.
-        ranking: of all candidates.
+        choice: `Choice.to_dict()`.
+        ranking: `Ranking.to_dict()` of all candidates.
     """
-    if document["recommended"] is None:
+    if choice["recommended"] is None:
         return "No checkpoint was chosen.\n"
-    dataset = ranking.dataset
-    chosen, target = (markdown.text(plain_name(name)) for name in (document["recommended"], dataset.get("id") or "(files)"))
+    dataset = ranking["dataset"]
+    chosen, target = (markdown.text(plain_name(name)) for name in (choice["recommended"], dataset.get("id") or "(files)"))
     lines = [
         "## How the base checkpoint was chosen",
         "",
-        f"{chosen} was chosen for {target} among {len(ranking.rows)} checkpoints by `hf-transferability choose`: ranked by "
-        f"{markdown.text(ranking.metric)} on {dataset.get('images')} images (seed {dataset.get('seed')}), "
-        f"then decided by {'short fine-tuning' if document['by'] == 'fine-tuning' else 'the ranking'}.",
+        f"{chosen} was chosen for {target} among {len(ranking['rows'])} checkpoints by `hf-transferability choose`: ranked by "
+        f"{markdown.text(ranking['metric'])} on {dataset.get('images')} images (seed {dataset.get('seed')}), "
+        f"then decided by {'short fine-tuning' if choice['by'] == 'fine-tuning' else 'the ranking'}.",
         "",
     ]
-    if document["expected_loss"] is not None:
+    if choice["expected_loss"] is not None:
         lines += [
-            f"Expected loss against the best of them: {document['expected_loss']:.3f} of 1, in the benchmarks' measures.",
+            f"Expected loss against the best of them: {choice['expected_loss']:.3f} of 1, in the benchmarks' measures.",
             "",
         ]
-    if label_alarm(ranking.to_dict()):
+    if label_alarm(ranking):
         lines += ["Check the labels: the features of the first candidate fit them no better than shuffled labels.", ""]
-    rows = [[plain_name(str(row[0])), *row[1:]] for row in document["table"]["rows"]]
+    rows = [[plain_name(str(row[0])), *row[1:]] for row in choice["table"]["rows"]]
     if rows:
-        rates = " and ".join(f"{setting.learning_rate:g}" for setting in SETTINGS)
-        lines += [
-            f"Short runs: at most {PROTOCOL.epochs} epochs at learning rates {rates}. "
-            "Where validation AUCs differ by less than their error, the ranking decides; the test AUC is not used.",
-            "",
-            markdown.table(document["table"]["titles"], rows),
-            "",
-        ]
-    versions = ", ".join(f"{name} {number}" for name, number in ranking.versions.items())
+        lines += [_protocol(choice["run"]), "", markdown.table(choice["table"]["titles"], rows), ""]
+    versions = ", ".join(f"{name} {number}" for name, number in ranking["versions"].items())
     return "\n".join([*lines, f"Versions: {markdown.text(versions)}.", ""])
+
+
+def _protocol(run: Mapping[str, Any] | None) -> str:
+    """How the short runs were made, and on what, as far as a run is there that says it."""
+    rates = " and ".join(f"{setting.learning_rate:g}" for setting in SETTINGS)
+    where = f", {run['sample_size']} training and {run['validation_images']} validation images" if run else ""
+    when = f" Made on {markdown.text(run['hardware'])}, {run['date']}." if run else ""
+    return (
+        f"Short runs: at most {PROTOCOL.epochs} epochs at learning rates {rates}{where}. Where validation AUCs differ by less "
+        f"than their error, the ranking decides; the test AUC is not used.{when}"
+    )
 
 
 def _recommended(decision: Decision) -> str:

@@ -172,17 +172,26 @@ def source_names(names: Sequence[str]) -> dict[str, str]:
     return sources
 
 
+def _rows(name: str, work: ShortRuns) -> list[dict[str, Any]]:
+    """The runs of a contender in the folder, as rows of the table `runs`."""
+    place = work.folder / file_name(plain_name(work.dataset)) / file_name(work.sources[name])
+    return [run_files.read_run(file) for file in run_files.run_files(place)]
+
+
+def best_run(name: str | None, work: ShortRuns) -> dict[str, Any] | None:
+    """The run of a contender with the highest validation AUC, as a row of the table `runs`; None where none has a figure."""
+    good = [row for row in _rows(name, work) if row["status"] == "ok"] if name else []
+    return max(good, key=lambda row: (row["validation_auc"], -row["validation_loss"]), default=None)
+
+
 def _result(contender: Contender, work: ShortRuns) -> Result:
     """What the finished runs of a contender in the folder reached."""
-    place = work.folder / file_name(plain_name(work.dataset)) / file_name(work.sources[contender.name])
-    rows = [run_files.read_run(file) for file in run_files.run_files(place)]
+    rows, best = _rows(contender.name, work), best_run(contender.name, work)
     finished = [row for row in rows if row["status"] != "failed"]
     seconds = round(sum(float(row.get("seconds") or 0.0) for row in rows), 2)  # failed ones took time, too
-    good = [row for row in finished if row["status"] == "ok"]
-    if not good:
+    if best is None:
         note = "; ".join(dict.fromkeys(str(row.get("note") or row["status"]) for row in rows)) or None
         return Result(contender.name, contender.rank, runs=len(finished), seconds=seconds, note=note)
-    best = max(good, key=lambda row: (row["validation_auc"], -row["validation_loss"]))
     return Result(
         contender.name,
         contender.rank,

@@ -63,7 +63,9 @@ def read_parts(
     """
     head = writing.find_dataset(repo_id, token)
     parts = dict(read)
-    for file in _files(head, run) if head else ():
+    if head is None:
+        return parts
+    for file in _files(head, run):
         if _number(file) in parts:
             continue
         try:

@@ -97,13 +97,10 @@ def rank_features(
     always = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
     request = Request(keys_to_compute(chosen, target.task, variant, always), variant, HALVES * intervals, seed)
     floors = request.keys if floor else floors_needed(chosen[0], scenario)
+    all_arrays = [_arrays(content) for content in contents]
+    readers = [_reader(arrays) for arrays in all_arrays]
     with Scorers(target, request, cache) as scorers:
-        scorers.use_cores(len(files))
-        all_arrays = [_arrays(content) for content in contents]
-        readers = [_reader(arrays) for arrays in all_arrays]
-        scores = [scored.result() for scored in [scorers.score(read) for read in readers]]
-        for done in [scorers.floors(*each) for each in zip(scores, [floors] * len(files), readers, strict=True)]:
-            done.result()
+        scores = _scored(readers, floors, scorers)
     ranked_files = [_candidate(*each) for each in zip(files, all_arrays, sizes, scores, strict=True)]
     rows, notes = ranked(ranked_files, chosen, variant, scenario)
     notes = [*repeats, *notes]
@@ -123,6 +120,15 @@ def rank_features(
     notes += advice["text"] if advice else []
     versions = metric_versions(request.keys, chosen)
     return Ranking(rows, target.provenance, scenario, chosen[0], notes, versions, advice=advice, label_check=label_check)
+
+
+def _scored(readers: Sequence[Callable[[], Arrays]], floors: Sequence[str], scorers: Scorers) -> list[Scores]:
+    """The scores of all candidates, with the floors of these keys."""
+    scorers.use_cores(len(readers))
+    scores = [scored.result() for scored in [scorers.score(read) for read in readers]]
+    for done in [scorers.floors(*each) for each in zip(scores, [floors] * len(readers), readers, strict=True)]:
+        done.result()
+    return scores
 
 
 def _each_once(files: Sequence[str | Path], parameters: Sizes) -> tuple[list[str | Path], Sizes, list[str]]:
