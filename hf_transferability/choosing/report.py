@@ -132,8 +132,7 @@ def card_section(choice: Mapping[str, Any], ranking: Mapping[str, Any]) -> str:
     rows = [[plain_name(str(row[0])), *row[1:]] for row in choice["table"]["rows"]]
     if rows:
         lines += [_protocol(choice["run"]), "", markdown.table(choice["table"]["titles"], rows), ""]
-    versions = ", ".join(f"{name} {number}" for name, number in ranking["versions"].items())
-    return "\n".join([*lines, f"Versions: {markdown.text(versions)}.", ""])
+    return "\n".join(lines)
 
 
 def _protocol(run: Mapping[str, Any] | None) -> str:

@@ -29,8 +29,8 @@ def write_for_hub(
         The files, relative to the folder.
     """
     rows = export.rows_of(ranking, choice["recommended"]) if choice["recommended"] else []
-    scores = "\n" + export.section(rows, source_url) if rows else ""
-    contents = {Path(CARD): card_section(choice, ranking) + scores}
+    scores = [export.section(rows, source_url)] if rows else []
+    contents = {Path(CARD): "\n".join([card_section(choice, ranking), *scores])}
     if rows and (place := export.entries_path(rows)):
         contents[place] = export.eval_results(rows, source_url, choice["run"])
     for path, text in contents.items():

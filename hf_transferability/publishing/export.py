@@ -168,7 +168,7 @@ def section(rows: Sequence[Mapping[str, Any]], source_url: str | None = None) ->
         "date": first["date"],
         "results": source_url,
     }
-    lines = [f"- {name}: {markdown.text(fact)}" for name, fact in facts.items() if fact]
+    lines = [f"- {name}: {markdown.text(fact.removeprefix(f'{name} '))}" for name, fact in facts.items() if fact]
     table = markdown.table(("metric", "score", "90 % interval", "pool", "form"), shown)
     return f"## Transferability to {markdown.text(first['target'])}\n\n{_ABOUT}\n\n{table}\n\n" + "\n".join(lines) + "\n"
 
