@@ -29,20 +29,21 @@ def whole(name: str, value: object, smallest: int = 0, largest: int = LARGEST_WH
     return int(value)
 
 
-def number(name: str, value: object, smallest: float = 0.0, largest: float = math.inf) -> float:
-    """A finite number within limits.
+def number(name: str, value: object, smallest: float = 0.0, largest: float = math.inf, *, above: bool = False) -> float:
+    """A finite number within limits; with `above` larger than the smallest.
 
     Raises:
         UsageError: something else.
     """
     try:
         good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-        good = good and smallest <= float(value) <= largest  # type: ignore[arg-type]
+        good = good and smallest <= float(value) <= largest and not (above and value == smallest)  # type: ignore[arg-type]
     except OverflowError:
         good = False
     if not good:
         limit = "" if largest == math.inf else f" to {largest:g}"
-        raise UsageError(f"`{name}` must be a finite number from {smallest:g}{limit}; got {shown(value)}. Pass another.")
+        start = "above" if above else "from"
+        raise UsageError(f"`{name}` must be a finite number {start} {smallest:g}{limit}; got {shown(value)}. Pass another.")
     return float(value)  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ import os
 import statistics
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
@@ -25,6 +26,14 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Show a remark that matters for reading the result."""
+
+    def account(self, text: str) -> None:
+        """Show the account of a dataset: what was found, used and left out."""
+        self.note(text)
+
+    def advise(self, text: str) -> None:
+        """Show what to do with the result."""
+        self.note(text)
 
     def start(self, number: int, total: int, checkpoint: str) -> None:
         """Begin work on checkpoint `number` of `total`, counted from 1."""
@@ -49,6 +58,34 @@ class NullProgress(Progress):
     """Reports nothing."""
 
 
+class Passing(Progress):
+    """Passes every event on to another progress; subclasses change some of them."""
+
+    def __init__(self, progress: Progress):
+        self._progress = progress
+
+    def note(self, text: str) -> None:
+        self._progress.note(text)
+
+    def start(self, number: int, total: int, checkpoint: str) -> None:
+        self._progress.start(number, total, checkpoint)
+
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        self._progress.stage(name, total, unit)
+
+    def advance(self, done: int) -> None:
+        self._progress.advance(done)
+
+    def download(self, file: str, done: int, total: int | None) -> None:
+        self._progress.download(file, done, total)
+
+    def finish(self, outcome: str) -> None:
+        self._progress.finish(outcome)
+
+    def close(self) -> None:
+        self._progress.close()
+
+
 def given(progress: Progress | None) -> Progress:
     """The progress that a caller has passed; one that reports nothing for None.
 
@@ -58,6 +95,14 @@ def given(progress: Progress | None) -> Progress:
     if progress is not None and not isinstance(progress, Progress):
         raise UsageError(f"`progress` must be a Progress; got {shown(progress)}. Leave it out.")
     return NullProgress() if progress is None else progress
+
+
+def tell(notes: Iterable[str], advice: Iterable[str], progress: Progress) -> None:
+    """Show the notes and the advice that belong to a result."""
+    for note in notes:
+        progress.note(note)
+    for line in advice:
+        progress.advise(line)
 
 
 @dataclass

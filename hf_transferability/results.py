@@ -1,6 +1,6 @@
 """Rows of results: every column of a ranking with its meaning and unit, in the order in which they are written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,13 @@ def ordered(row: Row) -> Row:
     """The row with its columns in the order of COLUMNS; metrics and other columns follow where their kind stands."""
     known = [name for name in COLUMNS if name in row]
     return {name: row[name] for name in known} | {name: value for name, value in row.items() if name not in COLUMNS}
+
+
+def label_alarm(ranking: Mapping[str, Any]) -> list[str]:
+    """What a ranking's document says where the labels fit the features no better than shuffled ones; nothing elsewhere, and in
+    files of versions that did not record it."""
+    alarm = (ranking.get("label_check") or {}).get("alarm")
+    return [alarm] if alarm else []
 
 
 def ranked_rows(rows: Sequence[Row]) -> list[Row]:

@@ -21,6 +21,7 @@ from hf_transferability.metrics import get_metric
 from hf_transferability.results import Row
 
 NEXT = "next: "  # how the line with the command begins
+MAKE_TEST_SPLIT = "make a test split (folders train/CLASS and test/CLASS), then "  # what the command needs first
 CHANCE = 0.8  # of having the best candidate among those that are fine-tuned
 _FEWEST_TARGETS = 10  # distinct ones that must have enough sources for a size of pool
 _MOST_POOLS = 300  # of one target; a seeded draw where more can be made
@@ -88,7 +89,7 @@ def advise(
             f"all {len(ranked)} candidates have one score, so {metric} does not order them: fine-tune all, or sort by another."
         ]
     if command:
-        needed = "" if has_test_split else "make a test split (folders train/CLASS and test/CLASS), then "
+        needed = "" if has_test_split else MAKE_TEST_SPLIT
         lines.append(f"{NEXT}{needed}{command}")
     return {
         "text": lines, "first": first, "not_told_apart": tied, "fine_tune": count, "command": command, "evidence": evidence,

@@ -1,23 +1,26 @@
 """From a dataset and candidates to one recommendation: the ranking, short runs of those that may be the best, the decision."""
 
-import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hf_transferability import arguments
+from hf_transferability.benchmark.advice import MAKE_TEST_SPLIT, NEXT
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.choosing.contenders import Contender, contenders
 from hf_transferability.choosing.decision import Decision, decide
-from hf_transferability.choosing.report import card_section, explained, table
-from hf_transferability.choosing.short_runs import PROTOCOL, Outcome, ShortRuns, fine_tune_within, source_names
+from hf_transferability.choosing.report import explained, table
+from hf_transferability.choosing.reports import Reports
+from hf_transferability.choosing.sharing import write_for_hub
+from hf_transferability.choosing.short_runs import PROTOCOL, Outcome, ShortRuns, best_run, fine_tune_within, source_names
 from hf_transferability.choosing.timing import Images
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.errors import UsageError, shown
-from hf_transferability.files import make_folder, save, write_file
-from hf_transferability.names import plain_name, split_options
+from hf_transferability.errors import UsageError
+from hf_transferability.extraction.processes import n_started
+from hf_transferability.files import make_folder, save
+from hf_transferability.names import expanded, first_of_each, plain_name, split_options
 from hf_transferability.progress import Progress, given
 from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.result import Ranking
@@ -27,7 +30,7 @@ from hf_transferability.training.settings import RowLabels, SplitNames
 
 RACE_FROM = 10  # candidates; a race saves extraction from about here, and costs nothing elsewhere (tests/costs/README.md)
 LONGEST = 1e6  # minutes
-RANKING, CHOICE, PAGE, CARD = "ranking.json", "choice.json", "choice.html", "model_card.md"
+RANKING, CHOICE, PAGE = "ranking.json", "choice.json", "choice.html"
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,10 @@ class Choice:
         lines: the answer in words, best first read from the top.
         table: titles and rows of the contenders.
         command: what fine-tunes the recommended one in full; None without one, or for a dataset without name.
-        cost: seconds of extraction and of short runs, and the number of these.
+        cost: seconds of extraction in this call, and those of earlier ones whose arrays came from the cache; seconds of all
+            short runs, those of earlier calls among them, and the number of runs.
+        run: the better short run of the recommended one, as a row of the table `runs`; None without one.
+        files: what was written, relative to the folder, beside the short runs.
     """
 
     decision: Decision
@@ -49,13 +55,16 @@ class Choice:
     table: tuple[list[str], list[list[str]]]
     command: str | None
     cost: dict[str, float] = field(default_factory=dict)
+    run: dict[str, Any] | None = None
+    files: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the ranking, ready for JSON."""
         titles, rows = self.table
         return {
             **self.decision.to_dict(), "command": self.command, "cost": self.cost, "text": self.lines,
-            "table": {"titles": titles, "rows": rows}, "dataset": self.ranking.dataset, "versions": self.ranking.versions,
+            "table": {"titles": titles, "rows": rows}, "run": self.run,
+            "dataset": self.ranking.dataset, "versions": self.ranking.versions,
         }  # fmt: skip
 
 
@@ -78,7 +87,8 @@ def choose(
     Args:
         dataset: Hub id or local folder with a training and a test split.
         checkpoints: Hub ids or local folders.
-        folder: gets the ranking, the short runs, the choice, a page and a section for a model card.
+        folder: gets the ranking, the short runs, the choice, a page, a section for a model card, and for a dataset on the Hub
+            entries of evaluation results; see `choosing.sharing`.
         budget: minutes for all short runs together; the ranking is not counted.
         race: as in `rank`; None: from 10 candidates on.
         split_names: names of the dataset's splits for the short runs.
@@ -97,38 +107,41 @@ def choose(
     sample, load = split_options("choose", options, SampleOptions, LoadOptions)
     arguments.text("dataset", dataset, path=True)
     arguments.text("folder", folder, path=True)
-    names = [str(name) for name in dict.fromkeys(arguments.texts("checkpoints", checkpoints, paths=True))]
-    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= LONGEST:
-        raise UsageError(f"`budget` must be a number of minutes above 0; got {shown(budget)}. Pass 30, for example.")
-    if int(os.environ.get("WORLD_SIZE", "1") or 1) > 1:
+    checkpoints = arguments.texts("checkpoints", checkpoints, paths=True)
+    budget = arguments.number("budget", budget, 0, LONGEST, above=True)
+    if n_started() > 1:
         raise UsageError("`choose` must run in one process; several were started. Start it without accelerate or torchrun.")
-    progress, folder = given(progress), make_folder(Path(folder), "output")
+    reports, folder = Reports(given(progress)), make_folder(expanded(folder), "output")
     html.check_page(folder / PAGE)
     splits = split_names or SplitNames(sample.split or "train")
     ranking = rank(
         dataset,
-        names,
-        race=len(names) >= RACE_FROM if race is None else race,
+        checkpoints,
+        race=len(first_of_each(checkpoints)) >= RACE_FROM if race is None else race,
         cache_dir=cache_dir,
         use_cache=use_cache,
         skip_corrupt=skip_corrupt,
-        progress=progress,
+        progress=reports,
         **options,
     )
+    extracted = dict(reports.seconds)
     ranking.save(folder / RANKING)
     selected = contenders(ranking.rows, ranking.advice)
     work = _short_runs(dataset, folder, ranking, selected, splits, sample, load)
-    outcome, why_not = _compared(budget, selected, work, ranking, splits, progress)
+    outcome, why_not = _compared(budget, selected, work, ranking, splits, reports)
     evidence = (ranking.advice or {}).get("evidence")
     decision = decide(selected, outcome.results, evidence)
-    command, kept_command = (
-        _command(name, decision, splits, sample, load, ranking) for name in (str(dataset), plain_name(dataset))
-    )
-    lines = explained(decision, outcome, ranking, budget, why_not, command)
-    choice = Choice(decision, ranking, lines, table(decision), command, _cost(ranking, outcome))
-    kept_lines = explained(decision, outcome, ranking, budget, why_not, kept_command)
-    _write(replace(choice, lines=kept_lines, command=kept_command), folder)
-    return choice
+    cost, run = _cost(ranking, outcome, extracted), best_run(decision.recommended, work)
+
+    def made(name: str) -> Choice:
+        """The choice with a command that calls the dataset so."""
+        command = _command(name, decision, splits, sample, load, ranking)
+        needed = "" if splits.test in ranking.dataset["account"]["rows"] else MAKE_TEST_SPLIT
+        next_line = [f"{NEXT}{needed}{command}"] if command else []
+        lines = [*explained(decision, outcome, ranking, budget, cost, why_not), *next_line]
+        return Choice(decision, ranking, lines, table(decision), command, cost, run)
+
+    return replace(made(str(dataset)), files=(RANKING, *_write(made(plain_name(dataset)), folder)))
 
 
 def _short_runs(
@@ -194,16 +207,28 @@ def _command(
     return shlex.join([*start, *words, "--output", "full"])
 
 
-def _cost(ranking: Ranking, outcome: Outcome) -> dict[str, float]:
-    """Seconds of the parts."""
-    extraction = sum(float(row["seconds"] or 0.0) for row in ranking.rows)
-    runs = sum(result.runs for result in outcome.results)
-    return {"extraction_seconds": round(extraction, 1), "short_run_seconds": round(outcome.seconds, 1), "short_runs": runs}
+def _cost(ranking: Ranking, outcome: Outcome, extracted: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of the parts.
+
+    Args:
+        ranking: of all candidates.
+        outcome: of the short runs.
+        extracted: candidate -> seconds in this call.
+    """
+    cached = sum(float(row["seconds"] or 0.0) for row in ranking.rows if row["checkpoint"] not in extracted)
+    return {
+        "extraction_seconds": round(sum(extracted.values()), 1),
+        "cached_extraction_seconds": round(cached, 1),
+        "short_run_seconds": round(outcome.seconds, 1),
+        "earlier_short_run_seconds": round(outcome.earlier_seconds, 1),
+        "short_runs": sum(result.runs for result in outcome.results),
+    }
 
 
-def _write(choice: Choice, folder: Path) -> None:
-    """The files of a choice, in which the dataset goes by its name."""
+def _write(choice: Choice, folder: Path) -> list[str]:
+    """Write the files of a choice, in which the dataset goes by its name; returns their names."""
     document = choice.to_dict()
     save(document, folder / CHOICE)
-    html.save({**choice.ranking.to_dict(), "choice": document}, folder / PAGE)
-    write_file(folder / CARD, card_section(document, choice.ranking).encode())
+    ranking = choice.ranking.to_dict()
+    html.save({**ranking, "choice": document}, folder / PAGE)
+    return [CHOICE, PAGE, *map(str, write_for_hub(document, ranking, folder))]

@@ -7,47 +7,80 @@ from hf_transferability.choosing.decision import Decision
 from hf_transferability.choosing.short_runs import PROTOCOL, SETTINGS, Outcome
 from hf_transferability.escaping import markdown
 from hf_transferability.names import plain_name
-from hf_transferability.ranking.label_check import ALARM
+from hf_transferability.ranking.notes import few, no_ranking
 from hf_transferability.ranking.result import Ranking
+from hf_transferability.results import label_alarm
 
 TITLES = ["checkpoint", "rank", "validation AUC", "test AUC", "learning rate", "runs", "minutes"]
 _NOTHING = "-"
 
 
 def explained(
-    decision: Decision, outcome: Outcome, ranking: Ranking, budget: float, why_not: str | None, command: str | None
+    decision: Decision,
+    outcome: Outcome,
+    ranking: Ranking,
+    budget: float,
+    cost: Mapping[str, float],
+    why_not: str | None,
 ) -> list[str]:
-    """The answer, line by line.
+    """The answer, line by line, without the next command.
 
     Args:
         decision: what is recommended.
         outcome: of the short runs.
         ranking: of all candidates.
         budget: minutes.
+        cost: of `Choice`.
         why_not: why nothing was fine-tuned.
-        command: the next one.
     """
     if decision.recommended is None:
-        return ["no recommendation, as there is no order of the candidates: see the notes and reasons of the ranking."]
-    lines = [*_alarm(ranking), _recommended(decision)]
+        reason = [*no_ranking(ranking.rows, ranking.metric), "fewer than two candidates have a rank."][0]
+        return [f"no recommendation, as {reason}", *_failed(ranking)]
+    lines = [*label_alarm(ranking.to_dict()), _recommended(decision)]
+    if decision.runner_up:
+        lines.append(f"runner-up: {decision.runner_up}{_auc(decision, decision.runner_up)}.")
     if decision.by == "ranking":
         lines.append(f"the ranking decides: {why_not or 'too few short runs ended'}.")
-    elif decision.runner_up:
-        lines.append(f"runner-up: {decision.runner_up}{_auc(decision, decision.runner_up)}.")
+    else:
         lines += _within_error(decision)
-    lines.append(_loss(decision, ranking))
+    lines += [_loss(decision, ranking), *_failed(ranking)]
     failed = [f"{result.name} ({result.note.rstrip('.')})" for result in decision.results if result.note]
     lines += [f"not compared: {'; '.join(failed)}."] if failed else []
     if decision.by == "fine-tuning" and outcome.left_out:
         lines.append(f"no time was left for {', '.join(outcome.left_out)}: pass a larger --budget to compare them, too.")
-    runs = sum(result.runs for result in decision.results)
-    extraction = sum(float(row["seconds"] or 0.0) for row in ranking.rows)
-    lines.append(
-        f"cost: {extraction / 60:.1f} minutes of extraction (with that of earlier calls) for "
-        f"{len(ranking.rows)} candidates, and {runs} short runs in "
-        f"{outcome.seconds / 60:.1f} of {budget:g} minutes."
+    return [*lines, _spent(cost, len(ranking.rows), budget)]
+
+
+def _failed(ranking: Ranking) -> list[str]:
+    """Who could not be ranked: the reason of one, and the names of several."""
+    failed = [row for row in ranking.rows if row["error"]]
+    if not failed:
+        return []
+    names = few([str(row["checkpoint"]) for row in failed], 3)
+    reason = f"{names}: ranking.json has the reasons."
+    if len(failed) == 1:
+        error = str(failed[0]["error"])
+        reason = error if names in error else f"{names}: {error}"
+    return [f"{len(failed)} of {len(ranking.rows)} candidates failed: {reason}"]
+
+
+def _spent(cost: Mapping[str, float], n_candidates: int, budget: float) -> str:
+    """What was spent in this call, and what of earlier ones was used."""
+    extraction, cached = cost["extraction_seconds"], cost["cached_extraction_seconds"]
+    seconds, earlier = cost["short_run_seconds"], cost["earlier_short_run_seconds"]
+    runs = f"{cost['short_runs']} short runs in {_duration(seconds - earlier)}{_of_earlier(earlier)} of {budget:g} minutes"
+    return (
+        f"cost: {_duration(extraction)} of extraction{_of_earlier(cached)} for {n_candidates} candidates, and "
+        f"{runs if cost['short_runs'] else 'no short runs'}."
     )
-    return lines + ([f"next: {command}"] if command else [])
+
+
+def _of_earlier(seconds: float) -> str:
+    return f" (and {_duration(seconds)} in earlier calls)" if seconds else ""
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.1f} minutes"
 
 
 def table(decision: Decision) -> tuple[list[str], list[list[str]]]:
@@ -70,49 +103,47 @@ def table(decision: Decision) -> tuple[list[str], list[list[str]]]:
     return TITLES, rows
 
 
-def card_section(document: Mapping[str, Any], ranking: Ranking) -> str:
+def card_section(choice: Mapping[str, Any], ranking: Mapping[str, Any]) -> str:
     """A section for the model card of what is fine-tuned next: from what, and why.
 
     Args:
-        document: of `Choice.to_dict()`.
-        ranking: of all candidates.
+        choice: `Choice.to_dict()`.
+        ranking: `Ranking.to_dict()` of all candidates.
     """
-    if document["recommended"] is None:
+    if choice["recommended"] is None:
         return "No checkpoint was chosen.\n"
-    dataset = ranking.dataset
-    chosen, target = (markdown.text(plain_name(name)) for name in (document["recommended"], dataset.get("id") or "(files)"))
+    dataset = ranking["dataset"]
+    chosen, target = (markdown.text(plain_name(name)) for name in (choice["recommended"], dataset.get("id") or "(files)"))
     lines = [
         "## How the base checkpoint was chosen",
         "",
-        f"{chosen} was chosen for {target} among {len(ranking.rows)} checkpoints by `hf-transferability choose`: ranked by "
-        f"{markdown.text(ranking.metric)} on {dataset.get('images')} images (seed {dataset.get('seed')}), "
-        f"then decided by {'short fine-tuning' if document['by'] == 'fine-tuning' else 'the ranking'}.",
+        f"{chosen} was chosen for {target} among {len(ranking['rows'])} checkpoints by `hf-transferability choose`: ranked by "
+        f"{markdown.text(ranking['metric'])} on {dataset.get('images')} images (seed {dataset.get('seed')}), "
+        f"then decided by {'short fine-tuning' if choice['by'] == 'fine-tuning' else 'the ranking'}.",
         "",
     ]
-    if document["expected_loss"] is not None:
+    if choice["expected_loss"] is not None:
         lines += [
-            f"Expected loss against the best of them: {document['expected_loss']:.3f} of 1, in the benchmarks' measures.",
+            f"Expected loss against the best of them: {choice['expected_loss']:.3f} of 1, in the benchmarks' measures.",
             "",
         ]
-    if _alarm(ranking):
+    if label_alarm(ranking):
         lines += ["Check the labels: the features of the first candidate fit them no better than shuffled labels.", ""]
-    rows = [[plain_name(str(row[0])), *row[1:]] for row in document["table"]["rows"]]
+    rows = [[plain_name(str(row[0])), *row[1:]] for row in choice["table"]["rows"]]
     if rows:
-        rates = " and ".join(f"{setting.learning_rate:g}" for setting in SETTINGS)
-        lines += [
-            f"Short runs: at most {PROTOCOL.epochs} epochs at learning rates {rates}. "
-            "Where validation AUCs differ by less than their error, the ranking decides; the test AUC is not used.",
-            "",
-            markdown.table(document["table"]["titles"], rows),
-            "",
-        ]
-    versions = ", ".join(f"{name} {number}" for name, number in ranking.versions.items())
-    return "\n".join([*lines, f"Versions: {markdown.text(versions)}.", ""])
+        lines += [_protocol(choice["run"]), "", markdown.table(choice["table"]["titles"], rows), ""]
+    return "\n".join(lines)
 
 
-def _alarm(ranking: Ranking) -> list[str]:
-    """What may make the choice worthless."""
-    return [note for note in ranking.notes if note.startswith(ALARM)]
+def _protocol(run: Mapping[str, Any] | None) -> str:
+    """How the short runs were made, and on what, as far as a run is there that says it."""
+    rates = " and ".join(f"{setting.learning_rate:g}" for setting in SETTINGS)
+    where = f", {run['sample_size']} training and {run['validation_images']} validation images" if run else ""
+    when = f" Made on {markdown.text(run['hardware'])}, {run['date']}." if run else ""
+    return (
+        f"Short runs: at most {PROTOCOL.epochs} epochs at learning rates {rates}{where}. Where validation AUCs differ by less "
+        f"than their error, the ranking decides; the test AUC is not used.{when}"
+    )
 
 
 def _recommended(decision: Decision) -> str:

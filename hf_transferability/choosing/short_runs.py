@@ -66,12 +66,14 @@ class Outcome:
         left_out: names of contenders for which no time was left.
         needed: seconds that two contenders need at least, where the budget is too small to compare any; else None.
         seconds: that all runs took.
+        earlier_seconds: what of it earlier calls took.
     """
 
     results: list[Result]
     left_out: list[str]
     needed: float | None
     seconds: float
+    earlier_seconds: float = 0.0
 
 
 def fine_tune_within(budget: float, contenders: Sequence[Contender], work: ShortRuns, progress: Progress) -> Outcome:
@@ -90,9 +92,11 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
     work.folder.mkdir(parents=True, exist_ok=True)
     settings = [setting._asdict() for setting in SETTINGS]
     replace_file(work.folder / _SETTINGS_FILE, (json.dumps(settings, indent=1) + "\n").encode())
-    estimates, results = {}, {}
+    estimates, results, earlier = {}, {}, 0.0
     for contender in contenders:
-        if (finished := _result(contender, work)).runs == len(SETTINGS):
+        finished = _result(contender, work)
+        earlier += finished.seconds
+        if finished.runs == len(SETTINGS):
             results[contender.name] = finished
             continue
         try:
@@ -103,7 +107,7 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
         estimates[contender.name] = len(SETTINGS) * run_seconds(step, work.images, PROTOCOL)
     needed = _least(contenders, estimates, results)
     if needed is not None and needed > budget:
-        return Outcome(_ordered(results, contenders), [*estimates], needed, _spent(results))
+        return Outcome(_ordered(results, contenders), [*estimates], needed, _spent(results), _spent(results))
     left_out, longer = [], 1.0  # how many times as long as expected runs have taken
     for contender in contenders:
         if contender.name not in estimates:
@@ -115,7 +119,8 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
         results[contender.name] = result
         if result.runs:
             longer = max(longer, result.seconds / estimates[contender.name])
-    return Outcome(_ordered(results, contenders), left_out, None, _spent(results))
+    spent = _spent(results)
+    return Outcome(_ordered(results, contenders), left_out, None, spent, min(earlier, spent))
 
 
 def _least(contenders: Sequence[Contender], estimates: Mapping[str, float], results: Mapping[str, Result]) -> float | None:
@@ -167,17 +172,26 @@ def source_names(names: Sequence[str]) -> dict[str, str]:
     return sources
 
 
+def _rows(name: str, work: ShortRuns) -> list[dict[str, Any]]:
+    """The runs of a contender in the folder, as rows of the table `runs`."""
+    place = work.folder / file_name(plain_name(work.dataset)) / file_name(work.sources[name])
+    return [run_files.read_run(file) for file in run_files.run_files(place)]
+
+
+def best_run(name: str | None, work: ShortRuns) -> dict[str, Any] | None:
+    """The run of a contender with the highest validation AUC, as a row of the table `runs`; None where none has a figure."""
+    good = [row for row in _rows(name, work) if row["status"] == "ok"] if name else []
+    return max(good, key=lambda row: (row["validation_auc"], -row["validation_loss"]), default=None)
+
+
 def _result(contender: Contender, work: ShortRuns) -> Result:
     """What the finished runs of a contender in the folder reached."""
-    place = work.folder / file_name(plain_name(work.dataset)) / file_name(work.sources[contender.name])
-    rows = [run_files.read_run(file) for file in run_files.run_files(place)]
+    rows, best = _rows(contender.name, work), best_run(contender.name, work)
     finished = [row for row in rows if row["status"] != "failed"]
     seconds = round(sum(float(row.get("seconds") or 0.0) for row in rows), 2)  # failed ones took time, too
-    good = [row for row in finished if row["status"] == "ok"]
-    if not good:
+    if best is None:
         note = "; ".join(dict.fromkeys(str(row.get("note") or row["status"]) for row in rows)) or None
         return Result(contender.name, contender.rank, runs=len(finished), seconds=seconds, note=note)
-    best = max(good, key=lambda row: (row["validation_auc"], -row["validation_loss"]))
     return Result(
         contender.name,
         contender.rank,

@@ -5,9 +5,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.cli.options import add_loading, add_sample, load_options, number
-from hf_transferability.cli.output import reported
+from hf_transferability.cli.output import print_published, reported
 from hf_transferability.cli.streams import say
 from hf_transferability.files import FORMATS
+from hf_transferability.names import expanded
 
 if TYPE_CHECKING:
     from hf_transferability.choosing.choose import Choice
@@ -41,7 +42,11 @@ def add(commands: Any) -> None:
     )
     command.add_argument(
         "--output", metavar="FOLDER", required=True,
-        help="gets ranking.json, choice.json, choice.html (needs matplotlib), model_card.md and the short runs",
+        help="gets ranking.json, choice.json, choice.html (needs matplotlib), model_card.md, .eval_results and the short runs",
+    )  # fmt: skip
+    command.add_argument(
+        "--push-to", metavar="OWNER/NAME",
+        help="also publish the ranking's scores in this Hub dataset; where you may not write, as a pull request",
     )  # fmt: skip
     command.add_argument("--format", choices=FORMATS[:2], default=FORMATS[0], help=f"on stdout (default: {FORMATS[0]})")
     command.add_argument("--no-race", action="store_true", help="rank all candidates on the whole sample, also in large pools")
@@ -58,6 +63,10 @@ def _choose(options: argparse.Namespace) -> int:
     from hf_transferability.catalogue.pools import candidates
 
     checkpoints = candidates(options.checkpoints, options.candidates)
+    if options.push_to:
+        from hf_transferability.publishing.publish import check_destination
+
+        check_destination(options.push_to)
     with reported() as progress:
         from hf_transferability.choosing.choose import choose
         from hf_transferability.data.options import SampleOptions
@@ -77,8 +86,21 @@ def _choose(options: argparse.Namespace) -> int:
             **load_options(options),
         )
     _print(choice, options.format)
-    say(f"written: {options.output}/ranking.json, choice.json, choice.html, model_card.md")
+    say(f"written in {options.output}: {', '.join(choice.files)}")
+    if options.push_to:
+        _publish(choice, options)
     return 1 if choice.decision.recommended is None or any(row["error"] for row in choice.ranking.rows) else 0
+
+
+def _publish(choice: "Choice", options: argparse.Namespace) -> None:
+    """Publish the ranking's scores, and name the dataset as their source in the files that quote them."""
+    from hf_transferability.choosing.sharing import write_for_hub
+    from hf_transferability.publishing.collecting import publish_ranking
+    from hf_transferability.publishing.publish import dataset_address
+
+    ranking = choice.ranking.to_dict()
+    print_published(publish_ranking(ranking, options.push_to), sys.stderr)
+    write_for_hub(choice.to_dict(), ranking, expanded(options.output), dataset_address(options.push_to))
 
 
 def _print(choice: "Choice", form: str) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability.benchmark.advice import NEXT
 from hf_transferability.demo.making import Say, make_checkpoints, make_target
-from hf_transferability.progress import Progress
+from hf_transferability.progress import Passing, Progress
 
 if TYPE_CHECKING:
     from hf_transferability.ranking.run import Ranking
@@ -77,11 +77,12 @@ class Demo:
         return text
 
 
-class _PlainNames(Progress):
+class _PlainNames(Passing):
     """A progress display that shows folders by their names."""
 
     def __init__(self, demo: Demo, progress: Progress):
-        self._demo, self._progress = demo, progress
+        super().__init__(progress)
+        self._demo = demo
 
     def note(self, text: str) -> None:
         if (note := self._demo.note(text)) is not None:
@@ -89,12 +90,6 @@ class _PlainNames(Progress):
 
     def start(self, number: int, total: int, checkpoint: str) -> None:
         self._progress.start(number, total, self._demo.plain(checkpoint))
-
-    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
-        self._progress.stage(name, total, unit)
-
-    def advance(self, done: int) -> None:
-        self._progress.advance(done)
 
     def finish(self, outcome: str) -> None:
         self._progress.finish(self._demo.plain(outcome))

@@ -58,6 +58,21 @@ class Arrays:
         return known[1]
 
 
+_NOT_THERE = (OSError, SafetensorError, KeyError, TypeError, ValueError)  # no file, or one that is damaged
+
+
+def _entry(file: Any, key: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], bool]:
+    """Facts, flags and with_gradients of the arrays in an open file.
+
+    Raises:
+        KeyError: they are of another key.
+    """
+    stored = json.loads(file.metadata()["entry"])
+    if stored["key"] != key:
+        raise KeyError("another key")
+    return stored["facts"], stored["flags"], stored.get("with_gradients", True)  # earlier versions stored no others
+
+
 class Cache:
     """A folder of arrays and small JSON entries, keyed by everything that determines them.
 
@@ -90,15 +105,22 @@ class Cache:
         """The arrays stored under a key; None if there are none or the file is damaged."""
         try:
             with safe_open(self._path(key, "safetensors"), framework="numpy") as file:
-                stored = json.loads(file.metadata()["entry"])
-                if stored["key"] != key:
-                    return None
+                facts, flags, complete = _entry(file, key)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             probabilities, norms = tensors.get("source_probabilities"), tensors.get("gradient_norms")
-            complete = stored.get("with_gradients", True)  # earlier versions stored no others
-            return Arrays(tensors["features"], probabilities, norms, stored["facts"], stored["flags"], complete)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            return Arrays(tensors["features"], probabilities, norms, facts, flags, complete)
+        except _NOT_THERE:
             return None
+
+    def holds(self, key: dict[str, Any], with_gradients: bool) -> bool:
+        """Whether arrays are stored under a key, and gradient norms were asked for with them if need be. Only the head of the
+        file is read, which also tells a file that was cut."""
+        try:
+            with safe_open(self._path(key, "safetensors"), framework="numpy") as file:
+                complete = _entry(file, key)[2]
+                return "features" in file.keys() and (complete or not with_gradients)  # noqa: SIM118 - not a dict
+        except _NOT_THERE:
+            return False
 
     def write(self, key: dict[str, Any], arrays: Arrays) -> bool:
         """Store arrays atomically; returns whether that succeeded, else see `failure`."""

@@ -31,6 +31,18 @@ def _connect() -> None:
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=_LONGEST_WAIT)
 
 
+def n_started() -> int:
+    """How many processes `accelerate launch` or `torchrun` started together with this one; 1 without them.
+
+    Raises:
+        TransferabilityError: the variable that says so holds no such number.
+    """
+    text = os.environ.get("WORLD_SIZE", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise TransferabilityError(f"WORLD_SIZE must be a positive whole number; got {text!r}. Unset it, or use `torchrun`.")
+    return int(text)
+
+
 class Processes:
     """The place of this process among those that `accelerate launch` or `torchrun` started; alone without them.
 
@@ -43,12 +55,7 @@ class Processes:
     """
 
     def __init__(self) -> None:
-        text = os.environ.get("WORLD_SIZE", "1")
-        if not text.isdecimal() or int(text) < 1:
-            raise TransferabilityError(
-                f"WORLD_SIZE must be a positive whole number; got {text!r}. Unset it, or use `torchrun`."
-            )
-        self.num_processes = int(text)
+        self.num_processes = n_started()
         self.process_index = 0
         if self.num_processes > 1:
             if self._state.num_processes != self.num_processes:

@@ -49,8 +49,7 @@ class JobOptions:
             arguments.text("namespace", self.namespace)
         arguments.whole("per_job", self.per_job, 1)
         for name in ("minutes", "start_minutes"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"`{name}` must be above 0; got {getattr(self, name):g}. Give the minutes to wait.")
+            arguments.number(name, getattr(self, name), 0, above=True)
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,16 @@ class Plan:
             most = f"at most ${n * minutes * price:.2f} if all take the whole {minutes:g} minutes"
             cost = f"{what}: ${60 * price:.2f} an hour each, {most}; a job that is lost is repeated once, and costs again"
         idle = "each job uses only one GPU: choose a machine with one GPU, and fewer candidates --per-job"
-        return [*each, f"results: {self.repo_id}", cost, *([idle] if self.hardware.accelerators > 1 else [])]
+        return [*each, self._installed(), f"results: {self.repo_id}", cost, *([idle] if self.hardware.accelerators > 1 else [])]
+
+    def _installed(self) -> str:
+        """What the jobs run, and what to make sure of before they get a token."""
+        if self.options.wheel:
+            return f"each job installs the wheel {Path(self.options.wheel).name}, which goes into {self.repo_id}"
+        return (
+            f"each job installs {self.requirement} from the package index: make sure that this version is there and is this "
+            "package, or pass --wheel"
+        )
 
 
 def make_plan(

@@ -10,7 +10,7 @@ from hf_transferability.errors import JobError, UsageError, unknown_name
 from hf_transferability.hub import writing
 from hf_transferability.jobs.plan import Plan, Request
 from hf_transferability.jobs.watching import Watch
-from hf_transferability.progress import Progress, given
+from hf_transferability.progress import Progress, given, tell
 from hf_transferability.publishing.parts import change_files
 from hf_transferability.ranking.assembling import assemble_ranking
 from hf_transferability.ranking.candidates import Candidate
@@ -65,11 +65,10 @@ def rank_by_jobs(
     scenario, _ = choose_scenario(request.scenario, candidates)
     if not request.floor and not floors_needed(whole.metrics[0], scenario):
         whole = without_floors(whole)
-    ranking, told = assemble_ranking(
+    ranking, told, advised = assemble_ranking(
         whole, dataset, request.scenario, request.variant, elsewhere, sample, load, whole.label_p_values.get
     )
-    for note in told:
-        progress.note(note)
+    tell(told, advised, progress)
     return ranking, not lost
 
 

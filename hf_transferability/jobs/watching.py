@@ -4,6 +4,7 @@ import contextlib
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hf_transferability.errors import TransferabilityError, first_line
@@ -81,7 +82,7 @@ class Watch:
             JobError: a job cannot be started or watched; those that run go on.
             PublishError: the dataset of results cannot be read.
         """
-        parts, lost = self._parts(), {}
+        parts, lost = self._parts({}), {}
         running: list[_Running] = []
         try:
             earlier = self._earlier()
@@ -95,7 +96,7 @@ class Watch:
                 time.sleep(_PAUSE)
                 for one in [one for one in running if self._has_ended(one)]:
                     running.remove(one)
-                    parts = self._parts()  # it may have died after its work was done
+                    parts = self._parts(parts)  # it may have died after its work was done
                     if one.task.number in parts:
                         self.progress.note(f"job {one.task.number}: done")
                     elif one.attempt < _TRIES:
@@ -114,8 +115,8 @@ class Watch:
             raise
         return parts, lost
 
-    def _parts(self) -> dict[int, Part]:
-        return read_parts(self.plan.repo_id, self.plan.run, self.token)
+    def _parts(self, read: Mapping[int, Part]) -> dict[int, Part]:
+        return read_parts(self.plan.repo_id, self.plan.run, self.token, read)
 
     def _earlier(self) -> dict[int, _Running]:
         """The tasks on which jobs of an earlier start still work."""

@@ -5,9 +5,16 @@ import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+# About a metric's own number: they say little without its name, and several metrics may give one to a candidate.
+OF_ONE_METRIC = {
+    "unstable": "the score moves much with random seeds, or the rank with the choice of images: it may be chance",
+    "saturated": "the score sits at the end of its range and cannot tell candidates apart",
+    "not_converged": "an iteration stopped at its limit before it settled",
+    "subsampled": "computed on a seeded subsample, because the cost grows faster than the number of images",
+    "at_majority": "accuracy does not exceed the share of the largest class",
+}
 FLAGS: dict[str, str] = {
     "n<=d": "no more images than features: a linear fit can explain anything, so compare with care",
-    "saturated": "the score sits at the end of its range and cannot tell candidates apart",
     "single_image_class": "a class has one image",
     "few_images_per_class": "a class has fewer than 10 images",
     "class_not_drawn": "a class of the dataset has no image in the sample: take more, or --draw stratified",
@@ -15,9 +22,8 @@ FLAGS: dict[str, str] = {
     "pool_of_one": "one candidate has no pool to be compared with: only the components are given",
     "pool_of_two": "in a pool of two the score says at most which candidate is ahead, not by how much",
     "size_unknown": "the number of parameters is not known for every candidate, so size does not count: give --parameters",
-    "dropped": "--race dropped it on a part of the images: its score is of that part, so it has no rank",
+    "dropped": "--race dropped it: its score is of the images of its last stage, so it has no rank",
     "untrained": "its normalisation layers hold their initial values: never trained, so listed last and without rank",
-    "at_majority": "accuracy does not exceed the share of the largest class",
     "at_floor": "feature quality does not exceed the value that shuffled labels give",
     "trained_on_target": "its model card names this dataset or a namesake as training data: a high score may be memory",
     "seen_images": "its source dataset holds images of this target: a high score may be memory",
@@ -37,12 +43,9 @@ FLAGS: dict[str, str] = {
     "extra_channels": "image files hold channels beyond colour and alpha, which are dropped",
     "corrupt_skipped": "corrupt images were left out",
     "pickle_weights": "the weights come from a pickle file, read with weights_only",
-    "not_converged": "an iteration stopped at its limit before it settled",
-    "unstable": "the score moves much with random seeds, or the rank with the choice of images: it may be chance",
-    "subsampled": "computed on a seeded subsample, because the cost grows faster than the number of images",
     "constant_label_column": "a label column is the same for every image and was left out",
+    **OF_ONE_METRIC,
 }
-
 
 # Where a caller gathers flags, instead of warnings, whose filters are shared between threads.
 _collected: ContextVar[dict[str, str] | None] = ContextVar("collected", default=None)

@@ -43,26 +43,18 @@ def export(document: Mapping[str, Any], folder: str | Path, source_url: str | No
     Raises:
         UsageError: a ranking without provenance, or a folder that cannot be made.
     """
-    frame = score_rows.scores(document, "export")
     root, written = expanded(folder), []
     places: set[Path] = set()
-    for source, group in frame.groupby("source", sort=False):
-        rows: list[dict[str, Any]] = [
-            {str(name): _given(value) for name, value in row.items()} for row in group.to_dict("records")
-        ]
-        rows = [row for row in rows if row["score"] is not None]
-        if not rows:
-            continue
-        place, count = root / re.sub(r"[^\w.@-]", "-", file_name(str(source))).lstrip("."), 1
+    for source, rows in _by_source(document).items():
+        place, count = root / re.sub(r"[^\w.@-]", "-", file_name(source)).lstrip("."), 1
         while place in places:  # other names may become the same
             count += 1
             place = place.with_name(f"{place.name}-{count}")
         places.add(place)
         task = _OTHER_TASK if document["dataset"].get("task") == "regression" else _TASK
         contents = {place / "README.md": model_card(rows, source_url, task)}
-        if rows[0]["dataset_revision"] is not None:
-            name = re.sub(r"[^\w.-]", "-", file_name(rows[0]["dataset"]))
-            contents[place / ".eval_results" / f"hf-transferability-{name}.yaml"] = eval_results(rows, source_url)
+        if entries := entries_path(rows):
+            contents[place / entries] = eval_results(rows, source_url)
         for path, text in contents.items():
             files.make_folder(path.parent, "export")
             files.write_file(path, text.encode())
@@ -70,9 +62,40 @@ def export(document: Mapping[str, Any], folder: str | Path, source_url: str | No
     return written
 
 
-def eval_results(rows: Sequence[Mapping[str, Any]], source_url: str | None = None) -> str:
-    """Rows of the table `scores`, of one checkpoint, as the text of a file in `.eval_results/`."""
-    entries = [
+def rows_of(document: Mapping[str, Any], checkpoint: str) -> list[dict[str, Any]]:
+    """The rows of the table `scores` with a score of one candidate of `Ranking.to_dict()`, by its name there."""
+    row = next(row for row in document["rows"] if row["checkpoint"] == checkpoint)
+    return _by_source(document).get(score_rows.source(row), [])
+
+
+def _by_source(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Source -> its rows of the table `scores` with a score; only the sources that have any."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in score_rows.scores(document, "export").to_dict("records"):
+        row = {str(name): _given(value) for name, value in record.items()}
+        if row["score"] is not None:
+            found.setdefault(row["source"], []).append(row)
+    return found
+
+
+def entries_path(rows: Sequence[Mapping[str, Any]]) -> Path | None:
+    """Where the entries of these rows lie in the repository of their checkpoint; None for a target that is not on the Hub."""
+    if rows[0]["dataset_revision"] is None:
+        return None
+    name = re.sub(r"[^\w.-]", "-", file_name(rows[0]["dataset"]))
+    return Path(".eval_results", f"hf-transferability-{name}.yaml")
+
+
+def eval_results(rows: Sequence[Mapping[str, Any]], source_url: str | None = None, run: Mapping[str, Any] | None = None) -> str:
+    """Rows of the table `scores`, of one checkpoint, as the text of a file in `.eval_results/`.
+
+    Args:
+        rows: at least one.
+        source_url: address of the dataset in which the rows were published.
+        run: a fine-tuning run of the checkpoint on the same dataset, of the table `runs`: the first entry is its test AUC.
+    """
+    entries = [_entry_of_run(run)] if run else []
+    entries += [
         EvalResultEntry(
             dataset_id=row["dataset"],
             task_id=row["metric"],
@@ -86,6 +109,29 @@ def eval_results(rows: Sequence[Mapping[str, Any]], source_url: str | None = Non
         for row in rows
     ]
     return yaml_dump(eval_result_entries_to_yaml(entries))
+
+
+def _entry_of_run(run: Mapping[str, Any]) -> EvalResultEntry:
+    """What the checkpoint reached on the test split after a run. It names no source, as the run is published nowhere."""
+    facts = (
+        f"test AUC after fine-tuning for {run['stopped_epoch']} of at most {run['epochs']} epochs",
+        f"commit {run['checkpoint_revision']}",
+        f"learning rate {run['learning_rate']:g}, momentum {run['momentum']:g}, batches of {run['batch_size']}, "
+        f"seed {run['seed']}",
+        f"{run['sample_size']} training images, {run['validation_images']} for validation, {run['test_images']} for test, "
+        f"of the splits {run['split'].replace('; ', ', ')}",
+        run["preprocessing"],
+        run["versions"].replace("; ", ", "),
+        run["hardware"],
+    )
+    return EvalResultEntry(
+        dataset_id=run["dataset"],
+        task_id="test_auc",
+        value=run["test_auc"],
+        dataset_revision=run["dataset_revision"],
+        date=run["date"],
+        notes="; ".join(facts),
+    )
 
 
 def model_card(rows: Sequence[Mapping[str, Any]], source_url: str | None = None, task: str = _TASK) -> str:
@@ -122,7 +168,7 @@ def section(rows: Sequence[Mapping[str, Any]], source_url: str | None = None) ->
         "date": first["date"],
         "results": source_url,
     }
-    lines = [f"- {name}: {markdown.text(fact)}" for name, fact in facts.items() if fact]
+    lines = [f"- {name}: {markdown.text(fact.removeprefix(f'{name} '))}" for name, fact in facts.items() if fact]
     table = markdown.table(("metric", "score", "90 % interval", "pool", "form"), shown)
     return f"## Transferability to {markdown.text(first['target'])}\n\n{_ABOUT}\n\n{table}\n\n" + "\n".join(lines) + "\n"
 

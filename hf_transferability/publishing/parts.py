@@ -6,6 +6,7 @@ Rows of the tables say what holds for a whole pool, such as the scenario, so the
 import json
 import re
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from hf_transferability.errors import PublishError, UsageError, first_line
 from hf_transferability.hub import explain, fetch, writing
@@ -46,17 +47,27 @@ def put_part(part: Part, name: str, repo_id: str, token: str | None = None) -> s
     return change_files(repo_id, {f"{_FOLDER}/{name}.json": content}, (), f"Part {name} of a ranking", token)
 
 
-def read_parts(repo_id: str, run: str, token: str | None = None) -> dict[int, Part]:
+def read_parts(
+    repo_id: str, run: str, token: str | None = None, read: Mapping[int, Part] = MappingProxyType({})
+) -> dict[int, Part]:
     """The parts of a run that a dataset holds, by number; none where there is no such dataset.
+
+    Args:
+        repo_id: OWNER/NAME.
+        run: first part of their names.
+        token: default that of `hf auth login`.
+        read: those that were read before, which are not read again.
 
     Raises:
         PublishError: no access, no network, or a file that is no part.
     """
     head = writing.find_dataset(repo_id, token)
-    parts: dict[int, Part] = {}
+    parts = dict(read)
     if head is None:
         return parts
     for file in _files(head, run):
+        if _number(file) in parts:
+            continue
         try:
             parts[_number(file)] = from_dict(json.loads(fetch(head, file, token).read_text("utf-8")))
         except ValueError as error:

@@ -94,6 +94,13 @@ def _draw(dataset: Mapping[str, Any]) -> str | None:
     return f"{draw}, in turn over {groups} groups ({dataset['group_column']})" if groups else draw
 
 
+def source(row: Mapping[str, Any]) -> str:
+    """What a candidate of a ranking is called in the column `source`."""
+    name, revision = str(row["checkpoint"]), str(row["revision"])
+    is_local = revision.startswith("sha256:")
+    return f"{_folder_name(name)}@{revision.removeprefix('sha256:')[:8]}" if is_local else name
+
+
 def _candidate_rows(row: Mapping[str, Any], ranking: Mapping[str, Any]) -> list[dict[str, Any]]:
     name, revision = str(row["checkpoint"]), str(row["revision"])
     on_hub = not revision.startswith("sha256:")
@@ -103,7 +110,7 @@ def _candidate_rows(row: Mapping[str, Any], ranking: Mapping[str, Any]) -> list[
     batches = f"gradient batches: {row['batches']}" if row.get("batches") else None
     versions = ranking["versions"] | {package: row[package] for package in ("torch", "transformers") if row.get(package)}
     shared = {
-        "source": name if on_hub else f"{checkpoint}@{revision.removeprefix('sha256:')[:8]}",
+        "source": source(row),
         "flags": ";".join(row["flags"]) or None,
         "checkpoint": checkpoint,
         "checkpoint_revision": revision,

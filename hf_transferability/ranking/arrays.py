@@ -1,8 +1,7 @@
 """Rank arrays that the user already has, one file per candidate, so that images need not leave the building."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from hf_transferability.ranking.choices import (
     floors_needed,
     keys_to_compute,
 )
-from hf_transferability.ranking.label_check import candidate_p_value, unrelated_notes
+from hf_transferability.ranking.label_check import candidate_p_value, checked_labels
 from hf_transferability.ranking.notes import repeated
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
@@ -35,6 +34,7 @@ from hf_transferability.ranking.run import HALVES
 from hf_transferability.ranking.scenario import scenario_notes
 from hf_transferability.ranking.scorers import Scorers
 from hf_transferability.ranking.scoring import Request, Scores
+from hf_transferability.results import label_alarm
 
 Sizes = Mapping[str, int] | Sequence[int]
 
@@ -97,13 +97,11 @@ def rank_features(
     always = [name for name in SHOWN_PARTS if (not metrics or "all" in metrics) and _possible(name, contents)]
     request = Request(keys_to_compute(chosen, target.task, variant, always), variant, HALVES * intervals, seed)
     floors = request.keys if floor else floors_needed(chosen[0], scenario)
+    all_arrays = [_arrays(content) for content in contents]
+    readers = [_reader(arrays) for arrays in all_arrays]
     with Scorers(target, request, cache) as scorers:
-        scorers.use_cores(len(files))
-        readers = [partial(_arrays, content) for content in contents]
-        scores = [scored.result() for scored in [scorers.score(read) for read in readers]]
-        for done in [scorers.floors(*each) for each in zip(scores, [floors] * len(files), readers, strict=True)]:
-            done.result()
-    ranked_files = [_candidate(*each) for each in zip(files, contents, sizes, scores, strict=True)]
+        scores = _scored(readers, floors, scorers)
+    ranked_files = [_candidate(*each) for each in zip(files, all_arrays, sizes, scores, strict=True)]
     rows, notes = ranked(ranked_files, chosen, variant, scenario)
     notes = [*repeats, *notes]
     if get_metric(chosen[0]).uses_scenario:
@@ -115,11 +113,22 @@ def rank_features(
             if get_metric(name).uses_scenario
         ]
     by_file = dict(zip(map(str, files), readers, strict=True))
-    notes += (alarm := unrelated_notes(rows, lambda file: candidate_p_value(by_file[file], target, seed)))
+    label_check = checked_labels(rows, lambda file: candidate_p_value(by_file[file], target, seed))
+    notes += (alarm := label_alarm({"label_check": label_check}))
     advice = advise(rows, chosen[0], variant, scenario, None, target.task)
     advice = without_conclusions(advice) if alarm else advice
     notes += advice["text"] if advice else []
-    return Ranking(rows, target.provenance, scenario, chosen[0], notes, metric_versions(request.keys, chosen), advice=advice)
+    versions = metric_versions(request.keys, chosen)
+    return Ranking(rows, target.provenance, scenario, chosen[0], notes, versions, advice=advice, label_check=label_check)
+
+
+def _scored(readers: Sequence[Callable[[], Arrays]], floors: Sequence[str], scorers: Scorers) -> list[Scores]:
+    """The scores of all candidates, with the floors of these keys."""
+    scorers.use_cores(len(readers))
+    scores = [scored.result() for scored in [scorers.score(read) for read in readers]]
+    for done in [scorers.floors(*each) for each in zip(scores, [floors] * len(readers), readers, strict=True)]:
+        done.result()
+    return scores
 
 
 def _each_once(files: Sequence[str | Path], parameters: Sizes) -> tuple[list[str | Path], Sizes, list[str]]:
@@ -149,9 +158,9 @@ def _common(files: Sequence[str | Path], contents: Sequence[dict[str, np.ndarray
     return labels, groups
 
 
-def _candidate(path: str | Path, content: dict[str, np.ndarray], size: int | None, scores: Scores) -> Candidate:
+def _candidate(path: str | Path, arrays: Arrays, size: int | None, scores: Scores) -> Candidate:
     revision = "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return Candidate(str(path), revision, {"n_features": _arrays(content).facts["n_features"], "parameters": size}, scores)
+    return Candidate(str(path), revision, {"n_features": arrays.facts["n_features"], "parameters": size}, scores)
 
 
 def _scenario(contents: Sequence[dict[str, np.ndarray]], sizes: Sequence[int | None]) -> str:
@@ -216,6 +225,10 @@ def _sizes(files: Sequence[str | Path], from_metadata: Sequence[int | None], giv
             raise UsageError(f"`parameters` must name one of the files {known}; got {name!r}. Write FILE=NUMBER.")
         sizes[meant[0]] = int(size)
     return sizes
+
+
+def _reader(arrays: Arrays) -> Callable[[], Arrays]:
+    return lambda: arrays
 
 
 def _arrays(content: dict[str, np.ndarray]) -> Arrays:

@@ -12,13 +12,14 @@ from hf_transferability.metrics import get_metric
 from hf_transferability.names import plain_name
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.known import with_known
-from hf_transferability.ranking.label_check import unrelated_notes
+from hf_transferability.ranking.label_check import checked_labels
 from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.parts import Part
 from hf_transferability.ranking.race import Dropped, dropped_rows
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
+from hf_transferability.results import label_alarm
 
 
 def assemble_ranking(
@@ -32,7 +33,7 @@ def assemble_ranking(
     p_value: Callable[[str], float | None],
     dropped_candidates: Sequence[Candidate] = (),
     dropped: Sequence[Dropped] = (),
-) -> tuple[Ranking, list[str]]:
+) -> tuple[Ranking, list[str], list[str]]:
     """The ranking of scored candidates.
 
     Args:
@@ -47,7 +48,8 @@ def assemble_ranking(
         p_value: of a candidate's features against shuffled labels, by its name; see `label_check`.
 
     Returns:
-        The ranking, and what to tell the user: its notes, with the path of a local folder, which the ranking does not hold.
+        The ranking, and what to tell the user, with the path of a local folder, which the ranking does not hold: its notes,
+        and its advice.
     """
     sorting, where = part.metrics[0], part.dataset
     scenario, notes = choose_scenario(scenario, part.candidates)
@@ -55,7 +57,8 @@ def assemble_ranking(
     last = len(candidates) - len(dropped)
     rows, notes_of_pool = ranked(candidates[:last], part.metrics, variant, scenario, dropped_candidates)
     rows += dropped_rows(dropped, candidates[last:], part.metrics, variant)
-    alarm = unrelated_notes(rows, p_value)
+    label_check = checked_labels(rows, p_value)
+    alarm = label_alarm({"label_check": label_check})
     notes = [*(notes if get_metric(sorting).uses_scenario else []), *notes_of_pool, *alarm, *part.notes]
     named = str(dataset) if isinstance(dataset, str | Path) else None
     words, has_test_split = finetune_words(sample, load, scenario), "test" in where["account"]["rows"]
@@ -66,7 +69,10 @@ def assemble_ranking(
     )
     if alarm:
         advice, advice_here = without_conclusions(advice), None
-    told = [*notes, *(advice_here["text"] if advice_here else ())]
+    told, advised = list(notes), advice_here["text"] if advice_here else []
     notes += advice["text"] if advice else []
     versions = metric_versions(part.keys, part.metrics)
-    return Ranking(rows, where, scenario, sorting, notes, versions, part.versions, advice=advice, known=cited), told
+    ranking = Ranking(
+        rows, where, scenario, sorting, notes, versions, part.versions, advice=advice, known=cited, label_check=label_check
+    )
+    return ranking, told, advised

@@ -143,8 +143,7 @@ def is_cached(name: str, work: Work) -> bool:
     answer = False
     if work.use_cache and work.state.is_main_process:
         _, key, failure = _resolved(name, work)
-        arrays = work.cache.read(key) if failure is None else None
-        answer = arrays is not None and (arrays.with_gradients or not work.gradients)
+        answer = failure is None and work.cache.holds(key, work.gradients)
     return work.state.broadcast(answer)
 
 

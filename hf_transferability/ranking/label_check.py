@@ -1,6 +1,7 @@
 """Whether the labels have anything to do with the images: the same statistic with labels shuffled."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from hf_transferability.ranking.scoring import shuffled_labels
 from hf_transferability.results import Row
 
 _SHUFFLES = 99  # the smallest p is then 0.01
-ALARM = "check the labels"  # begins the note
 _SIGNIFICANT = 0.05
 _MOST_IMAGES = 2000  # as many suffice to see a relation, and bound the time
 
@@ -60,18 +60,22 @@ def candidate_p_value(read: Callable[[], Arrays | None], target: Labelled, seed:
     return label_p_value(arrays.features, target.labels, target.groups, seed)
 
 
-def unrelated_notes(rows: Sequence[Row], p_value: Callable[[str], float | None]) -> list[str]:
-    """What the reader should know if the features of the first candidate say no more of the labels than of shuffled ones.
+def checked_labels(rows: Sequence[Row], p_value: Callable[[str], float | None]) -> dict[str, Any] | None:
+    """Whether the features of the first candidate say more of the labels than of shuffled ones.
 
     Args:
         rows: of the ranking, in its order.
         p_value: the `label_p_value` of a candidate by its name, None where it is not known.
+
+    Returns:
+        A dict: "p_value", and "alarm", what to tell the reader where they do not, else None. None where nothing is known.
     """
     first = next((row["checkpoint"] for row in rows if row["rank"] is not None), None)
     p = p_value(first) if first else None
-    if p is None or p <= _SIGNIFICANT:
-        return []
-    return [f"{ALARM}: the features of {first} fit them no better than shuffled labels (permutation test, p = {p:.2f})."]
+    if p is None:
+        return None
+    note = f"check the labels: the features of {first} fit them no better than shuffled labels (permutation test, p = {p:.2f})."
+    return {"p_value": p, "alarm": note if p > _SIGNIFICANT else None}
 
 
 def _columns(labels: np.ndarray) -> np.ndarray:

@@ -53,9 +53,7 @@ class NestedSamples:
             if self._is_last(stage):
                 return found
             return replace(found, read=lambda: None if (arrays := found.read()) is None else _taken(arrays, rows))
-        found = self._extracted(name, len(self._read.get(name, [])))
-        while found.candidate.error is None and len(self._read[name]) <= stage:  # it comes back after it was dropped
-            found = self._extracted(name, len(self._read[name]))
+        found = self._extracted(name, stage)
         reads = list(self._read[name])
         if not self._is_last(stage) or found.candidate.error is not None:
             return replace(found, read=lambda: _joined([read() for read in reads]))

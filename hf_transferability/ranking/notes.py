@@ -32,10 +32,10 @@ def repeated(names: Sequence[str], kept: Sequence[int]) -> list[str]:
     """Which of these were left out because an earlier one means the same."""
     others = [name for number, name in enumerate(names) if number not in kept]
     verb = "means" if len(others) == 1 else "mean"
-    return [f"{_few(others, 3)} {verb} what was named before, so each is ranked once."] if others else []
+    return [f"{few(others, 3)} {verb} what was named before, so each is ranked once."] if others else []
 
 
-def _few(names: Sequence[str], shown: int, separator: str = ", ") -> str:
+def few(names: Sequence[str], shown: int, separator: str = ", ") -> str:
     """The first so many, and how many more."""
     return separator.join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
@@ -65,9 +65,9 @@ def disagreement(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
         taus.append(weighted_tau(values, places))
     if len(firsts) < 2:
         return []
-    others = [f"{checkpoint} by {_few(names, 1)}" for checkpoint, names in firsts.items() if checkpoint != first]
+    others = [f"{checkpoint} by {few(names, 1)}" for checkpoint, names in firsts.items() if checkpoint != first]
     notes = [
-        f"compare what other metrics put first: {_few(others, 2, '; ')} (mean agreement with {metrics[0]} {np.mean(taus):.2f})."
+        f"compare what other metrics put first: {few(others, 2, '; ')} (mean agreement with {metrics[0]} {np.mean(taus):.2f})."
     ]
     if lacking:
         notes.append(f"not compared, as they lack a value for some candidate: {', '.join(lacking)}.")

@@ -26,6 +26,8 @@ class Ranking:
         metric_versions: version of every metric that was computed.
         versions: the packages that made it.
         advice: what to do with the order; see `benchmark.advice.advise`.
+        label_check: whether the labels fit the first candidate's features better than shuffled ones; see
+            `ranking.label_check.checked_labels`.
         known: the studies behind the rows' known_elsewhere, and those left out, as they hold the target.
         part: the scored candidates that it was formed from, in the main process of `rank(part=True)`; not saved.
     """
@@ -39,6 +41,7 @@ class Ranking:
     versions: dict[str, str] = field(default_factory=provenance.package_versions)
     advice: dict[str, Any] | None = None
     known: dict[str, Any] | None = None
+    label_check: dict[str, Any] | None = None
     part: Part | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,6 +54,7 @@ class Ranking:
             "notes": self.notes,
             "metric_versions": self.metric_versions,
             "advice": self.advice,
+            "label_check": self.label_check,
             "known": self.known,
             "versions": self.versions,
         }

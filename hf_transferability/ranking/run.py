@@ -19,7 +19,7 @@ from hf_transferability.extraction.processes import Processes
 from hf_transferability.machine import usable_cores
 from hf_transferability.metrics import all_metrics
 from hf_transferability.names import BATCHES, KEEP, LEAK_IMAGES, SCENARIOS, first_of_each, plain_name, split_options
-from hf_transferability.progress import NullProgress, Progress, given
+from hf_transferability.progress import NullProgress, Progress, given, tell
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.assembling import assemble_ranking
 from hf_transferability.ranking.candidates import Candidate, Work, find_candidate, reason, with_downloads
@@ -166,7 +166,8 @@ def _read(
         except Exception as error:
             failure = error
     agreed = _agreed(target, failure, state)
-    for note in (agreed.account, *agreed.notes_here):
+    progress.account(agreed.account)
+    for note in agreed.notes_here:
         progress.note(note)
     where = agreed.provenance
     kind = {"single_label": "classes", "multi_label": "labels an image"}.get(agreed.task)
@@ -209,13 +210,12 @@ def _ranking(
             p_values = {candidate.name: p_value(candidate.name) for candidate in candidates if candidate.scores}
             part = replace(part, label_p_values=p_values)
         asked = run.scenario, run.variant
-        ranking, told = assemble_ranking(
+        ranking, told, advised = assemble_ranking(
             part, dataset, *asked, elsewhere, sample, work.load, p_value, dropped_candidates, raced.dropped
         )
-        formed = ranking, [*told_of_leaks, *told]
-    ranking, told = work.state.broadcast(formed)
-    for note in told:
-        work.progress.note(note)
+        formed = ranking, [*told_of_leaks, *told], advised
+    ranking, told, advised = work.state.broadcast(formed)
+    tell(told, advised, work.progress)
     ranking.part = part if run.part else None
     return ranking
 

@@ -12,6 +12,7 @@ from hf_transferability.data.targets import Labelled
 from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics import Metric, collect_flags, get_metric, score
+from hf_transferability.metrics._flags import OF_ONE_METRIC
 from hf_transferability.metrics._groups import GROUPING_VERSION
 from hf_transferability.metrics._sample import Sample
 from hf_transferability.metrics._validation import UNDEFINED, check_varying, task_of
@@ -19,7 +20,6 @@ from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import metric_and_variant
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
-_OF_ONE_METRIC = (UNSTABLE, "saturated", "not_converged", "subsampled", "at_majority")  # these say little without its name
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
 _PROTOCOL = 7  # of half-samples, floors and what is stored; part of the key of stored scores
 Value = float | dict[str, float] | None
@@ -93,7 +93,7 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     for wanted, (name, variant) in forms.items():
         for field_name, mine in vars(total).items():
             for label, value in getattr(parts[name, variant], field_name).items():
-                if label in _OF_ONE_METRIC:
+                if label in OF_ONE_METRIC:
                     value = f"{name}: {value}" if value else name
                     if label in mine:
                         mine[label] += f"; {value}"  # each metric has numbers of its own

@@ -17,7 +17,7 @@ from hf_transferability.metrics import all_metrics
 from hf_transferability.names import plain_name, without_folders
 from hf_transferability.reporting.page_style import POLICY, SCRIPT, STYLE
 from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words
-from hf_transferability.results import Row, ranked_rows
+from hf_transferability.results import Row, label_alarm, ranked_rows
 from hf_transferability.signals import PROGRAM
 
 if TYPE_CHECKING:
@@ -81,10 +81,11 @@ def page(document: Mapping[str, Any]) -> str:
     dataset = document["dataset"].get("id") or "(files)"
     title = "Ranking of checkpoints" + (f" for {dataset}" if dataset and dataset != "(files)" else "")
     advice = list((document.get("advice") or {}).get("text") or [])
-    notes = [note for note in document.get("notes", []) if note not in advice]
+    decision = [*label_alarm(document), *advice]
+    notes = [note for note in document.get("notes", []) if note not in decision]
     parts = [
         f"<h1>{escape(title)}</h1>",
-        _choice(document["choice"]) if document.get("choice") else _decision(advice),
+        _choice(document["choice"]) if document.get("choice") else _decision(decision),
         f"<p>{escape(_summary(document, rows))}</p>",
         *(f"<p>{escape(note[0].upper() + note[1:])}</p>" for note in notes),
         '<h2>Ranking</h2>\n<p class="swipe">Swipe tables and pictures sideways to see all of them.</p>',
@@ -143,7 +144,8 @@ def _without_paths(document: Mapping[str, Any]) -> dict[str, Any]:
     notes = [cleaned(note) for note in document.get("notes", [])]
     advice = dict(document.get("advice") or {})
     advice["text"] = [cleaned(line) for line in advice.get("text", [])]
-    result = {**document, "dataset": dataset, "rows": rows, "notes": notes, "advice": advice}
+    label_check = {"alarm": "".join(map(cleaned, label_alarm(document)))}
+    result = {**document, "dataset": dataset, "rows": rows, "notes": notes, "advice": advice, "label_check": label_check}
     if choice := document.get("choice"):
         cells = [[plain.get(str(row[0]), row[0]), *row[1:]] for row in choice["table"]["rows"]]
         text = [cleaned(line) for line in choice["text"]]

@@ -13,7 +13,7 @@ from hf_transferability.metrics import FLAGS, all_metrics
 from hf_transferability.reporting.columns import SHORT, Column, columns, common_flags
 from hf_transferability.reporting.explanations import FLAG_WORDS
 from hf_transferability.reporting.layout import Layout, fitted
-from hf_transferability.results import ranked_rows
+from hf_transferability.results import label_alarm, ranked_rows
 
 TIE_NOTE = (
     "This sample cannot order candidates of one tie group: fine-tune each, or take more images "
@@ -35,7 +35,8 @@ def print_table(
     Args:
         ranking: the document that `Ranking.to_dict()` returns.
         stream: the file or terminal to print to.
-        failures_shown: the reader has already seen why checkpoints could not be read, so it is not printed again.
+        failures_shown: the reader has already seen why checkpoints could not be read, and what is wrong with the labels, so it
+            is not printed again.
         wide: also the columns that the default table leaves out.
         width: characters; default those of the terminal, and no limit in a file, where names and titles stay whole.
     """
@@ -43,6 +44,9 @@ def print_table(
     rows = ranking["rows"]
     if ranked_rows(rows):
         console.print(f"ranked by {ranking['metric']}{scenario_in_words(ranking)}\n")
+    for alarm in label_alarm(ranking) if not failures_shown else ():
+        _print_wrapped(alarm, console)
+        console.print()
     unlimited = width is None and not stream.isatty()
     layout = fitted(columns(rows, ranking["metric"], wide), None if unlimited else console.width)
     for number, block in enumerate(layout.blocks):

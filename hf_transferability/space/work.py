@@ -17,6 +17,7 @@ from hf_transferability.registration import hub_folder
 from hf_transferability.reporting import html
 from hf_transferability.reporting.columns import count, flag_cells
 from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words
+from hf_transferability.results import label_alarm
 from hf_transferability.signals import PROGRAM
 from hf_transferability.space import limits, worker
 from hf_transferability.space.texts import code
@@ -122,7 +123,9 @@ def summary(document: Document) -> str:
         lines.append(f"Sample: {where['images']} images of {code(where['id'])}, seed {where.get('seed', 0)}.")
     if account := (where.get("account") or {}).get("line"):
         lines.append(f"Data: {code(account)}")
-    lines += map(_note, document["notes"])
+    alarm = label_alarm(document)
+    lines[:0] = [f"**{_note(note)}**" for note in alarm]
+    lines += [_note(note) for note in document["notes"] if note not in alarm]
     lines += [f"Flag {code(flag_in_words(flag))}: {markdown.line(meaning)}." for flag, meaning in flag_meanings(rows)]
     lines += [f"Failed: {code(row['checkpoint'])}: {code(row['error'])}" for row in rows if row["error"]]
     return "\n\n".join(lines)

@@ -22,7 +22,7 @@ from hf_transferability.progress import Progress, given
 from hf_transferability.training import run_files
 from hf_transferability.training.one_run import RunContext, load_checkpoint, run_row
 from hf_transferability.training.overlap import draw_findings
-from hf_transferability.training.reading_notes import reading_notes
+from hf_transferability.training.reading_notes import tell_reading
 from hf_transferability.training.run_tables import collect, write_tables
 from hf_transferability.training.samples import Splits
 from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames, grid_settings
@@ -138,8 +138,7 @@ def run_grid(
     progress.stage("reading images")
     splits = Splits(dataset, names=split_names, token=load_options.token, **columns)
     for split in splits.pools.values():
-        for note in reading_notes(split.target):
-            progress.note(note)
+        tell_reading(split.target, progress)
     hyperparameters = grid_settings(grid, len(splits.classes))
     _check_size(len(sources) * len(hyperparameters) * seeds)
     draw = splits.draw(protocol.sample_seed, protocol.train_per_class, protocol.validation_per_class)

@@ -32,7 +32,7 @@ from hf_transferability.training import model_card
 from hf_transferability.training.architectures import build_network, read_config, set_task
 from hf_transferability.training.augmentation import Augmentation
 from hf_transferability.training.overlap import overlap_notes
-from hf_transferability.training.reading_notes import reading_notes
+from hf_transferability.training.reading_notes import tell_reading
 from hf_transferability.training.samples import Pool
 from hf_transferability.training.seeding import seeded
 from hf_transferability.training.settings import LARGEST_RATE, LARGEST_SIDE
@@ -144,7 +144,8 @@ def pretrain(
     progress.stage("reading images")
     pools, classes = _pools(sources, names, options.image_size, sample)
     for source, pool in zip(sources, pools, strict=True):
-        for note in (*reading_notes(pool.target), *overlap_notes(source, pool, sample, progress)):
+        tell_reading(pool.target, progress)
+        for note in overlap_notes(source, pool, sample, progress):
             progress.note(note)
     licence = licence or model_card.common_licence([pool.target.provenance for pool in pools])
     set_task(config, classes, multi_label=pools[0].labels.ndim == 2, image_size=options.image_size)

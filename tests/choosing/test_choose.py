@@ -9,6 +9,7 @@ from hf_transferability import choose
 from hf_transferability.choosing import choose as choosing
 from hf_transferability.cli import main
 from hf_transferability.extraction import passes
+from hf_transferability.publishing import collecting, publish
 from hf_transferability.training import one_run
 
 
@@ -16,13 +17,14 @@ from hf_transferability.training import one_run
 def all_compared(monkeypatch):
     """Every candidate may be the best, whatever the benchmarks say of pools of three."""
     own = choosing.contenders
-    monkeypatch.setattr(choosing, "contenders", lambda rows, advice: own(rows, {**advice, "fine_tune": len(rows)}))
+    monkeypatch.setattr(choosing, "contenders", lambda rows, advice: own(rows, advice and {**advice, "fine_tune": len(rows)}))
 
 
 def test_the_command_recommends_one_and_writes_everything(target, pool, cache, tmp_path, short, capsys):
     words = ["choose", str(target), *pool, "--budget", "1000", "--output", str(tmp_path), "--cache-dir", str(cache)]
     assert main(words) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err.count("splits:") == 1 and "next:" not in err  # of all steps
     choice = json.loads((tmp_path / "choice.json").read_text())
     ranking = json.loads((tmp_path / "ranking.json").read_text())
     assert choice["recommended"] in pool and choice["runner_up"] in pool and choice["by"] == "fine-tuning"
@@ -57,7 +59,9 @@ def test_after_a_stop_no_finished_step_is_repeated(target, pool, cache, tmp_path
     monkeypatch.setattr(passes, "extract", lambda *given, **options: extracts.append(given))
     choice = choose(target, pool, tmp_path, budget=1000, cache_dir=cache)
     assert instant_runs[: len(done)] == done and sorted(instant_runs) == sorted(pool * 2) and extracts == []
-    assert choice.cost["short_run_seconds"] == 360.0
+    assert (choice.cost["short_run_seconds"], choice.cost["earlier_short_run_seconds"]) == (360.0, 180.0)
+    assert choice.cost["extraction_seconds"] == 0 < choice.cost["cached_extraction_seconds"]
+    assert any("6 short runs in 3.0 minutes (and 3.0 minutes in earlier calls)" in line for line in choice.lines)
     whole = choose(target, pool, tmp_path / "whole", budget=1000, cache_dir=cache)
     assert [result.name for result in whole.decision.results] == [result.name for result in choice.decision.results]
 
@@ -70,16 +74,50 @@ def test_where_nothing_can_be_compared_the_ranking_decides_and_a_line_says_why(
     assert any("pass --budget" in line for line in small.lines)
     untested = choose(make_target(n=48), pool, tmp_path / "untested", budget=10, cache_dir=cache)
     assert untested.decision.by == "ranking" and any("needs a test split" in line for line in untested.lines)
+    assert untested.lines[-1].startswith(
+        "next: make a test split (folders train/CLASS and test/CLASS), then hf-transferability"
+    )
+    assert f"runner-up: {untested.decision.runner_up}." in untested.lines
+
+
+def test_who_failed_is_told_with_the_answer(target, pool, cache, tmp_path, instant_runs):
+    missing = [str(tmp_path / name) for name in ("missing", "gone")]
+    one = choose(target, [*pool[:2], missing[0]], tmp_path / "one", budget=1e-4, cache_dir=cache)
+    assert [line for line in one.lines if "failed" in line] == [f"1 of 3 candidates failed: {one.ranking.rows[-1]['error']}"]
+    none = choose(target, [pool[0], *missing], tmp_path / "none", budget=10, cache_dir=cache)
+    reason = "there is no ranking: 1 of 3 candidates could be scored, and an order needs two."
+    assert none.lines == [
+        f"no recommendation, as {reason}",
+        f"2 of 3 candidates failed: {', '.join(missing)}: ranking.json has the reasons.",
+    ]
+
+
+def test_scores_are_published_only_when_asked_for(target, pool, cache, tmp_path, instant_runs, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(publish, "check_destination", asked.append)
+    monkeypatch.setattr(
+        collecting, "publish_ranking",
+        lambda ranking, repo_id: asked.append(len(ranking["rows"])) or publish.Published(repo_id, {}, "an address", "commit"),
+    )  # fmt: skip
+    words = ["choose", str(target), *pool, "--budget", "1000", "--output", str(tmp_path), "--cache-dir", str(cache)]
+    assert main(words) == 0
+    assert asked == [] and "lab/results" not in (tmp_path / "model_card.md").read_text()
+    assert main([*words, "--push-to", "lab/results"]) == 0
+    assert asked == ["lab/results", 3] and "published: an address" in capsys.readouterr().err
+    assert "/datasets/lab/results" in (tmp_path / "model_card.md").read_text()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "processes", "status", "said"),
     [
-        (["--budget", "5", "--output", "out"], "No candidates"),
-        (["some/checkpoint", "--budget", "0", "--output", "out"], "`budget` must be a number of minutes above 0; got 0"),
+        (["--budget", "5"], "1", 2, "No candidates"),
+        (["some/checkpoint", "--budget", "0"], "1", 2, "`budget` must be a finite number above 0 to 1e+06; got 0"),
+        (["some/checkpoint", "--budget", "5"], "2", 2, "`choose` must run in one process"),
+        (["some/checkpoint", "--budget", "5"], "two", 1, "WORLD_SIZE must be a positive whole number; got 'two'"),
     ],
 )
-def test_bad_words_are_refused(words, said, target, tmp_path, monkeypatch, capsys):
+def test_bad_words_are_refused(words, processes, status, said, target, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["choose", str(target), *words]) == 2
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    assert main(["choose", str(target), *words, "--output", "out"]) == status
     assert said in capsys.readouterr().err

@@ -12,7 +12,7 @@ def test_labels_that_look_shuffled_are_told_with_the_answer(pool, cache, tmp_pat
     choice = choose(target, pool, tmp_path, budget=1000, cache_dir=cache)
     assert isinstance(choice, Choice)
     assert choice.lines[0].startswith("check the labels") and choice.lines[1].startswith("recommended")
-    assert "Check the labels" in card_section(choice.to_dict(), choice.ranking)
+    assert "Check the labels" in card_section(choice.to_dict(), choice.ranking.to_dict())
     assert "Check the labels" in (tmp_path / "model_card.md").read_text()
     assert choice.ranking.advice is not None and choice.ranking.advice["text"] == []
     assert choice.decision.expected_loss is None  # nobody measured what is lost by an order of noise

@@ -94,7 +94,7 @@ def test_a_damaged_file_is_no_entry_and_is_replaced(cache, damage):
     cache.write(KEY, arrays())
     path = cache._path(KEY, "safetensors")
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    assert cache.read(KEY) is None
+    assert cache.read(KEY) is None and not cache.holds(KEY, False)
     cache.write(KEY, arrays(1))
     assert_same(cache.read(KEY), arrays(1))
 
@@ -105,9 +105,21 @@ def test_a_foreign_file_is_no_entry(cache):
     path = cache._path(KEY, "safetensors")
     for metadata in (None, {"entry": "{"}, {"entry": json.dumps({"key": KEY})}):
         save_file({"features": np.zeros(2)}, path, metadata=metadata)
-        assert cache.read(KEY) is None
+        assert cache.read(KEY) is None and not cache.holds(KEY, False)
     save_file({"other": np.zeros(2)}, path, metadata={"entry": json.dumps({"key": KEY, "facts": {}, "flags": {}})})
-    assert cache.read(KEY) is None
+    assert cache.read(KEY) is None and not cache.holds(KEY, False)
+
+
+def test_the_head_of_a_file_tells_whether_arrays_are_stored(cache):
+    assert not cache.holds(KEY, False)
+    cache.write(KEY, arrays(n=200_000, with_gradients=False))  # 6.4 MB of features
+    tracemalloc.start()
+    assert cache.holds(KEY, False) and not cache.holds(KEY, True) and not cache.holds({**KEY, "batches": "balanced"}, False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e5
+    cache.write(KEY, arrays())
+    assert cache.holds(KEY, True)
 
 
 def test_json_entries(cache):

@@ -33,9 +33,12 @@ def test_the_table_of_jobs_is_that_of_one_machine(world, faults):
     faults.add("^/api/jobs/alice_secret$", methods={"POST"}, lost=True, times=1)
     world.machines.faults = ["dies late", "dies"]
     before = len(world.machines.jobs)
+    world.hub.requests.clear()
     by_jobs = world.alice(*WORDS, *LEAKS, "--push-to", "lab/by-jobs", "--yes")
     one = world.alice(*WORDS[:6], *LEAKS, "--format", "json", "--push-to", "lab/by-one")
     assert (by_jobs.status, one.status) == (1, 1), by_jobs.err  # there is no lab/none
+    asked = [request.path for request in world.hub.requests if request.method == "HEAD" and "/parts/" in request.path]
+    assert [path.rpartition("/")[2] for path in asked] == ["1.json", "2.json"]  # each part is read once
     expected = json.loads(one.out)
     assert [row["error"] is None for row in expected["rows"]] == [True, True, True, False]
     assert "leak check: 3 model cards name no source dataset, for example that of lab/one." in expected["notes"]
@@ -113,7 +116,8 @@ def test_lost_jobs_are_failed_rows_and_the_same_command_takes_up_the_rest(world,
 
 def test_nothing_is_sent_before_the_cost_is_agreed_to(world):
     world.hub.requests.clear()
-    plan = ("job 1: lab/one, lab/two", "job 2: lab/three, lab/none", "2 jobs on l4x1 (1 x L4 with 24 GB, 8 vCPU, 30 GB)")
+    index = "each job installs hf-transferability[adapters,medical]==0.1.0 from the package index: make sure that this version"
+    plan = (index, "job 1: lab/one, lab/two", "job 2: lab/three, lab/none", "2 jobs on l4x1 (1 x L4 with 24 GB, 8 vCPU, 30 GB)")
     for words, status in ((("--dry-run",), 0), ((), 2)):
         done = world.alice(*WORDS, "--push-to", "lab/unpaid", *words)
         assert (done.status, done.out) == (status, "")

@@ -50,10 +50,13 @@ def test_a_ranking_of_shuffled_labels_says_so(tmp_path):
         features, labels = sample(seed=seed)
         for name, order in {"true": labels, "shuffled": np.random.default_rng(5).permutation(labels)}.items():
             np.savez(tmp_path / f"{name}{seed}.npz", features=features, labels=order)
-    notes = {}
+    made = {}
     for name in ("true", "shuffled"):
         files = [tmp_path / f"{name}{seed}.npz" for seed in range(2)]
-        notes[name] = rank_features(files, metrics=["logme"], cache_dir=tmp_path / "cache", intervals=False).notes
-    assert not any("check the labels" in note for note in notes["true"])
-    assert any("check the labels" in note for note in notes["shuffled"])
-    assert not any("first" in note for note in notes["shuffled"])  # no advice that sounds sure of them
+        made[name] = rank_features(files, metrics=["logme"], cache_dir=tmp_path / "cache", intervals=False)
+    assert made["true"].label_check == {"p_value": 0.01, "alarm": None}
+    assert not any("check the labels" in note for note in made["true"].notes)
+    document = made["shuffled"].to_dict()
+    assert document["label_check"]["p_value"] > 0.05 and document["label_check"]["alarm"] in document["notes"]
+    assert document["label_check"]["alarm"].startswith("check the labels")
+    assert not any("first:" in note for note in document["notes"])  # no advice that sounds sure of them

@@ -103,6 +103,35 @@ def test_without_gradients_only_new_images_are_extracted_and_a_later_run_finds_t
     np.testing.assert_allclose([row["score"] for row in survivors], [row["score"] for row in fresh.rows], rtol=1e-5)
 
 
+def test_who_comes_back_is_ranked_as_without_a_race(large, five, plain, tmp_path, strict, work, monkeypatch):
+    """The first of the dropped is brought back, once; on the whole sample nobody is dropped."""
+    asked = []
+
+    def to_restore(stages, now, *given):
+        behind = [stages[0].candidates[entry.position].name for entry in stages[0].below]
+        asked.append((sorted(behind), sorted(one.name for one in now)))
+        return sorted(behind)[:1] if len(asked) == 1 else []
+
+    monkeypatch.setattr(race, "to_restore", to_restore)
+    monkeypatch.setattr(dropping, "LAST_REACH", 1e9)
+    result = rank(large, five, race=True, keep=2, cache_dir=tmp_path)
+    (behind, survivors), (still_behind, now) = asked
+    back = behind[0]
+    assert still_behind == behind[1:] and now == sorted([*survivors, back]) and len(survivors) == 2
+    rows = {row["checkpoint"]: row for row in result.rows}
+    assert sorted(name for name, row in rows.items() if "dropped" in row["flags"]) == still_behind
+    expected = {row["checkpoint"]: row for row in plain.rows}
+    for name in now:
+        same = ("feature_quality", "logme", "feature_update_ratio", "batches")
+        assert {key: rows[name][key] for key in same} == {key: expected[name][key] for key in same}
+        assert rows[name]["rank"] is not None
+    assert sorted(entry for entry in work[1] if entry[0] == back) == [
+        (back, 30, False),
+        (back, IMAGES - 30, False),
+        (back, IMAGES, True),
+    ]
+
+
 def test_a_race_takes_what_an_earlier_ranking_has_extracted(large, five, plain, cache, strict, work):
     result = rank(large, five, race=True, keep=2, cache_dir=cache)
     assert work == ([], [])

@@ -93,6 +93,17 @@ def test_it_opens_with_the_decision_and_folds_the_details():
     assert not any("open" in attributes for tag, attributes in page.tags if tag == "details")
 
 
+def test_an_alarm_about_the_labels_stands_in_the_place_of_the_decision():
+    document = ranking_of(3)
+    name = document["rows"][0]["checkpoint"] = "/home/somebody/best"
+    alarm = f"check the labels: the features of {name} fit them no better than shuffled labels."
+    document |= {"advice": {"text": []}, "notes": [alarm], "label_check": {"p_value": 0.4, "alarm": alarm}}
+    text = html.page(document)
+    assert text.count("heck the labels") == 1 and "/home/somebody" not in text
+    assert '<section class="decision" aria-label="Decision"><p>Check the labels: the features of best' in text
+    assert 'class="decision"' not in html.page(document | {"label_check": None, "notes": []})
+
+
 def test_the_decision_has_no_path_of_this_machine():
     document = ranking_of(2)
     document["rows"][0]["checkpoint"] = "/home/somebody/nets/one"

@@ -35,6 +35,13 @@ def test_a_failure_that_its_reader_has_seen_is_not_told_again():
     assert "failed: broken/<b>1: model" in printed(document, failures_shown=True)
 
 
+def test_an_alarm_about_the_labels_stands_above_the_table():
+    document = ranking_of(2) | {"label_check": {"p_value": 0.4, "alarm": "check the labels: they look shuffled."}}
+    text = printed(document)
+    assert text.index("check the labels") < text.index("checkpoint")
+    assert "check the labels" not in printed(document, failures_shown=True)
+
+
 def test_one_candidate_is_not_called_ranked():
     assert "ranked by transferability, scenario source_dataset" in printed(ranking_of(2, 1))
     assert "ranked by" not in printed(ranking_of(1, 2))

@@ -161,6 +161,14 @@ def test_notes_are_sentences_and_the_next_command_can_be_copied():
     assert "Flag `unstable`: " in text
 
 
+def test_an_alarm_about_the_labels_comes_first():
+    document = ranking_of(2)
+    alarm = "check the labels: they look shuffled."
+    document |= {"notes": ["another note.", alarm], "label_check": {"p_value": 0.4, "alarm": alarm}}
+    text = work.summary(document)
+    assert text.startswith("**Check the labels: they look shuffled.**\n\n") and text.count("heck the labels") == 1
+
+
 def test_the_table_and_the_summary_show_failures_as_text():
     document = ranking_of(2, 1)
     document["rows"][-1]["checkpoint"] = "a/`b`](http://x)"

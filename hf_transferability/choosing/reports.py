@@ -1,0 +1,42 @@
+"""The reports of a choice, whose steps would each tell the same of the dataset, and say what to do next."""
+
+import time
+
+from hf_transferability.progress import CACHED, Passing, Progress
+
+
+class Reports(Passing):
+    """Passes reports on as those of one work: each note once, one account of the dataset, and the advice of no single step.
+
+    Attributes:
+        seconds: candidate -> seconds of the work that was done for it; those that came from the cache are not in it.
+    """
+
+    def __init__(self, progress: Progress):
+        super().__init__(progress)
+        self.seconds: dict[str, float] = {}
+        self._told: set[str] = set()
+        self._has_account = False
+        self._name, self._began = "", 0.0
+
+    def note(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            super().note(text)
+
+    def account(self, text: str) -> None:
+        if not self._has_account:
+            self._has_account = True
+            self.note(text)
+
+    def advise(self, text: str) -> None:
+        """Nothing: the choice itself says what to do next."""
+
+    def start(self, number: int, total: int, checkpoint: str) -> None:
+        self._name, self._began = checkpoint, time.monotonic()
+        super().start(number, total, checkpoint)
+
+    def finish(self, outcome: str) -> None:
+        if outcome != CACHED:
+            self.seconds[self._name] = self.seconds.get(self._name, 0.0) + time.monotonic() - self._began
+        super().finish(outcome)
