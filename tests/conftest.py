@@ -15,6 +15,7 @@ os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRES
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest  # noqa: E402
+from helpers.forks import LIBRARIES, PACKAGE, ForkServer  # noqa: E402
 from helpers.inputs import blobs, resnet_config  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -85,8 +86,24 @@ def make_checkpoint(tmp_path_factory):
     return make
 
 
+@pytest.fixture(scope="session")
+def libraries():
+    """Forks processes that have loaded all libraries but the Hub's clients, and so have settings of their own."""
+    running = ForkServer(LIBRARIES)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def program(libraries):
+    """Forks processes that have loaded the whole package, with the settings of these tests."""
+    running = ForkServer(PACKAGE, libraries)
+    yield running
+    running.close()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast files first: those without a network, a Hub or a browser, whose libraries take seconds to load."""
-    slow = {"make_checkpoint", "hub", "commands", "browser", "shared"}
+    slow = {"make_checkpoint", "hub", "libraries", "program", "browser", "shared"}
     heavy = {item.path for item in items if slow & set(getattr(item, "fixturenames", ()))}
     items.sort(key=lambda item: item.path in heavy)
