@@ -1,5 +1,6 @@
 """What the tests share: a throw-away Hugging Face home, tiny checkpoints and targets, and the shared folder."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -100,6 +101,14 @@ def program(libraries):
     running = ForkServer(PACKAGE, libraries)
     yield running
     running.close()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collector need not look at a million objects again and again, nor copy them in a fork."""
+    import hypothesis  # noqa: F401 - when it is imported it asks who refers to an object, and what is frozen does not count
+
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ starts the program from the beginning.
 """
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +52,7 @@ _ORDERS = 3  # the number of the socket in a server
 
 def serve() -> None:
     """Fork a process for each order that comes through the socket, and say how one has ended when asked; ends with it."""
+    gc.freeze()  # a collection in a process would copy all that was loaded
     orders = socket.socket(fileno=_ORDERS)
     statuses: dict[int, int] = {}
     while True:
@@ -67,6 +70,8 @@ def serve() -> None:
                 orders.close()
                 _become(streams, **asked)
                 return
+            with contextlib.suppress(OSError):
+                os.setpgid(answer, answer)  # whichever of the two is quicker
             for stream in streams:
                 os.close(stream)
         orders.send(json.dumps(answer).encode())
@@ -164,6 +169,7 @@ class ForkServer:
     """A process that has run `imports`; `parent` is one from which it is forked."""
 
     def __init__(self, imports: str, parent: "ForkServer | None" = None) -> None:
+        self._one_at_a_time = threading.Lock()
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Tests must not depend on the terminal.
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
@@ -182,8 +188,9 @@ class ForkServer:
     def ask(self, order: Any, streams: Sequence[int] = ()) -> Any:
         """The answer to an order, or to the number of a process: its exit status, or None while it runs."""
         message = json.dumps(order).encode()
-        socket.send_fds(self._orders, [message], [*streams]) if streams else self._orders.send(message)
-        return json.loads(self._orders.recv(2**16))
+        with self._one_at_a_time:
+            socket.send_fds(self._orders, [message], [*streams]) if streams else self._orders.send(message)
+            return json.loads(self._orders.recv(2**16))
 
     def close(self) -> None:
         """End it."""
