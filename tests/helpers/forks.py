@@ -174,6 +174,7 @@ class ForkServer:
         # Tests must not depend on the terminal.
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
         tests = str(Path(__file__).parents[1])
+        environment["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # as the program sets it before torch is loaded
         environment["PYTHONPATH"] = os.pathsep.join([tests, *filter(None, [environment.get("PYTHONPATH")])])
         if parent:
             streams = (DEVNULL, DEVNULL, 2, theirs)
