@@ -262,7 +262,7 @@ def test_the_demo_is_run_to_the_end(browser, fits, small_demo, quick_work, monke
     browser.shot("demo")
 
 
-def test_every_bound_is_explained(browser, fits, at_hub, quick_work, monkeypatch):
+def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
     if browser.width < 600:
         pytest.skip("the same work again; the phone shows its result in the example")
 
