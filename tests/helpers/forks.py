@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 from typing import IO, Any
@@ -214,20 +214,40 @@ def connected(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     environment |= {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    started, done = [], []
     with contextlib.ExitStack() as stack:
+        started = []
         for rank in range(2):
-            place = (
-                {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"} if folders else {"LOCAL_RANK": f"{rank}", "LOCAL_WORLD_SIZE": "2"}
-            )
+            local = ("0", "1") if folders else (str(rank), "2")
+            place = dict(zip(("LOCAL_RANK", "LOCAL_WORLD_SIZE"), local, strict=True))
             if folders:
                 place["HF_HOME"] = str(folders[rank] / "home")
-            said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(2)]
             folder, whole = folders[rank] if folders else ".", os.environ | environment | place | {"RANK": str(rank)}
-            started.append((Process(server, PROGRAM, words, cwd=folder, env=whole, streams=(DEVNULL, *said)), said))
-            stack.callback(started[-1][0].kill)
-        for process, said in started:
+            started.append(stack.enter_context(_recorded(server, PROGRAM, words, cwd=folder, env=whole)))
+        return [end(timeout) for end in started]
+
+
+def finished(
+    server: ForkServer, code: str, arguments: Sequence[str] = (), timeout: float = 600, **place: Any
+) -> subprocess.CompletedProcess:
+    """A process that has run to its end, with its status, output and errors, as of `subprocess.run`."""
+    with _recorded(server, code, arguments, **place) as end:
+        return end(timeout)
+
+
+@contextlib.contextmanager
+def _recorded(
+    server: ForkServer, code: str, arguments: Sequence[str], **place: Any
+) -> Iterator[Callable[[float], subprocess.CompletedProcess]]:
+    """A process that is killed at the end of the block; gives what waits for it."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = Process(server, code, arguments, streams=(DEVNULL, out, err), **place)
+
+        def end(timeout: float) -> subprocess.CompletedProcess:
             process.wait(timeout)
-            texts = [file.seek(0) or file.read() for file in said]
-            done.append(subprocess.CompletedProcess([*words], process.returncode, *texts))
-    return done
+            texts = [file.seek(0) or file.read() for file in (out, err)]
+            return subprocess.CompletedProcess([*arguments], process.returncode, *texts)
+
+        try:
+            yield end
+        finally:
+            process.kill()
