@@ -56,9 +56,12 @@ def serve() -> None:
     orders = socket.socket(fileno=_ORDERS)
     statuses: dict[int, int] = {}
     while True:
-        message, streams, _, _ = socket.recv_fds(orders, 2**20, 8)
-        if not message:
-            return
+        message, streams = b"", []
+        while not message.endswith(b"\n"):
+            part, more, _, _ = socket.recv_fds(orders, 2**16, 8)
+            if not part:
+                return
+            message, streams = message + part, streams + more
         asked = json.loads(message)
         if isinstance(asked, int):
             if asked not in statuses and (ended := os.waitpid(asked, os.WNOHANG))[0]:
@@ -74,7 +77,7 @@ def serve() -> None:
                 os.setpgid(answer, answer)  # whichever of the two is quicker
             for stream in streams:
                 os.close(stream)
-        orders.send(json.dumps(answer).encode())
+        orders.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _become(streams: list[int], code: str, arguments: list[str], folder: str, environment: dict[str, str]) -> None:
@@ -170,7 +173,7 @@ class ForkServer:
 
     def __init__(self, imports: str, parent: "ForkServer | None" = None) -> None:
         self._one_at_a_time = threading.Lock()
-        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._orders, theirs = socket.socketpair()
         # Tests must not depend on the terminal.
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
         tests = str(Path(__file__).parents[1])
@@ -180,7 +183,8 @@ class ForkServer:
             streams = (DEVNULL, DEVNULL, 2, theirs)
             self._process: Any = Process(parent, imports + SERVE, env=environment, streams=streams)
         else:
-            start = f"import os\nos.dup2({theirs.fileno()}, {_ORDERS})\n"
+            number = theirs.fileno()
+            start = f"import os\nos.dup2({number}, {_ORDERS})\n" + (f"os.close({number})\n" if number != _ORDERS else "")
             self._process = subprocess.Popen(
                 [sys.executable, "-c", start + imports + SERVE], env=environment, pass_fds=(theirs.fileno(),)
             )
@@ -188,10 +192,16 @@ class ForkServer:
 
     def ask(self, order: Any, streams: Sequence[int] = ()) -> Any:
         """The answer to an order, or to the number of a process: its exit status, or None while it runs."""
-        message = json.dumps(order).encode()
         with self._one_at_a_time:
-            socket.send_fds(self._orders, [message], [*streams]) if streams else self._orders.send(message)
-            return json.loads(self._orders.recv(2**16))
+            if streams:
+                socket.send_fds(self._orders, [b" "], [*streams])
+            self._orders.sendall(json.dumps(order).encode() + b"\n")
+            answer = b""
+            while not answer.endswith(b"\n"):
+                part = self._orders.recv(2**16)
+                assert part, "the process that forks others has ended"
+                answer += part
+            return json.loads(answer)
 
     def close(self) -> None:
         """End it."""
@@ -200,7 +210,7 @@ class ForkServer:
 
 
 def connected(
-    server: ForkServer, words: Sequence[str], folders: Sequence[Path] | None = None, timeout: float = 300, **environment: str
+    server: ForkServer, words: Sequence[str], folders: Sequence[Path] | None = None, timeout: float = 300
 ) -> list[subprocess.CompletedProcess]:
     """A command in two processes that work together, as `torchrun` starts them; for each its status, output and errors.
 
@@ -209,11 +219,10 @@ def connected(
         words: of the command line.
         folders: in which they run, each on a machine of its own with `home` in its folder as HF_HOME; default one machine.
         timeout: in seconds.
-        environment: added to that of the tests.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    environment |= {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     with contextlib.ExitStack() as stack:
         started = []
         for rank in range(2):
@@ -221,7 +230,7 @@ def connected(
             place = dict(zip(("LOCAL_RANK", "LOCAL_WORLD_SIZE"), local, strict=True))
             if folders:
                 place["HF_HOME"] = str(folders[rank] / "home")
-            folder, whole = folders[rank] if folders else ".", os.environ | environment | place | {"RANK": str(rank)}
+            folder, whole = folders[rank] if folders else ".", environment | place | {"RANK": str(rank)}
             started.append(stack.enter_context(_recorded(server, PROGRAM, words, cwd=folder, env=whole)))
         return [end(timeout) for end in started]
 
