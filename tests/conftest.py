@@ -1,5 +1,6 @@
 """What the tests share: a throw-away Hugging Face home, tiny checkpoints and targets, and the shared folder."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRES
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest  # noqa: E402
+from helpers.forks import LIBRARIES, PACKAGE, ForkServer  # noqa: E402
 from helpers.inputs import blobs, resnet_config  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -85,8 +87,32 @@ def make_checkpoint(tmp_path_factory):
     return make
 
 
+@pytest.fixture(scope="session")
+def libraries():
+    """Forks processes that have loaded all libraries but the Hub's clients, and so have settings of their own."""
+    running = ForkServer(LIBRARIES)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def program(libraries):
+    """Forks processes that have loaded the whole package, with the settings of these tests."""
+    running = ForkServer(PACKAGE, libraries)
+    yield running
+    running.close()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collector need not look at a million objects again and again, nor copy them in a fork."""
+    import hypothesis  # noqa: F401 - when it is imported it asks who refers to an object, and what is frozen does not count
+
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast files first: those without a network, a Hub or a browser, whose libraries take seconds to load."""
-    slow = {"make_checkpoint", "hub", "commands", "browser", "shared"}
+    slow = {"make_checkpoint", "hub", "libraries", "program", "browser", "shared"}
     heavy = {item.path for item in items if slow & set(getattr(item, "fixturenames", ()))}
     items.sort(key=lambda item: item.path in heavy)

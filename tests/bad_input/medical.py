@@ -20,6 +20,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from bad_input.datasets import class_folders, parquet, png, rank
 from hf_transferability.cli import main
+from hf_transferability.data.medical import dicom
 
 N = 24
 WORKS = {"may_work": True}
@@ -135,8 +136,9 @@ def _dicom() -> Iterator[tuple]:
 
 
 def _bomb(folder: Path) -> int:
-    """One deflated file that unpacks to more than the limit."""
-    made = medical.dataset(np.zeros((280, 1000, 1000), np.uint8))
+    """One deflated file that unpacks to more than the limit, which is lower here: 256 MiB would take ten seconds to make."""
+    dicom.LARGEST_DEFLATED = 2**24
+    made = medical.dataset(np.zeros((20, 1000, 1000), np.uint8))
     made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     class_folders(folder / "d")
     (folder / "d" / "a" / "bomb.dcm").write_bytes(medical.saved(made))

@@ -11,28 +11,32 @@ import signal
 import struct
 import termios
 import time
-from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
-from helpers.commands import Commands
+from helpers.forks import PROGRAM, Process
 from helpers.screen import Screen
 
 
-@pytest.fixture(scope="module")
-def commands():
-    running = Commands()
-    yield running
-    running.close()
+@pytest.fixture
+def start(program, made):
+    """start(words, out, err) -> a command in that folder with these streams: paths or descriptors."""
+
+    def command(words: list[str], out, err, **environment: str) -> Process:
+        with contextlib.ExitStack() as stack:
+            streams = [stream if isinstance(stream, int) else stack.enter_context(open(stream, "w")) for stream in (out, err)]
+            return Process(program, PROGRAM, words, cwd=made, env=os.environ | environment, streams=(DEVNULL, *streams))
+
+    return command
 
 
-def in_terminal(commands: Commands, words: list[str], folder: Path, columns: int) -> tuple[int, str, str]:
+def in_terminal(start, words: list[str], columns: int) -> tuple[int, str, str]:
     """Status of a command, all that it wrote to a terminal of so many columns, and that without control sequences."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    terminal = Path(os.ttyname(follower))
-    commands.start(words, folder, terminal, terminal, TERM="xterm")
-    raw = os.read(leader, 65536)  # the command has opened it now
+    process = start(words, follower, follower, TERM="xterm")
     os.close(follower)
+    raw = b""
     while True:
         try:
             part = os.read(leader, 65536)
@@ -43,7 +47,7 @@ def in_terminal(commands: Commands, words: list[str], folder: Path, columns: int
         raw += part
     os.close(leader)
     text = raw.decode()
-    return commands.status(), text, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "")
+    return process.wait(), text, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "")
 
 
 def wait_for(condition) -> None:
@@ -53,11 +57,11 @@ def wait_for(condition) -> None:
         time.sleep(0.002)
 
 
-def test_a_terminal_shows_a_panel_and_the_whole_table(commands, run, made):
+def test_a_terminal_shows_a_panel_and_the_whole_table(start, run, made):
     deep = "checkpoints on radiology [v2]/pretrained-with-a-rather-long-name/final"
     shutil.copytree(made / "a", made / deep, dirs_exist_ok=True)
     words = ["rank", "target", "a", "b", "c", deep, "./none", "--cache-dir", "arrays", "--metric", "all", "--no-intervals"]
-    status, raw, text = in_terminal(commands, words, made, 80)
+    status, raw, text = in_terminal(start, words, 80)
     assert status == 1
     assert "\x1b[?25l" in raw  # the panel hides the cursor, and gives it back
     assert "5 of 5" in text
@@ -80,14 +84,14 @@ def test_a_terminal_shows_a_panel_and_the_whole_table(commands, run, made):
     assert deep in plain
 
 
-def test_interrupt(commands, made, tmp_path):
+def test_interrupt(start, made, tmp_path):
     """Ctrl-C ends the run with a message and status 130, and what is finished is kept."""
     words = ["rank", "target", "a", "b", "c", "--cache-dir", "interrupted", "--no-intervals"]
     out, err = tmp_path / "out", tmp_path / "err"
-    commands.start(words, made, out, err)
+    process = start(words, out, err)
     wait_for(lambda: err.exists() and "[1/3] a: extracted" in err.read_text())
-    os.kill(commands.pid, signal.SIGINT)
-    assert commands.status() == 130
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
     said = err.read_text()
     assert out.read_text() == ""
     assert "interrupted. Finished checkpoints are kept" in said
@@ -96,18 +100,17 @@ def test_interrupt(commands, made, tmp_path):
 
 
 @pytest.mark.parametrize("signals", [1, 2])
-def test_interrupted_on_a_terminal_the_cursor_is_given_back(commands, made, tmp_path, signals):
+def test_interrupted_on_a_terminal_the_cursor_is_given_back(start, tmp_path, signals):
     """Also where a second Ctrl-C ends the program before it has cleaned up."""
     leader, follower = pty.openpty()
-    terminal = Path(os.ttyname(follower))
     words = ["rank", "target", "a", "b", "c", "--no-cache", "--cache-dir", str(tmp_path / "cache"), "--no-intervals"]
-    commands.start(words, made, tmp_path / "out", terminal, TERM="xterm")
+    process = start(words, tmp_path / "out", follower, TERM="xterm")
     raw = b""
     while b"\x1b[?25l" not in raw:
         raw += os.read(leader, 65536)
     for _ in range(signals):
-        os.kill(commands.pid, signal.SIGINT)
-    assert commands.status() == 130
+        process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
     os.set_blocking(leader, False)
     with contextlib.suppress(BlockingIOError, OSError):
         while part := os.read(leader, 65536):
@@ -122,22 +125,21 @@ def test_interrupted_on_a_terminal_the_cursor_is_given_back(commands, made, tmp_
         assert "╭" not in screen.text
 
 
-def test_a_killed_run_goes_on_where_it_stopped(commands, run, made, tmp_path):
+def test_a_killed_run_goes_on_where_it_stopped(start, run, made, tmp_path):
     undisturbed = run("rank", "target", "a", "b", "c", "--format", "json")
     words = ["rank", "target", "a", "b", "c", "--cache-dir", "killed", "--format", "json"]
     out, err = tmp_path / "out", tmp_path / "err"
-    commands.start(words, made, Path(os.devnull), Path(os.devnull))
+    process = start(words, os.devnull, os.devnull)
     try:
         wait_for(lambda: list((made / "killed").glob("*.safetensors")))
     finally:
-        os.kill(commands.pid, signal.SIGKILL)
-    assert commands.status() == -signal.SIGKILL
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
     finished = sorted((made / "killed").glob("*.safetensors"))
     assert 1 <= len(finished) < 3
     before = {path: path.stat().st_mtime_ns for path in finished}
 
-    commands.start(words, made, out, err)
-    assert commands.status() == 0
+    assert start(words, out, err).wait() == 0
     assert err.read_text().count("from the cache") == len(finished)
     assert err.read_text().count(": extracted") == 3 - len(finished)
     assert {path: path.stat().st_mtime_ns for path in finished} == before
@@ -150,13 +152,13 @@ def test_a_killed_run_goes_on_where_it_stopped(commands, run, made, tmp_path):
     assert all(path.suffix in (".safetensors", ".json", ".part") for path in (made / "killed").iterdir())
 
 
-def test_a_reader_that_goes_away(commands, made, tmp_path):
+def test_a_reader_that_goes_away(start, made):
     """`2>&1 | head -1`: the work goes on until its result has no reader, and neither closed stream makes a traceback."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
+    leader, follower = os.pipe()
     words = ["rank", "target", "a", "b", "--cache-dir", "unread", "--format", "json"]
-    commands.start(words, made, pipe, pipe)
-    with pipe.open() as reader:
+    process = start(words, follower, follower)
+    os.close(follower)
+    with open(leader) as reader:
         assert reader.readline() == "starting\n"
-    assert commands.status() == 1
+    assert process.wait() == 1
     assert len(list((made / "unread").glob("*.safetensors"))) == 2

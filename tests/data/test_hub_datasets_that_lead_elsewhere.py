@@ -88,7 +88,7 @@ ROADS = {"card": card, "csv": metadata_csv, "jsonl": metadata_jsonl, "parquet": 
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
+def answers(libraries, tmp_path_factory):
     """What one process of the real client answers for every road and form, and the connections that another host got."""
     with LoopbackHub(tmp_path_factory.mktemp("hub")) as hub, CountingServer() as other:
         names = []
@@ -97,7 +97,7 @@ def answers(tmp_path_factory):
                 end = "png" if road != "card" else "csv"
                 names.append(f"a/{road}-{form}")
                 hub.commit("dataset", names[-1], files(text.format(host=other.host, end=end)))
-        found = client(hub, tmp_path_factory.mktemp("home"), SCRIPT, *names)
+        found = client(libraries, hub, tmp_path_factory.mktemp("home"), SCRIPT, *names)
     return found, other.connections
 
 

@@ -66,7 +66,7 @@ def table_of(n: int, split_column: str = "") -> bytes:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
+def answers(libraries, tmp_path_factory):
     """What a process answers for each of these datasets."""
     with LoopbackHub(tmp_path_factory.mktemp("hub")) as hub, LoopbackHub(tmp_path_factory.mktemp("other")) as other:
         card = f"---\nconfigs:\n- config_name: default\n  data_files: zip://x.csv::{other.url}/x.zip\n---\n".encode()
@@ -104,7 +104,7 @@ def answers(tmp_path_factory):
         }
         for name, files in datasets.items():
             hub.commit("dataset", name, files)
-        yield client(hub, tmp_path_factory.mktemp("home"), SCRIPT, *datasets)
+        yield client(libraries, hub, tmp_path_factory.mktemp("home"), SCRIPT, *datasets)
         assert not other.requests
 
 
@@ -202,17 +202,17 @@ def test_answers_are_plain(answers):
     assert len(json.dumps(answers)) < 10_000
 
 
-def test_files_that_share_an_etag_are_compared_with_what_the_hub_states(tmp_path):
+def test_files_that_share_an_etag_are_compared_with_what_the_hub_states(libraries, tmp_path):
     """The client keeps a download under its ETag, so all images would be the first one."""
     with LoopbackHub(tmp_path / "hub") as hub:
         hub.commit("dataset", "a/plain", images("train/a", "train/b"))
         honest = hub.state
         hub.state = replace(honest, etag_of=lambda file: '"same"')
         (tmp_path / "home").mkdir()
-        answer = client(hub, tmp_path / "home", SCRIPT, "a/plain")["a/plain"]
+        answer = client(libraries, hub, tmp_path / "home", SCRIPT, "a/plain")["a/plain"]
         assert "files of dataset a/plain differ from what the Hub states, for example train/" in answer
         hub.state = honest
-        assert client(hub, tmp_path / "home", SCRIPT, "a/plain")["a/plain"][1] == 24
+        assert client(libraries, hub, tmp_path / "home", SCRIPT, "a/plain")["a/plain"][1] == 24
 
 
 TABLE = """
@@ -224,11 +224,11 @@ print(json.dumps([[target.class_names, target.provenance.get("groups")] for targ
 """
 
 
-def test_names_in_a_csv_file_of_the_hub_stay_as_they_are_written(tmp_path):
+def test_names_in_a_csv_file_of_the_hub_stay_as_they_are_written(libraries, tmp_path):
     lines = [f"img/{i}.png,{('01', '1', 'NA')[i % 3]},{('01', '1', '001')[i % 3]}" for i in range(24)]
     card = b"---\nconfigs:\n- config_name: default\n  data_files: train.csv\n---\n"
     files = {"train.csv": "\n".join(["image,label,patient", *lines]).encode(), "README.md": card, **images("img", n=24)}
     (tmp_path / "home").mkdir()
     with LoopbackHub(tmp_path / "hub") as hub:
         hub.commit("dataset", "a/csv", files)
-        assert client(hub, tmp_path / "home", TABLE) == [[["01", "1", "NA"], 3], [["01", "1", "NA"], None]]
+        assert client(libraries, hub, tmp_path / "home", TABLE) == [[["01", "1", "NA"], 3], [["01", "1", "NA"], None]]

@@ -1,19 +1,19 @@
 """People who publish to the loopback Hub with the unmodified clients, and the contents of that Hub.
 
-The clients read HF_ENDPOINT when they are imported, which takes seconds. So each person has one process, which runs one
-command line after the other.
+The clients read HF_ENDPOINT when they are imported. So each person has one process, which runs one command line after the
+other.
 """
 
 import io
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import PIPE
 from types import SimpleNamespace
 
 import pandas as pd
 
+from helpers.forks import ForkServer, Process
 from helpers.loopback_hub.clients import COMMAND_LINES
 
 ALICE, BOB, READER, PARTNER = "hf_alice_secret", "hf_bob_secret", "hf_reader_secret", "hf_partner_secret"
@@ -42,12 +42,9 @@ COMMAND_LOOP = (
 class Person:
     """Somebody who runs command lines in one process; `printed` collects all output."""
 
-    def __init__(self, environment: dict[str, str], folder: Path, token: str):
+    def __init__(self, libraries: ForkServer, environment: dict[str, str], folder: Path, token: str):
         self.printed, self.folder, self.token = "", folder, token
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND_LOOP], env=environment, cwd=folder, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        self._process = Process(libraries, COMMAND_LOOP, cwd=folder, env=environment, streams=(PIPE, PIPE, PIPE))
 
     def __call__(self, *words: str, token: str | None = "") -> SimpleNamespace:
         self.start(*words, token=token)
@@ -81,10 +78,7 @@ class Person:
         return pd.read_parquet(self.folder / self("load", repo_id, config).out.strip())
 
     def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait(120)  # seconds; a busy machine takes long to end a process
-        self._process.stdout.close()
-        self._process.stderr.close()
+        self._process.close()
 
 
 def repository(hub, repo_id: str):

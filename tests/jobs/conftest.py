@@ -14,7 +14,7 @@ WRITES = {ALICE: {"alice_secret", "lab"}, BOB: {"bob_secret"}}
 
 
 @pytest.fixture(scope="package")
-def world(tmp_path_factory, make_target, make_checkpoint):
+def world(tmp_path_factory, make_target, make_checkpoint, libraries):
     """`hub`, `machines` and `alice`; the Hub has a dataset and three models, and a process runs its jobs one by one."""
     place, one_at_a_time = tmp_path_factory.mktemp("world"), threading.Lock()
 
@@ -32,7 +32,7 @@ def world(tmp_path_factory, make_target, make_checkpoint):
         people = []
         for name in ("alice", "machine"):
             (place / name).mkdir()
-            people.append(Person(hub.environment(place / name / "home"), place / name, ALICE))
+            people.append(Person(libraries, hub.environment(place / name / "home"), place / name, ALICE))
         alice, machine = people
         yield SimpleNamespace(hub=hub, machines=machines, alice=alice)
         for person in people:

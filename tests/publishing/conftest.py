@@ -20,12 +20,12 @@ def hub(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def people(hub, place):
+def people(hub, place, libraries):
     """Alice and her partner of one laboratory, each with a home of their own."""
     both = []
     for name, token in (("alice", ALICE), ("partner", PARTNER)):
         (place / name).mkdir()
-        both.append(Person(hub.environment(place / name / "home"), place / name, token))
+        both.append(Person(libraries, hub.environment(place / name / "home"), place / name, token))
     yield both
     for person in both:
         person.close()

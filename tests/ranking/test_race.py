@@ -1,12 +1,10 @@
 """A race: what it extracts, whom it drops, and that survivors get the scores of a ranking without it."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from helpers.forks import connected
 from helpers.inputs import resnet_config
 
 from hf_transferability import UsageError, rank
@@ -172,19 +170,11 @@ def test_who_stayed_behind_changes_by_the_median_of_the_others():
     assert estimated([stage], []) == []
 
 
-def test_two_processes_race_as_one_does(large, five, tmp_path, cache):
-    """Real processes under torchrun: both go on with the same candidates, or one would wait for the other for ever."""
+def test_two_processes_race_as_one_does(program, large, five, tmp_path):
+    """Both go on with the same candidates, or one would wait for the other for ever."""
     words = ["rank", str(large), *five, "--race", "--keep", "1", "--format", "json", "--metric", "logme"]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [*launcher, "-m", "hf_transferability", *words, "--cache-dir", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    done, other = connected(program, [*words, "--cache-dir", str(tmp_path)])
+    assert (done.returncode, other.returncode, other.stdout) == (0, 0, ""), done.stderr
     alone = rank(large, five, metrics=["logme"], race=True, keep=1, cache_dir=tmp_path / "alone")
     rows = json.loads(done.stdout)["rows"]
     assert [row["checkpoint"] for row in rows] == [row["checkpoint"] for row in alone.rows]

@@ -1,21 +1,21 @@
 """Ranking by Hub id with the unmodified clients, against the loopback Hub of tests/helpers.
 
-The clients read HF_ENDPOINT and HF_HUB_OFFLINE when they are imported, which takes seconds. So three processes, each with one
-such setting, run one command line after the other, as a user would in three shells over one home.
+The clients read HF_ENDPOINT and HF_HUB_OFFLINE when they are imported. So three processes, each with one such setting, run one
+command line after the other, as a user would in three shells over one home.
 """
 
 import gzip
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import PIPE
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers import medical
+from helpers.forks import ForkServer, Process
 from helpers.inputs import resnet_config
 from helpers.loopback_hub import LoopbackHub
 from helpers.loopback_hub.clients import COMMAND_LINES
@@ -49,12 +49,9 @@ socket.create_connection = connect_within
 class Shell:
     """Command lines, one after the other, in one process; `said` is all that they ever printed."""
 
-    def __init__(self, environment: dict[str, str], folder: Path):
+    def __init__(self, libraries: ForkServer, environment: dict[str, str], folder: Path):
         self.said = ""
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVANT], env=environment, cwd=folder, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        self._process = Process(libraries, SERVANT, cwd=folder, env=environment, streams=(PIPE, PIPE, PIPE))
 
     def __call__(self, *words: str, token: str | None = None) -> SimpleNamespace:
         self._process.stdin.write(json.dumps([["rank", *words, "--no-intervals", "--format", "json"], token]) + "\n")
@@ -70,10 +67,7 @@ class Shell:
         return SimpleNamespace(status=status, rows=rows, document=document, err=err, waited=waited, timeouts=timeouts)
 
     def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait(30)
-        self._process.stdout.close()
-        self._process.stderr.close()
+        self._process.close()
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +116,8 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def shell(hub, place):
-    running = Shell(hub.environment(place / "home"), place)
+def shell(hub, place, libraries):
+    running = Shell(libraries, hub.environment(place / "home"), place)
     yield running
     running.close()
 
@@ -337,10 +331,10 @@ def test_an_outage_never_gives_an_older_dataset(shell, hub, faults, made):
     assert shell("alice/growing", "alice/one").document["dataset"]["revision"] == second
 
 
-def test_without_network(hub, shell, place, made):
+def test_without_network(hub, shell, place, made, libraries):
     """A port that nobody listens on; what is pinned and cached goes on, and the rest says what is cached."""
     assert shell("alice/data", "alice/one", f"alice/one@{hub.shas['old']}").status == 0
-    cut_off = Shell(hub.environment(place / "home") | {"HF_ENDPOINT": "http://127.0.0.1:9"}, place)
+    cut_off = Shell(libraries, hub.environment(place / "home") | {"HF_ENDPOINT": "http://127.0.0.1:9"}, place)
     try:
         pinned = f"alice/one@{hub.shas['old']}"
         done = cut_off(str(made.target), "alice/one", "alice/none", "some/folder", pinned)
@@ -363,11 +357,11 @@ def test_without_network(hub, shell, place, made):
         cut_off.close()
 
 
-def test_offline_mode(hub, shell, place):
+def test_offline_mode(hub, shell, place, libraries):
     """HF_HUB_OFFLINE=1 ranks what is cached, models and dataset, and asks nothing."""
     online = shell("alice/data", "alice/one", "alice/two")
     hub.requests.clear()
-    offline = Shell(hub.environment(place / "home") | {"HF_HUB_OFFLINE": "1"}, place)
+    offline = Shell(libraries, hub.environment(place / "home") | {"HF_HUB_OFFLINE": "1"}, place)
     try:
         done = offline("alice/data", "alice/one", "alice/two")
         assert done.status == 0

@@ -1,10 +1,14 @@
 """The page, served once for all of these tests on the loopback address."""
 
 import os
+import sys
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
+from types import SimpleNamespace
 
 import datasets
 import pytest
+from helpers.forks import PROGRAM, Process
 from helpers.inputs import resnet_config
 from helpers.loopback_hub import LoopbackHub
 from helpers.splits import in_memory
@@ -56,6 +60,18 @@ def _addressed(hub):
 def at_hub(hub, _addressed):
     """This process, and those that it starts, talk to that Hub, and the page's owner is logged in."""
     return hub
+
+
+@pytest.fixture
+def quick_work(libraries, monkeypatch):
+    """Visitors' work starts quickly: in a fork of a process that has loaded the libraries, with the same environment."""
+    from hf_transferability.space import worker
+
+    def start(command, *, cwd, env, stdin, stdout, stderr, **others):
+        assert command[:4] == [sys.executable, "-P", "-m", "hf_transferability"]
+        return Process(libraries, PROGRAM, command[4:], cwd=cwd, env=env, streams=(stdin, stdout, stderr))
+
+    monkeypatch.setattr(worker, "subprocess", SimpleNamespace(Popen=start, DEVNULL=DEVNULL, PIPE=PIPE))
 
 
 @pytest.fixture(scope="session")

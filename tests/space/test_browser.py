@@ -234,7 +234,7 @@ def small_demo(tmp_path_factory):
         yield made
 
 
-def test_the_demo_is_run_to_the_end(browser, fits, small_demo, monkeypatch):
+def test_the_demo_is_run_to_the_end(browser, fits, small_demo, quick_work, monkeypatch):
     if browser.width < 600:
         pytest.skip("the same work again; the phone shows its result in the example")
     told, seen = [], threading.Event()
@@ -316,7 +316,7 @@ def test_uploads_are_bounded_too(browser, fits, tmp_path, monkeypatch, bound, va
     browser.open("From the Hub")
 
 
-def test_uploads_are_ranked_and_forgotten(browser, fits, tmp_path):
+def test_uploads_are_ranked_and_forgotten(browser, fits, quick_work, tmp_path):
     if browser.width > 600:
         pytest.skip("the same work again; at the desk a ranking is made in the demo")
     rng, labels, paths = np.random.default_rng(0), np.arange(60) % 3, []

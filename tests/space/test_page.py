@@ -61,7 +61,7 @@ def test_checkpoints_of_a_hub_are_ranked(client, at_hub, tmp_path):
     assert not at_hub.leaks()
 
 
-def test_a_dataset_that_needs_its_columns_named_is_ranked(client, at_hub):
+def test_a_dataset_that_needs_its_columns_named_is_ranked(client, at_hub, quick_work):
     """Two columns of images and of labels, and patients; without the options the dataset is refused."""
     document = client.predict(
         "alice/columns",
@@ -100,7 +100,7 @@ def test_bounds_reach_the_caller(client, at_hub, arguments, text):
         client.predict(*arguments, api_name="/rank_checkpoints")
 
 
-def test_work_ends_when_its_client_goes(address, at_hub):
+def test_work_ends_when_its_client_goes(address, at_hub, quick_work):
     at_hub.faults.add("model.safetensors", delay=60)  # so that there is work for longer than the page needs to notice
     client = gradio_client.Client(address, verbose=False)
     client.submit("alice/data", ["alice/one"], 36, api_name="/rank_checkpoints")
@@ -166,7 +166,7 @@ def test_what_a_program_gives_wrongly_is_named(client, name, values, text):
         client.predict(*values, api_name=name)
 
 
-def test_examples_of_the_guide_run(address, at_hub, capsys):
+def test_examples_of_the_guide_run(address, at_hub, quick_work, capsys):
     at_hub.faults.clear()
     guide = (ROOT / "docs" / "space.md").read_text("utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)

@@ -12,6 +12,7 @@ import time
 
 import pytest
 from filelock import FileLock
+from helpers.forks import PROGRAM, Process
 from helpers.grids import SMALL_GRID
 
 from hf_transferability.benchmark import tables
@@ -73,17 +74,14 @@ def test_a_checkpoint_that_breaks_after_the_start_is_tried_again(target, checkpo
     assert set(runs["status"]) == {"ok"}
 
 
-def test_two_processes_share_a_grid_until_one_is_killed(target, checkpoint, grid, tmp_path, monkeypatch):
+def test_two_processes_share_a_grid_until_one_is_killed(program, target, checkpoint, grid, tmp_path, monkeypatch):
     """The other is killed in the middle of a run."""
     out = tmp_path / "out"
     words = ["finetune", "--dataset", str(target), "--checkpoint", str(checkpoint), "--output", str(out), "--seeds", "1"]
     words += ["--grid", str(grid(*(0.01 * k for k in range(1, 9)))), "--image-size", "16", "--epochs", "4"]
     words += ["--train-per-class", "8", "--validation-per-class", "4"]
     runs = out / target.name / checkpoint.name
-    other = subprocess.Popen(
-        [sys.executable, "-m", "hf_transferability", *words],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    other = Process(program, PROGRAM, words)
     guard = threading.Timer(180, other.kill)  # nothing below may wait for it without end
     guard.start()
     try:

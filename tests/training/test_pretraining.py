@@ -1,14 +1,12 @@
 """Pre-training: the checkpoint, its card, and arguments that are refused."""
 
 import json
-import os
-import subprocess
-import sys
 
 import datasets
 import numpy as np
 import pytest
 import torch
+from helpers.forks import connected
 from helpers.inputs import blobs, resnet_config
 from helpers.medical import nifti, phantom
 from helpers.splits import in_memory
@@ -107,25 +105,13 @@ def test_diverging_training_is_an_error_and_leaves_no_files(make_target, archite
     assert list(tmp_path.iterdir()) == []
 
 
-def in_two_processes(*words: str) -> subprocess.CompletedProcess:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    return subprocess.run(
-        [*launcher, "-m", "hf_transferability", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=240,
-    )
-
-
-def test_two_processes_make_one_checkpoint(union, architecture, tmp_path):
-    """Real processes under torchrun, each with half of the images of a step: one of them writes and prints."""
+def test_two_processes_make_one_checkpoint(program, union, architecture, tmp_path):
+    """Each has half of the images of a step, and one of them writes and prints."""
     _, parts = union
     words = ["pretrain", *(word for part in parts for word in ("--dataset", str(part))), "--architecture", str(architecture)]
     words += ["--output", str(tmp_path / "new"), "--image-size", "24", "--batch-size", "6", "--steps", "3"]
-    done = in_two_processes(*words)
-    assert done.returncode == 0, done.stderr
+    done, other = connected(program, words)
+    assert (done.returncode, other.returncode, other.stdout) == (0, 0, ""), done.stderr
     assert done.stdout == f"{tmp_path / 'new'}\n"
     lines = [line for line in done.stderr.splitlines() if " so far" not in line]  # a slow machine says how far it is
     assert [line for line in lines if "left out: nothing" not in line] == [
@@ -176,14 +162,14 @@ def test_a_vision_transformer_gets_the_requested_size(make_target, tmp_path):
         pretrain([make_target(seed=31)], tmp_path / "coarse.json", tmp_path / "other", small(max_steps=1))
 
 
-def test_a_single_image_is_not_left_for_the_last_step(make_target, architecture, tmp_path):
+def test_a_single_image_is_not_left_for_the_last_step(program, make_target, architecture, tmp_path):
     """At 24 pixels the last stage has one value per channel, and batch normalisation refuses one image."""
     source = make_target(n=13, n_classes=2, seed=32)
     pretrain([source], architecture, tmp_path / "new", small(epochs=1))
     # Two processes share the one full batch and what is left, which accelerate fills; nothing may be dropped.
     words = ["--dataset", str(source), "--architecture", str(architecture), "--output", str(tmp_path / "two"), "--epochs", "1"]
-    done = in_two_processes("pretrain", *words, "--image-size", "24", "--batch-size", "12")
-    assert done.returncode == 0, done.stderr
+    done, other = connected(program, ["pretrain", *words, "--image-size", "24", "--batch-size", "12"])
+    assert (done.returncode, other.returncode) == (0, 0), done.stderr
     assert "pre-training (1)" in done.stderr
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from helpers.forks import ForkServer, finished
 
 from . import LoopbackHub
 
@@ -41,20 +41,13 @@ for line in sys.stdin:
 """
 
 
-def client(hub: LoopbackHub, home: Path, script: str, *arguments: str, token: str | None = None) -> Any:
+def client(libraries: ForkServer, hub: LoopbackHub, home: Path, script: str, *arguments: str, token: str | None = None) -> Any:
     """Run a script against the hub and return what it printed last, which is JSON.
 
-    A subprocess, because HF_ENDPOINT is read when a client is imported. `home` becomes HF_HOME; scripts run beside it.
+    In a process of its own, because HF_ENDPOINT is read when a client is imported. `home` becomes HF_HOME; it runs beside it.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", SHORT_WAITS + textwrap.dedent(script), *arguments],
-        env=hub.environment(home, token),
-        cwd=home.parent,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    code = SHORT_WAITS + textwrap.dedent(script)
+    done = finished(libraries, code, arguments, cwd=home.parent, env=hub.environment(home, token))
     assert done.returncode == 0, done.stderr
     errors = [request for request in hub.requests if request.status >= 500 and request.fault is None]
     assert not errors, errors

@@ -221,7 +221,7 @@ HUB_WITHOUT_TOKEN = """
 """
 
 
-def test_huggingface_hub(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_huggingface_hub(libraries, hub: LoopbackHub, tmp_path: Path) -> None:
     """Reading by name and pinned revision, private and gated repositories, errors, and a download that breaks off."""
     first = hub.commit(
         "model",
@@ -236,7 +236,7 @@ def test_huggingface_hub(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.commit("model", "alice/cut", {"w.safetensors": bytes(5000), "config.json": b"{}"})
     hub.fail_after("alice/cut", r"\.safetensors$", bytes_sent=1000)
 
-    assert client(hub, tmp_path / "home", HUB_WITH_TOKEN, first, second, token="hf_reader") == {
+    assert client(libraries, hub, tmp_path / "home", HUB_WITH_TOKEN, first, second, token="hf_reader") == {
         "entry": "RemoteEntryNotFoundError",
         "revision": "RevisionNotFoundError",
         "old revision without file": "RemoteEntryNotFoundError",
@@ -248,7 +248,7 @@ def test_huggingface_hub(hub: LoopbackHub, tmp_path: Path) -> None:
         "one part": "RepositoryNotFoundError",
     }
     start = len(hub.requests)
-    assert client(hub, tmp_path / "other", HUB_WITHOUT_TOKEN) == {
+    assert client(libraries, hub, tmp_path / "other", HUB_WITHOUT_TOKEN) == {
         "private": "RepositoryNotFoundError",
         "private info": "RepositoryNotFoundError",
         "gated": "GatedRepoError",
@@ -333,7 +333,7 @@ dataset_info:
 """
 
 
-def test_datasets(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_datasets(libraries, hub: LoopbackHub, tmp_path: Path) -> None:
     """A parquet dataset as the Hub lays it out and a folder of pictures, loaded and streamed."""
     blue, red = (0, 0, 255), (255, 0, 0)
     table = "data/{}-00000-of-00001.parquet"
@@ -352,7 +352,7 @@ def test_datasets(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.commit("dataset", "alice/cutdata", {table.format("train"): parquet(rows)})
     hub.fail_after("alice/cutdata", "parquet", bytes_sent=100)
     start = len(hub.requests)
-    result = client(hub, tmp_path / "home", DATASETS, first, token="hf_reader")
+    result = client(libraries, hub, tmp_path / "home", DATASETS, first, token="hf_reader")
     expected = [[list(blue), 0], [list(blue), 0], [list(red), 1], [list(red), 1]]
     assert result["seen"] == [
         [name, streaming, expected] for name in ("alice/parquet", "alice/folder") for streaming in (False, True)
@@ -390,7 +390,7 @@ TRANSFORMERS = """
 """
 
 
-def test_transformers(hub: LoopbackHub, tmp_path: Path, make_checkpoint) -> None:
+def test_transformers(libraries, hub: LoopbackHub, tmp_path: Path, make_checkpoint) -> None:
     """A tiny ResNet and its image processor by id, by a pinned commit and by a tag."""
     folders = [make_checkpoint(resnet_config(n_labels)) for n_labels in (2, 3)]
     first = hub.commit("model", "alice/resnet", folders[0])
@@ -398,6 +398,6 @@ def test_transformers(hub: LoopbackHub, tmp_path: Path, make_checkpoint) -> None
     hub.commit("model", "alice/resnet", folders[1])
     hub.commit("model", "alice/brokennet", folders[0])
     hub.fail_after("alice/brokennet", "model.safetensors", bytes_sent=500)
-    result = client(hub, tmp_path / "home", TRANSFORMERS, first, token="hf_reader")
+    result = client(libraries, hub, tmp_path / "home", TRANSFORMERS, first, token="hf_reader")
     assert result["found"] == {"None": 3, first: 2, "v1": 2}
     assert result["cut"]

@@ -149,9 +149,9 @@ WRITE = (
 )
 
 
-def test_writing(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_writing(libraries, hub: LoopbackHub, tmp_path: Path) -> None:
     """Repositories and commits of all kinds, by the client; uploads go to the other host, without the token."""
-    assert client(hub, tmp_path / "home", WRITE, token="hf_alice") == {
+    assert client(libraries, hub, tmp_path / "home", WRITE, token="hf_alice") == {
         "exists": ["HfHubHTTPError", 409],
         "hidden": ["RepositoryNotFoundError", 404],
         "card": ["ValueError", None],
@@ -224,7 +224,7 @@ RIGHTS = (
 )
 
 
-def test_rights(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_rights(libraries, hub: LoopbackHub, tmp_path: Path) -> None:
     """Who may create, commit, open pull requests and merge; and how the client says it when one may not."""
     start = hub.commit("dataset", "lab/open", {"readme.txt": b""})
     hub.commit("dataset", "lab/closed", {"readme.txt": b""}, private=True)
@@ -232,7 +232,7 @@ def test_rights(hub: LoopbackHub, tmp_path: Path) -> None:
     forbidden, missing = ["HfHubHTTPError", 403], ["RepositoryNotFoundError", 404]
     known = [forbidden, None, forbidden, forbidden, forbidden, missing, missing, ["GatedRepoError", 403], forbidden]
     login, unknown = ["HfHubHTTPError", 401], ["RepositoryNotFoundError", 401]
-    assert client(hub, tmp_path / "home", RIGHTS, start) == {
+    assert client(libraries, hub, tmp_path / "home", RIGHTS, start) == {
         "hf_bob": known,
         "hf_stranger": known,
         "False": [login, None, login, unknown, unknown, unknown, unknown, unknown, login],
@@ -262,9 +262,9 @@ DATASETS = """
 """
 
 
-def test_datasets(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_datasets(libraries, hub: LoopbackHub, tmp_path: Path) -> None:
     """A dataset that is pushed comes back, also out of a pull request; and streamed."""
-    assert client(hub, tmp_path / "home", DATASETS, token="hf_alice") == [
+    assert client(libraries, hub, tmp_path / "home", DATASETS, token="hf_alice") == [
         {"x": [0.5, 1.5, 2.5], "label": [0, 1, 1]},
         {"x": [0.5], "label": [0]},
         [{"x": 1.5, "label": 1}],
@@ -415,12 +415,12 @@ FAULTS = (
 )
 
 
-def test_client_meets_faults(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_client_meets_faults(libraries, hub: LoopbackHub, tmp_path: Path) -> None:
     """What create_commit says to a lost answer and a reset, and that it tries again where an upload meets a 503."""
     hub.faults.add("/commit/main$", times=1, lost=True)
     hub.faults.add("/commit/main$", times=1, reset=True)
     hub.faults.add("/upload/", methods=["PUT"], times=1, status=503)
-    assert client(hub, tmp_path / "home", FAULTS, token="hf_alice") == [
+    assert client(libraries, hub, tmp_path / "home", FAULTS, token="hf_alice") == [
         ["RemoteProtocolError", None],
         ["ReadError", None],
         None,

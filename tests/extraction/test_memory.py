@@ -29,7 +29,8 @@ def target(make_target) -> Target:
 def timm_folder(folder: Path, name: str, arguments: dict) -> Path:
     torch.manual_seed(0)
     lively = {} if arguments else {"zero_init_last": False}  # else the second convolution has no gradient
-    network = timm.create_model(name, num_classes=5, **arguments, **lively)
+    small = {"input_size": (3, 64, 64), "test_input_size": (3, 64, 64)}
+    network = timm.create_model(name, num_classes=5, pretrained_cfg_overlay=small, **arguments, **lively)
     save_for_hf(network, str(folder), model_config={"num_classes": 5}, model_args=arguments, safe_serialization=True)
     return folder
 
