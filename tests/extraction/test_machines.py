@@ -1,10 +1,13 @@
-"""Several machines without a shared folder: two processes that meet on the loopback address, each with a home of its own."""
+"""Several machines without a shared folder: two launchers that meet on the loopback address, each with a home of its own."""
 
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 
 import pytest
-from helpers.forks import connected
 
 from hf_transferability.cli import main
 
@@ -21,15 +24,25 @@ def machines(tmp_path, make_target, make_checkpoint):
     return tmp_path
 
 
-def test_two_machines_give_the_result_of_one(libraries, machines, capfd, monkeypatch):
+def test_two_machines_give_the_result_of_one(machines, capfd, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
     words = ["rank", "target", "./same", "./third", "./other", "./lonely", "--format", "json", "--micro-batch", "4"]
     words += ["--cache-dir", "cache", "--output", "kept/out.json"]
     (machines / "0" / "kept").mkdir()  # and not on the other machine
-    done, other = connected(libraries, words, [machines / "0", machines / "1"])
-    assert done.stdout, done.stderr
-    assert other.stdout == ""
-    assert [done.returncode, other.returncode] == [1, 1]  # two candidates failed
-    two = json.loads(done.stdout)
+    launched = []
+    for number in range(2):
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--node-rank", str(number)]
+        launcher += ["--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", port]
+        environment = {**os.environ, "HF_HOME": str(machines / f"home{number}")}
+        options = {"cwd": machines / str(number), "env": environment, "text": True}
+        command = [*launcher, "-m", "hf_transferability", *words]
+        launched.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options))
+    (out, err), (silent, _) = (process.communicate(timeout=600) for process in launched)
+    assert out, err
+    assert silent == ""
+    assert [process.returncode for process in launched] == [1, 1]  # two candidates failed
+    two = json.loads(out)
     assert json.loads((machines / "0" / "kept" / "out.json").read_text()) == two
     errors = {row["checkpoint"]: row["error"] for row in two["rows"]}
     assert "not on every machine" in errors["./lonely"]
