@@ -17,6 +17,7 @@ from hf_transferability.metrics._sample import Sample
 from hf_transferability.metrics._validation import UNDEFINED, check_varying, task_of
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import metric_and_variant
+from hf_transferability.ranking.label_check import shuffled_labels, unrelated_flag
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _OF_ONE_METRIC = (UNSTABLE, "saturated", "not_converged", "subsampled", "at_majority")  # these say little without its name
@@ -86,6 +87,7 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     parts = {chosen: Scores(**scores) for chosen, scores in stored.items() if scores}
     with few_threads():
         computed = _compute([chosen for chosen in entries if chosen not in parts], arrays, target, request)
+        total.flags |= unrelated_flag(arrays.features, target, request.seed)
     for chosen, part in computed.items():
         if not part.reasons:  # a reason may name what the key does not hold, such as the layers of this candidate
             cache.write_json(entries[chosen], asdict(part))
@@ -143,17 +145,6 @@ def add_floors(
             flag = metric.floor_flag
             detail = f"{name} {value:.4g} against {floor:.4g}"
             scores.flags[flag] = f"{scores.flags[flag]}, {detail}" if flag in scores.flags else detail
-
-
-def shuffled_labels(labels: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """Labels in random order; whole groups change labels where all images of each group have the same, as with a patient's
-    diagnosis: images of one patient are no independent evidence."""
-    if groups is None:
-        return rng.permutation(labels)
-    first = np.unique(groups, return_index=True)[1]
-    if (labels != labels[first][groups]).any():
-        return rng.permutation(labels)
-    return rng.permutation(labels[first])[groups]
 
 
 def half_samples(

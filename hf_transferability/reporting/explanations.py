@@ -36,6 +36,9 @@ FLAGS = {
     "at_floor": "The labels are shuffled five times and feature quality is measured each time; the candidate does not exceed "
     "the highest of the five values. In the scenario architecture, which favours low feature quality, and where "
     "transferability sorts, such a candidate comes after the others with a score: its features may be useless here.",
+    "no_relation": "The class means of the features differ no more than with labels shuffled 99 times (p above 0.05), on at most "
+    "2,000 images. The rank stays, but rests on chance: do not choose this candidate for it. If all candidates have the flag, "
+    "check the labels.",
     "metric_at_floor": "The labels are shuffled five times and the metric is measured each time; the candidate does not "
     "exceed the highest of the five values. Do not rank by this metric here.",
     "trained_on_target": "A checkpoint that has seen the target's images can score high without transferring to new images. "
@@ -69,7 +72,7 @@ FLAG_WORDS = {
     "pool_of_two": "only two", "size_unknown": "no size", "dropped": "dropped", "untrained": "untrained",
     "at_majority": "majority",
     "at_floor": "at floor", "trained_on_target": "seen data", "seen_images": "seen images",
-    "duplicate_labels": "duplicates", "metric_at_floor": "metric floor", "no_source_head": "no head",
+    "duplicate_labels": "duplicates", "no_relation": "no relation", "metric_at_floor": "metric floor", "no_source_head": "no head",
     "no_second_layer": "one layer", "vit_extension": "ViT ratio", "pooler_output": "pooler",
     "mean_hidden_state": "mean state", "other_embedding": "embedding", "windowed": "windowed",
     "near_constant": "one grey", "in_test_split": "in test", "one_slice": "one slice", "several_frames": "one frame",
