@@ -87,7 +87,6 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     parts = {chosen: Scores(**scores) for chosen, scores in stored.items() if scores}
     with few_threads():
         computed = _compute([chosen for chosen in entries if chosen not in parts], arrays, target, request)
-        total.flags |= unrelated_flag(arrays.features, target, request.seed)
     for chosen, part in computed.items():
         if not part.reasons:  # a reason may name what the key does not hold, such as the layers of this candidate
             cache.write_json(entries[chosen], asdict(part))
@@ -95,11 +94,12 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     for wanted, (name, variant) in forms.items():
         for field_name, mine in vars(total).items():
             for label, value in getattr(parts[name, variant], field_name).items():
-                if label in _OF_ONE_METRIC:
-                    value = f"{name}: {value}" if value else name
-                    if label in mine:
-                        mine[label] += f"; {value}"  # each metric has numbers of its own
+                if label in _OF_ONE_METRIC and label in mine:
+                    mine[label] += f"; {value}"  # each metric has numbers of its own
                 mine.setdefault(wanted if label == name and field_name != "flags" else label, value)
+    if any(value is not None for value in total.values.values()):
+        with few_threads():
+            total.flags |= unrelated_flag(arrays.features, target, request.seed)
     return total
 
 
