@@ -36,8 +36,8 @@ FLAGS = {
     "at_floor": "The labels are shuffled five times and feature quality is measured each time; the candidate does not exceed "
     "the highest of the five values. In the scenario architecture, which favours low feature quality, and where "
     "transferability sorts, such a candidate comes after the others with a score: its features may be useless here.",
-    "no_relation": "The class means of the features differ no more than with labels shuffled 99 times (p above 0.05), on at most "
-    "2,000 images. The rank stays, but may be chance: do not choose this candidate for it. More images may "
+    "no_relation": "The class means of the features differ no more than with labels shuffled 99 times (p above 0.05), on at "
+    "most 2,000 images. The rank stays, but may be chance: do not choose this candidate for it. More images may "
     "show a weak relation. If all candidates have the flag, check the labels.",
     "metric_at_floor": "The labels are shuffled five times and the metric is measured each time; the candidate does not "
     "exceed the highest of the five values. Do not rank by this metric here.",
@@ -142,9 +142,9 @@ LINES = {
     "Until then there is no advice which candidates to take.",
     "chance": "How often the best candidate was among the first so many of this order, in the bundled benchmarks, where "
     "fine-tuned performance is known. Beside it is what a random order reaches. Your data may differ from theirs.",
-    "next": "The command that fine-tunes the candidates worth it, with the same reading of the data. It makes 12 runs for each: 6 "
-    "settings with 2 seeds (--grid, --seeds). `hf-transferability choose` takes a budget of minutes instead, measures a step, "
-    "and recommends one candidate. PATH/TO stands for your own folder.",
+    "next": "The command that fine-tunes the candidates worth it, with the same reading of the data. It makes 12 runs for each: "
+    "6 settings with 2 seeds (--grid, --seeds). `hf-transferability choose` takes a budget of minutes instead, measures a "
+    "step, and recommends one candidate. PATH/TO stands for your own folder.",
     "compare": "Other metrics put other candidates first. The agreement is the mean weighted Kendall tau of their orders "
     "with this one: 1 is the same order, 0 is chance. Fine-tune the first of each.",
     "no_ranking": "Fewer than two candidates have a score, or all have the same. The line says why.",
