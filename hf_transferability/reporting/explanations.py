@@ -72,7 +72,8 @@ FLAG_WORDS = {
     "pool_of_two": "only two", "size_unknown": "no size", "dropped": "dropped", "untrained": "untrained",
     "at_majority": "majority",
     "at_floor": "at floor", "trained_on_target": "seen data", "seen_images": "seen images",
-    "duplicate_labels": "duplicates", "no_relation": "no relation", "metric_at_floor": "metric floor", "no_source_head": "no head",
+    "duplicate_labels": "duplicates", "no_relation": "no relation", "metric_at_floor": "metric floor",
+    "no_source_head": "no head",
     "no_second_layer": "one layer", "vit_extension": "ViT ratio", "pooler_output": "pooler",
     "mean_hidden_state": "mean state", "other_embedding": "embedding", "windowed": "windowed",
     "near_constant": "one grey", "in_test_split": "in test", "one_slice": "one slice", "several_frames": "one frame",
@@ -142,7 +143,7 @@ LINES = {
     "Until then there is no advice which candidates to take.",
     "chance": "How often the best candidate was among the first so many of this order, in the bundled benchmarks, where "
     "fine-tuned performance is known. Beside it is what a random order reaches. Your data may differ from theirs.",
-    "next": "The command that fine-tunes the candidates worth it, with the same reading of the data. It makes 12 runs for each: "
+    "next": "The command that fine-tunes the candidates worth it, reading the data as before. It makes 12 runs for each: "
     "6 settings with 2 seeds (--grid, --seeds). `hf-transferability choose` takes a budget of minutes instead, measures a "
     "step, and recommends one candidate. PATH/TO stands for your own folder.",
     "compare": "Other metrics put other candidates first. The agreement is the mean weighted Kendall tau of their orders "

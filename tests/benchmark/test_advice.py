@@ -112,12 +112,9 @@ def test_sizes_that_are_not_known_make_the_order_less_certain():
 
 def test_a_dataset_without_test_split_needs_one_first():
     found = advise(rows(*"abc"), "consensus", "default", "architecture", "data", has_test_split=False)
-    assert (
-        found["text"][-1]
     told = "next: make a test split (folders train/CLASS and test/CLASS), then fine-tune in 24 runs, "
     assert found["text"][-1].startswith(told)
     assert found["text"][-1].endswith(found["command"])
-    )
 
 
 def test_where_all_are_named_no_chance_is_quoted():
