@@ -115,7 +115,7 @@ def _refuse_several(name: str, folder: Path, files: tuple[str, ...]) -> None:
     count = len({file.parent for described in DESCRIBED for file in folder.glob(f"*/{described}")})
     if count:
         raise CheckpointError(
-            f"{name} is a folder of {count} checkpoint{'s' * (count > 1)}, not one itself. Name {name.rstrip('/')}/* instead."
+            f"{name} is no checkpoint but a folder with checkpoints, {count} in all. Name {name.rstrip('/')}/* instead."
         )
 
 

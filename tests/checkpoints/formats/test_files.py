@@ -141,7 +141,7 @@ def test_missing_files_are_named(copy, tmp_path):
 
 def test_a_folder_of_checkpoints_is_not_one(copy):
     folder = copy()
-    refused(folder.parent, rf"is a folder of 1 checkpoint, not one itself. Name {folder.parent}/\* instead")
+    refused(folder.parent, rf"is no checkpoint but a folder with checkpoints, 1 in all. Name {folder.parent}/\* instead")
 
 
 def test_a_checkpoint_that_is_misspelt(copy):
