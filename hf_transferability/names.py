@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that the command line can show its choices at
 """
 
 import contextlib
+import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +39,22 @@ def plain_name(name: str | Path) -> str:
     """A Hub id unchanged; for a local folder its last part, as the path is private."""
     path = expanded(name)
     return path.resolve().name if os.path.isdir(path) or path.is_absolute() else str(name)
+
+
+def to_paste(name: str | Path) -> str:
+    """A name in a command that is passed on: of a folder elsewhere its last part, below a place that the reader fills in."""
+    plain = plain_name(name)
+    return plain if plain == str(name).rstrip("/") else f"PATH/TO/{plain}"
+
+
+def similar_folder(name: str) -> str:
+    """ " Did you mean NAME?" for a path that leads nowhere and a folder beside it that is called nearly so; else ""."""
+    path = expanded(name)
+    with contextlib.suppress(OSError, ValueError):
+        folders = [entry.name for entry in os.scandir(path.parent) if entry.is_dir()]
+        if found := difflib.get_close_matches(path.name, folders, n=1):
+            return f" Did you mean {name.rstrip('/').removesuffix(path.name)}{found[0]}?"
+    return ""
 
 
 def first_of_each(names: Sequence[str | Path]) -> list[int]:

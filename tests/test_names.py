@@ -4,7 +4,7 @@ import pytest
 
 from hf_transferability import names
 from hf_transferability.data import sampling
-from hf_transferability.names import DRAWS, plain_name, without_folders
+from hf_transferability.names import DRAWS, plain_name, to_paste, without_folders
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_package():
@@ -16,6 +16,8 @@ def test_a_folder_has_its_own_name_even_if_it_was_removed(tmp_path):
     assert plain_name(tmp_path / "net") == "net"
     assert plain_name(tmp_path / "gone") == "gone"
     assert plain_name("owner/net") == "owner/net"
+    assert to_paste("owner/net") == "owner/net"
+    assert to_paste(tmp_path / "net") == "PATH/TO/net"
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ CHANCE = 0.8  # of having the best candidate among those that are fine-tuned
 _FEWEST_TARGETS = 10  # distinct ones that must have enough sources for a size of pool
 _MOST_POOLS = 300  # of one target; a seeded draw where more can be made
 _SEED = 0
+RUNS = 12  # of fine-tuning for each candidate, as `finetune` does them: 6 settings with 2 seeds
 
 
 def advise(
@@ -80,6 +81,7 @@ def advise(
     if not one_group:
         lines = [_first_line(first, equal, tied[len(equal) :])]
         lines.append(_chance_line(evidence, count, total, metric, variant, task))
+        lines += _cut_group(ranked, count) if evidence is not None and count is not None else []
     elif not one_score:
         lines = [
             f"first: {first}, but these images cannot order the {len(ranked)} candidates: take more images, or fine-tune all."
@@ -90,7 +92,8 @@ def advise(
         ]
     if command:
         needed = "" if has_test_split else MAKE_TEST_SPLIT
-        lines.append(f"{NEXT}{needed}{command}")
+        runs = f"fine-tune in {RUNS * (count or 1 + len(tied))} runs, or let `choose` keep to a budget of minutes: "
+        lines.append(f"{NEXT}{needed}{runs}{command}")
     return {
         "text": lines, "first": first, "not_told_apart": tied, "fine_tune": count, "command": command, "evidence": evidence,
     }  # fmt: skip
@@ -168,6 +171,15 @@ def _first_line(first: str, equal: Sequence[str], tied: Sequence[str]) -> str:
     """The first, those with the same score, and those that the images cannot tell from these."""
     line = f"first: {first}" + (f", with an equal score {_shortened(equal)}" if equal else "")
     return f"{line}; these images cannot tell {'them' if equal else 'it'} from {_shortened(tied)}." if tied else f"{line}."
+
+
+def _cut_group(ranked: Sequence[Row], count: int) -> list[str]:
+    """What is left out although these images cannot tell it from what is taken."""
+    group = ranked[count - 1]["tie_group"]
+    more = [row["checkpoint"] for row in ranked[count:] if group is not None and row["tie_group"] == group]
+    return (
+        [f"tie group {group} goes on after these {count}: by these images {_shortened(more)} may be as good."] if more else []
+    )
 
 
 def _shortened(names: Sequence[str]) -> str:

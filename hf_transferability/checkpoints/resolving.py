@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from hf_transferability import hub
-from hf_transferability.checkpoints.formats.choosing import adapter_base, choose
+from hf_transferability.checkpoints.formats.choosing import DESCRIBED, adapter_base, choose
 from hf_transferability.checkpoints.formats.files import CONFIGURATION, Choice, PickleOnlyError
 from hf_transferability.checkpoints.formats.pooling_choice import words_of_card
 from hf_transferability.checkpoints.formats.reviewed import reviewed
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.source import Source
 from hf_transferability.errors import CheckpointError, shown
-from hf_transferability.names import expanded
+from hf_transferability.names import expanded, similar_folder
 
 _LONGEST = 1000  # characters of a name in an error
 
@@ -71,6 +71,8 @@ def _located(name: str, options: LoadOptions, processor_only: bool = False) -> S
     if os.path.isdir(path) or (os.path.isfile(path) and options.architecture is not None):
         folder = path if path.is_dir() else path.parent
         files = _files(name, folder) if path.is_dir() else (path.name,)
+        if options.architecture is None:
+            _refuse_several(name, folder, files)
         choice = _chosen(name, files, options, processor_only)
         revision = f"sha256:{_digest(folder, choice.files)}"
         words = words_of_card(folder) if "README.md" in choice.files else ()
@@ -81,12 +83,12 @@ def _located(name: str, options: LoadOptions, processor_only: bool = False) -> S
             f"{name} is a file, so its architecture is unknown. Name its folder, or pass --architecture timm:NAME."
         )
     if path.is_absolute() or name.startswith((".", "~")):
-        raise CheckpointError(f"there is no folder {name[:_LONGEST]}. Check the path.")
+        raise CheckpointError(f"there is no folder {name[:_LONGEST]}.{similar_folder(name) or ' Check the path.'}")
     repo_id, _, revision = name.partition("@")
     try:
         model = hub.resolve_model(repo_id, revision or None, options.token)
     except Exception as error:
-        raise CheckpointError(hub.explain(error, "model", name)) from error
+        raise CheckpointError(hub.explain(error, "model", name) + similar_folder(name)) from error
     known = reviewed(repo_id)
     if known and known.architecture and not options.architecture and "config.json" not in model.files and not processor_only:
         options = replace(options, architecture=f"timm:{known.architecture}")
@@ -100,6 +102,21 @@ def _located(name: str, options: LoadOptions, processor_only: bool = False) -> S
         ) from error
     key = f"{repo_id}@{model.commit}"
     return Source(name, model.commit, key, choice.pickle, choice.files, None, model, choice.layout, options)
+
+
+def _refuse_several(name: str, folder: Path, files: tuple[str, ...]) -> None:
+    """Refuse a folder of checkpoints that is no checkpoint itself.
+
+    Raises:
+        CheckpointError: says how to name them.
+    """
+    if any(file in DESCRIBED for file in files):
+        return
+    count = len({file.parent for described in DESCRIBED for file in folder.glob(f"*/{described}")})
+    if count:
+        raise CheckpointError(
+            f"{name} is no checkpoint but a folder with checkpoints, {count} in all. Name {name.rstrip('/')}/* instead."
+        )
 
 
 def _files(name: str, folder: Path) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from hf_transferability.data.options import SampleOptions
 from hf_transferability.errors import UsageError
 from hf_transferability.extraction.processes import n_started
 from hf_transferability.files import make_folder, save
-from hf_transferability.names import expanded, first_of_each, plain_name, split_options
+from hf_transferability.names import expanded, first_of_each, split_options, to_paste
 from hf_transferability.progress import Progress, given
 from hf_transferability.ranking.next_command import finetune_words
 from hf_transferability.ranking.result import Ranking
@@ -141,7 +141,7 @@ def choose(
         lines = [*explained(decision, outcome, ranking, budget, cost, why_not), *next_line]
         return Choice(decision, ranking, lines, table(decision), command, cost, run)
 
-    return replace(made(str(dataset)), files=(RANKING, *_write(made(plain_name(dataset)), folder)))
+    return replace(made(str(dataset)), files=(RANKING, *_write(made(to_paste(dataset)), folder)))
 
 
 def _short_runs(

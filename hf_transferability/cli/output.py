@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_transferability.cli.streams import say
+from hf_transferability.errors import UsageError
 
 if TYPE_CHECKING:
     from hf_transferability.cli.options import OutputOptions
@@ -20,11 +21,15 @@ def check_files(output: "OutputOptions") -> None:
     """Refuse files that cannot be written, before the work begins.
 
     Raises:
-        UsageError: another ending, a missing folder, no write access, or no matplotlib for a picture.
+        UsageError: another ending, also that of a page, a missing folder, no write access, or no matplotlib for a picture.
     """
     from hf_transferability import files
 
     if output.output:
+        if output.output.lower().endswith((".html", ".htm")):
+            raise UsageError(
+                f"`output` must be a file of rows; got {output.output}. Write a page with --report {output.output}."
+            )
         files.check_output(output.output)
     if output.plot:
         from hf_transferability.reporting import plots

@@ -7,6 +7,7 @@ from hf_transferability.data import listing
 from hf_transferability.data.content import is_image_file
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
+from hf_transferability.names import similar_folder
 
 _LONGEST_NAME = 255  # characters of a part of a path; longer ones fail in every file system
 _CONFIGURATIONS = ("config.json", "adapter_config.json", "open_clip_config.json", "preprocessor_config.json")
@@ -35,7 +36,8 @@ def local_folder(name: str) -> Path | None:
         raise UsageError(f"`dataset` must be a folder or a Hub id; got {_what(name, path)}")
     if is_path or len(name) > _LONGEST_NAME:
         shown = name if len(name) <= 80 else f"{name[:60]}... ({len(name)} characters)"
-        raise UsageError(f"`dataset` must be an existing folder or a Hub id; there is no folder {shown}. Check the path.")
+        similar = similar_folder(name) or " Check the path."
+        raise UsageError(f"`dataset` must be an existing folder or a Hub id; there is no folder {shown}.{similar}")
     return None
 
 

@@ -29,6 +29,7 @@ from hf_transferability.data.unread import configured_files, may_hold_rows, name
 from hf_transferability.data.unreadable import dataset_error, refuse_unlabelled_archives
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 from hf_transferability.escaping.terminal import printable
+from hf_transferability.names import similar_folder
 
 _CARD = "Correct `data_files` of the dataset's card."
 _NAMED_BY_SPLIT = (*listing.TABLES, *listing.ARCHIVES)  # endings of files whose names tell their split
@@ -266,7 +267,7 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
         commit = hub.resolve_dataset(name, options.revision, token)
     except Exception as error:
         no_folder = f"there is no folder {name}; " if may_be_path(name) else ""
-        raise _access_error(error)(no_folder + hub.explain(error, "dataset", name)) from error
+        raise _access_error(error)(no_folder + hub.explain(error, "dataset", name) + similar_folder(name)) from error
     try:
         described = foreign.check_hub_cards(name, commit, token)
         build = partial(hub.call, datasets.load_dataset_builder, name, name=options.config, revision=commit, token=token)

@@ -20,6 +20,7 @@ from hf_transferability.publishing import score_rows
 
 _TASK = "image-classification"  # as the Hub calls it, also with several labels
 _OTHER_TASK = "other"  # numbers to predict
+_NAMED = ("flags", "scenario")  # facts that need their name where they stand in one sentence
 _ABOUT = (
     "Estimated by `hf-transferability` without fine-tuning, to choose a checkpoint to fine-tune. Higher is better; a score "
     "with a pool compares its candidates only. For research; not for clinical decisions."
@@ -104,7 +105,12 @@ def eval_results(rows: Sequence[Mapping[str, Any]], source_url: str | None = Non
             date=row["date"],
             source_url=source_url,
             source_name="hf-transferability" if source_url else None,
-            notes="; ".join([f"estimate without fine-tuning; commit {row['checkpoint_revision']}", *_facts(row).values()]),
+            notes="; ".join(
+                [
+                    f"estimate without fine-tuning; commit {row['checkpoint_revision']}",
+                    *(f"{name} {fact}" if name in _NAMED else fact for name, fact in _facts(row).items()),
+                ]
+            ),
         )
         for row in rows
     ]
@@ -182,9 +188,9 @@ def _facts(row: Mapping[str, Any]) -> dict[str, str]:
         "sample": f"{row['sample_size']:.0f} images of split {row['split']}{f' of {config}' if config else ''}, {row['draw']}, "
         f"seed {row['sample_seed']:.0f}",
         "preprocessing": row["preprocessing"] or "",
-        "flags": f"flags {flags}" if flags else "",
+        "flags": flags or "",
         "hardware": row["hardware"] or "",
-        "scenario": f"scenario {row['scenario']}",
+        "scenario": row["scenario"],
     }
     return {name: fact for name, fact in facts.items() if fact}
 

@@ -9,7 +9,7 @@ from hf_transferability.benchmark.known import KnownResults
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.metrics import get_metric
-from hf_transferability.names import plain_name
+from hf_transferability.names import to_paste
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.known import with_known
 from hf_transferability.ranking.label_check import checked_labels
@@ -65,7 +65,7 @@ def assemble_ranking(
     size = sum(row["score"] is not None for row in rows) if dropped else None
     advice, advice_here = (
         advise(rows, sorting, variant, scenario, name, part.task, words, has_test_split, size)
-        for name in (named and plain_name(named), named)
+        for name in (named and to_paste(named), named)
     )
     if alarm:
         advice, advice_here = without_conclusions(advice), None

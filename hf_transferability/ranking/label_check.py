@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from hf_transferability.data.targets import Labelled
 from hf_transferability.extraction.cache import Arrays
-from hf_transferability.ranking.scoring import shuffled_labels
 from hf_transferability.results import Row
 
 _SHUFFLES = 99  # the smallest p is then 0.01
@@ -36,14 +36,27 @@ def label_p_value(features: np.ndarray, labels: np.ndarray, groups: np.ndarray |
     features = np.asarray(features)[chosen].astype(np.float64)
     features -= features.mean(axis=0)
     spread = features.std(axis=0)
-    features = features[:, spread > 0] / spread[spread > 0]
+    features = np.ascontiguousarray(features[:, spread > 0] / spread[spread > 0], dtype=np.float32)  # for sparse products
 
     def relation(order: np.ndarray) -> float:
-        return float(np.square(_columns(order).T @ features).sum())
+        return float(np.square(_indicators(order) @ features).sum(dtype=np.float64))
 
     true = relation(labels)
-    reached = sum(relation(shuffled_labels(labels, groups, rng)) >= true * (1 - 1e-9) for _ in range(_SHUFFLES))
+    reached = sum(relation(shuffled_labels(labels, groups, rng)) >= true * (1 - 1e-5) for _ in range(_SHUFFLES))
     return (1 + reached) / (1 + _SHUFFLES)
+
+
+def unrelated_flag(features: np.ndarray, target: Labelled, seed: int) -> dict[str, str]:
+    """The flag, with the p value, of a candidate whose features fit the labels no better than shuffled ones; else nothing.
+
+    Args:
+        features: [n, d].
+        target: the sample's labels and groups.
+        seed: of the shuffles.
+    """
+    if features.ndim != 2 or (p := label_p_value(features, target.labels, target.groups, seed)) <= _SIGNIFICANT:
+        return {}
+    return {"no_relation": f"permutation test, p = {p:.2f}"}
 
 
 def candidate_p_value(read: Callable[[], Arrays | None], target: Labelled, seed: int) -> float | None:
@@ -78,10 +91,25 @@ def checked_labels(rows: Sequence[Row], p_value: Callable[[str], float | None]) 
     return {"p_value": p, "alarm": note if p > _SIGNIFICANT else None}
 
 
-def _columns(labels: np.ndarray) -> np.ndarray:
-    """Labels as centred columns of numbers, one for each class."""
+def shuffled_labels(labels: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Labels in random order; whole groups change labels where all images of each group have the same, as with a patient's
+    diagnosis: images of one patient are no independent evidence."""
+    if groups is None:
+        return rng.permutation(labels)
+    first = np.unique(groups, return_index=True)[1]
+    if (labels != labels[first][groups]).any():
+        return rng.permutation(labels)
+    return rng.permutation(labels[first])[groups]
+
+
+def _indicators(labels: np.ndarray) -> Any:
+    """Labels as numbers [n_labels, n], those of classes sparse, so that a thousand classes cost no more than ten.
+
+    Classes need not be centred where the features are.
+    """
     if labels.ndim == 1 and labels.dtype.kind != "f":
-        columns = (labels[:, None] == np.unique(labels)).astype(np.float64)
-    else:
-        columns = labels.reshape(len(labels), -1).astype(np.float64)
-    return columns - columns.mean(axis=0)
+        classes, codes = np.unique(labels, return_inverse=True)
+        ones = np.ones(len(codes), dtype=np.float32)
+        return csr_matrix((ones, (codes, np.arange(len(codes)))), shape=(len(classes), len(codes)))
+    columns = labels.reshape(len(labels), -1).astype(np.float64)
+    return (columns - columns.mean(axis=0)).T.astype(np.float32)

@@ -108,6 +108,7 @@ def _flags(candidate: Candidate, of_pool: dict[str, str]) -> dict[str, str]:
         flags["seen_images"] = candidate.seen_images
     if candidate.untrained:
         flags.setdefault("untrained", "")
+        flags.pop("no_relation", None)  # it has no rank to be doubted
     if UNSTABLE in flags and UNSTABLE in of_pool:
         flags[UNSTABLE] += f"; {of_pool[UNSTABLE]}"
     return flags | {flag: detail for flag, detail in of_pool.items() if flag not in flags}

@@ -18,6 +18,7 @@ from hf_transferability.metrics._sample import Sample
 from hf_transferability.metrics._validation import UNDEFINED, check_varying, task_of
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.choices import metric_and_variant
+from hf_transferability.ranking.label_check import shuffled_labels, unrelated_flag
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
@@ -93,11 +94,12 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
     for wanted, (name, variant) in forms.items():
         for field_name, mine in vars(total).items():
             for label, value in getattr(parts[name, variant], field_name).items():
-                if label in OF_ONE_METRIC:
-                    value = f"{name}: {value}" if value else name
-                    if label in mine:
-                        mine[label] += f"; {value}"  # each metric has numbers of its own
+                if label in OF_ONE_METRIC and label in mine:
+                    mine[label] += f"; {value}"  # each metric has numbers of its own
                 mine.setdefault(wanted if label == name and field_name != "flags" else label, value)
+    if any(value is not None for value in total.values.values()):
+        with few_threads():
+            total.flags |= unrelated_flag(arrays.features, target, request.seed)
     return total
 
 
@@ -143,17 +145,6 @@ def add_floors(
             flag = metric.floor_flag
             detail = f"{name} {value:.4g} against {floor:.4g}"
             scores.flags[flag] = f"{scores.flags[flag]}, {detail}" if flag in scores.flags else detail
-
-
-def shuffled_labels(labels: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """Labels in random order; whole groups change labels where all images of each group have the same, as with a patient's
-    diagnosis: images of one patient are no independent evidence."""
-    if groups is None:
-        return rng.permutation(labels)
-    first = np.unique(groups, return_index=True)[1]
-    if (labels != labels[first][groups]).any():
-        return rng.permutation(labels)
-    return rng.permutation(labels[first])[groups]
 
 
 def half_samples(

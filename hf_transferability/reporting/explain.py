@@ -23,7 +23,7 @@ _SECTION = re.compile(r"^(Args|Returns|Raises|Example|Cost):", re.MULTILINE)
 def known_names() -> dict[str, list[str]]:
     """Kind -> everything that `explain` knows of that kind."""
     metrics = all_metrics()
-    named = {*metrics, *FLAGS, *explanations.SCENARIOS, *explanations.TERMS}
+    named = {*metrics, *FLAGS, *explanations.SCENARIOS, *explanations.TERMS, *explanations.LINES}
     columns = [name for name in COLUMNS | explanations.COLUMNS if name not in named]
     named |= {*columns}
     fields = [name for name in field_words.RANKING | field_words.COMPARISON if name not in named]
@@ -33,6 +33,7 @@ def known_names() -> dict[str, list[str]]:
         "scenario": list(explanations.SCENARIOS),
         "column": columns,
         "flag": list(FLAGS),
+        "printed line": list(explanations.LINES),
         "benchmark term": list(explanations.TERMS),
         "ground truth": list(SELECTIONS),
         "published metric": list(FOREIGN_METRICS),
@@ -122,6 +123,10 @@ def _column(name: str) -> str:
     return _paragraphs(f"{column.meaning[0].upper()}{column.meaning[1:]}.{unit}\n\n{more}")
 
 
+def _line(name: str) -> str:
+    return _paragraphs(explanations.LINES[name])
+
+
 def _term(name: str) -> str:
     return _paragraphs(explanations.TERMS[name])
 
@@ -170,7 +175,7 @@ def _paragraphs(text: str) -> str:
 
 
 _TEXTS: dict[str, Callable[[str], str]] = {
-    "metric": _metric, "scenario": _scenario, "column": _column, "flag": _flag, "benchmark term": _term,
+    "metric": _metric, "scenario": _scenario, "column": _column, "flag": _flag, "printed line": _line, "benchmark term": _term,
     "published metric": _foreign_metric, "ground truth": _selection, "raw number": _raw_number, "field": _field,
     "benchmark column": _table_column,
 }  # fmt: skip

@@ -36,6 +36,9 @@ FLAGS = {
     "at_floor": "The labels are shuffled five times and feature quality is measured each time; the candidate does not exceed "
     "the highest of the five values. In the scenario architecture, which favours low feature quality, and where "
     "transferability sorts, such a candidate comes after the others with a score: its features may be useless here.",
+    "no_relation": "The class means of the features differ no more than with labels shuffled 99 times (p above 0.05), on at "
+    "most 2,000 images. The rank stays, but may be chance: do not choose this candidate for it. More images may "
+    "show a weak relation. If all candidates have the flag, check the labels.",
     "metric_at_floor": "The labels are shuffled five times and the metric is measured each time; the candidate does not "
     "exceed the highest of the five values. Do not rank by this metric here.",
     "trained_on_target": "A checkpoint that has seen the target's images can score high without transferring to new images. "
@@ -69,7 +72,8 @@ FLAG_WORDS = {
     "pool_of_two": "only two", "size_unknown": "no size", "dropped": "dropped", "untrained": "untrained",
     "at_majority": "majority",
     "at_floor": "at floor", "trained_on_target": "seen data", "seen_images": "seen images",
-    "duplicate_labels": "duplicates", "metric_at_floor": "metric floor", "no_source_head": "no head",
+    "duplicate_labels": "duplicates", "no_relation": "no relation", "metric_at_floor": "metric floor",
+    "no_source_head": "no head",
     "no_second_layer": "one layer", "vit_extension": "ViT ratio", "pooler_output": "pooler",
     "mean_hidden_state": "mean state", "other_embedding": "embedding", "windowed": "windowed",
     "near_constant": "one grey", "in_test_split": "in test", "one_slice": "one slice", "several_frames": "one frame",
@@ -127,6 +131,27 @@ COLUMNS = {
     "learned nothing that helps this target.",
 }
 
+# Words of the lines that are printed around a table.
+LINES = {
+    "splits": "How many images each split of the dataset holds. `used` is the split that the images were drawn from.",
+    "sample": "The images that were drawn from the split: 100 for each class unless --sample-size says otherwise.",
+    "candidate": "A checkpoint that you name: one of those that are compared.",
+    "pool": "All candidates of one ranking. A score that is scaled over the pool compares its candidates only.",
+    "half_sample": "A random half of the images. Ten of them show how far scores and ranks depend on the images.",
+    "check_the_labels": "The features of the first candidate fit the labels no better than shuffled labels: a permutation test "
+    "with 99 shuffles gave p above 0.05. See whether each label belongs to its image, and whether there are enough images. "
+    "Until then there is no advice which candidates to take.",
+    "chance": "How often the best candidate was among the first so many of this order, in the bundled benchmarks, where "
+    "fine-tuned performance is known. Beside it is what a random order reaches. Your data may differ from theirs.",
+    "next": "The command that fine-tunes the candidates worth it, reading the data as before. It makes 12 runs for each: "
+    "6 settings with 2 seeds (--grid, --seeds). `hf-transferability choose` takes a budget of minutes instead, measures a "
+    "step, and recommends one candidate. PATH/TO stands for your own folder.",
+    "compare": "Other metrics put other candidates first. The agreement is the mean weighted Kendall tau of their orders "
+    "with this one: 1 is the same order, 0 is chance. Fine-tune the first of each.",
+    "no_ranking": "Fewer than two candidates have a score, or all have the same. The line says why.",
+    "legend": "Below a table: its short titles in full.",
+}
+
 TERMS = {
     "tau_w": "Weighted Kendall tau between the order by a metric and the order by fine-tuned performance: 1 for the same "
     "order, 0 for chance, -1 for the reverse. Exchanges among the best count most.",
@@ -163,6 +188,8 @@ ALIASES = {
     "regret@1": "regret", "regret@3": "regret", "regret@5": "regret", "regret_at_1": "regret", "regret_at_3": "regret",
     "regret_at_5": "regret", "failed": "error", "kind": "variant", "90_%_low": "interval", "90_%_high": "interval",
     "known_elsewhere_(targets)": "known_elsewhere", "tie": "tie_group", "license": "licence",
+    "candidates": "candidate", "used": "splits", "agreement": "tau_w", "half_samples": "half_sample", "targets": "target",
+    "ranked_by": "metric", "ranked": "metric", "flag": "flags",
     "first": "first_share", "qual": "feature_quality", "ratio": "feature_update_ratio", "paper": "transferability",
     "probe": "linear_probe", "size": "parameters", "known": "known_elsewhere",
 }  # fmt: skip

@@ -14,9 +14,9 @@ from hf_transferability.benchmark.advice import NEXT
 from hf_transferability.escaping.html import text as escape
 from hf_transferability.files import check_output, write_file
 from hf_transferability.metrics import all_metrics
-from hf_transferability.names import plain_name, without_folders
+from hf_transferability.names import plain_name, to_paste, without_folders
 from hf_transferability.reporting.page_style import POLICY, SCRIPT, STYLE
-from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words
+from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words, undefined_reasons
 from hf_transferability.results import Row, label_alarm, ranked_rows
 from hf_transferability.signals import PROGRAM
 
@@ -130,7 +130,7 @@ def _without_paths(document: Mapping[str, Any]) -> dict[str, Any]:
     def cleaned(text: str) -> str:
         for name, shown in plain.items():
             if Path(name).is_absolute():
-                text = text.replace(name, shown)
+                text = text.replace(name, to_paste(name) if text.startswith(NEXT) else shown)
         return without_folders(text, where) if where else text
 
     rows = [
@@ -245,9 +245,7 @@ def _cell(tag: str, text: str, kind: str, more: str = "") -> str:
 
 def _failures(rows: Sequence[Row]) -> str:
     failed = [(str(row["checkpoint"]), str(row["error"])) for row in rows if row["error"]]
-    undefined = [
-        (str(row["checkpoint"]), reason) for row in rows if not row["error"] for reason in row.get("undefined", {}).values()
-    ]
+    undefined = [(", ".join(names), reason) for reason, names in undefined_reasons(rows).items()]
     return "".join(
         f"<h2>{title}</h2>\n{_list(entries)}" for title, entries in (("Failed", failed), ("Not defined", undefined)) if entries
     )

@@ -55,7 +55,7 @@ def print_table(
         titles = [layout.title(column) for column in block]
         console.print(_table(block, titles, layout.gap, console.width))
     below = [_legend(layout), TIE_NOTE if _tied(rows) else ""]
-    below += [f"{reason}: {', '.join(names)}" for reason, names in _undefined(rows).items()]
+    below += [f"{', '.join(names)}: {reason}" for reason, names in undefined_reasons(rows).items()]
     if any(below):
         console.print()
     for text in filter(None, below):
@@ -204,10 +204,19 @@ def _table(columns: Sequence[Column], titles: Sequence[str], gap: int, width: in
     return table
 
 
-def _undefined(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """Why a further metric has no value -> the checkpoints without it."""
+def undefined_reasons(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Why further metrics have no value, one text for each reason -> the checkpoints that it is about.
+
+    A reason that a checkpoint's error gives already is left out.
+    """
     reasons: dict[str, list[str]] = {}
     for row in rows:
-        for reason in row.get("undefined", {}).values():
-            reasons.setdefault(reason, []).append(row["checkpoint"])
+        metrics: dict[str, list[str]] = {}
+        for metric, text in row.get("undefined", {}).items():
+            cause = text.removeprefix(f"{metric} is undefined: ")
+            if cause not in (row["error"] or ""):
+                metrics.setdefault(cause, []).append(text if cause == text else metric)
+        for cause, names in metrics.items():
+            undefined = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} undefined: {cause}"
+            reasons.setdefault(cause if names[0] == cause else undefined, []).append(row["checkpoint"])
     return reasons

@@ -12,7 +12,7 @@ from hf_transferability.benchmark.ground_truth import PUBLISHED
 from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.space import benchmarks, links, lookup, texts
 from hf_transferability.space.benchmarks import FIRST
-from hf_transferability.space.parts import AT_ONCE, DRAWING, SCENARIOS, drawn, into_address, link, pictures, show_errors
+from hf_transferability.space.parts import AT_ONCE, SCENARIOS, drawing, drawn, into_address, link, pictures, show_errors
 
 _KEPT = 512  # pictures, of some 60 kB each
 # What a picture shows, for those who cannot see it.
@@ -113,7 +113,7 @@ def _spaced(name: str) -> str:
 @lru_cache(_KEPT)
 def _picture(text: str, draw: Callable[..., Any], *what: Any) -> str:
     """A picture as the browser gets it, drawn once for all visitors."""
-    with DRAWING:
+    with drawing():
         return drawn(draw(*what), text)
 
 

@@ -1,9 +1,11 @@
 """What the tabs of the page share."""
 
 import base64
+import contextlib
+import gc
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +38,17 @@ RESTORED = """(link) => {
   if (theme) query.set("__theme", theme);
   history.replaceState(history.state, "", location.pathname + (query.size ? `?${query}` : ""));
 }"""
-DRAWING = threading.Lock()  # Matplotlib's fonts are shared between threads
+_DRAWING = threading.Lock()  # Matplotlib's fonts are shared between threads
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[None]:
+    """Within it, one thread at a time draws; the memory of its figures is free afterwards."""
+    with _DRAWING:
+        try:
+            yield
+        finally:
+            gc.collect()  # figures refer to themselves; left to Python's own time, those of dozens of rankings pile up
 
 
 def pictures(label: str, **options: Any) -> gr.HTML:

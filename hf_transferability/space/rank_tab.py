@@ -15,8 +15,8 @@ from hf_transferability.space import candidates, limits, links, texts, uploads, 
 from hf_transferability.space.examples import EXAMPLES
 from hf_transferability.space.parts import (
     AT_ONCE,
-    DRAWING,
     SCENARIOS,
+    drawing,
     drawn,
     into_address,
     link,
@@ -172,14 +172,15 @@ def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[l
             progress(share, desc=text)
 
         document = show_errors(work_of)(*inputs, tell=tell, visitor=visitor(request))
-        with DRAWING:
-            drawings = [drawn(each.figure, each.text, each.whole) for each in plots.described(document)]
         with tempfile.TemporaryDirectory(prefix="hf-transferability-answer-", ignore_cleanup_errors=True) as folder:
+            with drawing():
+                drawings = [drawn(each.figure, each.text, each.whole) for each in plots.described(document)]
+                downloads = work.write_files(document, folder)
             yield [
                 work.summary(document),
                 gr.Dataframe(work.table(document), visible=True),
                 gr.HTML(f'<div class="pictures">{"".join(drawings)}</div>', visible=True),
-                gr.File(work.write_files(document, folder), visible=True),
+                gr.File(downloads, visible=True),
             ]
 
     return handler

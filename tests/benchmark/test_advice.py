@@ -1,5 +1,6 @@
 """What to do with a ranking, going by the bundled benchmarks."""
 
+import inspect
 import math
 from itertools import combinations
 
@@ -10,6 +11,8 @@ from hf_transferability.benchmark import advice
 from hf_transferability.benchmark.advice import advise, chances
 from hf_transferability.benchmark.leaderboard import COLUMNS
 from hf_transferability.metrics import collect_flags, get_metric
+from hf_transferability.training.grids import run_grid
+from hf_transferability.training.settings import grid_settings
 
 
 def rows(*names, tie_groups=None, failed=0):
@@ -40,10 +43,27 @@ def test_three_lines_that_a_person_can_act_on():
     assert found["evidence"]["chance_of_best"][count - 1] >= advice.CHANCE
     assert chance.startswith(f"chance that the best is among the first {count}: ")
     assert "benchmarks" in chance
-    assert command == f"next: {found['command']}"
+    assert (
+        command
+        == f"next: fine-tune in {advice.RUNS * count} runs, or let `choose` keep to a budget of minutes: {found['command']}"
+    )
     assert found["command"].startswith("hf-transferability finetune --dataset 'my data' --checkpoint a/one --checkpoint two ")
     assert found["command"].count("--checkpoint") == count
     assert all(len(line.split()) <= 25 for line in (first, chance))
+
+
+def test_it_says_which_of_a_tie_group_are_left_out():
+    found = advise(rows(*"abcde", tie_groups=[1, 2, 2, 2, 2]), "consensus", "default", "source_dataset", "data")
+    count = found["fine_tune"]
+    assert 1 < count < 5
+    others = ", ".join("abcde"[count:])
+    assert found["text"][2] == f"tie group 2 goes on after these {count}: by these images {others} may be as good."
+
+
+def test_runs_are_those_of_finetune():
+    defaults = inspect.signature(run_grid).parameters
+    settings = grid_settings(defaults["grid"].default, n_classes=2)
+    assert len(settings) * defaults["seeds"].default == advice.RUNS
 
 
 def test_a_clear_first_and_no_dataset_to_name():
@@ -92,7 +112,9 @@ def test_sizes_that_are_not_known_make_the_order_less_certain():
 
 def test_a_dataset_without_test_split_needs_one_first():
     found = advise(rows(*"abc"), "consensus", "default", "architecture", "data", has_test_split=False)
-    assert found["text"][-1] == f"next: make a test split (folders train/CLASS and test/CLASS), then {found['command']}"
+    told = "next: make a test split (folders train/CLASS and test/CLASS), then fine-tune in 24 runs, "
+    assert found["text"][-1].startswith(told)
+    assert found["text"][-1].endswith(found["command"])
 
 
 def test_where_all_are_named_no_chance_is_quoted():
@@ -130,7 +152,7 @@ def test_targets_that_no_benchmark_has():
 def test_a_form_that_no_benchmark_has_is_named():
     found = advise(rows("a", "b", "c", tie_groups=[1, 1, 2]), "gbc", "default", "architecture", "data")
     assert "holds the default form of gbc" in found["text"][1]
-    assert found["text"][2].startswith("next: hf-transferability finetune")
+    assert found["text"][2].startswith("next: fine-tune in 24 runs")
     assert found["command"].count("--checkpoint") == 2
 
 

@@ -59,7 +59,7 @@ def test_a_ranking(scans, make_checkpoint, tmp_path, capfd, monkeypatch, nothing
     nothing_private(*outputs, tmp_path / "cache")
     document = json.loads(outputs[0].read_text())
     assert document["dataset"]["id"] == "scans"
-    assert "--dataset scans " in document["advice"]["command"]
+    assert "--dataset PATH/TO/scans " in document["advice"]["command"]
     rows = scores(document, "own").to_dict("records")
     assert not any(secret in json.dumps(rows, default=str) for secret in SECRET)
 

@@ -32,6 +32,8 @@ def test_exported_files_come_back_through_the_hubs_parsers(tmp_path):
     assert (found["logme"].dataset_type, found["logme"].dataset_revision) == ("owner/target", "b" * 40)
     assert found["logme"].dataset_config == "small"
     assert "| transferability | 0.7 | 0.6 to 0.8 | 2 candidates" in card.text
+    assert "flags flags" not in card.text and "scenario scenario" not in card.text
+    assert "- scenario: source" in card.text
     assert "torch 2.8.0" in card.text and "ViTImageProcessor" in card.text
     assert "/home/somebody" not in "".join(path.read_text() for path in files)
 

@@ -44,6 +44,20 @@ def test_a_constant_feature_changes_nothing():
     assert label_p_value(constant, labels) == label_p_value(features, labels)
 
 
+def test_a_candidate_of_noise_is_flagged_beside_others(tmp_path):
+    features, labels = sample(shift=2.0)
+    broken = features.copy()
+    broken[3] = np.nan  # has no values, so nothing is said of its relation
+    noise = np.random.default_rng(9).normal(size=features.shape)
+    for name, array in {"good": features, "noise": noise, "broken": broken}.items():
+        np.savez(tmp_path / f"{name}.npz", features=array, labels=labels)
+    files = [tmp_path / f"{name}.npz" for name in ("good", "noise", "broken")]
+    ranking = rank_features(files, metrics=["logme"], cache_dir=tmp_path / "cache", intervals=False)
+    flagged = [row["checkpoint"] for row in ranking.rows if "no_relation" in row["flags"]]
+    assert flagged == [str(tmp_path / "noise.npz")]
+    assert not any("check the labels" in note for note in ranking.notes)
+
+
 def test_a_ranking_of_shuffled_labels_says_so(tmp_path):
     files = []
     for seed in range(2):

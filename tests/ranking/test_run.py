@@ -353,7 +353,7 @@ def test_the_architecture_scenario_for_one_architecture_says_so(target, pool, ca
 def test_the_benchmark_says_how_far_to_trust_the_order(first, target, pool, cache):
     text = first.advice["text"]
     assert first.notes[-len(text) :] == text
-    assert first.notes[-1].startswith("next: hf-transferability finetune --dataset ")
+    assert first.notes[-1].startswith("next: fine-tune in ")
     assert first.to_dict()["advice"] == first.advice
     published = rank(target, pool, variant="published", cache_dir=cache, intervals=False)
     assert published.advice["evidence"]["pool_size"] == 3

@@ -12,7 +12,8 @@ from hf_transferability.errors import CheckpointError
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.metrics.knn import knn
 from hf_transferability.ranking import scoring
-from hf_transferability.ranking.scoring import Request, Scores, add_floors, half_samples, score_candidate, shuffled_labels
+from hf_transferability.ranking.label_check import shuffled_labels
+from hf_transferability.ranking.scoring import Request, Scores, add_floors, half_samples, score_candidate
 
 
 @pytest.fixture

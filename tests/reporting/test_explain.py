@@ -83,6 +83,14 @@ def test_every_word_of_a_saved_ranking_is_explained():
         assert explain(word)
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["check the labels", "chance", "next", "compare", "splits", "used", "half-sample", "candidates", "no ranking", "ranked by"],
+)
+def test_words_of_the_lines_around_a_table_are_explained(word):
+    assert len(explain(word).splitlines()) > 2
+
+
 def test_every_word_of_a_benchmark_is_explained():
     words = {*tables.PROVENANCE, *(column for table in tables.TABLES.values() for column in table.columns)}
     for name in bundled.with_table("ground_truth"):

@@ -42,6 +42,17 @@ def test_an_alarm_about_the_labels_stands_above_the_table():
     assert "check the labels" not in printed(document, failures_shown=True)
 
 
+def test_one_reason_of_many_metrics_is_one_line():
+    document = ranking_of(3)
+    broken, poor, _ = document["rows"]
+    broken |= {"error": "logme is undefined: a row is NaN.", "undefined": {"knn": "knn is undefined: a row is NaN."}}
+    poor["undefined"] = {name: f"{name} is undefined: one class." for name in ("knn", "parc")} | {"leep": "leep needs a head"}
+    text = printed(document)
+    assert text.count("a row is NaN") == 1  # its error says so
+    assert f"{poor['checkpoint']}: knn, parc are undefined: one class." in text
+    assert f"{poor['checkpoint']}: leep needs a head" in text
+
+
 def test_one_candidate_is_not_called_ranked():
     assert "ranked by transferability, scenario source_dataset" in printed(ranking_of(2, 1))
     assert "ranked by" not in printed(ranking_of(1, 2))

@@ -10,6 +10,7 @@ from hf_transferability.errors import CheckpointError, first_line
 
 ADAPTER = "adapter_config.json"
 OPEN_CLIP = "open_clip_config.json"
+DESCRIBED = ("config.json", ADAPTER, OPEN_CLIP)  # a folder with one of these files is a checkpoint
 _OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 _PLAIN_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 

@@ -139,6 +139,16 @@ def test_missing_files_are_named(copy, tmp_path):
         resolve("./nowhere")
 
 
+def test_a_folder_of_checkpoints_is_not_one(copy):
+    folder = copy()
+    refused(folder.parent, rf"is no checkpoint but a folder with checkpoints, 1 in all. Name {folder.parent}/\* instead")
+
+
+def test_a_checkpoint_that_is_misspelt(copy):
+    folder = copy()
+    refused(folder.with_name(f"{folder.name}s"), f"Did you mean {folder}\\?")
+
+
 def test_damaged_processor(copy):
     folder = copy()
     (folder / "preprocessor_config.json").write_text("{")
