@@ -36,7 +36,7 @@ def test_it_is_kept_and_verified(run, small):
     assert [row["checkpoint"] for row in saved["rows"]] == re.findall(r"^ +\d +([abc]) ", done.out, re.MULTILINE)
     assert saved["dataset"]["id"] == "target"
     assert f"next: hf-transferability finetune --dataset {small / 'target'} " not in done.err  # it has no split called test
-    assert f"then hf-transferability finetune --dataset {small / 'target'} --checkpoint {small}" in done.err
+    assert f"budget of minutes: hf-transferability finetune --dataset {small / 'target'} --checkpoint {small}" in done.err
     assert re.search(r"0\.900  a\n  0\.700  c\n  0\.600  b\n", done.out)
     orders = re.findall(r"^(.*?) +-?[01]\.\d\d +-?[01]\.\d\d +(?:yes|no) *$", done.out, re.MULTILINE)
     assert orders[0] == "consensus"

@@ -14,7 +14,7 @@ import hf_transferability
 from hf_transferability import UsageError, rank
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics.transferability import combine
-from hf_transferability.ranking import candidates
+from hf_transferability.ranking import downloads
 
 
 def test_rows_are_complete_and_in_rank_order(first, pool):
@@ -90,14 +90,14 @@ def test_a_failing_candidate_is_a_row_and_the_rest_is_ranked(target, pool, cache
 
 
 def test_an_unexpected_failure_of_one_candidate_leaves_the_rest(target, pool, cache, monkeypatch):
-    original = candidates.resolve
+    original = downloads.resolve
 
     def resolve(name, options):
         if name == pool[1]:
             raise ZeroDivisionError("something nobody thought of")
         return original(name, options)
 
-    monkeypatch.setattr(candidates, "resolve", resolve)
+    monkeypatch.setattr(downloads, "resolve", resolve)
     rows = rank(target, pool, cache_dir=cache).rows
     assert [row["checkpoint"] for row in rows if row["error"]] == [pool[1]]
     assert "ZeroDivisionError" in rows[-1]["error"]
