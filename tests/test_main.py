@@ -15,18 +15,21 @@ try:
 except SystemExit:
     pass
 assert "torch" not in sys.modules
-print(os.environ["OMP_WAIT_POLICY"])
+print(os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OMP_WAIT_POLICY"))
 """
 
 
-@pytest.mark.parametrize("setting", [None, "ACTIVE"])
-def test_threads_of_openmp_wait_without_spinning_unless_the_user_says_otherwise(setting):
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ("10000", "None")),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, ("None", "ACTIVE")),
+        ({"GOMP_SPINCOUNT": "7"}, ("7", "None")),
+    ],
+)
+def test_threads_of_openmp_wait_shortly_unless_the_user_says_otherwise(settings, expected):
+    environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env=environment | ({"OMP_WAIT_POLICY": setting} if setting else {}),
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", SCRIPT], env=environment | settings, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split()[-1] == (setting or "PASSIVE")
+    assert tuple(done.stdout.split()[-2:]) == expected
