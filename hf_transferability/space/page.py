@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from hf_transferability.extraction.allocator import share_arenas
 from hf_transferability.space import api, limits, links, texts, uploads, worker
 from hf_transferability.space.benchmark_tab import BenchmarkTab, benchmark_tab, draw_ahead, existing, look
 from hf_transferability.space.parts import AT_ONCE, RESTORED, into_address, show_errors, visitor
@@ -59,6 +60,7 @@ def launch(host: str | None = None, port: int | None = None, **options: Any) -> 
         served = False
     else:
         served = True
+    share_arenas()
     page = build()
     draw_ahead()
     page.launch(

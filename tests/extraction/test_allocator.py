@@ -1,5 +1,6 @@
 """Freed memory is used again in the block, and goes back to the system at its end."""
 
+import subprocess
 import sys
 
 import psutil
@@ -42,3 +43,35 @@ def test_without_glibc_nothing_is_changed(monkeypatch):
     monkeypatch.setattr(allocator, "_glibc", lambda: None)
     with reused_memory():
         assert torch.ones(3).sum() == 3
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="another allocator than glibc's")
+def test_many_threads_share_few_pools_of_memory():
+    script = """
+import ctypes, io, os, re, sys, tempfile, threading
+from hf_transferability.extraction.allocator import share_arenas
+if "shared" in sys.argv:
+    share_arenas()
+together = threading.Barrier(8)
+def work():
+    together.wait()
+    kept = [bytes(2000) for _ in range(2000)]
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+with tempfile.TemporaryFile() as file:
+    stream = ctypes.c_void_p(libc.fdopen(os.dup(file.fileno()), b"w"))
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    file.seek(0)
+    print(len(re.findall(rb"<heap ", file.read())))
+"""
+    counts = [
+        int(subprocess.run([sys.executable, "-c", script, word], capture_output=True, text=True, check=True).stdout)
+        for word in ("own", "shared")
+    ]
+    assert counts[0] > counts[1]
+    assert counts[1] <= 2
