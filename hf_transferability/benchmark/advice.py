@@ -8,6 +8,7 @@ than those of the benchmarks gets the share of candidates that the largest pools
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from hf_transferability import agreement
-from hf_transferability.benchmark.leaderboard import COLUMNS, pools_with_parameters
-from hf_transferability.benchmark.pools import Pool
+from hf_transferability.benchmark.leaderboard import COLUMNS
+from hf_transferability.benchmark.scored_targets import ScoredTarget, bundled_targets
 from hf_transferability.metrics import get_metric
 from hf_transferability.results import Row
 
@@ -120,23 +121,23 @@ def chances(metric: str, variant: str, scenario: str, n_candidates: int, *, fact
         in the benchmarks' measures of 0 to 1) beside "random_regret".
     """
     columns = [column for column in COLUMNS if not get_metric(metric).uses_scenario or column.scenario == scenario]
-    pools = [(column, *pool) for column in columns for pool in _pools(column)]
-    available = {(column.name, pool.target): _complete(pool, metric, variant)[1].size for column, pool, _ in pools}
+    targets = [(column, target) for column in columns for target in bundled_targets(column.name)]
+    available = {(column.name, one.target): _complete(one, metric, variant)[1].size for column, one in targets}
     size = _largest_size(available, n_candidates)
     if size is None:
         return None
     tables: dict[str, list[np.ndarray]] = {}
     benchmarks: list[str] = []
-    for column, pool, parameters in pools:
-        if available[column.name, pool.target] < size:
+    for column, target in targets:
+        if available[column.name, target.target] < size:
             continue
-        scores, performance = _pools_of_size(pool, parameters if facts else None, metric, variant, size)
+        scores, performance = _pools_of_size(target if facts else replace(target, parameters=None), metric, variant, size)
         if not len(scores):
             continue
         first = agreement.regret_of_first(scores, performance).mean()
         random = agreement.regret_of_first(np.zeros(scores.shape), performance).mean()
         chance = agreement.chance_of_best(scores, performance).mean(axis=0)
-        tables.setdefault(pool.target, []).append(np.array([first, random, *chance]))
+        tables.setdefault(target.target, []).append(np.array([first, random, *chance]))
         benchmarks += [name for name in column.benchmarks if name not in benchmarks]
     if not tables:
         return None
@@ -217,33 +218,28 @@ def _first_above(chance_of_best: Sequence[float]) -> int:
     return next(count for count, chance in enumerate(chance_of_best, 1) if chance >= CHANCE - 1e-9)
 
 
-@lru_cache
-def _pools(column: Any) -> tuple[tuple[Pool, Any], ...]:
-    return tuple(pools_with_parameters(column))
-
-
-def _form_of(pool: Pool, name: str, variant: str, alternatives: bool) -> str | None:
-    """The form in which a pool holds a metric's values; another one than asked for where both are the same, or if allowed."""
+def _form_of(target: ScoredTarget, name: str, variant: str, alternatives: bool) -> str | None:
+    """The form in which a target has a metric's values; another one than asked for where both are the same, or if allowed."""
     same = not get_metric(name).variants_differ
     forms = (variant, "default", "published") if same or alternatives else (variant,)
-    return next((form for form in forms if (name, form) in pool.scores and pool.scores[name, form].notna().any()), None)
+    return next((form for form in forms if (name, form) in target.scores), None)
 
 
-def _complete(pool: Pool, metric: str, variant: str) -> tuple[dict[str, Any], np.ndarray]:
+def _complete(target: ScoredTarget, metric: str, variant: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The raw values that a metric is made of, and positions of the sources that have them; none where a part is missing."""
     declared = get_metric(metric)
     variant = variant if variant in declared.variants else "default"
     names = declared.parts or (metric,)
     # Where a benchmark holds a part in its published form alone, that is the best evidence on the composite that there is.
-    forms = {name: _form_of(pool, name, variant, alternatives=declared.is_composite) for name in names}
+    forms = {name: _form_of(target, name, variant, alternatives=declared.is_composite) for name in names}
     if not any(forms.values()) or (declared.needs_all_parts and not all(forms.values())):
         return {}, np.empty(0, dtype=int)
-    raw = {name: pool.scores[name, form] for name, form in forms.items() if form is not None}
-    present = np.array([values.notna() for values in raw.values()])
+    raw = {name: target.scores[name, form] for name, form in forms.items() if form is not None}
+    present = ~np.isnan(np.array([*raw.values()]))
     return raw, np.flatnonzero(present.all(axis=0) if declared.needs_all_parts else present.any(axis=0))
 
 
-def _pools_of_size(pool: Pool, parameters: Any, metric: str, variant: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _pools_of_size(target: ScoredTarget, metric: str, variant: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Scores and fine-tuned performance in pools of so many of a target's sources, [n_pools, size] each.
 
     A composite score is formed in each of them, as `rank` would: that changes the order. Other scores that exist only over a
@@ -251,17 +247,17 @@ def _pools_of_size(pool: Pool, parameters: Any, metric: str, variant: str, size:
     """
     declared = get_metric(metric)
     variant = variant if variant in declared.variants else "default"
-    raw, complete = _complete(pool, metric, variant)
+    raw, complete = _complete(target, metric, variant)
     if not raw:
         return np.empty((0, 0)), np.empty((0, 0))
     chosen = _subsets(len(complete), size)
-    performance = pool.performance.to_numpy(dtype=float)[complete][chosen]
-    parts = {name: values.to_numpy(dtype=float)[complete][chosen] for name, values in raw.items()}
+    performance = target.performance[complete][chosen]
+    parts = {name: values[complete][chosen] for name, values in raw.items()}
     if not declared.is_composite:
         return parts[metric], performance
-    if "parameters" in declared.facts and parameters is not None:
-        parts["parameters"] = parameters.reindex(pool.performance.index[complete]).to_numpy(dtype=float)[chosen]
-    scores = declared.combine_pools(parts, variant=variant, scenario=pool.scenario)
+    if "parameters" in declared.facts and target.parameters is not None:
+        parts["parameters"] = target.parameters[complete][chosen]
+    scores = declared.combine_pools(parts, variant=variant, scenario=target.scenario)
     ordered = np.isfinite(scores).all(axis=1)
     return scores[ordered], performance[ordered]
 

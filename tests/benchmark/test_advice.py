@@ -10,6 +10,7 @@ import pytest
 from hf_transferability.benchmark import advice
 from hf_transferability.benchmark.advice import advise, chances
 from hf_transferability.benchmark.leaderboard import COLUMNS
+from hf_transferability.benchmark.scored_targets import bundled_targets
 from hf_transferability.metrics import collect_flags, get_metric
 from hf_transferability.training.grids import run_grid
 from hf_transferability.training.settings import grid_settings
@@ -23,10 +24,6 @@ def rows(*names, tie_groups=None, failed=0):
         for i, (name, group) in enumerate(zip(names, groups, strict=True))
     ]
     return ranked + [{"checkpoint": f"failed{i}", "score": None, "rank": None, "tie_group": None} for i in range(failed)]
-
-
-def column(name):
-    return next(each for each in COLUMNS if each.name == name)
 
 
 def test_three_lines_that_a_person_can_act_on():
@@ -169,8 +166,8 @@ def test_chances_grow_to_certainty():
 def test_targets_with_too_few_sources_say_nothing_about_a_larger_pool():
     sizes = {}
     for part in COLUMNS:
-        for pool, _ in advice._pools(part):
-            sizes.setdefault(pool.target, []).append(len(pool.performance))
+        for target in bundled_targets(part.name):
+            sizes.setdefault(target.target, []).append(len(target.performance))
     for n in (5, 14, 24, 100):
         found = chances("consensus", "default", "architecture", n)
         assert found["n_targets"] <= sum(max(counts) >= found["pool_size"] for counts in sizes.values())
@@ -187,7 +184,7 @@ def test_a_pool_larger_than_the_benchmarks_gets_the_same_share():
 
 
 def test_a_target_of_several_benchmarks_counts_once():
-    targets = {pool.target for part in COLUMNS for pool, _ in advice._pools(part)}
+    targets = {target.target for part in COLUMNS for target in bundled_targets(part.name)}
     assert chances("consensus", "default", "architecture", 3)["n_targets"] <= len(targets)
 
 
@@ -203,23 +200,23 @@ def test_only_benchmarks_of_the_scenario_count_for_a_score_that_depends_on_it():
 )
 def test_a_composite_score_is_formed_in_each_smaller_pool(metric, name, size):
     """As `rank` would: the order of few candidates is not that part of the order of all."""
-    pool, parameters = advice._pools(column(name))[0]
+    target = bundled_targets(name)[0]
     declared = get_metric(metric)
-    found, performance = advice._pools_of_size(pool, parameters, metric, "default", size)
+    found, performance = advice._pools_of_size(target, metric, "default", size)
     assert found.shape == performance.shape
     raw = {}
     for part in declared.parts:
-        form = advice._form_of(pool, part, "default", alternatives=True)
-        raw[part] = pool.scores[part, form].to_numpy()
+        form = advice._form_of(target, part, "default", alternatives=True)
+        raw[part] = target.scores[part, form]
     if "parameters" in declared.facts:
-        raw["parameters"] = parameters.reindex(pool.performance.index).to_numpy(dtype=float)
+        raw["parameters"] = target.parameters
     complete = ~np.isnan(np.array(list(raw.values()))).any(axis=0)
     positions = np.flatnonzero(complete)
     wanted = []
     for chosen in combinations(range(len(positions)), size) if len(found) < advice._MOST_POOLS else []:
         with collect_flags():
             scores = declared.combine(
-                {part: values[positions[list(chosen)]].tolist() for part, values in raw.items()}, scenario=pool.scenario
+                {part: values[positions[list(chosen)]].tolist() for part, values in raw.items()}, scenario=target.scenario
             )
         if None not in scores:
             wanted.append(scores)
