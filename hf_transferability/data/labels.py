@@ -117,7 +117,7 @@ class LabelReader:
                     unknown.append((i, item))
         if missing:
             raise UsageError(
-                f"`{self.column}` must have a label for every image; got none (null, -1 or empty) for {len(set(missing))} of "
+                f"`{self.column}` must have a label for every image; got none (null, empty, or -1 of named classes) for {len(set(missing))} of "
                 f"{len(values)} (first: row {missing[0]}). Remove those rows or choose another split."
             )
         if unknown:
@@ -214,6 +214,10 @@ class LabelReader:
             return [float(value) for value in values]
         if self._task is None and _may_be_a_quantity(n_distinct, len(values)):
             raise self._ask_for_the_task(n_distinct, "whole numbers", len(values))
+        if n_distinct > 2 and min(values) < 0:
+            self.notes.append(
+                f"Label {min(values)} is a class of its own; remove its images if it means that there is no label."
+            )
         return values
 
     def _ask_for_the_task(self, n_distinct: int, kind: str, n_images: int) -> UsageError:

@@ -18,10 +18,17 @@ def not_utf8(table: str, place: str = "") -> TargetError:
         table: its path, or words for it.
         place: what to do before, for a table that is not in a local folder.
     """
-    encoding = "utf-16" if _begins_as_utf16(table) else "cp1252"
-    name = printable(os.path.basename(table)[-80:])
+    name, encoding = printable(os.path.basename(table)[-80:]), _unicode_of(table)
+    if encoding is None:  # nothing in a file tells one such encoding from another
+        encoding, which = (
+            "cp1252",
+            " if it comes from a Western Windows, with the encoding of its maker in place of cp1252 otherwise",
+        )
+    else:
+        which = ""
     return TargetError(
-        f"{name} must be in UTF-8; got another encoding. {place}Replace it by what `iconv -f {encoding} -t utf-8` makes of it."
+        f"{name} must be in UTF-8; got another encoding. "
+        f"{place}Replace it by what `iconv -f {encoding} -t utf-8` makes of it{which}."
     )
 
 
@@ -43,9 +50,13 @@ def _is_utf8(path: str) -> bool:
     return True
 
 
-def _begins_as_utf16(path: str) -> bool:
+def _unicode_of(path: str) -> str | None:
+    """The form of Unicode that a file says it is in with its first bytes; None where it does not."""
     try:
         with open(path, "rb") as file:
-            return file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            head = file.read(4)
     except OSError:
-        return False
+        return None
+    if head in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        return "utf-32"
+    return "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else None

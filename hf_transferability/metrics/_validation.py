@@ -86,6 +86,10 @@ def refuse_missing(name: str, values: Any) -> None:
     Raises:
         ValueError: names the kind, the number of such values and the first.
     """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        raise ValueError(
+            f"`{name}` must hold a value for every image; got masked ones. Fill them in, or leave those images out."
+        )
     items = values if isinstance(values, list | tuple) else as_array(values)
     if isinstance(items, np.ndarray) and not items.ndim:
         return
@@ -104,6 +108,8 @@ def refuse_missing(name: str, values: Any) -> None:
 
 def _missing(value: Any) -> str:
     """What a missing value is called; "" for others."""
+    if isinstance(value, np.str_) and value == "nan":  # what NumPy makes of NaN among texts
+        return "NaN"
     if isinstance(value, str):
         return "" if value.strip() else "empty texts"
     if value is None or type(value).__name__ in ("NAType", "NaTType"):

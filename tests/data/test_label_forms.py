@@ -84,7 +84,10 @@ def test_which_texts_look_like_several_labels(values, separator):
 
 @pytest.mark.parametrize("empty", ["", "  "])
 def test_an_empty_text_is_a_missing_label(empty):
-    refused(r"got none \(null, -1 or empty\) for 8 of 24 \(first: row 1\)", table(["b", empty, "m"] * 8, Value("string")))
+    refused(
+        r"got none .* for 8 of 24 \(first: row 1\)",
+        table(["b", empty, "m"] * 8, Value("string")),
+    )
 
 
 def test_names_that_differ_in_case_or_white_space():

@@ -108,8 +108,17 @@ def test_classes_that_a_table_turned_into_floats_are_not_taken_for_numbers():
 )
 def test_missing_labels_are_refused(values, feature):
     data = table(values * 8, feature)
-    refused(r"`label` must have a label for every image; got none \(null, -1 or empty\) for 8 of 24 \(first: row 0\)", data)
+    text = r"must have a label for every image; got none \(null, empty, or -1 of named classes\) for 8 of 24 \(first: row 0\)"
+    refused(text, data)
     refused("got none", data.to_iterable_dataset(), sample=24)
+
+
+@pytest.mark.parametrize(("values", "told"), [([-1, 0, 1], True), ([-1, 1], False), ([0, 1, 2], False)])
+def test_a_code_below_zero_may_mean_no_label(values, told):
+    """As "uncertain" does in some chest X-ray datasets; -1 and 1 are two classes."""
+    target = load_target(table(values * 12, Value("int64")))
+    assert len(target.class_names) == len(values)
+    assert any("Label -1 is a class of its own" in note for note in target.notes_here) == told
 
 
 def test_labels_beyond_the_declared_classes_are_refused():

@@ -26,7 +26,9 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize(("name", "encoding"), [*((name, "latin-1") for name in TABLES), ("labels.csv", "utf-16")])
+@pytest.mark.parametrize(
+    ("name", "encoding"), [*((name, "latin-1") for name in TABLES), ("labels.csv", "utf-16"), ("labels.csv", "utf-32")]
+)
 def test_a_table_in_another_encoding(tmp_path, name, encoding):
     options = {} if name.startswith("metadata") else {"image_column": "path"}
     for i in range(24):

@@ -342,6 +342,7 @@ MISSING = {
     "None": [None, "a", "b"] * 20,
     "NaN": [float("nan"), 0, 1] * 20,
     "NaN and None": np.array([None, float("nan"), "a", "b"] * 15, object),
+    "NaN ": np.array(["nan", "a", "b"] * 20),
     "empty texts": ["", " ", "a", "b"] * 15,
 }
 
@@ -350,11 +351,18 @@ MISSING = {
 @pytest.mark.parametrize("kind", MISSING)
 @pytest.mark.parametrize("name", ["logme", "knn"])  # one of them takes no groups
 def test_refuses_labels_and_groups_with_missing_values(name, kind, argument):
-    text = rf"^`{argument}` must hold a value for every image; got {kind} for [0-9]+ of 60 \(first: 0\)\. Fill them in"
+    text = rf"^`{argument}` must hold a value for every image; got {kind.strip()} for [0-9]+ of 60 \(first: 0\)\. Fill them in"
     with pytest.raises(ValueError, match=text):
         score(name, **{"features": np.ones((60, 3)), "labels": [0, 1, 2] * 20, argument: MISSING[kind]})
     with pytest.raises(ValueError, match=f"^`{argument}` must have one entry per image; got none"):
         score(name, **{"features": np.ones((60, 3)), "labels": [0, 1, 2] * 20, argument: []})
+
+
+@pytest.mark.parametrize("argument", ["labels", "groups"])
+def test_refuses_masked_values(argument):
+    masked = np.ma.masked_equal([0, 1, 2] * 20, 2)
+    with pytest.raises(ValueError, match=f"^`{argument}` must hold a value for every image; got masked ones"):
+        score("logme", **{"features": np.ones((60, 3)), "labels": [0, 1, 2] * 20, argument: masked})
 
 
 @pytest.mark.parametrize("name", METRICS)
