@@ -117,8 +117,8 @@ class LabelReader:
                     unknown.append((i, item))
         if missing:
             raise UsageError(
-                f"`{self.column}` must have a label for every image; got none (null, empty, or -1 of named classes) for {len(set(missing))} of "
-                f"{len(values)} (first: row {missing[0]}). Remove those rows or choose another split."
+                f"`{self.column}` must have a label for every image; got none (null, empty, or -1 of named classes) for "
+                f"{len(set(missing))} of {len(values)} (first: row {missing[0]}). Remove those rows or choose another split."
             )
         if unknown:
             raise UsageError(
@@ -215,9 +215,7 @@ class LabelReader:
         if self._task is None and _may_be_a_quantity(n_distinct, len(values)):
             raise self._ask_for_the_task(n_distinct, "whole numbers", len(values))
         if n_distinct > 2 and min(values) < 0:
-            self.notes.append(
-                f"Label {min(values)} is a class of its own; remove its images if it means that there is no label."
-            )
+            self.notes.append(f"Label {min(values)} is a class of its own; remove its images if they have no label.")
         return values
 
     def _ask_for_the_task(self, n_distinct: int, kind: str, n_images: int) -> UsageError:

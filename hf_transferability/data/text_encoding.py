@@ -19,13 +19,9 @@ def not_utf8(table: str, place: str = "") -> TargetError:
         place: what to do before, for a table that is not in a local folder.
     """
     name, encoding = printable(os.path.basename(table)[-80:]), _unicode_of(table)
+    which = ""
     if encoding is None:  # nothing in a file tells one such encoding from another
-        encoding, which = (
-            "cp1252",
-            " if it comes from a Western Windows, with the encoding of its maker in place of cp1252 otherwise",
-        )
-    else:
-        which = ""
+        encoding, which = "cp1252", " (cp1252 is that of Western Windows; name another where it comes from elsewhere)"
     return TargetError(
         f"{name} must be in UTF-8; got another encoding. "
         f"{place}Replace it by what `iconv -f {encoding} -t utf-8` makes of it{which}."

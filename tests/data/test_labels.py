@@ -118,7 +118,7 @@ def test_a_code_below_zero_may_mean_no_label(values, told):
     """As "uncertain" does in some chest X-ray datasets; -1 and 1 are two classes."""
     target = load_target(table(values * 12, Value("int64")))
     assert len(target.class_names) == len(values)
-    assert any("Label -1 is a class of its own" in note for note in target.notes_here) == told
+    assert ("Label -1 is a class of its own" in target.account) == told
 
 
 def test_labels_beyond_the_declared_classes_are_refused():
