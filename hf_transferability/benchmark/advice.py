@@ -76,7 +76,8 @@ def advise(
         evidence, count = None, len(ranked)
     command = None
     if dataset is not None and task != "regression":
-        chosen = " ".join(f"--checkpoint {shlex.quote(row['checkpoint'])}" for row in ranked[: count or 1 + len(tied)])
+        of_use = [row for row in ranked[: count or 1 + len(tied)] if row is ranked[0] or not _has_no_relation(row)]
+        chosen = " ".join(f"--checkpoint {shlex.quote(row['checkpoint'])}" for row in of_use)
         more = "".join(f" {shlex.quote(word)}" for word in words)
         command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen}{more} --output runs"
     if not one_group:
@@ -93,7 +94,7 @@ def advise(
         ]
     if command:
         needed = "" if has_test_split else MAKE_TEST_SPLIT
-        runs = f"fine-tune in {RUNS * (count or 1 + len(tied))} runs, or let `choose` keep to a budget of minutes: "
+        runs = f"fine-tune in {RUNS * len(of_use)} runs, or let `choose` keep to a budget of minutes: "
         lines.append(f"{NEXT}{needed}{runs}{command}")
     return {
         "text": lines, "first": first, "not_told_apart": tied, "fine_tune": count, "command": command, "evidence": evidence,
@@ -177,10 +178,16 @@ def _first_line(first: str, equal: Sequence[str], tied: Sequence[str]) -> str:
 def _cut_group(ranked: Sequence[Row], count: int) -> list[str]:
     """What is left out although these images cannot tell it from what is taken."""
     group = ranked[count - 1]["tie_group"]
-    more = [row["checkpoint"] for row in ranked[count:] if group is not None and row["tie_group"] == group]
+    rest = [row for row in ranked[count:] if not _has_no_relation(row)]
+    more = [row["checkpoint"] for row in rest if group is not None and row["tie_group"] == group]
     return (
         [f"tie group {group} goes on after these {count}: by these images {_shortened(more)} may be as good."] if more else []
     )
+
+
+def _has_no_relation(row: Row) -> bool:
+    """Whether its features look as if they said nothing of the labels, so that it is not worth a fine-tuning."""
+    return "no_relation" in row.get("flags", ())
 
 
 def _shortened(names: Sequence[str]) -> str:

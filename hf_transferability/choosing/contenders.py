@@ -32,7 +32,8 @@ def contenders(rows: Sequence[Row], advice: Mapping[str, Any] | None) -> list[Co
         advice: of `benchmark.advice.advise`; None where no order could be formed.
 
     Returns:
-        In rank order; the first alone where nothing else may be the best, and nobody where there is no ranking.
+        In rank order, without those flagged `no_relation`;
+        the first alone where nothing else may be the best, and nobody where there is no ranking.
     """
     ranked = [row for row in rows if row["score"] is not None and row["rank"] is not None]
     if advice is None or not ranked:
@@ -42,5 +43,5 @@ def contenders(rows: Sequence[Row], advice: Mapping[str, Any] | None) -> list[Co
     return [
         Contender(str(row["checkpoint"]), int(row["rank"]), row["checkpoint"] in tied, float(row["score"]))
         for place, row in enumerate(ranked)
-        if row["checkpoint"] in tied or place < count
+        if (row["checkpoint"] in tied or place < count) and (place == 0 or "no_relation" not in row.get("flags", ()))
     ]

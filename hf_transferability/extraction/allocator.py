@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 # Parameters of glibc's mallopt, their values in the block, and those at its end: the defaults, the first as glibc itself has
 # raised it by then.
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 _IN_THE_BLOCK = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
-_AFTERWARDS = {_TRIM_THRESHOLD: 64 * 2**20, _MMAP_MAX: 65536}
+_AFTERWARDS = {_TRIM_THRESHOLD: 64 * 2**20, _MMAP_THRESHOLD: 32 * 2**20, _MMAP_MAX: 65536}
 
 _lock = threading.Lock()
 _open_blocks = 0

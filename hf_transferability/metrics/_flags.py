@@ -30,7 +30,7 @@ FLAGS: dict[str, str] = {
     "near_constant": "images are of nearly one grey level and are not compared for duplicates: look at slice, frame and window",
     "in_test_split": "images of the sample are also in the dataset's test split: remove them from one side",
     "duplicate_labels": "images occur twice with different labels: correct or remove one of each pair",
-    "no_relation": "its features fit the labels no better than shuffled ones: whatever its score, it is no evidence here",
+    "no_relation": "the class means of its features differ no more than with shuffled labels: its place may be chance",
     "metric_at_floor": "a metric does not exceed the value that shuffled labels give",
     "no_source_head": "the checkpoint has no source head, so there are no source probabilities",
     "no_second_layer": "fewer than two layers could be traced, so there is no feature update ratio",

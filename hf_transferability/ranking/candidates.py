@@ -134,7 +134,9 @@ def with_downloads(work: Work, names: Sequence[str]) -> Work:
     """The work with what downloads the next of these candidates, in the main process."""
     if not work.state.is_main_process or len(names) < 2:
         return work
-    downloads = Downloads(names, work.load, lambda source: not (work.use_cache and work.cache.read(_key(source, work))))
+    downloads = Downloads(
+        names, work.load, lambda source: not (work.use_cache and work.cache.holds(_key(source, work), work.gradients))
+    )
     return replace(work, downloads=downloads)
 
 

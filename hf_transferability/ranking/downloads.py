@@ -14,7 +14,7 @@ from hf_transferability.checkpoints.source import Source
 class Downloads:
     """Works one candidate ahead, in a thread that ends with the program.
 
-    What goes wrong ahead of time is raised when the candidate is asked for, and a download that failed is tried again then.
+    What goes wrong ahead of time is tried again when the candidate is asked for.
 
     Args:
         names: the candidates in their order.
@@ -36,7 +36,9 @@ class Downloads:
         """
         self._current = name
         ahead = self._sources.get(name)
-        return ahead.result() if ahead else resolve(name, self._options)
+        if ahead is not None and ahead.exception() is None:
+            return ahead.result()
+        return resolve(name, self._options)
 
     def start_after(self, name: str) -> None:
         """Start with the candidate after this one, whose own files are here now."""

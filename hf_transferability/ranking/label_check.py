@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from scipy.special import gammaln
 
 from hf_transferability.data.targets import Labelled
 from hf_transferability.extraction.cache import Arrays
@@ -15,7 +16,7 @@ _SIGNIFICANT = 0.05
 _MOST_IMAGES = 2000  # as many suffice to see a relation, and bound the time
 
 
-def label_p_value(features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None, seed: int = 0) -> float:
+def label_p_value(features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None, seed: int = 0) -> float | None:
     """The p value of a permutation test: how often shuffled labels relate to the features as much as the labels do.
 
     The relation is the sum of squared covariances between standardised features and labels (one column a class), which is
@@ -28,11 +29,14 @@ def label_p_value(features: np.ndarray, labels: np.ndarray, groups: np.ndarray |
         seed: of the shuffles, and of the 2,000 images that are taken of a larger sample.
 
     Returns:
-        (1 + how many of 99 shuffles reach the true value) / 100.
+        (1 + how many of 99 shuffles reach the true value) / 100; None where groups can be shuffled in so few ways that true
+        labels would look like chance, too.
     """
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(labels))[:_MOST_IMAGES])
     labels, groups = labels[chosen], None if groups is None else np.unique(groups[chosen], return_inverse=True)[1]
+    if groups is not None and _smallest_p(labels, groups) > _SIGNIFICANT / 2:
+        return None
     features = np.asarray(features)[chosen].astype(np.float64)
     features -= features.mean(axis=0)
     spread = features.std(axis=0)
@@ -54,9 +58,24 @@ def unrelated_flag(features: np.ndarray, target: Labelled, seed: int) -> dict[st
         target: the sample's labels and groups.
         seed: of the shuffles.
     """
-    if features.ndim != 2 or (p := label_p_value(features, target.labels, target.groups, seed)) <= _SIGNIFICANT:
+    p = label_p_value(features, target.labels, target.groups, seed) if features.ndim == 2 else None
+    if p is None or p <= _SIGNIFICANT:
         return {}
     return {"no_relation": f"permutation test, p = {p:.2f}"}
+
+
+def _smallest_p(labels: np.ndarray, groups: np.ndarray) -> float:
+    """The share of the ways to give whole groups their labels that are the true one, up to the names of the classes.
+
+    It counts for classes [n] that are the same in each group; 0 elsewhere, as images are shuffled then.
+    """
+    first = np.unique(groups, return_index=True)[1]
+    if labels.ndim > 1 or labels.dtype.kind == "f" or (labels != labels[first][groups]).any():
+        return 0.0
+    counts = np.unique(labels[first], return_counts=True)[1]
+    same = np.unique(counts, return_counts=True)[1]
+    ways = gammaln(len(first) + 1) - gammaln(counts + 1).sum() - gammaln(same + 1).sum()
+    return float(np.exp(-ways))
 
 
 def candidate_p_value(read: Callable[[], Arrays | None], target: Labelled, seed: int) -> float | None:
@@ -87,7 +106,7 @@ def checked_labels(rows: Sequence[Row], p_value: Callable[[str], float | None]) 
     p = p_value(first) if first else None
     if p is None:
         return None
-    note = f"check the labels: the features of {first} fit them no better than shuffled labels (permutation test, p = {p:.2f})."
+    note = f"check the labels: class means of {first} differ no more than with shuffled labels (permutation test, p = {p:.2f})."
     return {"p_value": p, "alarm": note if p > _SIGNIFICANT else None}
 
 

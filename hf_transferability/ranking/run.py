@@ -282,7 +282,7 @@ def _check_work(
     if micro_batch is not None:
         arguments.whole("micro_batch", micro_batch, 1)
     arguments.whole("leak_check", leak_check, 0)
-    arguments.whole("keep", keep, 1)
+    arguments.whole("keep", keep, 2)  # one survivor would have no pool to be compared with
     if cache_dir is not None:
         arguments.text("cache_dir", cache_dir, path=True)
     if flags["race"] and flags["part"]:

@@ -37,8 +37,8 @@ FLAGS = {
     "the highest of the five values. In the scenario architecture, which favours low feature quality, and where "
     "transferability sorts, such a candidate comes after the others with a score: its features may be useless here.",
     "no_relation": "The class means of the features differ no more than with labels shuffled 99 times (p above 0.05), on at "
-    "most 2,000 images. The rank stays, but may be chance: do not choose this candidate for it. More images may "
-    "show a weak relation. If all candidates have the flag, check the labels.",
+    "most 2,000 images. The rank stays, but may be chance: do not choose this candidate for it. More images, or patients, may "
+    "show a weak relation; one of another kind than class means is not seen. If all have the flag, check the labels.",
     "metric_at_floor": "The labels are shuffled five times and the metric is measured each time; the candidate does not "
     "exceed the highest of the five values. Do not rank by this metric here.",
     "trained_on_target": "A checkpoint that has seen the target's images can score high without transferring to new images. "

@@ -31,7 +31,7 @@ RANKING = {
     "modes": "The kinds of images in the sample, such as L for grey or RGB, with their numbers.",
     "corrupt_skipped": "Images that could not be decoded and were left out because of --skip-corrupt.",
     "near_duplicates": "Pairs of images in the sample that look almost the same.",
-    "near_duplicates_of_other_labels": "Those of them whose labels differ: at least one label of each pair is to_restore.",
+    "near_duplicates_of_other_labels": "Those of them whose labels differ: at least one label of each pair is doubtful.",
     "near_constant": "Images of nearly one grey, of which no duplicates can be looked for.",
     "label_check": "Whether the first candidate's features fit the labels better than shuffled ones.",
     "p_value": "How often shuffled labels relate to the features as much as the labels do, by 99 shuffles.",

@@ -53,7 +53,7 @@ def rank_checkpoints(
     tell: Tell = lambda text, share: None,
     visitor: str = "",
 ) -> Document:
-    """Rank checkpoints of the Hub for a dataset of the Hub; see `limits` for the limits.
+    """Rank checkpoints of the Hub for a dataset of the Hub; see `space.limits` for how large a request may be.
 
     Args:
         dataset, checkpoints: Hub ids.

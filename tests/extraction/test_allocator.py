@@ -1,5 +1,6 @@
 """Freed memory is used again in the block, and goes back to the system at its end."""
 
+import resource
 import subprocess
 import sys
 
@@ -37,6 +38,20 @@ def test_memory_is_kept_in_the_block_and_given_back_at_its_end():
         held = resident()
     assert held - resident() > 0.9 * size
     assert held_after_freeing(size) < size / 4
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="another allocator than glibc's")
+def test_smaller_memory_is_used_again_after_the_block_as_before():
+    size, times = 8 * MIB, 50
+    with reused_memory():
+        pass
+    for _ in range(3):
+        torch.ones(size // 4)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        torch.ones(size // 4)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert faults < times * size / resource.getpagesize() / 10
 
 
 def test_without_glibc_nothing_is_changed(monkeypatch):

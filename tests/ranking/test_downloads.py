@@ -54,6 +54,21 @@ def test_what_fails_ahead_is_raised_in_its_turn(asked):
         ahead.resolve("bad")
 
 
+def test_what_failed_ahead_is_tried_again_in_its_turn(asked, monkeypatch):
+    ahead, resolve, failed = Downloads(["a", "b"], LoadOptions(), lambda source: False), downloads.resolve, threading.Event()
+
+    def resolve_once(name, options):
+        if not failed.is_set():
+            failed.set()
+            raise CheckpointError("the Hub is busy")
+        return resolve(name, options)
+
+    monkeypatch.setattr(downloads, "resolve", resolve_once)
+    ahead.start_after("a")
+    assert failed.wait(WAIT)
+    assert ahead.resolve("b").name == "b"
+
+
 def test_stored_arrays_need_no_download(asked):
     looked = threading.Event()
     ahead = Downloads(["a", "b"], LoadOptions(), lambda source: looked.set())

@@ -29,13 +29,24 @@ def test_the_share_is_uniform_where_there_is_no_relation():
 
 
 def test_images_of_one_patient_are_no_evidence_of_their_own():
-    """Eight patients whose images resemble each other, with a label each that says nothing: images alone look related."""
+    """Twelve patients whose images resemble each other, with a label each that says nothing: images alone look related."""
     rng = np.random.default_rng(3)
-    groups = np.repeat(np.arange(8), 30)
-    features = rng.normal(size=(8, 5))[groups] + 0.1 * rng.normal(size=(240, 5))
-    labels = (np.arange(8) % 2)[groups]
+    groups = np.repeat(np.arange(12), 20)
+    features = rng.normal(size=(12, 5))[groups] + 0.1 * rng.normal(size=(240, 5))
+    labels = (np.arange(12) % 2)[groups]
     assert label_p_value(features, labels) == 0.01
     assert label_p_value(features, labels, groups) > 0.05
+
+
+@pytest.mark.parametrize(("groups_per_class", "known"), [(1, False), (3, False), (4, False), (5, True), (12, True)])
+def test_few_patients_say_nothing_either_way(groups_per_class, known):
+    """Of 6 patients in two classes, one way in ten to shuffle them is the true one."""
+    groups = np.repeat(np.arange(2 * groups_per_class), 120 // groups_per_class)
+    labels = groups % 2
+    features = labels[:, None] + 0.1 * np.random.default_rng(0).normal(size=(len(labels), 5))
+    found = label_p_value(features, labels, groups)
+    assert found is None or found <= 0.05
+    assert (found is not None) == known
 
 
 def test_a_constant_feature_changes_nothing():

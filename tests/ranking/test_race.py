@@ -172,10 +172,10 @@ def test_who_stayed_behind_changes_by_the_median_of_the_others():
 
 def test_two_processes_race_as_one_does(program, large, five, tmp_path):
     """Both go on with the same candidates, or one would wait for the other for ever."""
-    words = ["rank", str(large), *five, "--race", "--keep", "1", "--format", "json", "--metric", "logme"]
+    words = ["rank", str(large), *five, "--race", "--keep", "2", "--format", "json", "--metric", "logme"]
     done, other = connected(program, [*words, "--cache-dir", str(tmp_path)])
     assert (done.returncode, other.returncode, other.stdout) == (0, 0, ""), done.stderr
-    alone = rank(large, five, metrics=["logme"], race=True, keep=1, cache_dir=tmp_path / "alone")
+    alone = rank(large, five, metrics=["logme"], race=True, keep=2, cache_dir=tmp_path / "alone")
     rows = json.loads(done.stdout)["rows"]
     assert [row["checkpoint"] for row in rows] == [row["checkpoint"] for row in alone.rows]
     dropped = [row.get("dropped_at") for row in rows]

@@ -304,10 +304,10 @@ def _texts(document: Document, rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def _marker(row: Row) -> dict[str, Any]:
-    to_restore = any(flag in row.get("flags", ()) for flag in _DOUBTS)
+    doubtful = any(flag in row.get("flags", ()) for flag in _DOUBTS)
     return {
         "marker": "o", "markersize": 6, "linestyle": "none", "color": BLUE,
-        "markerfacecolor": "white" if to_restore else BLUE, "markeredgecolor": BLUE, "zorder": 3,
+        "markerfacecolor": "white" if doubtful else BLUE, "markeredgecolor": BLUE, "zorder": 3,
     }  # fmt: skip
 
 
