@@ -138,9 +138,12 @@ LINES = {
     "candidate": "A checkpoint that you name: one of those that are compared.",
     "pool": "All candidates of one ranking. A score that is scaled over the pool compares its candidates only.",
     "half_sample": "A random half of the images. Ten of them show how far scores and ranks depend on the images.",
-    "check_the_labels": "The features of the first candidate fit the labels no better than shuffled labels: a permutation test "
-    "with 99 shuffles gave p above 0.05. See whether each label belongs to its image, and whether there are enough images. "
-    "Until then there is no advice which candidates to take.",
+    "runner_up": "The second best by the short runs, or by the ranking where there were none.",
+    "expected_loss": "What the recommended candidate loses against the best of the pool by fine-tuned performance (0 to 1), "
+    "as the mean over targets of the bundled benchmarks for which the choice was made in the same way.",
+    "check_the_labels": "The class means of the first candidate's features differ no more than with shuffled labels: a "
+    "permutation test with 99 shuffles gave p above 0.05. See whether each label belongs to its image, and whether there are "
+    "enough images. Until then there is no advice which candidates to take.",
     "chance": "How often the best candidate was among the first so many of this order, in the bundled benchmarks, where "
     "fine-tuned performance is known. Beside it is what a random order reaches. Your data may differ from theirs.",
     "next": "The command that fine-tunes the candidates worth it, reading the data as before. It makes 12 runs for each: "
