@@ -139,8 +139,8 @@ LINES = {
     "pool": "All candidates of one ranking. A score that is scaled over the pool compares its candidates only.",
     "half_sample": "A random half of the images. Ten of them show how far scores and ranks depend on the images.",
     "runner_up": "The second best by the short runs, or by the ranking where there were none.",
-    "expected_loss": "What the recommended candidate loses against the best of the pool by fine-tuned performance (0 to 1), "
-    "as the mean over targets of the bundled benchmarks for which the choice was made in the same way.",
+    "expected_loss": "What the recommended candidate is expected to lose against the best of the pool, in test AUC: from the "
+    "short runs and their errors, or, where the ranking decides, from the bundled benchmarks.",
     "check_the_labels": "The class means of the first candidate's features differ no more than with shuffled labels: a "
     "permutation test with 99 shuffles gave p above 0.05. See whether each label belongs to its image, and whether there are "
     "enough images. Until then there is no advice which candidates to take.",
