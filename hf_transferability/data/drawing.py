@@ -10,16 +10,15 @@ import numpy as np
 from hf_transferability.data import masks
 from hf_transferability.data.columns import undecoded
 from hf_transferability.data.groups import group_codes, group_names
-from hf_transferability.data.image_files import Place, file_and_folder
+from hf_transferability.data.image_files import Place
 from hf_transferability.data.labels import LabelReader
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.repeated_rows import refuse_different, rows_to_use
 from hf_transferability.data.sampling import Reservoir, draw_sample, sample_size
 from hf_transferability.data.split_columns import SplitColumns, refusing_split_column
 from hf_transferability.errors import UsageError
-from hf_transferability.escaping.terminal import printable
 
-_STREAMED = "Of a stream, repeated images and masks are looked for in the drawn sample only."
+_STREAMED = "Of a stream, repeated images{} are looked for in the drawn sample only."
 
 
 @dataclass(frozen=True)
@@ -85,13 +84,16 @@ def _from_table(
     raw = table[reader.column][:]
     paths = None if options.keep_masks else masks.stored_paths(table, image_column)
     if paths and (found := masks.masks_of(paths, raw)):
+        masks.refuse_many(paths, raw, found)
         kept = [i for i in range(len(table)) if i not in found]
         table, numbers, raw = table.select(kept), [numbers[i] for i in kept], [raw[i] for i in kept]
         left_out[masks.KEPT_OUT] = len(found)
-        examples[masks.KEPT_OUT] = printable(file_and_folder(paths[next(iter(found))])[-80:])
-        notes = (masks.NOTE,)
+        examples[masks.KEPT_OUT] = masks.shown(paths[next(iter(found))])
+        notes, paths = (masks.NOTE,), [paths[i] for i in kept]
     reader.refuse_missing(raw, numbers)
     labels = reader.settle(raw)
+    if paths and reader.has_classes:
+        masks.refuse_class_of_masks(paths, labels, reader.names)
     _check_draw(reader, options)
     names = group_names(options.group_column, table[options.group_column][:]) if options.group_column is not None else []
     groups = group_codes(names) if names else None
@@ -134,22 +136,23 @@ def _from_stream(
         drawn = drawn[: sample_size(None, len(set(labels)))]
     positions, records, _ = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
     refuse_different(records, labels[: len(drawn)], positions, place)
-    if not options.keep_masks:
-        _refuse_masks(records, labels[: len(drawn)])
-    return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, notes=(_STREAMED,))
+    paths = [] if options.keep_masks else [(record or {}).get("path") or "" for record in records]
+    _refuse_masks(paths, labels[: len(drawn)], reader)
+    note = _STREAMED.format(" and masks" if any(paths) else "")
+    return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, notes=(note,))
 
 
-def _refuse_masks(records: Sequence[dict[str, Any] | None], labels: Sequence[Any]) -> None:
-    paths = [(record or {}).get("path") or "" for record in records]
+def _refuse_masks(paths: Sequence[str], labels: Sequence[Any], reader: LabelReader) -> None:
     if found := masks.masks_of(paths, labels):
-        name = printable(file_and_folder(paths[next(iter(found))])[-80:])
         raise UsageError(
-            f"the stream holds masks beside their images, such as {name}. Load it whole, or pass --keep-masks to take them as "
-            "images."
+            f"the stream holds masks beside their images, such as {masks.shown(paths[next(iter(found))])}. "
+            "Load it whole, or pass --keep-masks to take them as images."
         )
+    if reader.has_classes:
+        masks.refuse_class_of_masks(paths, labels, reader.names)
 
 
 def _check_draw(reader: LabelReader, options: SampleOptions) -> None:
-    if options.draw == "stratified" and (reader.multi or reader.numbers):
+    if options.draw == "stratified" and not reader.has_classes:
         kind = "a multi-label target; {} holds lists" if reader.multi else "a regression target; {} holds numbers"
         raise UsageError(f"`draw` must be random for {kind.format(reader.column)}. Leave it out.")

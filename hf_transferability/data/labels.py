@@ -99,6 +99,11 @@ class LabelReader:
                 f"`task` must not be multi_label: {column} holds one label an image. Pass --label-separator, or drop it."
             )
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether each image has one class, after `settle`."""
+        return not (self.multi or self.numbers)
+
     def refuse_missing(self, values: Sequence, rows: Sequence[int]) -> None:
         """Raise for images without a label, and for codes beyond the class names.
 

@@ -2,23 +2,34 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_transferability.data.image_files import LONGEST_PATH
+from hf_transferability.data.image_files import LONGEST_PATH, file_and_folder
+from hf_transferability.data.sampling import SMALLEST_SAMPLE
+from hf_transferability.errors import UsageError
+from hf_transferability.escaping.terminal import printable
 
 KEPT_OUT = "masks beside their images"
 NOTE = "Masks beside their images are left out; pass --keep-masks to take them as images."
-_WORDS = r"(?:masks?|seg|segm|segmentations?|gt|ground[ _.-]?truth|labels?|annotations?|superpixels)"
-_NAME = re.compile(rf"(.*[^ _.-])[ _.-]+{_WORDS}(?:[ _.-]?[0-9]+)?", re.IGNORECASE | re.DOTALL)  # x_mask, x_mask_1
-_FOLDER = re.compile(_WORDS, re.IGNORECASE)
-_IMAGES = re.compile(r"(?:images?|imgs?|scans?|photos?|originals?|inputs?|raw|data|x)", re.IGNORECASE)
+_WORDS = r"(?:masks?|seg|segm|segmentations?|gt|ground[ _.-]?truths?|labels?|annotations?|superpixels)"
+_IMAGE = r"(?:images?|imgs?)"
+_SUFFIX = re.compile(rf"(.*[^ _.-])[ _.-]+{_WORDS}(?:[ _.-]?[0-9]+|[ _.-]*\([0-9]+\))?", re.IGNORECASE | re.DOTALL)  # x_mask_1
+_PREFIX = re.compile(rf"{_WORDS}[ _.-]+([^ _.-].*)", re.IGNORECASE | re.DOTALL)  # mask_x
+_IMAGE_STEM = re.compile(rf"{_IMAGE}[ _.-]+([^ _.-].*)|(.*[^ _.-])[ _.-]+{_IMAGE}", re.IGNORECASE | re.DOTALL)  # img_x, x_image
+_FOLDER = re.compile(rf"(?:{_IMAGE}[ _.-]?)?{_WORDS}(?:[ _.-]?(?:{_WORDS}|{_IMAGE}))?", re.IGNORECASE)  # segmentation_masks
+_ALSO_A_CLASS = re.compile(r"mask|labels?", re.IGNORECASE)  # such as faces with a mask
+_IMAGES = re.compile(rf"(?:{_IMAGE}|scans?|photos?|originals?|inputs?|raw|data|x)", re.IGNORECASE)
 _WORD = re.compile(_WORDS, re.IGNORECASE)
+_BESIDE, _ONE_BESIDE = "*", "?"  # a folder of images, and the only other folder, beside one of masks
 _DOUBLE_ENDING = ".nii.gz"
 _ROWS = 1000  # read at once
+_MOST_MASKS = 3  # of one image on average; more may be numbered images
+_NEARLY_ALL = 0.9  # of a class
 
 
 def stored_paths(table: datasets.Dataset, column: str) -> list[str] | None:
@@ -45,21 +56,107 @@ def masks_of(paths: Sequence[str], labels: Sequence[object]) -> dict[int, int]:
         paths: one for each row, "" for none.
         labels: of these rows.
     """
+    return _found(paths, list(map(str, labels)))
+
+
+def refuse_many(paths: Sequence[str], labels: Sequence[object], found: dict[int, int]) -> None:
+    """Refuse masks that may be images, as they are many for their images, or because too few images would remain.
+
+    Args:
+        paths, labels: as in `masks_of`.
+        found: what it returned.
+
+    Raises:
+        UsageError: names --keep-masks and the other remedy.
+    """
+    n_masks = Counter(str(labels[mask]) for mask in found)
+    n_images = Counter(str(labels[image]) for image in set(found.values()))
+    n_left = len(paths) - len(found)
+    if label := next((name for name, n in n_masks.items() if n > _MOST_MASKS * n_images[name]), None):
+        mask = next(mask for mask in found if str(labels[mask]) == label)
+        why, remedy = f"{n_masks[label] / n_images[label]:.0f} for each image of one class", "move them away"
+    elif found and n_left < SMALLEST_SAMPLE <= len(paths):
+        mask, why, remedy = next(iter(found)), f"only {n_left} images remain", "take more images"
+    else:
+        return
+    example = f"{shown(paths[mask])} of {shown(paths[found[mask]])}"
+    raise UsageError(
+        f"{len(found)} of {len(paths)} files look like masks, such as {example}: {why}. "
+        f"Pass --keep-masks to take them as images; if they are masks, {remedy}."
+    )
+
+
+def refuse_class_of_masks(paths: Sequence[str], labels: Sequence[object], names: Sequence[str] | None) -> None:
+    """Refuse a class whose files are the masks of another class, as in img/ and mask/, which would tell photo from mask.
+
+    Args:
+        paths: one for each row, "" for none.
+        labels: the class of each row.
+        names: of the classes that `labels` holds codes of; None where it holds names.
+
+    Raises:
+        UsageError: names both classes.
+    """
+    if not any(map(_WORD.search, {os.path.dirname(path) for path in _below_common_folder(paths)})):
+        return
+    found = _found(paths, [""] * len(paths))
+    pairs = Counter(
+        (labels[mask], labels[image])
+        for mask, image in found.items()
+        if labels[mask] != labels[image] and _parts(paths[mask])[:-1] != _parts(paths[image])[:-1]
+    )
+    sizes = Counter(labels) if pairs else {}
+    for pair, n in pairs.items():
+        if n < _NEARLY_ALL * sizes[pair[0]]:
+            continue
+        masks, images = (printable(str(names[int(str(label))] if names else label)[:60]) for label in pair)
+        raise UsageError(
+            f"the class {masks} holds masks of the class {images}: {n} of {sizes[pair[0]]} files have the same names. Move the "
+            "masks away, pass --image-column if a table has the labels, or --keep-masks if both are classes."
+        )
+
+
+def shown(path: str) -> str:
+    """The file and its folder, for a message."""
+    return printable(file_and_folder(path)[-80:])
+
+
+def _found(paths: Sequence[str], keys: Sequence[str]) -> dict[int, int]:
+    """Position of each mask -> position of its image, which has the same key."""
+    paths = _below_common_folder(paths)
     wanted = {i: names for i, path in enumerate(paths) if _WORD.search(path) and (names := list(_names_of_image(_parts(path))))}
     if not wanted:
         return {}
-    starred = {(len(name), name.index("*")) for names in wanted.values() for name in names if "*" in name}
+    stars = (_BESIDE, _ONE_BESIDE)
+    levels = {(len(name), name.index(star)) for names in wanted.values() for name in names for star in stars if star in name}
+    named: list[tuple[int, tuple[str, ...]]] = [(i, _parts(path)) for i, path in enumerate(paths)]
+    # "img_1" may also be called "1", unless there is a "1".
+    named += [(i, (*parts[:-1], found[1] or found[2])) for i, parts in named if (found := _IMAGE_STEM.fullmatch(parts[-1]))]
     images: dict[tuple[str, ...], int] = {}
-    for i, path in enumerate(paths):
-        parts = _parts(path)
-        images.setdefault((str(labels[i]), *parts), i)
-        for length, level in starred:
-            if len(parts) == length and _IMAGES.fullmatch(parts[level]):
-                images.setdefault((str(labels[i]), *_with_star(parts, level)), i)
-    found = {
-        i: next((images[key] for name in names if (key := (str(labels[i]), *name)) in images), i) for i, names in wanted.items()
-    }
-    return {mask: image for mask, image in found.items() if mask != image}
+    folders: dict[tuple[str, ...], str] = {}
+    several = set()
+    for i, parts in named:
+        images.setdefault((keys[i], *parts), i)
+        for level in (level for length, level in levels if length == len(parts)):
+            folder = parts[level]
+            if _IMAGES.fullmatch(folder):
+                images.setdefault((keys[i], *_replaced(parts, level, _BESIDE)), i)
+            elif not _WORD.search(folder):
+                key = (keys[i], *_replaced(parts, level, _ONE_BESIDE))
+                images.setdefault(key, i)
+                if folders.setdefault(key, folder) != folder:
+                    several.add(key)
+    found_images = {}
+    for mask, names in wanted.items():
+        matches = (images[key] for name in names if (key := (keys[mask], *name)) in images and key not in several)
+        found_images[mask] = next(matches, mask)
+    return {mask: image for mask, image in found_images.items() if mask != image}
+
+
+def _below_common_folder(paths: Sequence[str]) -> list[str]:
+    """The paths without the folders that all of them begin with, which tell no mask from its image."""
+    start = os.path.commonprefix(paths).rfind("/") + 1
+    return [path[start:] for path in paths]
 
 
 def _parts(path: str) -> tuple[str, ...]:
@@ -71,18 +168,28 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def _names_of_image(mask: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """What the image of a mask may be called; "*" stands for any folder of images."""
+    """What the image of a mask may be called, with _BESIDE or _ONE_BESIDE in place of some folders."""
     *folders, stem = mask
-    stems = [stem]
-    if found := _NAME.fullmatch(stem):
-        stems.append(found[1])
-        yield (*folders, found[1])
+    stems = [stem, *_without_word(stem)]
+    for name in stems[1:]:
+        yield (*folders, name)
     for level, folder in enumerate(folders):
         if _FOLDER.fullmatch(folder):
             for name in stems:
-                yield _with_star((*folders, name), level)
-                yield (*folders[:level], *folders[level + 1 :], name)
+                parts = (*folders, name)
+                yield _replaced(parts, level, _BESIDE)
+                yield (*parts[:level], *parts[level + 1 :])
+                if name != stem or not _ALSO_A_CLASS.fullmatch(folder):
+                    yield _replaced(parts, level, _ONE_BESIDE)
+        for other in _without_word(folder):
+            for name in stems:
+                yield _replaced((*folders, name), level, other)
 
 
-def _with_star(parts: tuple[str, ...], level: int) -> tuple[str, ...]:
-    return (*parts[:level], "*", *parts[level + 1 :])
+def _without_word(name: str) -> list[str]:
+    """What remains of a name without a word for masks at its end or start; nothing where it has none."""
+    return [found[1] for pattern in (_SUFFIX, _PREFIX) if (found := pattern.fullmatch(name))]
+
+
+def _replaced(parts: tuple[str, ...], level: int, name: str) -> tuple[str, ...]:
+    return (*parts[:level], name, *parts[level + 1 :])

@@ -9,6 +9,7 @@ from hf_transferability.errors import UsageError, unknown_name
 
 IMAGES_PER_CLASS = 100  # the paper's sample: 100 times the number of classes, not 100 of each
 LARGEST_DEFAULT = 10_000  # images; a column of thousands of classes would otherwise draw the whole dataset
+SMALLEST_SAMPLE = 12  # below this no gradient batch of floor(n / 6) images can hold two of one class
 DRAWS = ("random", "stratified")
 
 

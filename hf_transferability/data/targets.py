@@ -26,7 +26,7 @@ from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.medical.image import one_grey
 from hf_transferability.data.opening import Opened, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT
+from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, SMALLEST_SAMPLE
 from hf_transferability.data.unreadable import dataset_error
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
 from hf_transferability.escaping.terminal import printable
@@ -36,7 +36,6 @@ __all__ = [
     "split_names",
 ]  # fmt: skip
 
-SMALLEST_SAMPLE = 12  # below this no gradient batch of floor(n / 6) images can hold two of one class
 READING_FLAGS = ("several_frames", "extra_channels", "windowed", "one_slice")  # images that are not used whole
 _FROM_LOADING = ("class_not_drawn", *READING_FLAGS)  # flags that decoding does not change
 _DARK = 128  # 15-bit images and less: scans of 12 bits reach 16 of 255 when 65535 is white

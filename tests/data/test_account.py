@@ -177,7 +177,7 @@ def test_the_line_of_a_dataset_in_memory_and_of_a_stream():
     )
     stream = load_target(data.to_iterable_dataset(), sample=20)
     assert stream.account == (
-        "split (unnamed) 24; left out: nothing. Of a stream, repeated images and masks are looked for in the drawn sample only."
+        "split (unnamed) 24; left out: nothing. Of a stream, repeated images are looked for in the drawn sample only."
     )
 
 

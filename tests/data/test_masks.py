@@ -33,7 +33,9 @@ def test_masks_beside_images_are_counted_and_may_be_kept(tmp_path):
     refused(
         r"the stream holds masks beside their images, such as benign/.* --keep-masks", tmp_path, sample_size=38, streaming=True
     )
-    assert len(load_target(tmp_path, sample_size=38, streaming=True, keep_masks=True)) == 38
+    streamed = load_target(tmp_path, sample_size=38, streaming=True, keep_masks=True)
+    assert len(streamed) == 38
+    assert streamed.account.endswith("Of a stream, repeated images are looked for in the drawn sample only.")
 
 
 def test_a_folder_of_masks_beside_one_of_images(tmp_path):
@@ -42,6 +44,54 @@ def test_a_folder_of_masks_beside_one_of_images(tmp_path):
     target = load_target(tmp_path, sample_size="all", class_level=2)
     assert (len(target), target.class_names) == (24, ["a", "b"])
     assert "left out: 24 masks beside their images, such as a/0.png" in target.account
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("img/{}.png", "mask/{}.png"), "the class mask holds masks of the class img: 12 of 12 files"),
+        (("images/{}.png", "masks/{}_mask.png"), "the class masks holds masks of the class images: 12 of 12 files"),
+        (("bmode/{}.png", "masks/{}.png"), "the class masks holds masks of the class bmode"),
+        (("benign/{}.png", "benign_mask/{}.png", "normal/{}.png"), "the class benign_mask holds masks of the class benign"),
+        (("with_mask/{}.png", "without_mask/{}.png"), None),
+        (("mask/{}.png", "no_mask/{}.png"), None),
+        (("masks/{}.png", "hats/{}.png", "shoes/{}.png"), None),
+        (("mask/b{}.png", "images/{}.png"), None),
+    ],
+)
+def test_a_class_of_masks(tmp_path, names, message):
+    write(tmp_path, *names)
+    if message:
+        refused(rf"{message}.* --image-column .* --keep-masks", tmp_path)
+    assert len(load_target(tmp_path, sample_size="all", keep_masks=True)) == 12 * len(names)
+    if not message:
+        assert len(load_target(tmp_path, sample_size="all")) == 12 * len(names)
+
+
+def test_a_class_of_masks_beside_a_table(tmp_path):
+    write(tmp_path, "img/{}.png", "mask/{}.png", n=24)
+    (tmp_path / "labels.csv").write_text("image,label\n" + "".join(f"img/{i}.png,{'ab'[i % 2]}\n" for i in range(24)))
+    refused("--image-column", tmp_path)
+    assert load_target(tmp_path, sample_size="all", image_column="image").class_names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["x", *(f"x_label_{i}" for i in range(1, 20))], "38 of 40 files .* a/x_label_1.png of a/x.png: 19 for each image"),
+        ([f"x{i}{end}" for i in range(12) for end in ("", *(f"_seg_{k}" for k in range(4)))], "96 of 120 files .*: 4 for each"),
+        ([f"y{i}" for i in range(20)] + ["x", *(f"x_gt_{i}" for i in range(4))], "8 of 50 files .*: 4 for each image"),
+        ([f"x{i}{end}" for i in range(4) for end in ("", "_mask")], "8 of 16 files .*: only 8 images remain"),
+        ([f"x{i}{end}" for i in range(6) for end in ("", "_mask", "_mask_1", "_mask_2")], None),
+    ],
+)
+def test_masks_that_may_be_images(tmp_path, files, message):
+    write(tmp_path, *(f"{label}/{file}.png" for label in "ab" for file in files), n=1)
+    if message:
+        refused(f"{message}.* --keep-masks", tmp_path)
+        assert len(load_target(tmp_path, sample_size="all", keep_masks=True)) == 2 * len(files)
+    else:
+        assert len(load_target(tmp_path, sample_size="all")) == 12
 
 
 def test_masks_that_a_table_names(tmp_path):
@@ -70,6 +120,8 @@ def test_masks_among_embedded_images():
         (["mask/0.png", "bare/0.png"], "aa"),
         (["a/mask.png", "a/0.png"], "aa"),
         (["a/0_masked.png", "a/0.png"], "aa"),
+        (["a/masks/0.png", "a/hats/0.png", "a/shoes/0.png"], "aaa"),
+        (["a/masks/0.png", "a/no_mask/0.png"], "aa"),
         (["labels/a/0.png", "labels/a/1.png"], "aa"),
         (["", ""], "aa"),
     ],
@@ -87,6 +139,16 @@ def test_names_that_are_no_masks_of_another_image(paths, labels):
         ("zip://a/x_gt.png::/d/x.zip", "zip://a/x.png::/d/x.zip"),
         ("a/masks/x.png", "a/x.png"),
         ("a/Ground truth/x_mask.png", "a/imgs/x.png"),
+        ("a/mask_1.png", "a/1.png"),
+        ("a/1_mask.png", "a/1_image.png"),
+        ("a/x (1)_mask (1).png", "a/x (1).png"),
+        ("images_mask/a/x.png", "images/a/x.png"),
+        ("a/masks/mask_1.png", "a/images/img_1.png"),
+        ("a/masks/1.png", "a/bmode/1.png"),
+        ("a/mask/1_mask.png", "a/CXR_png/1.png"),
+        ("a/ground_truths/1.png", "a/images/1.png"),
+        ("a/segmentation_masks/1.png", "a/images/1.png"),
+        ("a/mask_images/1.png", "a/images/1.png"),
     ],
 )
 def test_names_of_masks(mask, image):
