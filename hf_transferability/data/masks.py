@@ -97,7 +97,7 @@ def refuse_class_of_masks(paths: Sequence[str], labels: Sequence[object], names:
     Raises:
         UsageError: names both classes.
     """
-    if not any(map(_WORD.search, {os.path.dirname(path) for path in _below_common_folder(paths)})):
+    if not any(map(_WORD.search, {"/".join(_parts(path)[:-1]) for path in _below_common_folder(paths)})):
         return
     found = _found(paths, [""] * len(paths))
     pairs = Counter(
@@ -155,16 +155,22 @@ def _found(paths: Sequence[str], keys: Sequence[str]) -> dict[int, int]:
 
 def _below_common_folder(paths: Sequence[str]) -> list[str]:
     """The paths without the folders that all of them begin with, which tell no mask from its image."""
-    start = os.path.commonprefix(paths).rfind("/") + 1  # noqa: RUF071 - cut at the last "/", and far faster than commonpath
+    # Cut at the last "/", as commonpath does, which is far slower; an archive stands behind its members.
+    common = os.path.commonprefix(paths).partition("::")[0]  # noqa: RUF071
+    start = common.rfind("/") + 1
     return [path[start:] for path in paths]
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """Folders and the name without its ending; the archive of a member comes first."""
+    """Folders and the name without its ending; an archive counts as the folder that it may be unpacked to."""
     inner, _, archive = path.partition("::")
-    *folders, name = inner.split("/")
+    folders: list[str] = []
+    if archive:
+        folders = os.path.splitext(archive)[0].split("/")
+        inner = inner.rpartition("://")[2].removeprefix(f"{folders[-1]}/")
+    *inside, name = inner.split("/")
     stem = name[: -len(_DOUBLE_ENDING)] if name.lower().endswith(_DOUBLE_ENDING) else os.path.splitext(name)[0]
-    return (archive, *folders, stem)
+    return (*folders, *inside, stem)
 
 
 def _names_of_image(mask: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -137,6 +137,8 @@ def test_names_that_are_no_masks_of_another_image(paths, labels):
         ("a/x (1)_MASK_2.png", "a/x (1).png"),
         ("a/x-seg.nii.gz", "a/x.nii.gz"),
         ("zip://a/x_gt.png::/d/x.zip", "zip://a/x.png::/d/x.zip"),
+        ("zip://0.png::/d/masks.zip", "zip://0.png::/d/images.zip"),
+        ("zip://masks/0.png::/d/masks.zip", "zip://images/0.png::/d/images.zip"),
         ("a/masks/x.png", "a/x.png"),
         ("a/Ground truth/x_mask.png", "a/imgs/x.png"),
         ("a/mask_1.png", "a/1.png"),
