@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,7 +139,7 @@ def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> No
         for rows in table.select_columns([name]).with_format("arrow").iter(_ROWS):
             if columns.is_done(name):
                 break
-            for inner_name, inner, cells in _distinct_rows(name, feature, rows[name]):
+            for inner_name, inner, cells in _distinct_rows(name, feature, rows[name], columns.several):
                 columns.take(inner_name, (leaf for cell in cells for leaf in _leaves(inner_name, inner, cell)))
     columns.finish()
 
@@ -174,7 +174,7 @@ def _may_assign(name: str, feature: Any) -> bool:
 
 
 def _distinct_rows(
-    name: str, feature: Any, cells: pa.ChunkedArray, rows: np.ndarray | None = None, n_rows: int = 0
+    name: str, feature: Any, cells: pa.ChunkedArray, done: Collection[str], rows: np.ndarray | None = None, n_rows: int = 0
 ) -> Iterator[tuple[str, Any, list[Any]]]:
     """Dotted name, feature and cells of each distinct row, without making Python objects of all rows.
 
@@ -182,18 +182,23 @@ def _distinct_rows(
         name: of the cells.
         feature: of the cells.
         cells: one a row, or those of lists.
+        done: names that need not be looked at.
         rows: the row [n_cells] of each cell; None for one a row.
         n_rows: of which so many are; only with `rows`.
     """
     if not _may_assign(name.rpartition(".")[2], feature):
         return
+    if isinstance(cells.type, pa.BaseExtensionType):
+        cells = cells.cast(cells.type.storage_type)  # of JSON: its distinct values are not known otherwise
     if isinstance(feature, dict):
         for key, inner in feature.items():
-            yield from _distinct_rows(f"{name}.{key}", inner, pc.struct_field(cells, key), rows, n_rows)
+            yield from _distinct_rows(f"{name}.{key}", inner, pc.struct_field(cells, key), done, rows, n_rows)
     elif isinstance(feature, datasets.List | datasets.LargeList):
         outer, n_rows = (np.arange(len(cells)), len(cells)) if rows is None else (rows, n_rows)
         lengths = pc.fill_null(pc.list_value_length(cells), 0).to_numpy()
-        yield from _distinct_rows(name, feature.feature, pc.list_flatten(cells), np.repeat(outer, lengths), n_rows)
+        yield from _distinct_rows(name, feature.feature, pc.list_flatten(cells), done, np.repeat(outer, lengths), n_rows)
+    elif name in done:
+        return
     elif rows is None:
         yield from ((name, feature, [value]) for value in cells.unique().to_pylist())
     else:

@@ -2,8 +2,9 @@
 
 import json
 
+import datasets
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Json, List, Value
 from helpers.targets import AB, png, refused, table
 
 from hf_transferability.data.split_columns import SplitColumns, refuse_split_column, refusing_split_column
@@ -172,6 +173,7 @@ SAME = [{"dataset": "test", "x": 1}, {"dataset": "train", "x": 2}]
         ([[{"split": "test"}], []], True),
         (['{"split": "test"}', '{"site": "A"}'], True),
         (['{"note": "test"}', '{"site": "A"}'], False),
+        ([["train", None, "test"], ["test", "train"]], False),
     ],
 )
 @pytest.mark.parametrize("streamed", [False, True])
@@ -216,3 +218,16 @@ def test_the_remedy_works(values, rename):
     if rename:
         refuse_split_column(rows.rename_column("split", "site"), "label")
     refuse_split_column(rows.remove_columns("split"), "label")
+
+
+@pytest.mark.parametrize("feature", [List(Json()), Json(), List({"dataset": Value("string"), "x": Value("int64")})])
+@pytest.mark.parametrize("last", [SAME, SAME[:1]])
+def test_many_rows_of_lists(feature, last):
+    """More rows than are read at once, of which only the last may differ."""
+    cells = [*[SAME] * 1200, last]
+    rows = Dataset.from_dict({"label": [0] * 1201, "meta": cells}, datasets.Features(label=Value("int64"), meta=feature))
+    if last is SAME:
+        refuse_split_column(rows, "label")
+    else:
+        with pytest.raises(UsageError, match=r"column meta\.dataset assigns rows to several splits"):
+            refuse_split_column(rows, "label")
