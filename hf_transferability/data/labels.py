@@ -9,6 +9,7 @@ import datasets
 import numpy as np
 
 from hf_transferability.data import label_forms
+from hf_transferability.data.folders import is_cohort, split_kind
 from hf_transferability.data.text_columns import is_number
 from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.metrics._validation import FEW_VALUES, are_few_whole_numbers
@@ -21,6 +22,8 @@ _IMAGES_OF_A_CLASS = 20  # with fewer on average, many whole numbers may be a qu
 def find_label_column(features: datasets.Features, requested: str | None, image_column: str) -> str:
     """The label column: the requested one, or the only one of type ClassLabel, or the only one with a usual name.
 
+    Classes that are all names of splits are no labels where a column has a usual name.
+
     Raises:
         UsageError: it does not exist, or cannot be told; the text names the columns.
     """
@@ -30,6 +33,8 @@ def find_label_column(features: datasets.Features, requested: str | None, image_
         return requested
     typed = [name for name, feature in features.items() if isinstance(_item(feature), datasets.ClassLabel)]
     named = [name for name in LABEL_NAMES if name in features]
+    if named:
+        typed = [name for name in typed if name in named or not _names_splits(_item(features[name]).names)]
     for candidates in ([name for name in named if name in typed], typed, named):
         if len(candidates) == 1:
             return candidates[0]
@@ -43,6 +48,10 @@ def find_label_column(features: datasets.Features, requested: str | None, image_
         f"`label_column` must be named: which of the columns {', '.join(others)} holds the labels cannot be told from their "
         "types. Pass --label-column."
     )
+
+
+def _names_splits(names: Sequence[str]) -> bool:
+    return all(split_kind(name) or is_cohort(name) for name in names)
 
 
 def _encoded(values: Sequence) -> tuple[list, np.ndarray]:

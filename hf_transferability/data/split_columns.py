@@ -2,40 +2,66 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_transferability.data.folders import is_cohort, kinds_within, split_kind
+from hf_transferability.data.folders import is_cohort, kinds_within, may_be_unseen, split_kind
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
 
 # Names of columns, without case, "_" and other signs.
-_COLUMNS = ("split", "splits", "subset", "partition", "set", "datasplit", "dataset", "phase", "fold", "usage", "traintest")
-_AMBIGUOUS = ("set", "dataset", "phase", "fold", "usage")  # of these, columns that often say something else
-_YES_OR_NO = re.compile(r"(?:is|in)(?:train|training|test|testing|val|validation)|train|training")  # names of such columns
-_MOST_VALUES = 8  # a text column with more values assigns no rows to splits, whatever its values are
+_PLAIN = ("split", "splits", "subset", "partition", "datasplit", "traintest", "traintestsplit", "trainvaltest")
+_AMBIGUOUS = ("set", "dataset", "phase", "fold", "usage", "cohort")  # of these, columns often say something else
+_COLUMNS = (*_PLAIN, *_AMBIGUOUS)
+_PLACES = ("country", "countrycode", "language", "lang", "locale")  # "tr" and "ts" are codes there
+_CODES = {"-1", "0", "1", "2", "3", "true", "false"}
+_MOST_CODES = 3  # train, validation and test; columns of more numbers are folds or counts
+_YES_OR_NO = {"0", "1", "true", "false", "yes", "no", "y", "n", "t", "f", "x"}
+_MOST_VALUES = 8  # a column with more values assigns no rows to splits, whatever its values are
 _ROWS = 1000  # read at once
 _DEEPEST = 8  # levels of a JSON text that are looked at
 _LONGEST_JSON = 10_000  # characters
 
 
 @dataclass
+class _Found:
+    """What the rows say under one dotted name.
+
+    Attributes:
+        source: where it comes from; each of its rows counts.
+        first: the values of the first row that has any.
+        values: those of all rows, until there are too many for splits.
+        rows: how many rows have any.
+        differ: whether two of these rows have different values.
+    """
+
+    source: str
+    first: frozenset[str]
+    values: set[str] = field(default_factory=set)
+    rows: int = 0
+    differ: bool = False
+
+
+@dataclass
 class SplitColumns:
-    """What the cells of a table say of splits, row by row.
+    """What the cells of a table say of splits, row by row: rows that all hold the same values are of one split.
 
     Attributes:
         features: the columns that are looked at.
-        values: dotted name -> its values, until there are too many for splits.
+        found: dotted name -> what rows say under it.
+        rows: source of dotted names -> how many rows it had.
         several: dotted names with too many values.
     """
 
     features: dict[str, Any]
-    values: dict[str, set[str]] = field(default_factory=dict)
+    found: dict[str, _Found] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
     several: set[str] = field(default_factory=set)
 
     @classmethod
@@ -54,21 +80,30 @@ class SplitColumns:
         Raises:
             UsageError: as `finish`, for a column with a usual name.
         """
-        self.take(_leaves(column, self.features[column], cell))
+        self.take(column, _leaves(column, self.features[column], cell))
 
-    def take(self, leaves: Iterable[tuple[str, str]]) -> None:
-        """Take dotted names and values; see `add`."""
+    def take(self, source: str, leaves: Iterable[tuple[str, str]]) -> None:
+        """Take the dotted names and values that one row, or several equal ones, have from a source; see `add`."""
+        self.rows[source] = self.rows.get(source, 0) + 1
+        row: dict[str, set[str]] = {}
         for name, value in leaves:
-            if not value or name in self.several:
+            if value.strip() and name not in self.several:
+                row.setdefault(name, set()).add(value)
+        for name, values in row.items():
+            found = self.found.setdefault(name, _Found(source, frozenset(values)))
+            found.rows += 1
+            found.differ |= values != found.first
+            if values <= found.values:
                 continue
-            values = self.values.setdefault(name, set())
-            if value not in values:
-                values.add(value)
-                if usual := _usual_part(name):
-                    if len(values) <= _MOST_VALUES:  # the others are looked at in the end
-                        _refuse_several(name, usual, values)
-                elif len(values) > _MOST_VALUES:
-                    self.several.add(name)
+            found.values |= values
+            usual = _usual_part(name)
+            if usual in _COLUMNS:
+                # Words stay, whatever follows; columns with more values are looked at in the end.
+                if found.differ and len(found.values) <= _MOST_VALUES and _have_words(usual, found.values):
+                    raise _several(name, found.values)
+            elif len(found.values) > _MOST_VALUES:
+                self.several.add(name)
+                del self.found[name]
 
     def finish(self) -> None:
         """Refuse columns of usual names, and those of any name all of whose values are of splits, once all rows are known.
@@ -76,15 +111,16 @@ class SplitColumns:
         Raises:
             UsageError: names the column and its values.
         """
-        for name, values in self.values.items():
-            if usual := _usual_part(name):
-                _refuse_several(name, usual, values)
-            kinds = {split_kind(value) for value in values}
-            if name not in self.several and len(kinds) > 1 and "test" in kinds and None not in kinds:
-                raise _several(name, values)
+        for name, found in self.found.items():
+            missing = found.rows < self.rows[found.source]
+            if found.differ and _are_splits(name, found.values):
+                raise _several(name, found.values)
+            usual = _usual_part(name)
+            if usual and (found.differ or missing) and _assigns(usual, found.values, missing):
+                raise _several(name, found.values, missing)
 
     def is_done(self, column: str) -> bool:
-        """Whether further cells of a column of texts say nothing new."""
+        """Whether further cells of a column say nothing new."""
         return column in self.several
 
 
@@ -100,16 +136,11 @@ def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> No
     """
     columns = SplitColumns.of(table.features, label_column)
     for name, feature in columns.features.items():
-        if _is_scalar(feature) and _usual_part(name):
-            for value in table.unique(name):
-                columns.add(name, value)
-            continue
         for rows in table.select_columns([name]).with_format("arrow").iter(_ROWS):
             if columns.is_done(name):
                 break
-            cells = rows[name]
-            for inner_name, inner, cell in _distinct(name, feature, cells):
-                columns.take(_leaves(inner_name, inner, cell))
+            for inner_name, inner, cells in _distinct_rows(name, feature, rows[name], columns.several):
+                columns.take(inner_name, (leaf for cell in cells for leaf in _leaves(inner_name, inner, cell)))
     columns.finish()
 
 
@@ -132,31 +163,51 @@ def refusing_split_column(rows: Iterable[dict[str, Any]], columns: SplitColumns)
 
 
 def _may_assign(name: str, feature: Any) -> bool:
-    """Whether a column may hold names of splits, by its name and type; scalars of other names must be texts."""
+    """Whether a column may hold names of splits, by its name and type; numbers and booleans must have a usual name."""
     if isinstance(feature, dict):
         return set(feature) != {"bytes", "path"} and any(_may_assign(key, inner) for key, inner in feature.items())
     if isinstance(feature, datasets.List | datasets.LargeList):
         return _may_assign(name, feature.feature)
-    if _is_text(feature) or isinstance(feature, datasets.Json):
+    if _is_text(feature) or isinstance(feature, datasets.Json | datasets.ClassLabel):
         return True
-    plain = _plain(name)
-    return _is_scalar(feature) and bool(
-        _YES_OR_NO.fullmatch(plain) or (plain in _COLUMNS and isinstance(feature, datasets.ClassLabel))
-    )
+    return isinstance(feature, datasets.Value) and _may_be_coded(name)
 
 
-def _distinct(name: str, feature: Any, cells: pa.ChunkedArray) -> Iterator[tuple[str, Any, Any]]:
-    """Dotted name, feature and each distinct value of what is in these cells, without making Python objects of all of them."""
+def _distinct_rows(
+    name: str, feature: Any, cells: pa.ChunkedArray, done: Collection[str], rows: np.ndarray | None = None, n_rows: int = 0
+) -> Iterator[tuple[str, Any, list[Any]]]:
+    """Dotted name, feature and cells of each distinct row, without making Python objects of all rows.
+
+    Args:
+        name: of the cells.
+        feature: of the cells.
+        cells: one a row, or those of lists.
+        done: names that need not be looked at.
+        rows: the row [n_cells] of each cell; None for one a row.
+        n_rows: of which so many are; only with `rows`.
+    """
     if not _may_assign(name.rpartition(".")[2], feature):
         return
+    if isinstance(cells.type, pa.BaseExtensionType):
+        cells = cells.cast(cells.type.storage_type)  # of JSON: its distinct values are not known otherwise
     if isinstance(feature, dict):
         for key, inner in feature.items():
-            yield from _distinct(f"{name}.{key}", inner, pc.struct_field(cells, key))
+            yield from _distinct_rows(f"{name}.{key}", inner, pc.struct_field(cells, key), done, rows, n_rows)
     elif isinstance(feature, datasets.List | datasets.LargeList):
-        yield from _distinct(name, feature.feature, pc.list_flatten(cells))
+        outer, n_rows = (np.arange(len(cells)), len(cells)) if rows is None else (rows, n_rows)
+        lengths = pc.fill_null(pc.list_value_length(cells), 0).to_numpy()
+        yield from _distinct_rows(name, feature.feature, pc.list_flatten(cells), done, np.repeat(outer, lengths), n_rows)
+    elif name in done:
+        return
+    elif rows is None:
+        yield from ((name, feature, [value]) for value in cells.unique().to_pylist())
     else:
-        for value in cells.unique().to_pylist():
-            yield name, feature, value
+        distinct = cells.unique()
+        codes: list[set[int]] = [set() for _ in range(n_rows)]
+        for row, code in zip(rows.tolist(), pc.index_in(cells, distinct).to_pylist(), strict=True):
+            codes[row].add(code)
+        values = distinct.to_pylist()
+        yield from ((name, feature, [values[code] for code in row]) for row in set(map(frozenset, codes)))
 
 
 def _leaves(name: str, feature: Any, cell: Any) -> Iterator[tuple[str, str]]:
@@ -170,7 +221,7 @@ def _leaves(name: str, feature: Any, cell: Any) -> Iterator[tuple[str, str]]:
         for item in cell:
             yield from _leaves(name, feature.feature, item)
     elif isinstance(feature, datasets.ClassLabel):
-        yield name, feature.int2str(cell) if cell >= 0 else ""
+        yield name, feature.names[cell] if 0 <= cell < len(feature.names) else ""  # `LabelReader` refuses other codes
     elif isinstance(cell, str) and cell[:1] in ("{", "[") and len(cell) <= _LONGEST_JSON:
         try:
             yield from _json_leaves(name, json.loads(cell))
@@ -179,7 +230,7 @@ def _leaves(name: str, feature: Any, cell: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(cell, dict | list):
         yield from _json_leaves(name, cell)
     else:
-        yield name, str(cell)
+        yield name, _text(cell)
 
 
 def _json_leaves(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -189,8 +240,12 @@ def _json_leaves(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, s
     elif isinstance(value, list) and depth < _DEEPEST:
         for item in value:
             yield from _json_leaves(name, item, depth + 1)
-    elif isinstance(value, str) or (isinstance(value, bool | int) and _YES_OR_NO.fullmatch(_plain(name.rpartition(".")[2]))):
-        yield name, str(value)
+    elif isinstance(value, str) or (isinstance(value, bool | int | float) and _may_be_coded(name.rpartition(".")[2])):
+        yield name, _text(value)
+
+
+def _text(value: Any) -> str:
+    return "" if value != value else str(value)  # NaN is missing
 
 
 def _plain(name: str) -> str:
@@ -199,41 +254,77 @@ def _plain(name: str) -> str:
 
 def _usual_part(name: str) -> str:
     """The part of a dotted name that tells of splits, without signs; "" without one."""
-    parts = [_plain(part) for part in reversed(name.split("."))]
-    return next((part for part in parts if part in _COLUMNS or _YES_OR_NO.fullmatch(part)), "")
+    parts = name.split(".")
+    if _is_yes_or_no(parts[-1]):
+        return _plain(parts[-1])
+    return next((plain for part in reversed(parts) if (plain := _plain(part)) in _COLUMNS), "")
 
 
-def _is_scalar(feature: Any) -> bool:
-    return isinstance(feature, datasets.Value | datasets.ClassLabel)
+def _is_yes_or_no(name: str) -> bool:
+    """Whether a name asks for one split: "is_test", "in_holdout_set", "validation".
+
+    Not "valid" and "invalid", which often say whether an image is usable; "is_valid" is a usual name of splits.
+    """
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    if "valid" in plain and "validat" not in plain:
+        return re.fullmatch("isvalid|(is|in|isin)?validset", plain) is not None
+    prefix, rest = re.fullmatch("(isin|is|in|)(.*)", plain).groups()  # type: ignore[union-attr]
+    if rest in ("tr", "ts"):
+        return False
+    if prefix:
+        return bool(split_kind(rest) or (is_cohort(rest) and not rest.startswith("blind")))
+    return bool(split_kind(rest) and not rest[-1].isdigit()) or rest in ("external", "unseen")
+
+
+def _may_be_coded(name: str) -> bool:
+    """Whether numbers and booleans under a name may stand for splits."""
+    return _plain(name) in _PLAIN or _is_yes_or_no(name)
 
 
 def _is_text(feature: Any) -> bool:
     return isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string")
 
 
-def _refuse_several(column: str, usual: str, values: set[str]) -> None:
-    """Refuse values of several splits in a column whose name has this usual part.
+def _have_words(usual: str, values: set[str]) -> bool:
+    """Whether words among the values are of several splits, for a column whose name has this usual part.
 
     A word of a split among other values is enough, but for columns whose name often means something else, such as `dataset`:
-    there all values must have such words, or those of two splits must be among them. Any two values of a column such as
-    `is_test` are of two splits.
+    there those of two splits must be among them.
     """
-    kinds = [{kind} if (kind := split_kind(value)) else kinds_within(value) for value in values]
-    if len(values) < 2:
-        return
-    if _YES_OR_NO.fullmatch(usual):
-        refused = {value.lower().removesuffix(".0") for value in values} <= {"0", "1", "true", "false", "yes", "no", "y", "n"}
-    elif usual in _AMBIGUOUS:
-        refused = len(set().union(*kinds)) > 1 or all(kinds)
-    else:
-        refused = any(split_kind(value) or "test" in kinds_within(value) or is_cohort(value) for value in values)
-    if refused:
-        raise _several(column, values)
+    if usual in _AMBIGUOUS:
+        return len(set().union(*map(_kinds, values))) > 1
+    return any(split_kind(value) or "test" in kinds_within(value) or _is_cohort(usual, value) for value in values)
 
 
-def _several(column: str, values: set[str]) -> UsageError:
-    shown = printable(", ".join(sorted(values))[:80])
+def _is_cohort(usual: str, value: str) -> bool:
+    return is_cohort(value) and (usual != "subset" or may_be_unseen(value))  # a subset "internal" may be an organ's part
+
+
+def _kinds(value: str) -> set[str]:
+    return {kind} if (kind := split_kind(value)) else kinds_within(value)
+
+
+def _assigns(usual: str, values: set[str], missing: bool) -> bool:
+    """Whether the values of all rows, which differ or are partly missing, are of several splits; see `_have_words`."""
+    codes = {value.strip().lower().removesuffix(".0") for value in values}
+    if usual not in _COLUMNS:  # any two values of a column such as `is_test` are of two splits
+        return codes <= _YES_OR_NO or any(map(split_kind, values))
+    if usual in _AMBIGUOUS:
+        named = all(_kinds(value) or (usual == "cohort" and is_cohort(value)) for value in values)
+        return named or _have_words(usual, values)
+    return _have_words(usual, values) or (codes <= _CODES and len(codes) + missing <= _MOST_CODES)
+
+
+def _are_splits(name: str, values: set[str]) -> bool:
+    """Whether all values are names of splits, of which one is test, whatever the column is called."""
+    kinds = {split_kind(value) or ("cohort" if is_cohort(value) else "") for value in values}
+    return "test" in kinds and "" not in kinds and len(kinds) > 1 and _plain(name.rpartition(".")[2]) not in _PLACES
+
+
+def _several(column: str, values: set[str], missing: bool = False) -> UsageError:
+    shown = printable(", ".join(sorted(values))[:80]) + ", empty" * missing
+    rename = "" if _are_splits(column, values) else " (rename it if it says something else)"
     return UsageError(
         f"column {printable(column[:40])} assigns rows to several splits ({shown}). "
-        "Save each split on its own (`Dataset.filter`), or remove the column to use all rows."
+        f"Save each split on its own (`Dataset.filter`), or remove the column{rename} to use all rows."
     )

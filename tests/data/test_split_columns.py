@@ -2,11 +2,12 @@
 
 import json
 
+import datasets
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Json, List, Value
 from helpers.targets import AB, png, refused, table
 
-from hf_transferability.data.split_columns import refuse_split_column
+from hf_transferability.data.split_columns import SplitColumns, refuse_split_column, refusing_split_column
 from hf_transferability.data.targets import load_target
 from hf_transferability.errors import UsageError
 
@@ -30,7 +31,7 @@ def test_a_column_that_assigns_rows_to_splits(tmp_path, column, kind):
     assert set(load_target(tmp_path, label_column=column, **options).class_names) == {"train", "TEST"}
 
 
-@pytest.mark.parametrize("values", [["train"], ["A", "B"], ["1", "2"], [None, "train"]])
+@pytest.mark.parametrize("values", [["train"], ["A", "B"], ["1", "2", "3", "4"], [None, "A"]])
 def test_a_column_that_assigns_no_row_to_another_split(tmp_path, values):
     column = ([values[i % len(values)] for i in range(24)], Value("string"))
     table([i % 2 for i in range(24)], AB, split=column).to_parquet(tmp_path / "train.parquet")
@@ -73,12 +74,45 @@ def test_a_column_that_assigns_rows_to_splits_at_every_door(tmp_path, column):
         ("dataset", ["train", "test"], True),
         ("usage", ["stress test", "rest"], False),
         ("sex", ["m", "f"], False),
-        ("test", [0, 1], False),
         ("is_test", [False, False], False),
+        # Names that ask for one split
+        *(
+            (name, [0, 1], True)
+            for name in ("is_holdout", "hold_out", "test", "test_set", "in_test_set", "is_eval", "validation")
+        ),
+        *((name, [1.0, 0.0], True) for name in ("is_train_set", "is_external", "Train/Test", "train_test_split", "is_valid")),
+        *((name, ["no", "Yes"], True) for name in ("is_training_image", "external", "is_development", "is_eval", "validation")),
+        *((name, [0, 1], False) for name in ("valid", "invalid", "is_valid_image", "tr", "test_2", "is_blind", "internal")),
+        ("test", ["stress", "rest"], False),
+        ("test", [*range(12)], False),
+        # Codes
+        *((name, [0, 1, 2, 0], True) for name in ("split", "partition", "subset")),
+        ("partition", ["0", "1"], True),
+        ("split", [True, False], True),
+        ("split", [0, 1, 2, 3, 4], False),
+        ("fold", [0, 1], False),
+        # Missing cells
+        *(("is_test", [value, None], True) for value in (True, 1.0, 0, "1", "x")),
+        ("is_test", [1.0, float("nan")], True),
+        ("is_test", [None, None], False),
+        *((name, ["test", " "], True) for name in ("split", "fold")),
+        ("split", ["train", None], True),
+        ("split", ["A", None], False),
+        ("dataset", ["HAM10000", None], False),
+        ("notes", ["test", None], False),
+        # Parts of a study
+        ("cohort", ["train", "test", "external"], True),
+        ("cohort", ["internal", "external"], True),
+        ("center", ["development", "test"], True),
+        ("location", ["internal", "external"], False),
+        ("subset", ["internal", "middle"], False),
+        ("subset", ["external", "A"], True),
+        ("country", ["tr", "ts"], False),
+        ("role", ["tr", "ts"], True),
     ],
 )
 def test_columns_that_assign_rows_to_splits_are_known_by_name_and_values(column, values, refused):
-    rows = Dataset.from_dict({"label": ["a", "b"], column: values})
+    rows = Dataset.from_dict({"label": ["a"] * len(values), column: values})
     if refused:
         with pytest.raises(UsageError, match="assigns rows to several splits"):
             refuse_split_column(rows, "label")
@@ -95,6 +129,8 @@ INSIDE = {
     "meta.is_test": lambda split: {"meta": {"is_test": split == "test"}},
     "note.split": lambda split: {"note": json.dumps({"id": 1, "split": split})},
     "tags": lambda split: {"tags": [split]},
+    "meta.partition": lambda split: {"meta": {"partition": int(split == "test")}},
+    "notes.split": lambda split: {"notes": json.dumps({"split": int(split == "test")})},
 }
 
 
@@ -106,7 +142,7 @@ def test_splits_inside_of_structs_lists_and_json_texts(tmp_path, column, name):
     for i in range(24):
         (tmp_path / f"{i}.png").write_bytes(png(i))
     (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    text = rf"column {column} assigns rows to several splits \((False, True|test, train)\)"
+    text = rf"column {column} assigns rows to several splits \((False, True|test, train|0, 1)\)"
     refused(text, tmp_path, **options)
     refused(text, tmp_path, streaming=True, sample_size=20, **options)
     (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows[12:]))
@@ -116,3 +152,82 @@ def test_splits_inside_of_structs_lists_and_json_texts(tmp_path, column, name):
 @pytest.mark.parametrize("cell", [{"split": "fold A"}, {"site": "test"}, ["train", "bus"], "{no JSON", '{"split": 1}'])
 def test_structs_that_assign_no_row_to_another_split(cell):
     refuse_split_column(Dataset.from_list([{"label": "a", "meta": cell}, {"label": "b", "meta": cell}]), "label")
+
+
+SAME = [{"dataset": "test", "x": 1}, {"dataset": "train", "x": 2}]
+
+
+@pytest.mark.parametrize(
+    ("cells", "refused"),
+    [
+        ([SAME, SAME[::-1]], False),
+        ([SAME, SAME[:1]], True),
+        ([["train", "test"], ["test", "train", "test"]], False),
+        ([["train", "test"], ["train"]], True),
+        ([{"splits": ["train", "test"]}] * 2, False),
+        ([[{"split": ["train"]}, {"split": ["test"]}], [{"split": ["test", "train"]}]], False),
+        ([json.dumps(SAME), json.dumps(SAME[::-1])], False),
+        ([json.dumps(SAME), json.dumps(SAME[:1])], True),
+        ([{"split": "train"}, None], True),
+        ([{"split": "train"}, {"split": None}], True),
+        ([[{"split": "test"}], []], True),
+        (['{"split": "test"}', '{"site": "A"}'], True),
+        (['{"note": "test"}', '{"site": "A"}'], False),
+        ([["train", None, "test"], ["test", "train"]], False),
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_rows_are_compared_and_not_the_items_in_them(cells, refused, streamed):
+    rows = Dataset.from_list([{"label": "a", "meta": cell} for cell in cells])
+    columns = SplitColumns.of(rows.features, "label")
+
+    def look():
+        list(refusing_split_column(rows.to_iterable_dataset(), columns)) if streamed else refuse_split_column(rows, "label")
+
+    if refused:
+        with pytest.raises(UsageError, match="assigns rows to several splits"):
+            look()
+    else:
+        look()
+
+
+PARTS = ClassLabel(names=["train", "test"])
+
+
+@pytest.mark.parametrize("column", ["part", "meta.part"])
+@pytest.mark.parametrize("label_column", [None, "label"])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_class_labels_are_looked_at_like_texts(column, label_column, streaming):
+    codes = [i // 12 for i in range(24)]
+    part = (codes, PARTS) if column == "part" else ([{"part": code} for code in codes], {"part": PARTS})
+    rows = table(["a", "b"] * 12, Value("string"), **{column.partition(".")[0]: part})
+    options = {"label_column": label_column, "streaming": streaming, "sample_size": 12}
+    text = rf"column {column} assigns rows to several splits \(test, train\)"
+    refused(text, rows.to_iterable_dataset() if streaming else rows, **options)
+    rows = rows.select(range(12))
+    target = load_target(rows.to_iterable_dataset() if streaming else rows, **options)
+    assert target.class_names == ["a", "b"]
+
+
+@pytest.mark.parametrize(("values", "rename"), [(["train", "test"], False), (["test", "A"], True), (["test", ""], True)])
+def test_the_remedy_works(values, rename):
+    rows = Dataset.from_dict({"label": ["a", "b"], "split": values})
+    with pytest.raises(UsageError, match="remove the column") as caught:
+        refuse_split_column(rows, "label")
+    assert ("rename it" in str(caught.value)) is rename
+    if rename:
+        refuse_split_column(rows.rename_column("split", "site"), "label")
+    refuse_split_column(rows.remove_columns("split"), "label")
+
+
+@pytest.mark.parametrize("feature", [List(Json()), Json(), List({"dataset": Value("string"), "x": Value("int64")})])
+@pytest.mark.parametrize("last", [SAME, SAME[:1]])
+def test_many_rows_of_lists(feature, last):
+    """More rows than are read at once, of which only the last may differ."""
+    cells = [*[SAME] * 1200, last]
+    rows = Dataset.from_dict({"label": [0] * 1201, "meta": cells}, datasets.Features(label=Value("int64"), meta=feature))
+    if last is SAME:
+        refuse_split_column(rows, "label")
+    else:
+        with pytest.raises(UsageError, match=r"column meta\.dataset assigns rows to several splits"):
+            refuse_split_column(rows, "label")
