@@ -125,13 +125,16 @@ def choose(
         **options,
     )
     extracted = dict(reports.seconds)
-    ranking.save(folder / RANKING)
+    if not (folder / RANKING).exists():  # else it belongs to the choice beside it, should this call be refused below
+        ranking.save(folder / RANKING)
     selected = contenders(ranking.rows, ranking.advice)
     work = _short_runs(dataset, folder, ranking, selected, splits, sample, load)
     outcome, why_not = _compared(budget, selected, work, ranking, splits, reports)
+    ranking.save(folder / RANKING)
     evidence = (ranking.advice or {}).get("evidence")
     decision = decide(selected, outcome.results, evidence)
-    cost, run = _cost(ranking, outcome, extracted), best_run(decision.recommended, work)
+    compared = decision.recommended in [result.name for result in outcome.results]  # other runs there were not checked
+    cost, run = _cost(ranking, outcome, extracted), best_run(decision.recommended, work) if compared else None
 
     def made(name: str) -> Choice:
         """The choice with a command that calls the dataset so."""
