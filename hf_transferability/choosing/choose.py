@@ -141,7 +141,7 @@ def choose(
         command = _command(name, decision, splits, sample, load, ranking)
         needed = "" if splits.test in ranking.dataset["account"]["rows"] else MAKE_TEST_SPLIT
         next_line = [f"{NEXT}{needed}{command}"] if command else []
-        lines = [*explained(decision, outcome, ranking, budget, cost, why_not), *next_line]
+        lines = [*explained(decision, outcome, ranking, budget, cost, why_not), *_no_entries(decision, ranking), *next_line]
         return Choice(decision, ranking, lines, table(decision), command, cost, run)
 
     return replace(made(str(dataset)), files=(RANKING, *_write(made(to_paste(dataset)), folder)))
@@ -208,6 +208,15 @@ def _command(
     words += [f"--test-split={splits.test}"] if splits.test != "test" else []
     start = ["hf-transferability", "finetune", "--dataset", dataset, "--checkpoint", decision.recommended]
     return shlex.join([*start, *words, "--output", "full"])
+
+
+def _no_entries(decision: Decision, ranking: Ranking) -> list[str]:
+    """Why there are no entries of evaluation results, where the dataset alone would have them."""
+    revisions = {row["checkpoint"]: str(row["revision"]) for row in ranking.rows}
+    is_local = revisions.get(decision.recommended, "").startswith("sha256:")
+    return ["no .eval_results: the recommended checkpoint is a folder, not a repository of the Hub."] * (
+        is_local and ranking.dataset.get("revision") is not None
+    )
 
 
 def _cost(ranking: Ranking, outcome: Outcome, extracted: Mapping[str, float]) -> dict[str, float]:

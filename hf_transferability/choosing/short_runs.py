@@ -13,6 +13,7 @@ from typing import Any
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.choosing.contenders import Contender
 from hf_transferability.choosing.decision import Result
+from hf_transferability.choosing.reports import OneOfSeveral
 from hf_transferability.choosing.timing import Images, Step, measured_step, run_seconds
 from hf_transferability.errors import CheckpointError, UsageError
 from hf_transferability.extraction.processes import Processes
@@ -95,7 +96,7 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
     replace_file(work.folder / _SETTINGS_FILE, (json.dumps(settings, indent=1) + "\n").encode())
     stored = {contender.name: _result(contender, work) for contender in contenders}
     if done := [name for name, result in stored.items() if result.runs == len(SETTINGS)]:
-        _grid(done, work, progress)  # trains nothing: refuses runs of other images, options or revisions
+        _grid(done, work, OneOfSeveral(progress))  # trains nothing: refuses runs of other images, options or revisions
     estimates, results, earlier = {}, {}, 0.0
     for contender in contenders:
         finished = stored[contender.name]
@@ -119,7 +120,9 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
         if _spent(results) + longer * estimates[contender.name] > budget:
             left_out.append(contender.name)
             continue
-        result = _run(contender, work, progress)
+        progress.start(1 + contenders.index(contender), len(contenders), plain_name(contender.name))
+        result = _run(contender, work, OneOfSeveral(progress))
+        progress.finish("failed" if result.validation_auc is None else "done")
         results[contender.name] = result
         if result.runs:
             longer = max(longer, result.seconds / estimates[contender.name])

@@ -27,6 +27,8 @@ def test_the_command_recommends_one_and_writes_everything(target, pool, cache, t
     assert main(words) == 0
     out, err = capsys.readouterr()
     assert err.count("splits:") == 1 and "next:" not in err  # of all steps
+    assert "trying every checkpoint" not in err and [err.count(f"[{place}/3]") > 0 for place in (1, 2, 3)] == [True] * 3
+    assert len(re.findall(r"\[\d/3\] .*: reading images", err)) == 3 and "[1/1]" not in err
     choice = json.loads((tmp_path / "choice.json").read_text())
     ranking = json.loads((tmp_path / "ranking.json").read_text())
     assert choice["recommended"] in pool and choice["runner_up"] in pool and choice["by"] == "fine-tuning"
