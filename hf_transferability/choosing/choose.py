@@ -125,20 +125,23 @@ def choose(
         **options,
     )
     extracted = dict(reports.seconds)
-    ranking.save(folder / RANKING)
+    if not (folder / RANKING).exists():  # else it belongs to the choice beside it, should this call be refused below
+        ranking.save(folder / RANKING)
     selected = contenders(ranking.rows, ranking.advice)
     work = _short_runs(dataset, folder, ranking, selected, splits, sample, load)
     outcome, why_not = _compared(budget, selected, work, ranking, splits, reports)
+    ranking.save(folder / RANKING)
     evidence = (ranking.advice or {}).get("evidence")
     decision = decide(selected, outcome.results, evidence)
-    cost, run = _cost(ranking, outcome, extracted), best_run(decision.recommended, work)
+    compared = decision.recommended in [result.name for result in outcome.results]  # other runs there were not checked
+    cost, run = _cost(ranking, outcome, extracted), best_run(decision.recommended, work) if compared else None
 
     def made(name: str) -> Choice:
         """The choice with a command that calls the dataset so."""
         command = _command(name, decision, splits, sample, load, ranking)
         needed = "" if splits.test in ranking.dataset["account"]["rows"] else MAKE_TEST_SPLIT
         next_line = [f"{NEXT}{needed}{command}"] if command else []
-        lines = [*explained(decision, outcome, ranking, budget, cost, why_not), *next_line]
+        lines = [*explained(decision, outcome, ranking, budget, cost, why_not), *_no_entries(decision, ranking), *next_line]
         return Choice(decision, ranking, lines, table(decision), command, cost, run)
 
     return replace(made(str(dataset)), files=(RANKING, *_write(made(to_paste(dataset)), folder)))
@@ -205,6 +208,15 @@ def _command(
     words += [f"--test-split={splits.test}"] if splits.test != "test" else []
     start = ["hf-transferability", "finetune", "--dataset", dataset, "--checkpoint", decision.recommended]
     return shlex.join([*start, *words, "--output", "full"])
+
+
+def _no_entries(decision: Decision, ranking: Ranking) -> list[str]:
+    """Why there are no entries of evaluation results, where the dataset alone would have them."""
+    revisions = {row["checkpoint"]: str(row["revision"]) for row in ranking.rows}
+    is_local = revisions.get(decision.recommended, "").startswith("sha256:")
+    return ["no .eval_results: the recommended checkpoint is a folder, not a repository of the Hub."] * (
+        is_local and ranking.dataset.get("revision") is not None
+    )
 
 
 def _cost(ranking: Ranking, outcome: Outcome, extracted: Mapping[str, float]) -> dict[str, float]:

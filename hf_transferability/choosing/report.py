@@ -68,7 +68,8 @@ def _spent(cost: Mapping[str, float], n_candidates: int, budget: float) -> str:
     """What was spent in this call, and what of earlier ones was used."""
     extraction, cached = cost["extraction_seconds"], cost["cached_extraction_seconds"]
     seconds, earlier = cost["short_run_seconds"], cost["earlier_short_run_seconds"]
-    runs = f"{cost['short_runs']} short runs in {_duration(seconds - earlier)}{_of_earlier(earlier)} of {budget:g} minutes"
+    allowed = "1 minute" if budget == 1 else f"{budget:g} minutes"
+    runs = f"{cost['short_runs']} short runs in {_duration(seconds - earlier)}{_of_earlier(earlier)} of {allowed}"
     return (
         f"cost: {_duration(extraction)} of extraction{_of_earlier(cached)} for {n_candidates} candidates, and "
         f"{runs if cost['short_runs'] else 'no short runs'}."
@@ -96,7 +97,7 @@ def table(decision: Decision) -> tuple[list[str], list[list[str]]]:
             *(_NOTHING if value is None else f"{value:.3f}" for value in (result.validation_auc, result.test_auc)),
             _NOTHING if result.learning_rate is None else f"{result.learning_rate:g}",
             str(result.runs),
-            f"{result.seconds / 60:.1f}",
+            f"{result.seconds / 60:.1f}" if result.seconds >= 6 or not result.seconds else "< 0.1",
         ]
         for result in ordered
     ]
@@ -112,12 +113,13 @@ def card_section(choice: Mapping[str, Any], ranking: Mapping[str, Any]) -> str:
     """
     if choice["recommended"] is None:
         return "No checkpoint was chosen.\n"
-    dataset = ranking["dataset"]
+    dataset, n_scored = ranking["dataset"], sum(row["score"] is not None for row in ranking["rows"])
+    failed = f" ({len(ranking['rows']) - n_scored} more could not be ranked)" if n_scored < len(ranking["rows"]) else ""
     chosen, target = (markdown.text(plain_name(name)) for name in (choice["recommended"], dataset.get("id") or "(files)"))
     lines = [
         "## How the base checkpoint was chosen",
         "",
-        f"{chosen} was chosen for {target} among {len(ranking['rows'])} checkpoints by `hf-transferability choose`: ranked by "
+        f"{chosen} was chosen for {target} among {n_scored} checkpoints{failed} by `hf-transferability choose`: ranked by "
         f"{markdown.text(ranking['metric'])} on {dataset.get('images')} images (seed {dataset.get('seed')}), "
         f"then decided by {'short fine-tuning' if choice['by'] == 'fine-tuning' else 'the ranking'}.",
         "",

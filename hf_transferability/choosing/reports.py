@@ -8,6 +8,8 @@ from hf_transferability.progress import CACHED, Passing, Progress
 class Reports(Passing):
     """Passes reports on as those of one work: each note once, one account of the dataset, and the advice of no single step.
 
+    A doubt about the labels is left to the answer, which begins with it.
+
     Attributes:
         seconds: candidate -> seconds of the work that was done for it; those that came from the cache are not in it.
     """
@@ -20,7 +22,7 @@ class Reports(Passing):
         self._name, self._began = "", 0.0
 
     def note(self, text: str) -> None:
-        if text not in self._told:
+        if text not in self._told and not text.startswith("check the labels:"):
             self._told.add(text)
             super().note(text)
 
@@ -40,3 +42,24 @@ class Reports(Passing):
         if outcome != CACHED:
             self.seconds[self._name] = self.seconds.get(self._name, 0.0) + time.monotonic() - self._began
         super().finish(outcome)
+
+
+class OneOfSeveral(Passing):
+    """Reports of a grid of one contender, as one of several: its caller starts and ends it, and its one checkpoint is tried
+    without a line."""
+
+    def account(self, text: str) -> None:
+        self._progress.account(text)
+
+    def advise(self, text: str) -> None:
+        self._progress.advise(text)
+
+    def start(self, number: int, total: int, checkpoint: str) -> None:
+        """Nothing: the caller has said which of the contenders it is."""
+
+    def finish(self, outcome: str) -> None:
+        """Nothing: the caller ends it, also where no run was left to do."""
+
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        if name != "trying every checkpoint":
+            super().stage(name, total, unit)

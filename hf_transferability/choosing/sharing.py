@@ -17,7 +17,7 @@ CARD = "model_card.md"
 def write_for_hub(
     choice: Mapping[str, Any], ranking: Mapping[str, Any], folder: Path, source_url: str | None = None
 ) -> list[Path]:
-    """Write the section for the card of what is fine-tuned next, and for a target on the Hub the entries of evaluation results.
+    """Write the section for the card of what is fine-tuned next, and for a target and a checkpoint on the Hub the entries.
 
     Args:
         choice: `Choice.to_dict()`.

@@ -13,6 +13,7 @@ from typing import Any
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.choosing.contenders import Contender
 from hf_transferability.choosing.decision import Result
+from hf_transferability.choosing.reports import OneOfSeveral
 from hf_transferability.choosing.timing import Images, Step, measured_step, run_seconds
 from hf_transferability.errors import CheckpointError, UsageError
 from hf_transferability.extraction.processes import Processes
@@ -86,17 +87,21 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
         progress: shows what is done.
 
     Raises:
-        UsageError: runs that were made in another way are in the folder, or the dataset has no test split.
+        UsageError: runs that were made in another way, on other images or of another revision are in the folder, or the
+            dataset has no test split.
         TargetError: a dataset that cannot be read.
     """
     work.folder.mkdir(parents=True, exist_ok=True)
     settings = [setting._asdict() for setting in SETTINGS]
     replace_file(work.folder / _SETTINGS_FILE, (json.dumps(settings, indent=1) + "\n").encode())
+    stored = {contender.name: _result(contender, work) for contender in contenders}
+    if done := [name for name, result in stored.items() if result.runs == len(SETTINGS)]:
+        _grid(done, work, OneOfSeveral(progress))  # trains nothing: refuses runs of other images, options or revisions
     estimates, results, earlier = {}, {}, 0.0
     for contender in contenders:
-        finished = _result(contender, work)
+        finished = stored[contender.name]
         earlier += finished.seconds
-        if finished.runs == len(SETTINGS):
+        if contender.name in done:
             results[contender.name] = finished
             continue
         try:
@@ -115,7 +120,9 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
         if _spent(results) + longer * estimates[contender.name] > budget:
             left_out.append(contender.name)
             continue
-        result = _run(contender, work, progress)
+        progress.start(1 + contenders.index(contender), len(contenders), plain_name(contender.name))
+        result = _run(contender, work, OneOfSeveral(progress))
+        progress.finish("failed" if result.validation_auc is None else "done")
         results[contender.name] = result
         if result.runs:
             longer = max(longer, result.seconds / estimates[contender.name])
@@ -142,22 +149,27 @@ def _spent(results: Mapping[str, Result]) -> float:
 def _run(contender: Contender, work: ShortRuns, progress: Progress) -> Result:
     """Make the runs of one contender that are not there yet."""
     try:
-        run_grid(
-            work.dataset,
-            {work.sources[contender.name]: contender.name},
-            work.folder,
-            grid=work.folder / _SETTINGS_FILE,
-            seeds=1,
-            protocol=replace(PROTOCOL, image_size=work.load.image_size),
-            labels=work.labels,
-            split_names=work.split_names,
-            progress=progress,
-            **work.reading,
-            **{name: value for name, value in vars(work.load).items() if name != "image_size"},  # the protocol has it
-        )
+        _grid([contender.name], work, progress)
     except CheckpointError as error:
         return Result(contender.name, contender.rank, note=str(error))
     return _result(contender, work)
+
+
+def _grid(names: Sequence[str], work: ShortRuns, progress: Progress) -> None:
+    """Make the runs of these contenders that are not there yet, if all that are there were made in the same way."""
+    run_grid(
+        work.dataset,
+        {work.sources[name]: name for name in names},
+        work.folder,
+        grid=work.folder / _SETTINGS_FILE,
+        seeds=1,
+        protocol=replace(PROTOCOL, image_size=work.load.image_size),
+        labels=work.labels,
+        split_names=work.split_names,
+        progress=progress,
+        **work.reading,
+        **{name: value for name, value in vars(work.load).items() if name != "image_size"},  # the protocol has it
+    )
 
 
 def source_names(names: Sequence[str]) -> dict[str, str]:
@@ -212,15 +224,16 @@ def _step(contender: Contender, work: ShortRuns, progress: Progress) -> Step:
     """
     file = work.folder / _STEPS_FILE
     stored = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    if contender.name not in stored:
+    key = contender.name if work.load.image_size is None else f"{contender.name} at {work.load.image_size}"
+    if key not in stored:
         progress.stage(f"measuring a step of {plain_name(contender.name)}")
         checkpoint = load_checkpoint(contender.name, work.load)
         if isinstance(checkpoint, CheckpointError):
             raise checkpoint
         step = measured_step(checkpoint, work.n_classes, SETTINGS[0].batch_size, Processes().device)
-        stored[contender.name] = asdict(step)
+        stored[key] = asdict(step)
         replace_file(file, (json.dumps(stored, indent=1) + "\n").encode())
     try:
-        return Step(**stored[contender.name])
+        return Step(**stored[key])
     except TypeError as error:
         raise UsageError(f"`output` must be a folder of `choose`; {file.name} in it has other content. Remove it.") from error

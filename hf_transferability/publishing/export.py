@@ -31,7 +31,7 @@ def export(document: Mapping[str, Any], folder: str | Path, source_url: str | No
     """Write the scores of every candidate in the Hub's own forms.
 
     CHECKPOINT/README.md holds a section of a model card with its metadata, and CHECKPOINT/.eval_results/ the entries of
-    evaluation results, these only for a target on the Hub.
+    evaluation results, these only for a checkpoint and a target on the Hub.
 
     Args:
         document: `Ranking.to_dict()`.
@@ -80,8 +80,8 @@ def _by_source(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def entries_path(rows: Sequence[Mapping[str, Any]]) -> Path | None:
-    """Where the entries of these rows lie in the repository of their checkpoint; None for a target that is not on the Hub."""
-    if rows[0]["dataset_revision"] is None:
+    """Where the entries of these rows lie in the repository of their checkpoint; None if it or the target is not on the Hub."""
+    if rows[0]["dataset_revision"] is None or str(rows[0]["checkpoint_revision"]).startswith("sha256:"):
         return None
     name = re.sub(r"[^\w.-]", "-", file_name(rows[0]["dataset"]))
     return Path(".eval_results", f"hf-transferability-{name}.yaml")
@@ -120,14 +120,15 @@ def eval_results(rows: Sequence[Mapping[str, Any]], source_url: str | None = Non
 def _entry_of_run(run: Mapping[str, Any]) -> EvalResultEntry:
     """What the checkpoint reached on the test split after a run. It names no source, as the run is published nowhere."""
     facts = (
-        f"test AUC after fine-tuning for {run['stopped_epoch']} of at most {run['epochs']} epochs",
-        f"commit {run['checkpoint_revision']}",
+        f"test AUC after fine-tuning for {run['best_epoch']} of at most {run['epochs']} epochs, of weights that "
+        "are not in this repository",
+        f"fine-tuned from commit {run['checkpoint_revision']}",
         f"learning rate {run['learning_rate']:g}, momentum {run['momentum']:g}, batches of {run['batch_size']}, "
         f"seed {run['seed']}",
         f"{run['sample_size']} training images, {run['validation_images']} for validation, {run['test_images']} for test, "
         f"of the splits {run['split'].replace('; ', ', ')}",
         run["preprocessing"],
-        run["versions"].replace("; ", ", "),
+        _public(run["versions"]).replace("; ", ", "),
         run["hardware"],
     )
     return EvalResultEntry(
@@ -170,7 +171,7 @@ def section(rows: Sequence[Mapping[str, Any]], source_url: str | None = None) ->
         "checkpoint": f"{first['checkpoint']} at {first['checkpoint_revision']}",
         "dataset": f"{first['dataset']} at {first['dataset_revision'] or first['dataset_fingerprint']}",
         **{name: fact for name, fact in _facts(first).items() if name not in ("interval", "pool")},
-        "versions": first["versions"],
+        "versions": _public(first["versions"]),
         "date": first["date"],
         "results": source_url,
     }
@@ -198,6 +199,11 @@ def _facts(row: Mapping[str, Any]) -> dict[str, str]:
 def _interval(row: Mapping[str, Any]) -> str | None:
     low, high = row["interval_low"], row["interval_high"]
     return None if low is None or high is None else f"{low:.4g} to {high:.4g}"
+
+
+def _public(versions: str) -> str:
+    """Versions without the label of a build, such as +cu130, which not every source of them has."""
+    return re.sub(r"\+[\w.]+", "", versions)
 
 
 def _given(value: Any) -> Any:

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 
 import pytest
+from helpers.inputs import resnet_config
 
-from hf_transferability import choose
+from hf_transferability import UsageError, choose
 from hf_transferability.choosing import choose as choosing
 from hf_transferability.cli import main
 from hf_transferability.extraction import passes
@@ -25,6 +27,8 @@ def test_the_command_recommends_one_and_writes_everything(target, pool, cache, t
     assert main(words) == 0
     out, err = capsys.readouterr()
     assert err.count("splits:") == 1 and "next:" not in err  # of all steps
+    assert "trying every checkpoint" not in err and [err.count(f"[{place}/3]") > 0 for place in (1, 2, 3)] == [True] * 3
+    assert len(re.findall(r"\[\d/3\] .*: reading images", err)) == 3 and "[1/1]" not in err
     choice = json.loads((tmp_path / "choice.json").read_text())
     ranking = json.loads((tmp_path / "ranking.json").read_text())
     assert choice["recommended"] in pool and choice["runner_up"] in pool and choice["by"] == "fine-tuning"
@@ -64,6 +68,36 @@ def test_after_a_stop_no_finished_step_is_repeated(target, pool, cache, tmp_path
     assert any("6 short runs in 3.0 minutes (and 3.0 minutes in earlier calls)" in line for line in choice.lines)
     whole = choose(target, pool, tmp_path / "whole", budget=1000, cache_dir=cache)
     assert [result.name for result in whole.decision.results] == [result.name for result in choice.decision.results]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("dataset", "other images or labels in the training or validation sample"),
+        ("option", "image_size each network's own there, 20 now"),
+        ("checkpoint", "must all have one checkpoint_revision"),
+    ],
+)
+def test_runs_of_other_data_options_or_weights_are_refused(
+    target, pool, cache, tmp_path, instant_runs, make_target, make_checkpoint, changed, said
+):
+    names = [str(shutil.copytree(name, tmp_path / "pool" / str(place))) for place, name in enumerate(pool[:2])]
+    out = tmp_path / "out"
+    choose(target, names, out, budget=1000, cache_dir=cache)
+    before = (out / "ranking.json").read_bytes()
+    dataset, options = target, {}
+    if changed == "dataset":
+        made = make_target(n=48, n_classes=3, seed=5, splits=("train", "validation", "test"))
+        dataset = shutil.copytree(made, tmp_path / "other" / target.name)
+    elif changed == "option":
+        options = {"image_size": 20}
+    else:
+        weights = make_checkpoint(resnet_config(width=4), seed=7, size=16) / "model.safetensors"
+        for name in names:
+            shutil.copy(weights, name)
+    with pytest.raises(UsageError, match=f"{said}.* Choose another --output"):
+        choose(dataset, names, out, budget=1000, cache_dir=cache, **options)
+    assert len(instant_runs) == 4 and (out / "ranking.json").read_bytes() == before
 
 
 def test_where_nothing_can_be_compared_the_ranking_decides_and_a_line_says_why(
