@@ -50,6 +50,7 @@ class Benchmark:
     """
 
     def __init__(self, name: str, tables: "dict[str, pd.DataFrame]"):
+        from hf_transferability.benchmark import bundled
         from hf_transferability.benchmark.ground_truth import PUBLISHED, one_measure
         from hf_transferability.benchmark.newest import newest
         from hf_transferability.benchmark.pools import latest
@@ -59,7 +60,10 @@ class Benchmark:
         self.scores = latest(tables["scores"])[0].reindex(columns=_COLUMNS["scores"])
         self.sources = tables["sources"][_COLUMNS["sources"]] if "sources" in tables else None
         self.scenarios = [name for name in self.ground_truth["scenario"].unique() if name in set(self.scores["scenario"])]
-        self.selections = sorted(self.ground_truth["selection"].unique(), key=lambda name: name != PUBLISHED)
+        recommended = bundled.selection(name)  # the one that the table over all benchmarks takes
+        self.selections = sorted(
+            self.ground_truth["selection"].unique(), key=lambda each: (each != recommended, each != PUBLISHED)
+        )
         self._beside = {table: tables[table] for table in _BESIDE if table in tables}
         self._given = tables.get("agreement")
         self._found: dict[str, pd.DataFrame] = {}

@@ -46,7 +46,9 @@ def exceeded(dataset: str | None, checkpoints: Sequence[str]) -> Iterator[str]:
         yield f"this page ranks at most {CHECKPOINTS} checkpoints at once; got {len(checkpoints)}. {_ELSEWHERE}"
     datasets = [] if dataset is None else [("dataset", dataset)]
     for what, name in (*datasets, *(("checkpoint", name.partition("@")[0]) for name in checkpoints)):
-        if not is_id(name):
+        if not name.strip():
+            yield f"the {what} must be a Hub id, OWNER/NAME. Copy it from the Hub's page."
+        elif not is_id(name):
             yield f"`{what}` must be a Hub id, OWNER/NAME; got {shown(name)}. Copy it from the Hub's page."
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCENARIOS = [
-    ("Look at the candidates", "auto"),
+    ("Work it out from the candidates", "auto"),
     ("Same network, other source datasets", "source_dataset"),
     ("Different architectures", "architecture"),
 ]

@@ -26,6 +26,7 @@ from hf_transferability.space.parts import (
 )
 
 WORK: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work"}  # a Space has few cores
+_TO_THE_ANSWER = "() => document.querySelector('#summary').scrollIntoView({block: 'start', behavior: 'smooth'})"
 _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 _QUIET: dict[str, Any] = {**_PRIVATE, "show_progress": "hidden"}
 
@@ -66,13 +67,15 @@ def rank_tab() -> RankTab:
     into_address(event, address)
     # The previous ranking is not an answer to the new request.
     cleared = [pressed.click(_cleared, None, shown, queue=False, **_QUIET) for pressed in (button, demo_button)]
-    slow: dict[str, Any] = {**_PRIVATE, "show_progress_on": shown[0], "scroll_to_output": True}
+    slow: dict[str, Any] = {**_PRIVATE, "show_progress_on": shown[0]}
     files.upload(_on_upload, files, None, queue=False, **_QUIET)
     done = cleared[0].then(_from_inputs, [by_file, files, *fields.values()], shown, **slow, **WORK)
     for ended in (done.success, done.failure):  # `then` does not come after a failure in a chain
         ended(lambda: None, None, files, **_PRIVATE)  # they have been removed from the disk
     cleared[1].then(_from_demo, None, shown, **slow, **WORK)
     example_button.click(_from_example, None, shown, concurrency_limit=4, **slow)
+    for pressed in (button, demo_button, example_button):  # the answer is below the form, out of sight
+        pressed.click(None, None, None, js=_TO_THE_ANSWER, **_QUIET)
     into_address(example_button.click(lambda: links.EXAMPLE, None, address, queue=False, **_QUIET), address)
     return RankTab(fields, checked, address)
 
@@ -118,7 +121,9 @@ def _reading_inputs() -> dict[str, Any]:
             labels = gr.Textbox(label="Label column", placeholder="label", max_lines=1, min_width=140)
         with gr.Row():
             groups = gr.Textbox(label="Group column", placeholder="patient", max_lines=1, min_width=140)
-            level = gr.Number(label="Class level of folders", value=None, precision=0, minimum=0, min_width=140)
+            level = gr.Number(
+                label="Class level of folders (0: found by itself)", value=None, precision=0, minimum=0, min_width=140
+            )
             window = gr.Textbox(label="Window LOW,HIGH", placeholder="-160,240", max_lines=1, min_width=140)
     return dict(zip(work.READING, [split, images, labels, groups, level, window], strict=True))
 

@@ -13,8 +13,9 @@ STYLE = """
 #summary { min-height: 7rem; }
 #summary code, #benchmark-summary code { overflow-wrap: anywhere; }
 #state p { margin: 0 0 .2rem; font-size: .9rem; overflow-wrap: anywhere; }
-#state .beyond { color: #a03c00; font-weight: 600; }
-.dark #state .beyond { color: #ff9d66; }
+#state .beyond, #state .beyond p { color: #a03c00; font-weight: 600; }
+.dark #state .beyond, .dark #state .beyond p { color: #ff9d66; }
+:root:has(.dark) { color-scheme: dark; }
 #examples button { white-space: normal; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
 .pictures { justify-content: center; }
@@ -113,7 +114,7 @@ removed as soon as they are ranked, and files for download after half an hour.
 ## For programs
 
 The page is also an API (`gradio_client`), and offers tools to MCP clients: `rank_checkpoints`, `lookup_benchmark`,
-`list_candidates` and `explain`. See "Use via API" below.
+`list_candidates` and `explain`. See "Use via API" at the foot of the page.
 
 ## Report a problem
 

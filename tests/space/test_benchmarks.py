@@ -46,7 +46,7 @@ def test_every_bundled_benchmark_is_shown_the_papers_first(monkeypatch):
         text = lookup.benchmark_summary(each, each.selections[-1], each.scenarios[0])
         assert bundled.title(name) in text
         if name in bundled.with_table("runs"):
-            assert each.selections[0] == "lowest_validation_loss"
+            assert each.selections[0] == (bundled.selection(name) or "lowest_validation_loss")
             assert 0 < rows.loc[rows["kind"] == "ceiling", "weighted tau"].item() <= 1
             assert "Noise ceiling 0." in text
         else:

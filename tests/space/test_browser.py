@@ -252,6 +252,10 @@ def test_the_demo_is_run_to_the_end(browser, fits, small_demo, quick_work, monke
     monkeypatch.setattr(work, "run_demo", run_demo)
     browser.click("Run it here, about two minutes")
     browser.wait("return document.querySelector('#summary')?.innerText.includes('starting')")
+    # The page goes to the answer, which is below the form.
+    browser.wait(
+        "const top = document.querySelector('#summary').getBoundingClientRect().top; return 0 <= top + 1 && top < innerHeight"
+    )
     assert not browser.run("return document.querySelector('.picture img')")  # the example is gone
     seen.set()
     browser.wait("return document.querySelector('#summary')?.innerText.includes('3 of 3 candidates ranked')", patience=WORK)

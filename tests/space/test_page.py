@@ -185,7 +185,7 @@ def test_examples_of_the_guide_run(address, at_hub, quick_work, capsys):
 
 def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page():
     name, scenario, selection, metric, target = view = benchmark_tab.existing("open", "architecture", "moon", "moon", "moon")
-    assert (name, scenario, selection, target) == ("open", "source_dataset", "lowest_validation_loss", "mean")
+    assert (name, scenario, selection, target) == ("open", "source_dataset", "mean_of_best_5", "mean")
     *_, link, summary, table, _, _, _, overview = benchmark_tab.look("open", "architecture", "moon", "moon", "moon")
     assert metric in set(table.data["metric"])
     assert "open datasets" in summary
