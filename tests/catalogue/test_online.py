@@ -24,6 +24,7 @@ def hub(tmp_path, monkeypatch):
             server.commit("model", name, {"README.md": card.encode()}, gated=gated)
         server.commit("model", "lab/private", {"README.md": b""}, private=True)
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
+        monkeypatch.delenv("HF_TOKEN", raising=False)  # another file of tests may have set one
         yield server
 
 
