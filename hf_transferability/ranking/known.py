@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,8 @@ from hf_transferability.ranking.candidates import Candidate
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 _TABLES = (".parquet", ".csv", ".json")
 _WEIGHTS = (".safetensors", ".bin")
@@ -93,7 +96,8 @@ def _of_the_original(folder: Path, results: known.KnownResults, token: str | Non
             continue
         try:
             stated = hub.resolve_model(repo_id, token=token).sha256
-        except Exception:  # offline, or gated: then nothing is known
+        except Exception as error:  # offline, or gated: then nothing is known
+            log.debug("the published results of %s are left out", repo_id, exc_info=error)
             continue
         if {digest for path, digest in stated.items() if path.endswith(_WEIGHTS)} & set(_weights_sha256(folder)):
             return result
