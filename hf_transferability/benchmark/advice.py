@@ -180,9 +180,7 @@ def _cut_group(ranked: Sequence[Row], count: int) -> list[str]:
     group = ranked[count - 1]["tie_group"]
     rest = [row for row in ranked[count:] if not _has_no_relation(row)]
     more = [row["checkpoint"] for row in rest if group is not None and row["tie_group"] == group]
-    return (
-        [f"tie group {group} goes on after these {count}: by these images {_shortened(more)} may be as good."] if more else []
-    )
+    return [f"also in tie group {group}, so perhaps as good: {_shortened(more)}."] if more else []
 
 
 def _has_no_relation(row: Row) -> bool:
