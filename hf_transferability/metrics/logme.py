@@ -13,13 +13,14 @@ import numpy as np
 
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._registry import register
-from hf_transferability.metrics._sample import as_sample
+from hf_transferability.metrics._sample import Sample, as_sample
 from hf_transferability.metrics._validation import check_regression_labels, encode_targets, task_of
 
 _PUBLISHED_ROUNDS = 11
 _PUBLISHED_TOLERANCE = 1e-3
 _ROUNDS = 20_000
-_TOLERANCE = 1e-12
+_TOLERANCE = 1e-11
+_HALVINGS = 100  # of an interval, far more than it takes to reach rounding
 _EPSILON = 1e-5  # keeps alpha and beta finite at a perfect fit, as in the published code
 
 
@@ -61,17 +62,16 @@ def logme(*, features: Any, labels: Any, variant: str = "default") -> float:
         >>> round(logme(features=np.array([[0.0], [0.1], [1.0], [1.1]]), labels=[0, 0, 1, 1]), 3)
         -0.276
     """
-    x = as_sample(features).features.astype(np.float64)
+    sample = as_sample(features)
+    x = sample.features
     targets = _targets(labels, len(x))
     if not x.any():
         raise ValueError("`features` must not be zero throughout; got only zeros. Check the checkpoint.")
     if x.shape[0] <= x.shape[1]:
         warn("n<=d", f"{x.shape[0]} images, {x.shape[1]} features")
-    u, sigma = _left_vectors_and_squared_singular_values(x, variant)
-    projected = (u.T @ targets).T ** 2  # [n_classes, k]
-    rest = np.maximum((targets**2).sum(axis=0) - projected.sum(axis=1), 0.0)
-    evidence = _published_evidence if variant == "published" else _exact_evidence
-    return float(np.mean([evidence(sigma, p, r, *x.shape) for p, r in zip(projected, rest, strict=True)]))
+    if variant == "published":
+        return _published(x.astype(np.float64), targets)
+    return float(_Evidence(sample, targets).at_fixed_point().mean())
 
 
 def _targets(labels: Any, n: int) -> np.ndarray:
@@ -84,39 +84,120 @@ def _targets(labels: Any, n: int) -> np.ndarray:
     return (targets[0][:, None] == np.arange(targets[0].max() + 1)).astype(np.float64)
 
 
-def _left_vectors_and_squared_singular_values(x: np.ndarray, variant: str) -> tuple[np.ndarray, np.ndarray]:
-    n, d = x.shape
-    if n <= d:
+class _Evidence:
+    """The evidence of every target at once, from the principal axes that metrics share.
+
+    F'F is the scatter matrix S plus n m m', m the column means. In the axes of S, and one more for the part of m that lies
+    outside them, its inverse is diagonal but for one product (Sherman and Morrison 1950), so that the uncentred features
+    need no decomposition of their own.
+    """
+
+    def __init__(self, sample: Sample, targets: np.ndarray):
+        x = sample.features
+        self._n, self._d = n, _ = x.shape
+        means = x.mean(axis=0, dtype=np.float64)
+        eigenvalues, directions = sample.axes
+        largest = _largest_eigenvalue(eigenvalues, n * (directions @ means) ** 2, n * float(means @ means))
+        used = eigenvalues > largest * max(n, self._d) * np.finfo(np.float64).eps
+        directions = directions[used]
+        along = directions @ means
+        outside = means - along @ directions
+        # The evidence does not depend on the features' unit, and in this one neither does _EPSILON.
+        self._eigenvalues = eigenvalues[used] / largest
+        self._means = along / np.sqrt(largest)
+        self._outside = float(outside @ outside) / largest
+        if n * self._outside <= max(n, self._d) * np.finfo(np.float64).eps:
+            self._outside = 0.0
+        sums = targets.sum(axis=0)
+        centred = targets - sums / n
+        self._sums = sums[:, None]
+        self._projected = (directions @ (sample.centred.T @ centred)).T / np.sqrt(eigenvalues[used])
+        rest = (centred**2).sum(axis=0) - (self._projected**2).sum(axis=1)
+        self._rest = np.maximum(rest, 0.0)[:, None]
+
+    def at_fixed_point(self) -> np.ndarray:
+        """Evidence per image [n_targets] where prior and noise agree with what they imply."""
+        n, d = self._n, self._d
+        alpha, beta = np.ones((2, len(self._sums), 1))
+        active = np.arange(len(alpha))
+        for _ in range(_ROUNDS):
+            ratio = alpha[active] / beta[active]
+            gamma, free, m2, residual, _ = self._moments(active, ratio)
+            alpha[active], beta[active] = gamma / (m2 + _EPSILON), free / (residual + _EPSILON)
+            moved = np.abs(alpha[active] / beta[active] - ratio) > _TOLERANCE * ratio
+            active = active[moved[:, 0]]
+            if not len(active):
+                break
+        else:
+            warn("not_converged", f"{_ROUNDS} rounds")
+        _, _, m2, residual, determinant = self._moments(np.arange(len(alpha)), alpha / beta)
+        # log det(alpha I + beta F'F) of the k used axes is k log(beta) beside the determinant of F'F + ratio I.
+        logs = determinant + len(self._eigenvalues) * np.log(beta) + (d - len(self._eigenvalues)) * np.log(alpha)
+        evidence = d * np.log(alpha) + n * np.log(beta) - beta * residual - alpha * m2 - logs - n * np.log(2 * np.pi)
+        return (evidence / (2 * n))[:, 0]
+
+    def _moments(self, rows: np.ndarray, ratio: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Of some targets, at ratio = alpha / beta, each [n_targets, 1]: effective dimensions gamma, n - gamma, squared norm
+        of the posterior mean, squared residual, and log det(F'F + ratio I) without the ratios of the axes not used."""
+        n, eigenvalues, means = self._n, self._eigenvalues, self._means
+        projected, sums, widths = self._projected[rows], self._sums[rows], np.sqrt(eigenvalues)
+        inverse = 1 / (eigenvalues + ratio)
+        share = n * means**2 * inverse
+        inside = 1 + share.sum(axis=1, keepdims=True)
+        beyond = n * self._outside / ratio
+        whole = inside + beyond
+        # n times the mean residual.
+        left = (sums - n * (means * inverse * widths * projected).sum(axis=1, keepdims=True)) / whole
+        mean = inverse * (widths * projected + means * left)
+        m2 = (mean**2).sum(axis=1, keepdims=True) + self._outside * (left / ratio) ** 2
+        deviations = inverse * (ratio * projected - widths * means * left)
+        residual = (deviations**2).sum(axis=1, keepdims=True) + left**2 / n + self._rest[rows]
+        # Each without the cancellation of taking it from n.
+        taken = share / whole
+        gamma = (inverse * (eigenvalues + ratio * taken)).sum(axis=1, keepdims=True)
+        free = n - len(eigenvalues) + (ratio * inverse * (1 - taken)).sum(axis=1, keepdims=True)
+        if self._outside:
+            gamma += beyond / whole
+            free += inside / whole - 1
+        logs = np.log(eigenvalues + ratio).sum(axis=1, keepdims=True) + np.log(whole)
+        return gamma, free, m2, residual, logs
+
+
+def _largest_eigenvalue(eigenvalues: np.ndarray, squares: np.ndarray, whole: float) -> float:
+    """Of the scatter matrix with these eigenvalues, falling, plus a product of one vector: `squares` are those of the vector
+    along the axes, `whole` is its squared length."""
+    outside = max(whole - float(squares.sum()), 0.0)
+    low, high = float(eigenvalues[0]), float(eigenvalues[0]) + whole
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if not low < middle < high:
+            break
+        above = (squares / (middle - eigenvalues)).sum() + outside / middle > 1
+        low, high = (middle, high) if above else (low, middle)
+    return high
+
+
+def _published(x: np.ndarray, targets: np.ndarray) -> float:
+    """The mean evidence as the published code has it."""
+    u, sigma = _left_vectors_and_squared_singular_values(x)
+    projected = (u.T @ targets).T ** 2  # [n_classes, k]
+    rest = np.maximum((targets**2).sum(axis=0) - projected.sum(axis=1), 0.0)
+    return float(np.mean([_published_evidence(sigma, p, r, *x.shape) for p, r in zip(projected, rest, strict=True)]))
+
+
+def _left_vectors_and_squared_singular_values(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if x.shape[0] <= x.shape[1]:
         u, s, _ = np.linalg.svd(x, full_matrices=False)
         return u, s**2
-    if variant == "published":
-        # Its SVD of X'X keeps directions that are pure rounding, which moves the published value by what they happen to be.
-        _, squared, vt = np.linalg.svd(x.T @ x)
-        v, used = vt.T, np.sqrt(squared) > 1e-10
-        if not used.any():
-            raise ValueError(
-                "`features` must have a singular value above 1e-10 for the published variant; "
-                f'got at most {np.sqrt(squared[0]):.4g}. Use variant="default".'
-            )
-    else:
-        squared, v = np.linalg.eigh(x.T @ x)
-        used = squared > squared[-1] * d * np.finfo(np.float64).eps
+    # Its SVD of X'X keeps directions that are pure rounding, which moves the published value by what they happen to be.
+    _, squared, vt = np.linalg.svd(x.T @ x)
+    v, used = vt.T, np.sqrt(squared) > 1e-10
+    if not used.any():
+        raise ValueError(
+            "`features` must have a singular value above 1e-10 for the published variant; "
+            f'got at most {np.sqrt(squared[0]):.4g}. Use variant="default".'
+        )
     return (x @ v[:, used]) / np.sqrt(squared[used]), squared[used]
-
-
-def _exact_evidence(sigma: np.ndarray, projected: np.ndarray, rest: float, n: int, d: int) -> float:
-    sigma = sigma / sigma.max()  # the evidence does not depend on the features' unit, and with this neither does _EPSILON
-    alpha = beta = 1.0
-    for _ in range(_ROUNDS):
-        ratio = alpha / beta
-        gamma, free, m2, residual = _moments(sigma, projected, rest, ratio, n)
-        alpha, beta = gamma / (m2 + _EPSILON), free / (residual + _EPSILON)
-        if abs(alpha / beta - ratio) <= _TOLERANCE * ratio:
-            break
-    else:
-        warn("not_converged", f"{_ROUNDS} rounds")
-    _, _, m2, residual = _moments(sigma, projected, rest, alpha / beta, n)
-    return _evidence(sigma, alpha, beta, m2, residual, n, d) - (d - len(sigma)) * np.log(alpha) / (2 * n)
 
 
 def _published_evidence(sigma: np.ndarray, projected: np.ndarray, rest: float, n: int, d: int) -> float:
