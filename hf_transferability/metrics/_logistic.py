@@ -13,7 +13,8 @@ from scipy.optimize import minimize
 MOST_STEPS = 500
 _CURVATURE = 2e-3  # p (1 - p) of a typical image and class near the solution; it decides the number of steps only
 _NUMBERS = 2**23  # logits at once
-_WIDEST = 4096  # features; for more, and more than images, matrices of n x n take the place of those of d x d
+_WIDEST = 4096  # features; for more, and more than images, matrices of n x n take the place of those of d x d,
+_WIDE = 2  # and where they are so many times the images
 _TOLERANCE_OF_FLOAT32 = 1e-6  # below it, rounding decides
 _ENOUGH = 10  # times the tolerance counts as converged
 _CONSTANT = 1e-20  # variance of a feature among the training images, relative to that among all: it is rounding
@@ -44,7 +45,7 @@ def cross_validated_probabilities(
     images = scaled.astype(np.float32)
     del scaled
     d = images.shape[1]
-    if d > max(_WIDEST, len(images)):
+    if d > len(images) and d > min(_WIDEST, _WIDE * len(images)):
         return _probabilities_of_wide(images, codes, training, means, variances, tolerance)
     curvature = _CURVATURE * (images.T @ images)
     curvature[np.arange(d), np.arange(d)] += 1

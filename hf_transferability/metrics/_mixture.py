@@ -7,13 +7,14 @@ rounding.
 """
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.linalg.lapack import dtrtri
 from sklearn.cluster import KMeans
 
 MOST_STEPS = 100
 _TOLERANCE = 1e-3  # of the mean log likelihood between two steps
-_SMALLEST_SHARE = 1e-24  # an image with less of a component does not move its covariance
+_SMALLEST_SHARE = 1e-16  # an image with less of a component does not move its covariance
 _BLOCK = 2**19  # numbers at once
+_COLUMNS = 32  # of a triangular matrix at once
 _EMPTY = 10 * np.finfo(np.float64).eps  # keeps a component without images finite
 
 Parameters = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -59,7 +60,9 @@ def _maximise(x: np.ndarray, posterior: np.ndarray, regularisation: float) -> Pa
         np.matmul(members.T, members, out=covariance)
     covariances /= sizes[:, None, None]
     covariances[:, np.arange(d), np.arange(d)] += regularisation
-    whitening = np.linalg.inv(np.linalg.cholesky(covariances)).transpose(0, 2, 1)
+    whitening = np.linalg.cholesky(covariances).transpose(0, 2, 1)
+    for k, factor in enumerate(whitening):
+        whitening[k] = dtrtri(factor)[0]
     return np.log(sizes / sizes.sum()), means, whitening
 
 
@@ -67,16 +70,24 @@ def _expect(x: np.ndarray, parameters: Parameters) -> tuple[float, np.ndarray]:
     """Mean log likelihood of the images, and the posterior of the components [n_samples, n_components]."""
     log_weights, means, whitening = parameters
     (n, d), components = x.shape, len(means)
-    distances = np.empty((n, components))
-    step = max(_BLOCK // (n * d), 1)
-    for start in range(0, components, step):
-        block = slice(start, start + step)
-        side_by_side = whitening[block].transpose(1, 0, 2).reshape(d, -1)
-        white = x @ side_by_side
-        white -= np.matmul(means[block, None], whitening[block]).reshape(-1)
-        white = white.reshape(n, -1, d)
-        np.einsum("nkd,nkd->nk", white, white, out=distances[:, block])
+    distances = np.zeros((n, components))
+    # The matrices are triangular: a column takes part in the features up to its own.
+    parts = [slice(start, min(start + _COLUMNS, d)) for start in range(0, d, _COLUMNS)]
+    for columns in parts:
+        used, width = slice(columns.stop), columns.stop - columns.start
+        step = max(_BLOCK // (n * width), 1)
+        for start in range(0, components, step):
+            block = slice(start, start + step)
+            part = whitening[block, used, columns]
+            white = x[:, used] @ part.transpose(1, 0, 2).reshape(columns.stop, -1)
+            white -= np.matmul(means[block, None, used], part).reshape(-1)
+            white = white.reshape(n, -1, width)
+            distances[:, block] += np.einsum("nkd,nkd->nk", white, white)
     log_determinants = np.log(np.diagonal(whitening, axis1=1, axis2=2)).sum(axis=1)
     joint = log_weights + log_determinants - (d * np.log(2 * np.pi) + distances) / 2
-    likelihood = logsumexp(joint, axis=1, keepdims=True)
-    return float(likelihood.mean()), np.exp(joint - likelihood)
+    largest = joint.max(axis=1, keepdims=True)
+    joint -= largest
+    np.exp(joint, out=joint)
+    total = joint.sum(axis=1, keepdims=True)
+    joint /= total
+    return float((np.log(total) + largest).mean()), joint
