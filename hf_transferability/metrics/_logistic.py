@@ -8,7 +8,8 @@ takes a fraction of the steps.
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.optimize import minimize
+
+from hf_transferability.metrics._lbfgs import minimise
 
 MOST_STEPS = 500
 _CURVATURE = 2e-3  # p (1 - p) of a typical image and class near the solution; it decides the number of steps only
@@ -110,11 +111,12 @@ def _fit(
             array.astype(dtype, copy=False) for array in (coordinates, to_weights, centres, variances)
         )
         problem = _Problem(in_dtype, weights, middles, spreads, codes, training)
-        options = {"maxiter": MOST_STEPS, "gtol": smallest, "ftol": 0.0}
-        result = minimize(problem.loss_and_gradient, u, method="L-BFGS-B", jac=True, options=options)
+        result = minimise(
+            problem.loss_and_gradient, u.astype(dtype, copy=False), most_steps=MOST_STEPS, gradient_tolerance=smallest
+        )
         u = result.x
     # Not by its word: the optimiser also ends where rounding hides that the loss still falls.
-    return problem.probabilities(u), bool(np.abs(result.jac).max() <= _ENOUGH * smallest)
+    return problem.probabilities(u), bool(np.abs(result.gradient).max() <= _ENOUGH * smallest)
 
 
 class _Problem:
@@ -164,7 +166,7 @@ class _Problem:
         logits -= self._target
         logits *= self._weight
         residuals = logits.reshape(n, -1)
-        gradient = np.empty((len(u), folds * classes))
+        gradient = np.empty((len(u), folds * classes), dtype=u.dtype)
         gradient[:-1] = self._coordinates.T @ residuals + self._to_weights.T @ penalised
         gradient[-1] = residuals.sum(axis=0)
         by_fold = self._centres.T[:, :, None] * gradient[-1].reshape(folds, classes)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.optimize import minimize
 
+from hf_transferability.metrics._lbfgs import minimise
 from hf_transferability.metrics._soft_neighbours import SoftNeighbours
 
 ITERATIONS = 50
@@ -36,10 +37,18 @@ def neighbourhood_components(x: np.ndarray, codes: np.ndarray, start: np.ndarray
         neighbours = SoftNeighbours(codes, pool.map if threads > 1 else map)
 
         def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            value, pull = neighbours.value_and_pull(x @ flat.reshape(start.shape).T.astype(x.dtype))
-            return -value, (-2 * (pull.T @ x)).ravel().astype(np.float64)
+            value, pull = neighbours.value_and_pull(x @ flat.reshape(start.shape).T)
+            return -value, (-2 * (pull.T @ x)).ravel()
 
-        result = minimize(
-            objective, start.ravel(), method="L-BFGS-B", jac=True, tol=_TOLERANCE, options={"maxiter": iterations}
-        )
-    return result.x.reshape(start.shape)
+        if x.dtype == np.float32:  # the path is another one in any case
+            learned = minimise(
+                objective,
+                start.astype(x.dtype).ravel(),
+                most_steps=iterations,
+                gradient_tolerance=_TOLERANCE,
+                value_tolerance=_TOLERANCE,
+            ).x
+        else:
+            options = {"maxiter": iterations}
+            learned = minimize(objective, start.ravel(), method="L-BFGS-B", jac=True, tol=_TOLERANCE, options=options).x
+    return learned.reshape(start.shape)

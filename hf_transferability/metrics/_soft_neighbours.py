@@ -6,6 +6,7 @@ projection is learned, the rest of the work is done on these few; else on all pa
 directions of a pair.
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -108,9 +109,7 @@ class SoftNeighbours:
 
         rows, columns, far = map(np.concatenate, zip(*self._do(kept, self._blocks, pairs), strict=True))
         same = (self._codes[rows] == self._codes[columns]).astype(dtype)
-        outward, inward = (
-            np.exp(np.clip(nearest[images] - far, _SMALLEST[dtype], 0.0)) for images in (rows, columns)
-        )
+        outward, inward = (np.exp(np.clip(nearest[images] - far, _SMALLEST[dtype], 0.0)) for images in (rows, columns))
         sums = np.bincount(rows, outward, n) + np.bincount(columns, inward, n)
         p = (np.bincount(rows, outward * same, n) + np.bincount(columns, inward * same, n)) / sums
         shares, sums = p.astype(dtype), sums.astype(dtype)
@@ -163,7 +162,7 @@ class SoftNeighbours:
 
 
 def _block(start: int, stop: int, edges: list[int]) -> _Block:
-    classes = [(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True) if low < stop and high > start]
+    classes = [(low, high) for low, high in itertools.pairwise(edges) if low < stop and high > start]
     same = tuple(
         (slice(max(low, start) - start, min(high, stop) - start), slice(max(low, start) - start, high - start))
         for low, high in classes
