@@ -55,7 +55,7 @@ def minimise(
             return Minimum(x, gradient, step)
         direction = _direction(gradient, moves)
         slope = float(gradient @ direction)
-        length = 1.0 if moves else min(1.0, 1.0 / float(np.sqrt(gradient @ gradient)))
+        length = 1.0 if moves else 1.0 / float(np.sqrt(gradient @ gradient))  # a first step of length one, as SciPy's
         found = _line_search(objective, x, value, direction, slope, length)
         if found is None:
             return Minimum(x, gradient, step)

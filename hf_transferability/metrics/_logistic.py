@@ -160,7 +160,9 @@ class _Problem:
         total = logits.sum(axis=2, keepdims=True)
         weights = self._to_weights @ u[:-1]
         penalised = self._squares * weights
-        loss = float(((np.log(total) - true) * self._weight).sum(where=self._weight > 0, dtype=np.float64))
+        with np.errstate(invalid="ignore"):  # an image of a class that its fold does not learn: infinity times 0
+            losses = (np.log(total) - true) * self._weight
+        loss = float(losses.sum(where=self._weight > 0, dtype=np.float64))
         loss += float((weights * penalised).sum(dtype=np.float64)) / 2
         logits /= total
         logits -= self._target

@@ -2,7 +2,6 @@ import importlib
 
 import numpy as np
 import pytest
-from scipy.optimize import OptimizeResult
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
@@ -10,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hf_transferability.metrics import score
+from hf_transferability.metrics._lbfgs import Minimum
 
 
 def test_features_that_say_nothing_are_one_half(scored):
@@ -71,9 +71,9 @@ def test_not_converged_is_flagged(monkeypatch, make_arrays, scored):
 
 def test_an_optimiser_that_gives_up_has_not_converged(monkeypatch, make_arrays, scored):
     def stuck(objective, start, **options):
-        return OptimizeResult(x=start, jac=objective(start)[1], nit=3, success=True)
+        return Minimum(start, objective(start)[1], 3)
 
-    monkeypatch.setattr(importlib.import_module("hf_transferability.metrics._logistic"), "minimize", stuck)
+    monkeypatch.setattr(importlib.import_module("hf_transferability.metrics._logistic"), "minimise", stuck)
     assert "not_converged" in scored("linear_probe", make_arrays())[1]
 
 
