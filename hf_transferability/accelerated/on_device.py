@@ -1,11 +1,11 @@
 """The accelerator that a run lends to its metrics: what is computed there, from which size on, and what if it goes wrong.
 
-Values are those of the processor up to rounding: float64 stays float64 and float32 float32, without TF32. So a stored score does
-not say which of the two computed it, just as it does not say which processor: what moves most with rounding, the optimiser of
-feature quality, is the same for both, and its stated tolerance covers it.
+Values are those of the processor up to rounding: float64 stays float64 and float32 float32, without TF32. So a stored score
+does not say which of the two computed it, just as it does not say which processor: what moves most with rounding, the optimiser
+of feature quality, is the same for both, and its stated tolerance covers it.
 
-The optimisers stay on the processor and ask the device for values and gradients. Nobody may have measured the device at hand, so
-each kind of work is first done on a small problem both here and there. Where the results differ by more than rounding, or
+The optimisers stay on the processor and ask the device for values and gradients. Nobody may have measured the device at hand,
+so each kind of work is first done on a small problem both here and there. Where the results differ by more than rounding, or
 something fails later, the processor computes instead and a note says so.
 """
 
@@ -120,9 +120,7 @@ class OnDevice:
         if found is None:
             return True
         log.debug("%s on %s: %s", work, self.place.device, found)
-        self._tell(
-            work, f"the {self.place.device.type} device computes other {work} than the processor, which does it instead."
-        )
+        self._tell(work, f"the {self.place.device.type} device gives other {work} than the processor, which computed them.")
         return False
 
     def _tell(self, work: str, note: str) -> None:

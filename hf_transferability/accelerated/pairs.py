@@ -54,8 +54,8 @@ def correlation(
 
 
 def _sums(pairs: torch.Tensor) -> tuple[float, float, int]:
-    """Of sorted keys (twice the distance, plus 1 for different classes): the sum of the ranks of those of different classes, the
-    correction for ties, and how many are of different classes."""
+    """Of sorted keys (twice the distance, plus 1 for different classes): the sum of the ranks of pairs of different classes,
+    the correction for ties, and how many are of different classes."""
     unlike_so_far = (pairs & 1).cumsum(dim=0)
     counts = torch.unique_consecutive(pairs >> 1, return_counts=True)[1]
     ends = counts.cumsum(dim=0)
