@@ -57,46 +57,51 @@ def within_reach(
 
 
 def outside(place: Place, x: np.ndarray, groups: np.ndarray, k: int) -> Callable[[], np.ndarray] | None:
-    """What gives the k nearest images outside each image's group: positions [n_samples, k]."""
+    """What gives the k nearest images outside each image's group: positions [n_samples, k].
+
+    NotImplemented where an image at the distance of the k-th is left out: which one, only the processor's own code decides.
+    """
     images = _images(place, x)
     if images is None:
         return None
     units = place.put(groups)
 
     def find() -> np.ndarray:
-        found = []
+        positions, ambiguous = [], []
         for start, squared in images.distances():
             squared.masked_fill_(units[start : start + len(squared), None] == units, torch.inf)
-            found.append(_first(squared, k, images.equal))
-        return torch.cat(found).cpu().numpy()
+            reach, indices = squared.topk(k, dim=1, largest=False)
+            ambiguous.append(((squared <= reach[:, -1:] + images.equal).sum(dim=1) > k).any())
+            positions.append(indices)
+        return NotImplemented if torch.stack(ambiguous).any() else torch.cat(positions).cpu().numpy()
 
     return find
 
 
 def shares(place: Place, x: np.ndarray, codes: np.ndarray, k: int) -> Callable[[], np.ndarray] | None:
-    """What gives the share [n_samples] of each image's class among its k nearest, itself included."""
+    """What gives the share [n_samples] of each image's class among its k nearest, itself included.
+
+    NotImplemented where the choice among images at one distance decides it: only the processor's own code makes that.
+    """
     images = _images(place, x)
     if images is None:
         return None
     classes = place.put(codes)
 
     def find() -> np.ndarray:
-        found = []
+        counts, ambiguous = [], []
         for start, squared in images.distances():
-            same = classes[_first(squared, k, images.equal)] == classes[start : start + len(squared), None]
-            found.append(same.double().mean(dim=1))
-        return torch.cat(found).cpu().numpy()
+            same = classes[start : start + len(squared), None] == classes
+            reach = squared.topk(k, dim=1, largest=False).values[:, -1:]
+            nearer = squared < reach - images.equal
+            tied = (squared <= reach + images.equal) & ~nearer
+            room, n_tied, n_same = k - nearer.sum(dim=1), tied.sum(dim=1), (tied & same).sum(dim=1)
+            taken = torch.where(n_tied <= room, n_same, torch.where(n_same == n_tied, room, 0))
+            ambiguous.append(((n_tied > room) & (n_same > 0) & (n_same < n_tied)).any())
+            counts.append((nearer & same).sum(dim=1) + taken)
+        return NotImplemented if torch.stack(ambiguous).any() else torch.cat(counts).cpu().numpy() / k
 
     return find
-
-
-def _first(squared: torch.Tensor, k: int, equal: float) -> torch.Tensor:
-    """Positions [n_rows, k] of the k nearest; of several at one distance the first, as scikit-learn takes them."""
-    reach = squared.topk(k, dim=1, largest=False).values[:, -1:]
-    nearer = squared < reach - equal
-    tied = (squared <= reach + equal) & ~nearer
-    room = k - nearer.sum(dim=1, keepdim=True)
-    return (nearer | (tied & (tied.cumsum(dim=1) <= room))).nonzero()[:, 1].reshape(-1, k)
 
 
 class _Images:

@@ -32,7 +32,8 @@ class Work:
     """A piece of a metric.
 
     Attributes:
-        made: gives the function that computes on a place, from its inputs; None where there is no memory for it.
+        made: gives the function that computes on a place, from its inputs; None where there is no memory for it. The function
+            gives NotImplemented where the result is not settled by its inputs, but by how the processor's code is written.
         multiplications: of one call, from the inputs.
         worth: so many are needed; for fewer, launching and copying (0.1 to 1 ms a call) cost what they save on a core of 20
             billion a second.
@@ -113,7 +114,7 @@ class OnDevice:
 
     def _agrees(self, work: str) -> bool:
         try:
-            found = difference(work, _Strict(self))
+            found = difference(work, _Strict(self, work))
         except Exception as error:
             self.failed(work, error)
             return False
@@ -148,8 +149,9 @@ class _Attempt:
             with self._device.place.turn():
                 if not self._begun:
                     self._begun, self._compute = True, self._device.compute(self._work, self._inputs)
-                if self._compute is not None:
-                    return self._compute(*given)
+                result = NotImplemented if self._compute is None else self._compute(*given)
+            if result is not NotImplemented:
+                return result
         except Exception as error:
             self._compute = None  # and with it what it holds on the device
             self._device.failed(self._work, error)
@@ -157,13 +159,13 @@ class _Attempt:
 
 
 class _Strict:
-    """The device with nothing in its place where it fails, for its check."""
+    """The device for one kind of work, with nothing in its place where it fails: for its check."""
 
-    def __init__(self, device: OnDevice):
-        self._device = device
+    def __init__(self, device: OnDevice, work: str):
+        self._device, self._checked = device, work
 
     def in_place_of(self, work: str, own: Callable[..., Any], inputs: tuple[Any, ...]) -> Callable[..., Any]:
-        if not self._device.place.computes_in(_precision(WORK[work], inputs)):
+        if work != self._checked or not self._device.place.computes_in(_precision(WORK[work], inputs)):
             return own
 
         def strict(*given: Any) -> Any:
@@ -171,7 +173,8 @@ class _Strict:
                 compute = self._device.compute(work, inputs)
                 if compute is None:
                     raise MemoryError(f"no memory for {work}")
-                return compute(*given)
+                result = compute(*given)
+            return own(*given) if result is NotImplemented else result
 
         return strict
 

@@ -36,7 +36,7 @@ def scored_candidates(
             entries.append(find(name, work))
             error = entries[-1].candidate.error
             score = work.state.is_main_process and error is None
-            if not entries[-1].cached and error is None and work.state.device.type != "cpu":
+            if work.state.accelerator is not None:
                 scorers.use_cores(usable_cores() - 1)  # the extraction leaves all cores but one
                 scorers.use_device(work.state.accelerator)
             futures.append(scorers.score(entries[-1].read) if score else None)
