@@ -69,12 +69,15 @@ class OnDevice:
     Args:
         device: of torch.
         always: also where it is not worth it, for tests and measurements.
+
+    Attributes:
+        trusted: kinds of work that were checked, and whether the device does them.
     """
 
     def __init__(self, device: torch.device, *, always: bool = False):
         self.place, self._always = Place(device), always
         self._checking = threading.Lock()
-        self._trusted: dict[str, bool] = {}
+        self.trusted: dict[str, bool] = {}
         self._notes: list[str] = []
         self._told: set[str] = set()
 
@@ -102,15 +105,15 @@ class OnDevice:
         if should_reduce_batch_size(error):
             self._tell(work, f"the {self.place.device.type} device lacked memory for {work}, so the processor computed them.")
             return
-        self._trusted[work] = False
+        self.trusted[work] = False
         kind = type(error).__name__
         self._tell(work, f"the {self.place.device.type} device failed at {work} ({kind}), so the processor computed them.")
 
     def _is_trusted(self, work: str) -> bool:
         with self._checking:
-            if work not in self._trusted:
-                self._trusted[work] = self._agrees(work)
-            return self._trusted[work]
+            if work not in self.trusted:
+                self.trusted[work] = self._agrees(work)
+            return self.trusted[work]
 
     def _agrees(self, work: str) -> bool:
         try:

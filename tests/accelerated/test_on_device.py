@@ -118,7 +118,7 @@ def test_an_error_leaves_the_rest_to_the_processor(device, monkeypatch):
     work = on_device.Work(failing, WORK["neighbourhood components"].multiplications, 0, 0)
     monkeypatch.setitem(WORK, "neighbourhood components", work)
     given = arrays(*CASES["two classes"])
-    device._trusted["neighbourhood components"] = True
+    device.trusted["neighbourhood components"] = True
     here, there = both("feature_quality", given, device)
     assert len(calls) == 3
     assert there == pytest.approx(here, abs=0.01)
@@ -131,7 +131,7 @@ def test_an_error_leaves_the_rest_to_the_processor(device, monkeypatch):
 
 
 def test_out_of_memory_is_tried_again_another_time(device, monkeypatch):
-    device._trusted["ranks of pairs"] = True
+    device.trusted["ranks of pairs"] = True
     full = [True]
 
     def correlation(place, *inputs):
@@ -163,7 +163,7 @@ def test_a_device_that_computes_something_else_is_not_used(device, monkeypatch):
     assert device.notes() == told
     assert both("feature_quality", arrays(*CASES["two classes"]), device)[1] == here
     assert device.notes() == []
-    assert device._trusted == {"neighbourhood components": False, "shares of neighbours": True}
+    assert device.trusted == {"neighbourhood components": False, "shares of neighbours": True}
 
 
 @pytest.mark.parametrize("work", WORK)

@@ -113,7 +113,7 @@ def test_a_device_that_is_lent_computes_and_tells_what_goes_wrong(tmp_path, monk
 
     def watched(self, work, inputs):
         given.append(work)
-        if work == "neighbours" and self._trusted.get(work):
+        if work == "neighbours" and self.trusted.get(work):
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return compute(self, work, inputs)
 
