@@ -1,4 +1,4 @@
-"""The objective of `metrics._neighbourhood_components` and its gradient on a device."""
+"""The objective of `metrics._soft_neighbours` and its gradient on a device, on all pairs of images."""
 
 from collections.abc import Callable
 

@@ -52,7 +52,7 @@ WORK = {
         neighbourhood_components.objective, neighbourhood_components.multiplications, worth=2.4e7, floats=0
     ),
     # 550 images x 512 features x 5 folds x 5 classes.
-    "logistic regressions": Work(logistic.loss, logistic.multiplications, worth=3e7, floats=0),
+    "logistic regressions": Work(logistic.loss, logistic.multiplications, worth=2.7e7, floats=0),
     # 1,000 images with 200 features, which must be copied there: one call.
     "neighbours": Work(neighbours.nearest, neighbours.multiplications, worth=2e8),
     "neighbours with ties": Work(neighbours.within_reach, neighbours.multiplications, worth=2e8),

@@ -1,5 +1,6 @@
 """Pixels on their way to the device."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,15 +17,29 @@ def moved(parts: Iterator[Any], device: torch.device) -> Iterator[Any]:
         for part in parts:
             yield part.to(device)
         return
-    copying = torch.cuda.Stream(device)
+    copying = _copying(device)
     for part in parts:
         computing = torch.cuda.current_stream(device)
         with torch.cuda.stream(copying):
             # The pinned memory is not used again before the copy has ended: torch remembers in which stream it is read.
-            there = _each(part, lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
+            there = _each(part, lambda tensor: _pinned(tensor).to(device, non_blocking=True))
         computing.wait_stream(copying)
         _each(there, lambda tensor: tensor.record_stream(computing))  # noqa: B023 - used at once
         yield there
+
+
+@functools.cache
+def _copying(device: torch.device) -> torch.cuda.Stream:
+    """The stream for all copies to a card: each stream keeps memory of its own."""
+    return torch.cuda.Stream(device)
+
+
+def _pinned(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy in pinned memory; the tensor itself where the system gives none, which is copied more slowly."""
+    try:
+        return tensor.pin_memory()
+    except RuntimeError:
+        return tensor
 
 
 def _each(pixels: Any, do: Callable[[torch.Tensor], Any]) -> Any:

@@ -58,6 +58,16 @@ def test_to_a_card_from_pinned_memory_without_waiting(monkeypatch):
     assert waiting == [{"non_blocking": True}] * 3
 
 
+def test_without_pinned_memory_all_the_same(monkeypatch):
+    def refused(tensor):
+        raise RuntimeError("CUDA error: out of memory")
+
+    with pretend_card() as card:
+        monkeypatch.setattr(torch.Tensor, "pin_memory", refused)
+        part = torch.rand(3, 2)
+        assert torch.equal(next(moved(iter([part]), card)).inner, part)
+
+
 @pytest.mark.parametrize("micro_batch", [40, 3], ids=["one pass", "two passes"])
 @pytest.mark.parametrize("config", [None, VIT], ids=["resnet", "vit"])
 def test_an_extraction_on_a_card(make_target, make_checkpoint, config, micro_batch, monkeypatch):

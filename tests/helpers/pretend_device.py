@@ -15,6 +15,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from hf_transferability.extraction import transfers
+
 CARD = torch.device("cuda:0")
 FREE = 8 * 2**30  # bytes that the card says it has
 
@@ -97,3 +99,4 @@ def pretend_card() -> Iterator[torch.device]:
                 yield CARD
         finally:
             torch.__future__.set_swap_module_params_on_conversion(swapping)
+            transfers._copying.cache_clear()

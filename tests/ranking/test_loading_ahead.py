@@ -4,8 +4,12 @@ import gc
 import threading
 import weakref
 
+import numpy as np
 import pytest
+import timm
 import torch
+from timm.models import save_for_hf
+from transformers import ViTConfig, ViTModel
 
 from hf_transferability import rank
 from hf_transferability.checkpoints import loading
@@ -97,6 +101,36 @@ def test_no_random_numbers_of_the_program_are_drawn(pool):
     before = torch.get_rng_state()
     assert load_ahead(resolve(pool[0])) is not None
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.fixture(scope="module")
+def folders(make_checkpoint, tmp_path_factory):
+    """A network of transformers, one without a head that its configuration names, and one of timm."""
+    vit = ViTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=24, patch_size=8
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = timm.create_model("convnext_atto", num_classes=7)
+    for module in network.modules():
+        if "Norm" in type(module).__name__ and getattr(module, "bias", None) is not None:
+            module.bias.data.fill_(0.01)
+    of_timm = tmp_path_factory.mktemp("checkpoint")
+    save_for_hf(network, str(of_timm), model_config={"num_classes": 7}, safe_serialization=True)
+    return [make_checkpoint(vit), make_checkpoint(vit, model_class=ViTModel), of_timm]
+
+
+@pytest.mark.parametrize("number", range(3), ids=["classifier", "headless", "timm"])
+def test_a_network_that_was_loaded_ahead_is_the_same(folders, number):
+    source = resolve(str(folders[number]))
+    now, ahead = loading.load(source), load_ahead(source)
+    weights, others = now.network.state_dict(), ahead.network.state_dict()
+    assert weights.keys() == others.keys()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    assert (now.facts, now.flags, now.has_source_head) == (ahead.facts, ahead.flags, ahead.has_source_head)
+    pixels = now.preprocess(list(np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)))
+    with torch.no_grad():
+        assert torch.equal(now.forward(pixels)[0], ahead.forward(pixels)[0])
 
 
 def test_where_memory_is_short_nothing_is_loaded(pool, monkeypatch):
