@@ -34,10 +34,15 @@ def nearest(place: Place, x: np.ndarray, k: int) -> Callable[[], tuple[np.ndarra
     return find
 
 
+def multiplications_of_rows(x: np.ndarray, k: int, equal: float, groups: np.ndarray, n_rows: int) -> int:
+    """Those of the distances of some rows to all images."""
+    return n_rows * x.size
+
+
 def within_reach(
-    place: Place, x: np.ndarray, k: int, equal: float, groups: np.ndarray
+    place: Place, x: np.ndarray, k: int, equal: float, groups: np.ndarray, n_rows: int
 ) -> Callable[[np.ndarray], tuple[np.ndarray, ...]] | None:
-    """What does the same as `metrics.knn._within_reach` for some rows."""
+    """What does the same as `metrics.knn._within_reach` for some rows, `n_rows` in all calls."""
     images = _images(place, x)
     if images is None:
         return None

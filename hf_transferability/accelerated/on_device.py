@@ -55,7 +55,7 @@ WORK = {
     "logistic regressions": Work(logistic.loss, logistic.multiplications, worth=2.7e7, floats=0),
     # 1,000 images with 200 features, which must be copied there: one call.
     "neighbours": Work(neighbours.nearest, neighbours.multiplications, worth=2e8),
-    "neighbours with ties": Work(neighbours.within_reach, neighbours.multiplications, worth=2e8),
+    "neighbours with ties": Work(neighbours.within_reach, neighbours.multiplications_of_rows, worth=2e8),
     "neighbours outside groups": Work(neighbours.outside, neighbours.multiplications, worth=2e8),
     "shares of neighbours": Work(neighbours.shares, neighbours.multiplications, worth=2e8),
     # 2,000 images: two million pairs.

@@ -109,7 +109,7 @@ def _accuracies(x: np.ndarray, targets: list[np.ndarray], k: int, groups: np.nda
     def within(rows: np.ndarray) -> tuple[np.ndarray, ...]:
         return _within_reach(x, rows, k, equal, left_out)
 
-    find = on_accelerator("neighbours with ties", within, x, k, equal, left_out)
+    find = on_accelerator("neighbours with ties", within, x, k, equal, left_out, len(rest))
     neighbourhoods += [_with_ties(rest[start : start + step], k, equal, find) for start in range(0, len(rest), step)]
     right = np.zeros(len(targets))
     for rows, image, neighbour, distance, weight in neighbourhoods:

@@ -47,7 +47,7 @@ def test_all_within_reach(place, x, grouped):
     groups = np.arange(len(x)) // 3 if grouped else np.arange(len(x))
     rows = np.arange(1, len(x), 2)
     expected = _within_reach(x, rows, 5, 1e-9, groups)
-    got = neighbours.within_reach(place, x, 5, 1e-9, groups)(rows)
+    got = neighbours.within_reach(place, x, 5, 1e-9, groups, len(rows))(rows)
     for one, other in zip(got[:2], expected[:2], strict=True):
         assert np.array_equal(one, other)
     for one, other in zip(got[2:], expected[2:], strict=True):
@@ -94,7 +94,7 @@ def test_without_memory_there_is_none(monkeypatch):
     monkeypatch.setattr(place, "budget", lambda: 1000)
     codes = np.zeros(60, dtype=int)
     assert neighbours.nearest(place, x, 5) is None
-    assert neighbours.within_reach(place, x, 5, 0.0, codes) is None
+    assert neighbours.within_reach(place, x, 5, 0.0, codes, 60) is None
     assert neighbours.outside(place, x, codes, 5) is None
     assert neighbours.shares(place, x, codes, 5) is None
 
@@ -105,7 +105,7 @@ def test_no_tensor_is_on_another_device():
     with pretend_card() as card:
         place = Place(card)
         neighbours.nearest(place, x, 5)()
-        neighbours.within_reach(place, x, 5, 1e-9, groups)(np.arange(20))
+        neighbours.within_reach(place, x, 5, 1e-9, groups, 20)(np.arange(20))
         neighbours.outside(place, x, groups, 5)()
         neighbours.shares(place, x, codes, 5)()
         x = features(60, 8)
