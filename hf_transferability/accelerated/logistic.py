@@ -78,9 +78,8 @@ def loss(
         gradient = images.T @ residuals + weights_of.T @ penalised
         gradient -= (middles.T[:, :, None] * last.reshape(folds, classes)).reshape(len(gradient), -1)
         gradient, last = gradient * factor, last * factor
-        values = torch.cat([losses, penalties, gradient.flatten(), last])  # one copy for all
-        numbers = values.cpu().numpy().astype(np.float64)
+        values = torch.cat([losses, penalties, gradient.flatten(), last]).cpu().numpy()  # one copy for all
         n_terms = n + len(penalties)
-        return float(numbers[:n_terms].sum()) / n, numbers[n_terms:]
+        return float(values[:n_terms].sum(dtype=np.float64)) / n, values[n_terms:]
 
     return evaluate

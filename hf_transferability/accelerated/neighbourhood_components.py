@@ -54,8 +54,8 @@ def objective(place: Place, x: np.ndarray, codes: np.ndarray, dimensions: int) -
             shares.append(share.flatten())
         pull -= sums[:, None] * z
         gradient = -2 * (pull.T @ images)
-        values = torch.cat([*shares, gradient.flatten()]).cpu().numpy().astype(np.float64)  # one copy for both
-        return -float(values[:n].sum()), values[n:]
+        values = torch.cat([*shares, gradient.flatten()]).cpu().numpy()  # one copy for both
+        return -float(values[:n].sum(dtype=np.float64)), values[n:]
 
     return evaluate
 

@@ -46,7 +46,7 @@ def test_value_and_gradient(shape, dtype, tolerance, duplicates):
     for point in points:
         expected, value = heard.own(point), evaluate(point)
         assert value[0] == pytest.approx(expected[0], rel=tolerance)
-        assert value[1].dtype == np.float64
+        assert value[1].dtype == dtype
         # Where the gradient vanishes, so do the digits of what it is a difference of.
         size = max(np.abs(expected[1]).max(), 0.1 * len(heard.inputs[0]))
         np.testing.assert_allclose(value[1], expected[1], rtol=0, atol=tolerance * size)
