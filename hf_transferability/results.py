@@ -64,7 +64,7 @@ COLUMNS = {
     "seen_share": Column("images of the sample that --leak-check met in its source datasets", "share, 0 to 1"),
     "preprocessing": Column("image processor and its backend"),
     "micro_batch": Column("images in memory at once", "images"),
-    "device_memory": Column("largest memory that the extraction took on the accelerator", "GiB"),
+    "device_memory": Column("largest memory that the extraction, and metrics beside it, took on the accelerator", "GiB"),
     "batches": Column("paper or balanced gradient batches"),
     "device": Column("cpu, cuda or mps"),
     "hardware": Column("model of the processor or card, and how many"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +26,13 @@ from hf_transferability.checkpoints.tracing import Trace, find_head, gradient_la
 from hf_transferability.checkpoints.weights import check_missing, check_unused
 from hf_transferability.errors import CheckpointError, first_line
 
+_one_at_a_time = threading.Lock()  # while it builds a network, transformers changes settings of the whole program
+
 
 def load(source: Source) -> Checkpoint:
     """Load a resolved checkpoint in float32 and evaluation mode, and find its head and gradient layers by a trace.
+
+    From several threads at once, one after the other.
 
     Raises:
         CheckpointError: files that are damaged or do not fit each other, weights that would be random or dropped, custom
@@ -35,7 +40,7 @@ def load(source: Source) -> Checkpoint:
     """
     folder = source.fetch()
     try:
-        with quiet_transformers():
+        with _one_at_a_time, quiet_transformers():
             return _load(source, folder)
     except CheckpointError:
         raise

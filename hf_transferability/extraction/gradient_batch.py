@@ -13,6 +13,7 @@ import torch
 
 from hf_transferability.checkpoints.checkpoint import Checkpoint
 from hf_transferability.extraction.memory import Plan
+from hf_transferability.extraction.transfers import moved
 from hf_transferability.extraction.triplet_loss import triplet_loss
 
 _STORED_PIXELS = 512 * 2**20  # bytes of preprocessed pixels stored between the two passes over a gradient batch
@@ -88,19 +89,19 @@ def _two_passes(checkpoint: Checkpoint, read: Read, parts: Parts, labels: torch.
             yield pixels
 
     with torch.no_grad():
-        result, values = _forward(checkpoint, storing(), device)
-    loss, gradient, n_triplets = triplet_loss(torch.cat(values), labels)
-    del values
+        result, features = _forward(checkpoint, storing(), device)
+    loss, gradient, n_triplets = triplet_loss(torch.cat(features), labels)
+    del features
 
     def again() -> Iterator[torch.Tensor]:
         remaining = read(parts[len(stored) :])
         while stored:
-            yield checkpoint.forward(stored.pop(0).to(device))[0]
-        for pixels in remaining:
-            yield checkpoint.forward(pixels.to(device))[0]
+            yield stored.pop(0)
+        yield from remaining
 
     with checkpoint.gradients():
-        norms = _gradient_norms(checkpoint, again(), gradient)
+        values = (checkpoint.forward(pixels)[0] for pixels in moved(again(), device))
+        norms = _gradient_norms(checkpoint, values, gradient)
     return result._replace(norms=norms, n_triplets=n_triplets, loss=loss)
 
 
@@ -108,13 +109,17 @@ def _forward(
     checkpoint: Checkpoint, pixels: Iterator[torch.Tensor], device: torch.device
 ) -> tuple[BatchResult, list[torch.Tensor]]:
     """Features and probabilities of micro-batches, and the features as they left the network."""
-    values, probabilities = [], []
-    for part in pixels:
-        features, logits = checkpoint.forward(part.to(device))
+    values, logits = [], []
+    for part in moved(pixels, device):
+        features, part_logits = checkpoint.forward(part)
         values.append(features)
-        if logits is not None:
-            probabilities.append(torch.softmax(logits.detach().cpu().double(), dim=1).float().numpy())
+        if part_logits is not None:
+            logits.append(part_logits.detach())
+    # Copied once all are queued, together: each copy waits for the device, which would wait for the host meanwhile.
     joined = torch.cat([part_values.detach() for part_values in values]).cpu().numpy()
+    if device.type != "cpu" and logits:
+        logits = [torch.cat(logits)]
+    probabilities = [torch.softmax(part.cpu().double(), dim=1).float().numpy() for part in logits]
     return BatchResult(joined, np.concatenate(probabilities) if probabilities else None), values
 
 
@@ -126,7 +131,9 @@ def _gradient_norms(checkpoint: Checkpoint, values: Iterator[torch.Tensor], grad
     if not gradient.any():
         return 0.0, 0.0
     weights = [layer.weight for layer in checkpoint.layers]
-    sums = [torch.zeros(weight.shape, dtype=torch.float64) for weight in weights]
+    # Summed where they arise, so that a device need not be waited for; MPS has no float64.
+    where = gradient.device if gradient.device.type != "mps" else torch.device("cpu")
+    sums = [torch.zeros(weight.shape, dtype=torch.float64, device=where) for weight in weights]
     start = 0
     for features in values:
         part = gradient[start : start + len(features)]
@@ -135,6 +142,6 @@ def _gradient_norms(checkpoint: Checkpoint, values: Iterator[torch.Tensor], grad
             sums, torch.autograd.grad(features, weights, grad_outputs=part, allow_unused=True), strict=True
         ):
             if weight_gradient is not None:
-                total += weight_gradient.cpu().double()
+                total += weight_gradient.to(where).double()
     first, second = (layer.norm(total) for layer, total in zip(checkpoint.layers, sums, strict=True))
     return first, second

@@ -5,8 +5,7 @@ the triplets do not depend on the number of processes. `gradient_batch` says how
 the gradients, and `memory` how many images fit.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +22,7 @@ from hf_transferability.extraction.cache import Arrays
 from hf_transferability.extraction.gradient_batch import BatchResult, Read, extract_batch
 from hf_transferability.extraction.memory import Plan, make_plan
 from hf_transferability.extraction.pixels import PixelStore, Reader
+from hf_transferability.extraction.precision import full_precision
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.extraction.triplet_loss import MARGIN
 
@@ -91,7 +91,7 @@ def extract(
         numbered_batches = list(enumerate(gradient_batches(len(target), batches)))[state.process_index :: state.num_processes]
         with reused_memory(), Reader(checkpoint, target, [batch for _, batch in numbered_batches], store) as read:
             for index, batch in numbered_batches:
-                with _full_precision():
+                with full_precision():
                     part = None if labels is None else labels[batch]
                     result, plan = _with_less_memory(checkpoint, read, batch, part, plan, state.device)
                 results.append((index, result))
@@ -129,18 +129,6 @@ def _facts_of_device(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         facts["device_memory"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
     return facts
-
-
-@contextlib.contextmanager
-def _full_precision() -> Iterator[None]:
-    """Compute in float32 on every device; cuDNN's default of TF32 would change results by about 1e-3."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
 
 
 def _why_no_gradient(results: Sequence[BatchResult], norms: np.ndarray) -> str | None:

@@ -88,6 +88,11 @@ class Processes:
         return self._state.device
 
     @property
+    def accelerator(self) -> "torch.device | None":
+        """The device, if something has asked for it and it is not the processor; asking here imports nothing."""
+        return self.device if "_state" in vars(self) and self.device.type != "cpu" else None
+
+    @property
     def is_main_process(self) -> bool:
         """Whether this process resolves names, scores and prints."""
         return self.process_index == 0

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import euclidean_distances
 
+from hf_transferability.metrics._accelerator import on_accelerator
 from hf_transferability.metrics._validation import as_array, refuse_missing
 
 GROUPING_VERSION = 2  # part of the keys of stored scores with groups: counts up when a metric treats them in another way
@@ -73,11 +74,15 @@ def neighbours_outside(x: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:
         groups: codes [n_samples]; see `check_neighbours`.
         k: number of neighbours.
     """
-    step = max(_CHUNK // len(x), 1)
-    found = []
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        squared = euclidean_distances(x[rows], x, squared=True)
-        squared[groups[rows, None] == groups] = np.inf
-        found.append(np.argpartition(squared, k - 1, axis=1)[:, :k])
-    return np.concatenate(found)
+
+    def nearest() -> np.ndarray:
+        step = max(_CHUNK // len(x), 1)
+        found = []
+        for start in range(0, len(x), step):
+            rows = slice(start, start + step)
+            squared = euclidean_distances(x[rows], x, squared=True)
+            squared[groups[rows, None] == groups] = np.inf
+            found.append(np.argpartition(squared, k - 1, axis=1)[:, :k])
+        return np.concatenate(found)
+
+    return on_accelerator("neighbours outside groups", nearest, x, groups, k)()

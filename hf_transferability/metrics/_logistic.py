@@ -9,6 +9,7 @@ takes a fraction of the steps.
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from hf_transferability.metrics._accelerator import on_accelerator
 from hf_transferability.metrics._lbfgs import minimise
 
 MOST_STEPS = 500
@@ -111,9 +112,9 @@ def _fit(
             array.astype(dtype, copy=False) for array in (coordinates, to_weights, centres, variances)
         )
         problem = _Problem(in_dtype, weights, middles, spreads, codes, training)
-        result = minimise(
-            problem.loss_and_gradient, u.astype(dtype, copy=False), most_steps=MOST_STEPS, gradient_tolerance=smallest
-        )
+        loss = problem.loss_and_gradient
+        evaluate = on_accelerator("logistic regressions", loss, in_dtype, weights, middles, spreads, codes, training)
+        result = minimise(evaluate, u.astype(dtype, copy=False), most_steps=MOST_STEPS, gradient_tolerance=smallest)
         u = result.x
     # Not by its word: the optimiser also ends where rounding hides that the loss still falls.
     return problem.probabilities(u), bool(np.abs(result.gradient).max() <= _ENOUGH * smallest)

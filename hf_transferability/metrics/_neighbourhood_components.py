@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.optimize import minimize
 
+from hf_transferability.metrics._accelerator import on_accelerator
 from hf_transferability.metrics._lbfgs import minimise
 from hf_transferability.metrics._soft_neighbours import SoftNeighbours
 
@@ -40,9 +41,10 @@ def neighbourhood_components(x: np.ndarray, codes: np.ndarray, start: np.ndarray
             value, pull = neighbours.value_and_pull(x @ flat.reshape(start.shape).T)
             return -value, (-2 * (pull.T @ x)).ravel()
 
+        evaluate = on_accelerator("neighbourhood components", objective, x, codes, len(start))
         if x.dtype == np.float32:  # the path is another one in any case
             learned = minimise(
-                objective,
+                evaluate,
                 start.astype(x.dtype).ravel(),
                 most_steps=iterations,
                 gradient_tolerance=_TOLERANCE,
@@ -50,5 +52,5 @@ def neighbourhood_components(x: np.ndarray, codes: np.ndarray, start: np.ndarray
             ).x
         else:
             options = {"maxiter": iterations}
-            learned = minimize(objective, start.ravel(), method="L-BFGS-B", jac=True, tol=_TOLERANCE, options=options).x
+            learned = minimize(evaluate, start.ravel(), method="L-BFGS-B", jac=True, tol=_TOLERANCE, options=options).x
     return learned.reshape(start.shape)

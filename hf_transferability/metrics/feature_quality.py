@@ -15,6 +15,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
+from hf_transferability.metrics._accelerator import on_accelerator
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._groups import check_neighbours, encode_groups, neighbours_outside
 from hf_transferability.metrics._neighbourhood_components import ITERATIONS, neighbourhood_components
@@ -103,9 +104,12 @@ def feature_quality(*, features: Any, labels: Any, groups: Any = None, seed: int
         if groups is not None:
             nearest = neighbours_outside(projected, groups, _NEIGHBOURS)
             return float((codes[nearest] == codes[:, None]).mean())
-        neighbours = KNeighborsClassifier(_NEIGHBOURS).fit(projected, codes)
-        shares = neighbours.predict_proba(projected)[np.arange(len(codes)), codes]
-    return float(shares.mean())
+
+        def shares() -> np.ndarray:
+            neighbours = KNeighborsClassifier(_NEIGHBOURS).fit(projected, codes)
+            return neighbours.predict_proba(projected)[np.arange(len(codes)), codes]
+
+        return float(on_accelerator("shares of neighbours", shares, projected, codes, _NEIGHBOURS)().mean())
 
 
 def _projected(sample: Sample, codes: np.ndarray, seed: int) -> np.ndarray:

@@ -8,12 +8,14 @@ class codes, images at one distance (duplicates, for example) share a vote here,
 nearest.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 
+from hf_transferability.metrics._accelerator import on_accelerator
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._groups import check_neighbours, encode_groups
 from hf_transferability.metrics._registry import register
@@ -91,7 +93,9 @@ def _accuracies(x: np.ndarray, targets: list[np.ndarray], k: int, groups: np.nda
     equal = _EQUAL * (x**2).sum() / len(x)
     neighbourhoods: list[tuple[np.ndarray, ...]] = []
     if groups is None:
-        distances, neighbours = NearestNeighbors(n_neighbors=min(k + 1, len(x) - 1)).fit(x).kneighbors()
+        most = min(k + 1, len(x) - 1)
+        nearest = on_accelerator("neighbours", lambda: NearestNeighbors(n_neighbors=most).fit(x).kneighbors(), x, most)
+        distances, neighbours = nearest()
         squared = distances**2
         tied = squared[:, -1] <= squared[:, k - 1] + equal if len(x) > k + 1 else np.zeros(len(x), dtype=bool)
         clear = np.flatnonzero(~tied)
@@ -101,7 +105,12 @@ def _accuracies(x: np.ndarray, targets: list[np.ndarray], k: int, groups: np.nda
     # With groups, an image's nearest may all be of its own: every image then looks at all others.
     rest = np.flatnonzero(tied) if groups is None else np.arange(len(x))
     left_out = np.arange(len(x)) if groups is None else groups
-    neighbourhoods += [_with_ties(x, rest[start : start + step], k, equal, left_out) for start in range(0, len(rest), step)]
+
+    def within(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        return _within_reach(x, rows, k, equal, left_out)
+
+    find = on_accelerator("neighbours with ties", within, x, k, equal, left_out, len(rest))
+    neighbourhoods += [_with_ties(rest[start : start + step], k, equal, find) for start in range(0, len(rest), step)]
     right = np.zeros(len(targets))
     for rows, image, neighbour, distance, weight in neighbourhoods:
         if len(rows):
@@ -109,18 +118,26 @@ def _accuracies(x: np.ndarray, targets: list[np.ndarray], k: int, groups: np.nda
     return right / len(x)
 
 
-def _with_ties(x: np.ndarray, rows: np.ndarray, k: int, equal: float, groups: np.ndarray) -> tuple[np.ndarray, ...]:
+def _with_ties(
+    rows: np.ndarray, k: int, equal: float, find: Callable[[np.ndarray], tuple[np.ndarray, ...]]
+) -> tuple[np.ndarray, ...]:
     """For images whose k-th and next neighbour may be at one distance: position in `rows`, neighbour, squared distance and
-    weight of all that share the k votes. Images of one group are no neighbours of each other."""
-    squared = euclidean_distances(x[rows], x, squared=True)
-    squared[groups[rows, None] == groups] = np.inf
-    reach = np.partition(squared, k - 1, axis=1)[:, k - 1 : k]
-    image, neighbour = np.nonzero(squared <= reach + equal)
-    distance = squared[image, neighbour]
-    nearer = distance < reach[image, 0] - equal
+    weight of all that share the k votes. `find` does what `_within_reach` does."""
+    image, neighbour, distance, reach = find(rows)
+    nearer = distance < reach[image] - equal
     count = np.bincount(image[nearer], minlength=len(rows))
     share = (k - count) / (np.bincount(image, minlength=len(rows)) - count)
     return rows, image, neighbour, distance, np.where(nearer, 1.0, share[image])
+
+
+def _within_reach(x: np.ndarray, rows: np.ndarray, k: int, equal: float, groups: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Position in `rows`, neighbour and squared distance of all that are as near as the k-th, and the k-th's squared distance
+    for each row. Images of one group are no neighbours of each other."""
+    squared = euclidean_distances(x[rows], x, squared=True)
+    squared[groups[rows, None] == groups] = np.inf
+    reach = np.partition(squared, k - 1, axis=1)[:, k - 1]
+    image, neighbour = np.nonzero(squared <= reach[:, None] + equal)
+    return image, neighbour, squared[image, neighbour], reach
 
 
 def _right(

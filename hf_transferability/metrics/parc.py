@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 
+from hf_transferability.metrics._accelerator import on_accelerator
 from hf_transferability.metrics._groups import encode_groups
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample, seeded_subsample
@@ -87,7 +88,12 @@ def parc(*, features: Any, labels: Any, groups: Any = None, variant: str = "defa
         label_distances = (1 - np.corrcoef(np.eye(codes.max() + 1)[codes]))[pairs]
         ranks = rankdata(_distances(_standardised(projected), slice(None))[pairs])
         return float(100 * _correlation(ranks, rankdata(label_distances)))
-    return float(100 * _rank_correlation(_sorted_pairs(_standardised(projected), codes, units)))
+    unit_rows = _standardised(projected)
+
+    def correlation() -> float:
+        return _rank_correlation(_sorted_pairs(unit_rows, codes, units))
+
+    return float(100 * on_accelerator("ranks of pairs", correlation, unit_rows, codes, units, _DIGITS)())
 
 
 def _published_components(x: np.ndarray) -> np.ndarray:
@@ -152,6 +158,18 @@ def _rank_correlation(pairs: np.ndarray) -> float:
         tied += float((counts**3 - counts).sum())
         different += int(unlike.sum())
         start += len(part)
+    return spearman(n, rank_sum, tied, different)
+
+
+def spearman(n: int, rank_sum: float, tied: float, different: int) -> float:
+    """Spearman's correlation between n pairs' distances and whether their classes differ.
+
+    Args:
+        n: number of pairs.
+        rank_sum: of the pairs of different classes.
+        tied: sum over the distances of t^3 - t, t the number of pairs at one.
+        different: pairs of different classes.
+    """
     spread = (float(n) ** 3 - n - tied) / 12 * (different * (n - different) / n)
     # All pairs at one distance: no order, so no relation to the labels.
     return float(np.clip((rank_sum - different * (n + 1) / 2) / np.sqrt(spread), -1, 1)) if spread > 0 else 0.0

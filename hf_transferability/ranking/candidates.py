@@ -24,6 +24,7 @@ from hf_transferability.names import expanded
 from hf_transferability.progress import Progress
 from hf_transferability.provenance import package_versions
 from hf_transferability.ranking.downloads import Downloads
+from hf_transferability.ranking.loading_ahead import is_worth_it, load_ahead, release
 from hf_transferability.ranking.network_cache import NetworkCache
 from hf_transferability.ranking.scoring import Scores
 
@@ -236,6 +237,8 @@ def _extracted_alone(name: str, source: Source, work: Work) -> Arrays:
 
     failure, checkpoint = None, work.kept.get(name) if work.kept else None
     work.progress.stage("loading")
+    ahead = work.downloads.take(name) if work.downloads and checkpoint is None else None
+    checkpoint = checkpoint or ahead
     with work.state.local_main_first():  # one download per machine
         # Caught inside: an error that left this block would leave the other processes waiting at its end.
         try:
@@ -247,7 +250,7 @@ def _extracted_alone(name: str, source: Source, work: Work) -> Arrays:
     if failures or checkpoint is None:
         raise CheckpointError(failures[0])
     if work.downloads:
-        work.downloads.start_after(name)
+        work.downloads.start_after(name, load_ahead if is_worth_it(work.state.device) else None)
     stage = "extracting features and gradients" if work.gradients else "extracting features"
     work.progress.stage(stage, len(work.target) // work.state.num_processes)
     try:
@@ -265,4 +268,6 @@ def _extracted_alone(name: str, source: Source, work: Work) -> Arrays:
             work.kept.keep(name, checkpoint)
         return arrays
     finally:
-        del checkpoint  # an error keeps this frame
+        if ahead is not None and not (work.kept and work.kept.get(name) is ahead):
+            release(ahead)
+        del checkpoint, ahead  # an error keeps this frame

@@ -36,8 +36,9 @@ def scored_candidates(
             entries.append(find(name, work))
             error = entries[-1].candidate.error
             score = work.state.is_main_process and error is None
-            if not entries[-1].cached and error is None and work.state.device.type != "cpu":
+            if work.state.accelerator is not None:
                 scorers.use_cores(usable_cores() - 1)  # the extraction leaves all cores but one
+                scorers.use_device(work.state.accelerator)
             futures.append(scorers.score(entries[-1].read) if score else None)
             outcome = CACHED if entries[-1].cached else "extracted"
             work.progress.finish(outcome if error is None else f"FAILED: {error}")
@@ -47,6 +48,8 @@ def scored_candidates(
         for entry, future in zip(entries, futures, strict=True):
             candidates.append(_with_scores(entry.candidate, future))
             work.progress.advance(len(candidates))
+    for note in scorers.notes():
+        work.progress.note(note)
     return candidates, [entry.read for entry in entries]
 
 

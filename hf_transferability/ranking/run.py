@@ -194,7 +194,7 @@ def _ranking(
     part: Part | None = None
     if work.state.is_main_process:
         if floors := _floors(chosen[0], candidates, run, request):
-            _add_floors(candidates, floors, readers, Scorers(target, request, cache))
+            _add_floors(candidates, floors, readers, Scorers(target, request, cache), work)
         by_name = dict(zip(raced.names, readers, strict=True))
         dropped_candidates = estimated(raced.stages, candidates)
         candidates += [*raced.failed, *(entry.candidate for entry in raced.dropped)]
@@ -265,13 +265,18 @@ def _agreed(target: Target | None, failure: Exception | None, state: Processes) 
     return target
 
 
-def _add_floors(candidates: Sequence[Candidate], floors: Sequence[str], readers: Sequence[Callable], scorers: Scorers) -> None:
-    """Put the floors of these keys into the candidates' scores, on every core."""
+def _add_floors(
+    candidates: Sequence[Candidate], floors: Sequence[str], readers: Sequence[Callable], scorers: Scorers, work: Work
+) -> None:
+    """Put the floors of these keys into the candidates' scores, on every core and on the accelerator, if there is one."""
     with scorers:
         scorers.use_cores(usable_cores())
+        scorers.use_device(work.state.accelerator)
         scored = [(candidate.scores, read) for candidate, read in zip(candidates, readers, strict=True) if candidate.scores]
         for future in [scorers.floors(scores, floors, read) for scores, read in scored]:
             future.result()
+    for note in scorers.notes():
+        work.progress.note(note)
 
 
 def _check_work(

@@ -4,12 +4,18 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from hf_transferability.data.targets import Labelled
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.machine import free_memory, usable_cores
+from hf_transferability.metrics._accelerator import lent
 from hf_transferability.ranking.scoring import Request, Scores, add_floors, few_threads, score_candidate
+
+if TYPE_CHECKING:
+    import torch
+
+    from hf_transferability.accelerated.on_device import OnDevice
 
 T = TypeVar("T")
 
@@ -36,6 +42,7 @@ class Scorers:
         self._memory = _Budget(int(_SHARE * free_memory()))
         self._threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="scoring")
         self._limits = contextlib.ExitStack()
+        self._accelerator: OnDevice | None = None
 
     def __enter__(self) -> Self:
         self._limits.enter_context(few_threads())  # once for all: each thread would restore what another one has set
@@ -50,6 +57,17 @@ class Scorers:
         if (more := min(number, usable_cores()) - self._open) > 0:
             self._places.release(more)
             self._open += more
+
+    def use_device(self, device: "torch.device | None") -> None:
+        """Let metrics that gain compute on a device from now on; None changes nothing, and imports nothing."""
+        if device is not None:
+            from hf_transferability.accelerated.on_device import on_device
+
+            self._accelerator = on_device(device)
+
+    def notes(self) -> list[str]:
+        """What went wrong on the device since the last call; the scores are those of the processor then."""
+        return [] if self._accelerator is None else self._accelerator.notes()
 
     def score(self, read: Callable[[], Arrays | None]) -> Future[Scores]:
         """Score a candidate soon; the future raises what `scoring.score_candidate` does."""
@@ -70,7 +88,7 @@ class Scorers:
     def _within_bounds(self, work: Callable[[Callable[[], Arrays | None]], T], read: Callable[[], Arrays | None]) -> T:
         with self._places:
             arrays = read()
-            with self._memory.taken(0 if arrays is None else _bytes(arrays)):
+            with self._memory.taken(0 if arrays is None else _bytes(arrays)), lent(self._accelerator):
                 return work(lambda: arrays)
 
 

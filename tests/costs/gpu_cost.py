@@ -1,11 +1,19 @@
-"""A whole ranking on a GPU against the bare forward and backward passes of its ten networks.
+"""Everything that issue 16 asks of a GPU, by one command: time, utilisation, memory, and whether the numbers are right.
 
-    .venv/bin/python tests/costs/gpu_cost.py [--images 1100] [--size 224] [--classes 11] [--networks 10] [--processes 1]
+    .venv/bin/python tests/costs/gpu_cost.py [--images 1100] [--size 224] [--classes 11] [--networks 10] [--processes 2]
 
 Networks of random weights in timm's Hub layout, noise images in class folders, all metrics with intervals, an empty cache. Each
-part runs in a process of its own. Prints the seconds of both, their ratio (the aim: 1.5), the mean utilisation that nvidia-smi
-reports, and the largest memory of the card. `--processes 2` starts the ranking with torchrun, on one card if there is only one,
-and compares its rows with those of one process. Without a GPU it runs on the CPU, where the ratio says nothing of a GPU.
+ranking runs in processes of its own. Prints
+
+1. the seconds of the bare forward and backward passes and of the whole ranking, and their ratio (the aim: 1.5);
+2. the mean utilisation that nvidia-smi reports meanwhile, and the largest memory of the card;
+3. for every candidate, each metric that may compute on the device: its value and seconds there and on the processor;
+4. the same ranking with `--processes` processes on the cards that there are, and whether its rows are equal. NCCL may refuse
+   two processes on one card: then it says so. `--processes 1` leaves it out.
+
+Without a GPU it runs on the CPU, where the ratio says nothing of a GPU, and part 3 says that nothing computed elsewhere.
+`--metrics-device cpu` makes torch compute these metrics on the processor, from any size on: a check of the numbers and of this
+script, without a GPU. It ends with status 1 where a number is wrong.
 """
 
 import argparse
@@ -23,11 +31,18 @@ import numpy as np
 import timm
 import torch
 from PIL import Image
+from safetensors import safe_open
 from timm.models import save_for_hf
 
+from hf_transferability.accelerated.on_device import OnDevice
 from hf_transferability.checkpoints.loading import load
 from hf_transferability.checkpoints.resolving import resolve
+from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.targets import check_images, load_target
+from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.extraction.passes import gradient_batches
+from hf_transferability.metrics import collect_flags, score
+from hf_transferability.metrics._accelerator import lent
 from hf_transferability.provenance import hardware
 
 NETWORKS = (
@@ -35,6 +50,15 @@ NETWORKS = (
     "densenet121", "regnety_032", "efficientnet_b0", "vit_small_patch16_224",
 )  # fmt: skip
 _TOLERANCE = 1e-3  # of the values that one and two processes give
+# Of a metric on the device, absolute. The optimiser of feature quality amplifies rounding; its form for half-samples is in
+# float32, and its docstring allows what it needs.
+TOLERANCES = {
+    "feature_quality": 0.003,
+    "feature_quality (as for halves)": 0.03,
+    "knn": 1e-9,
+    "linear_probe": 1e-4,
+    "parc": 1e-5,
+}
 
 
 def write_pool(folder: Path, n: int, size: int) -> list[Path]:
@@ -126,8 +150,8 @@ class Utilisation:
         return float(np.mean(self._values)) if self._values else None
 
 
-def ranked(data: Path, pool: list[Path], cache: Path, processes: int) -> tuple[float, list[dict]]:
-    """Seconds of the whole command, with its start, and its rows."""
+def ranked(data: Path, pool: list[Path], cache: Path, processes: int) -> tuple[float, list[dict]] | None:
+    """Seconds of the whole command, with its start, and its rows; None where it gives none, which it says itself."""
     start = [sys.executable, "-m", "hf_transferability"]
     if processes > 1:
         start = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", "-m", "hf_transferability"]
@@ -137,7 +161,8 @@ def ranked(data: Path, pool: list[Path], cache: Path, processes: int) -> tuple[f
     done = subprocess.run([*start, *words, "--output", str(output)], stdout=subprocess.DEVNULL, env=os.environ, check=False)
     seconds = time.perf_counter() - began
     if not output.exists():
-        sys.exit(f"rank ended with {done.returncode}")
+        print(f"rank with {processes} processes ended with status {done.returncode}")
+        return None
     rows = json.loads(output.read_text())["rows"]
     for row in rows:
         if row["error"]:
@@ -153,6 +178,57 @@ def largest_difference(rows: list[dict], others: list[dict]) -> float:
     return max(abs(a - b) / max(abs(a), 1e-9) for a, b in pairs)
 
 
+def read_arrays(path: Path) -> Arrays | None:
+    """The arrays in a file of the cache."""
+    with safe_open(path, framework="numpy") as file:
+        key = json.loads(file.metadata()["entry"])["key"]
+    return Cache(path.parent).read(key)
+
+
+def compared(arrays: Arrays, labels: np.ndarray, device: OnDevice) -> list[tuple[str, float, float, float, float]]:
+    """Each metric that may compute on a device: name, value and seconds on the processor, and the same on the device."""
+    found = []
+    for name in TOLERANCES:
+        metric, _, form = name.partition(" ")
+        values = []
+        for place in (None, device):
+            start = time.perf_counter()
+            with collect_flags(), lent(place):
+                values += [
+                    float(score(metric, features=arrays.features, labels=labels, half_sample=bool(form))),
+                    time.perf_counter() - start,
+                ]
+        found.append((name, *values))
+    return found
+
+
+def check_metrics(data: Path, rows: list[dict], cache: Path, device: OnDevice) -> bool:
+    """Print the comparison for every candidate; returns whether all values agree."""
+    target = check_images(load_target(str(data), SampleOptions(sample_size="all")))[0]
+    entries = [read for path in sorted(cache.glob("*.safetensors")) if (read := read_arrays(path)) is not None]
+    done, wrong = set(), 0
+    for arrays in entries[:1]:  # the first use of a device checks it and chooses algorithms, which is not timed
+        compared(arrays, target.labels, device)
+    print(f"{'':32} {'metric':31} {'processor':>22} {device.place.device.type:>22}   difference")
+    for row in rows:
+        found = [arrays for arrays in entries if arrays.facts.get("architecture") == row["architecture"]]
+        for name, here, seconds_here, there, seconds_there in compared(found[0], target.labels, device) if found else ():
+            difference = abs(there - here)
+            verdict = "" if difference <= TOLERANCES[name] else "  WRONG"
+            wrong += bool(verdict)
+            done.add(row["checkpoint"])
+            print(
+                f"{Path(row['checkpoint']).name:32} {name:31} {here:12.6f} {seconds_here:7.2f} s "
+                f"{there:12.6f} {seconds_there:7.2f} s   {difference:.1e}{verdict}"
+            )
+    for note in device.notes():
+        print(note)
+    used = ", ".join(sorted(work for work, trusted in device.trusted.items() if trusted))
+    print(f"computed on {device.place.device}: {used or 'nothing'}")
+    print(f"metrics of {len(done)} of {len(rows)} candidates compared: {f'{wrong} WRONG' if wrong else 'all agree'}")
+    return not wrong and len(done) == len(rows)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -160,25 +236,37 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--classes", type=int, default=11)
     parser.add_argument("--networks", type=int, default=len(NETWORKS))
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--metrics-device", help="a device of torch for part 3, whatever the size; default the accelerator")
     options = parser.parse_args()
     print(hardware(accelerator().type))
+    right = True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pool = write_pool(folder / "pool", options.networks, options.size)
         data = write_images(folder, options.images, options.size, options.classes)
         bare = sum(bare_seconds(str(path), options.images, options.size) for path in pool)
         with Utilisation() as use:
-            seconds, rows = ranked(data, pool, folder / "cache1", 1)
+            alone = ranked(data, pool, folder / "cache1", 1)
+        if alone is None:
+            sys.exit(1)
+        seconds, rows = alone
         print(f"bare passes {bare:.1f} s, ranking {seconds:.1f} s: {seconds / bare:.2f} times (the aim is 1.5)")
         print(f"mean utilisation: {'unknown' if use.mean is None else f'{use.mean:.0f} %'}")
         memory = [row["device_memory"] for row in rows if row.get("device_memory")]
         print(f"largest memory of the card: {f'{max(memory):.2f} GiB' if memory else 'none'}")
-        if options.processes > 1:
-            seconds, others = ranked(data, pool, folder / "cache2", options.processes)
-            difference = largest_difference(rows, others)
+        asked = options.metrics_device
+        device = OnDevice(torch.device(asked) if asked else accelerator(), always=asked is not None)
+        if asked or device.place.device.type != "cpu":
+            right &= check_metrics(data, [row for row in rows if row["error"] is None], folder / "cache1", device)
+        else:
+            print("there is no accelerator, so all metrics were computed on the processor")
+        if options.processes > 1 and (several := ranked(data, pool, folder / "cache2", options.processes)):
+            difference = largest_difference(rows, several[1])
             verdict = "equal" if difference < _TOLERANCE else "DIFFERENT"
-            print(f"{options.processes} processes: {seconds:.1f} s; {verdict}, largest relative difference {difference:.1e}")
+            right &= verdict == "equal"
+            print(f"{options.processes} processes: {several[0]:.1f} s; {verdict}, largest relative difference {difference:.1e}")
+    sys.exit(not right)
 
 
 if __name__ == "__main__":

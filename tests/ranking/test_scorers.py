@@ -101,3 +101,34 @@ def test_what_goes_wrong_with_one_candidate_is_in_its_future(tmp_path):
     with pytest.raises(CheckpointError, match="vanished"):
         gone.result()
     assert there.result().values["logme"] is not None
+
+
+def test_a_device_that_is_lent_computes_and_tells_what_goes_wrong(tmp_path, monkeypatch):
+    """The scores are those of the processor, before the device is lent and with it."""
+    import torch
+
+    from hf_transferability.accelerated import on_device
+
+    lent, given, compute = on_device.OnDevice(torch.device("cpu"), always=True), [], on_device.OnDevice.compute
+
+    def watched(self, work, inputs):
+        given.append(work)
+        if work == "neighbours" and self.trusted.get(work):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return compute(self, work, inputs)
+
+    monkeypatch.setattr(on_device.OnDevice, "compute", watched)
+    monkeypatch.setattr(on_device, "on_device", lambda device: lent)
+    with Scorers(TARGET, REQUEST, Cache(tmp_path / "cache")) as scored:
+        scored.use_device(None)
+        here = scored.score(lambda: arrays(0)).result()
+        assert given == []
+        assert scored.notes() == []
+        scored.use_device(torch.device("cpu"))
+        assert scored.score(lambda: arrays(0)).result().values == here.values  # stored ones stay valid
+        assert given == []
+        there = scored.score(lambda: arrays(1)).result()
+    alone = score_candidate(lambda: arrays(1), TARGET, REQUEST, Cache(tmp_path / "alone"))
+    assert there.values == pytest.approx(alone.values, abs=0.003)
+    assert {"neighbourhood components", "logistic regressions", "neighbours"} <= set(given)
+    assert scored.notes() == ["the cpu device lacked memory for neighbours, so the processor computed them."]
