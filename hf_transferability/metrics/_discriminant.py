@@ -16,31 +16,24 @@ _SATURATED = 0.999  # a mean posterior above it
 
 
 @dataclass(frozen=True)
-class Classes:
-    """Images and their classes, checked, with what a discriminant needs of them.
+class Discriminant:
+    """A discriminant of the images of a sample, fitted on themselves.
 
     Attributes:
-        x: [n_samples, n_axes], float64, the images in the space of `Coordinates`.
         codes: [n_samples], int.
-        n_features: how many features there are.
-        means, within: see `means_and_within_covariance`.
+        means: [n_classes, n_axes], in the space of `Coordinates`.
         shrinkage: see `adaptive_shrinkage`.
+        log_posteriors: [n_samples, n_classes], up to a constant per image; not to be written to.
     """
 
-    x: np.ndarray
     codes: np.ndarray
-    n_features: int
     means: np.ndarray
-    within: np.ndarray
     shrinkage: float
-
-    def log_posteriors(self) -> np.ndarray:
-        """Those of the images themselves [n_samples, n_classes], up to a constant per image."""
-        return log_posteriors(self.x, self.codes, self.means, self.within, self.shrinkage, self.n_features)
+    log_posteriors: np.ndarray
 
 
-def classes_of(sample: Sample, labels: Any) -> Classes:
-    """Check a sample and estimate its classes. Warns with n<=d.
+def discriminant(sample: Sample, labels: Any) -> Discriminant:
+    """Check a sample and fit its discriminant, once for all metrics that take it. Warns with n<=d.
 
     Raises:
         ValueError, TypeError: labels that do not match or are of one class, features that do not vary within classes.
@@ -50,9 +43,16 @@ def classes_of(sample: Sample, labels: Any) -> Classes:
     check_varying(sample.features, codes)
     if n <= d:
         warn("n<=d", f"{n} images, {d} features")
+    return sample.shared(("discriminant", codes.tobytes()), lambda: _fitted(sample, codes))
+
+
+def _fitted(sample: Sample, codes: np.ndarray) -> Discriminant:
     space = coordinates(sample)
     means, within = means_and_within_covariance(space.x, codes)
-    return Classes(space.x, codes, d, means, within, adaptive_shrinkage(within, space.ones))
+    shrinkage = adaptive_shrinkage(within, space.ones)
+    logs = log_posteriors(space.x, codes, means, within, shrinkage, space.n_features)
+    logs.flags.writeable = False
+    return Discriminant(codes, means, shrinkage, logs)
 
 
 def mean_posterior(log_posterior: np.ndarray, codes: np.ndarray) -> float:

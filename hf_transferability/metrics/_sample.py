@@ -1,13 +1,15 @@
 """The features of a sample, with what several metrics compute from them, computed once."""
 
 import functools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hf_transferability.metrics._flags import warn
 from hf_transferability.metrics._validation import check_features
+
+T = TypeVar("T")
 
 _NUMBERS = 2**20  # of a temporary array
 _SMALLEST_EIGENVALUE = 1e-12  # relative to the largest: what is below is rounding
@@ -23,6 +25,13 @@ class Sample:
     def __init__(self, features: Any):
         """Check the features; `check_features` says which errors it raises."""
         self.features = check_features(features)
+        self._shared: dict[Hashable, Any] = {}
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What several metrics make of the features and something else, which the key names, made once."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The features, so that a metric may take a sample for an array."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from hf_transferability.metrics._discriminant import classes_of, mean_posterior
+from hf_transferability.metrics._discriminant import discriminant, mean_posterior
 from hf_transferability.metrics._pool import sum_of_scaled
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample, chunks
@@ -80,8 +80,8 @@ def etran(*, features: Any, labels: Any) -> dict[str, float]:
         {'energy': 2.0, 'posterior': 0.817}
     """
     sample = as_sample(features)
-    classes = classes_of(sample, labels)
-    posterior = mean_posterior(classes.log_posteriors(), classes.codes)
+    fitted = discriminant(sample, labels)
+    posterior = mean_posterior(fitted.log_posteriors, fitted.codes)
     x = sample.features
     energies = [logsumexp(x[part].astype(np.float64), axis=1) for part in chunks(*x.shape)]
     return {"energy": float(np.concatenate(energies).mean()), "posterior": posterior}

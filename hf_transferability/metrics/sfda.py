@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from hf_transferability.metrics._discriminant import classes_of, log_posteriors, mean_posterior, means_and_within_covariance
+from hf_transferability.metrics._discriminant import (
+    coordinates,
+    discriminant,
+    log_posteriors,
+    mean_posterior,
+    means_and_within_covariance,
+)
 from hf_transferability.metrics._registry import register
 from hf_transferability.metrics._sample import as_sample, chunks
 
@@ -50,14 +56,15 @@ def sfda(*, features: Any, labels: Any) -> float:
         >>> round(sfda(features=x, labels=[0, 0, 0, 1, 1, 1]), 3)
         0.613
     """
-    classes = classes_of(as_sample(features), labels)
-    codes, means = classes.codes, classes.means
-    confidence = softmax(softmax(classes.log_posteriors(), axis=1), axis=1)
+    sample = as_sample(features)
+    first = discriminant(sample, labels)
+    codes, means = first.codes, first.means
+    confidence = softmax(softmax(first.log_posteriors, axis=1), axis=1)
     share = confidence[np.arange(len(codes)), codes][:, None]
     others = (means.sum(axis=0) - means) / (len(means) - 1)
-    x = classes.x  # made for this call, so that it may be changed in place of a copy
+    x = coordinates(sample).x  # made for this call, so that it may be changed in place of a copy
     for part in chunks(*x.shape):
         x[part] *= share[part]
         x[part] += (1 - share[part]) * others[codes[part]]
     means, within = means_and_within_covariance(x, codes)
-    return mean_posterior(log_posteriors(x, codes, means, within, classes.shrinkage, classes.n_features), codes)
+    return mean_posterior(log_posteriors(x, codes, means, within, first.shrinkage, sample.features.shape[1]), codes)

@@ -30,3 +30,15 @@ def test_part_and_array(make_arrays):
     sample = Sample(features)
     assert sample.part(slice(None)) is sample
     assert np.array_equal(sample.part(np.array([3, 1])), features[[3, 1]])
+
+
+def test_what_metrics_share_is_made_once_for_each_key(make_arrays):
+    sample = Sample(make_arrays()["features"])
+    made = []
+
+    def make():
+        made.append(len(made))
+        return made[-1]
+
+    assert [sample.shared("a", make), sample.shared("a", make), sample.shared("b", make)] == [0, 0, 1]
+    assert sample.part(np.arange(10)).shared("a", make) == 2  # another sample shares nothing with it
