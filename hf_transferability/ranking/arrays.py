@@ -113,7 +113,7 @@ def rank_features(
             if get_metric(name).uses_scenario
         ]
     by_file = dict(zip(map(str, files), readers, strict=True))
-    label_check = checked_labels(rows, lambda file: candidate_p_value(by_file[file], target, seed))
+    label_check = checked_labels(rows, lambda file: candidate_p_value(by_file[file], target, seed, cache))
     notes += (alarm := label_alarm({"label_check": label_check}))
     advice = advise(rows, chosen[0], variant, scenario, None, target.task)
     advice = without_conclusions(advice) if alarm else advice

@@ -1,5 +1,6 @@
 """Whether the labels have anything to do with the images: the same statistic with labels shuffled."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,9 +9,10 @@ from scipy.sparse import csr_matrix
 from scipy.special import gammaln
 
 from hf_transferability.data.targets import Labelled
-from hf_transferability.extraction.cache import Arrays
+from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.results import Row
 
+_VERSION = 1  # of the test; part of the key of stored values
 _SHUFFLES = 99  # the smallest p is then 0.01
 _SIGNIFICANT = 0.05
 _MOST_IMAGES = 2000  # as many suffice to see a relation, and bound the time
@@ -50,15 +52,16 @@ def label_p_value(features: np.ndarray, labels: np.ndarray, groups: np.ndarray |
     return (1 + reached) / (1 + _SHUFFLES)
 
 
-def unrelated_flag(features: np.ndarray, target: Labelled, seed: int) -> dict[str, str]:
+def unrelated_flag(arrays: Arrays, target: Labelled, seed: int, cache: Cache) -> dict[str, str]:
     """The flag, with the p value, of a candidate whose features fit the labels no better than shuffled ones; else nothing.
 
     Args:
-        features: [n, d].
+        arrays: of the candidate.
         target: the sample's labels and groups.
         seed: of the shuffles.
+        cache: where p values are kept.
     """
-    p = label_p_value(features, target.labels, target.groups, seed) if features.ndim == 2 else None
+    p = _stored_p_value(arrays, target, seed, cache)
     if p is None or p <= _SIGNIFICANT:
         return {}
     return {"no_relation": f"permutation test, p = {p:.2f}"}
@@ -78,18 +81,33 @@ def _smallest_p(labels: np.ndarray, groups: np.ndarray) -> float:
     return float(np.exp(-ways))
 
 
-def candidate_p_value(read: Callable[[], Arrays | None], target: Labelled, seed: int) -> float | None:
+def candidate_p_value(read: Callable[[], Arrays | None], target: Labelled, seed: int, cache: Cache) -> float | None:
     """`label_p_value` of a candidate; None where its arrays are gone from the cache.
 
     Args:
         read: gives its arrays.
         target: the sample's labels and groups.
         seed: of the shuffles.
+        cache: where p values are kept.
     """
     arrays = read()
-    if arrays is None or arrays.features.ndim != 2:
+    return None if arrays is None else _stored_p_value(arrays, target, seed, cache)
+
+
+def _stored_p_value(arrays: Arrays, target: Labelled, seed: int, cache: Cache) -> float | None:
+    if arrays.features.ndim != 2:
         return None
-    return label_p_value(arrays.features, target.labels, target.groups, seed)
+    labels = hashlib.sha256(f"{target.labels.dtype} {target.labels.shape} ".encode() + target.labels.tobytes())
+    if target.groups is not None:
+        labels.update(target.groups.astype("<i8").tobytes())
+    key: dict[str, Any] = {"kind": "label_p_value", "features": arrays.digest(["features"]), "labels": labels.hexdigest()}
+    key |= {"seed": seed, "version": _VERSION}
+    stored = cache.read_json(key)
+    if not isinstance(stored, dict) or "p_value" not in stored:
+        stored = {"p_value": label_p_value(arrays.features, target.labels, target.groups, seed)}
+        cache.write_json(key, stored)
+    p: float | None = stored["p_value"]
+    return p
 
 
 def checked_labels(rows: Sequence[Row], p_value: Callable[[str], float | None]) -> dict[str, Any] | None:

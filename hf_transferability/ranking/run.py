@@ -204,7 +204,7 @@ def _ranking(
         part = Part(candidates, where, target.task, chosen, request.keys, notes)
 
         def p_value(name: str) -> float | None:
-            return candidate_p_value(by_name[name], target, sample.seed)
+            return candidate_p_value(by_name[name], target, sample.seed, cache)
 
         if run.part:
             p_values = {candidate.name: p_value(candidate.name) for candidate in candidates if candidate.scores}

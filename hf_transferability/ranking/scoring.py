@@ -99,7 +99,7 @@ def score_candidate(read: Callable[[], Arrays | None], target: Labelled, request
                 mine.setdefault(wanted if label == name and field_name != "flags" else label, value)
     if any(value is not None for value in total.values.values()):
         with few_threads():
-            total.flags |= unrelated_flag(arrays.features, target, request.seed)
+            total.flags |= unrelated_flag(arrays, target, request.seed, cache)
     return total
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hf_transferability import rank_features
+from hf_transferability.ranking import label_check
 from hf_transferability.ranking.label_check import label_p_value
 
 
@@ -85,3 +86,19 @@ def test_a_ranking_of_shuffled_labels_says_so(tmp_path):
     assert document["label_check"]["p_value"] > 0.05 and document["label_check"]["alarm"] in document["notes"]
     assert document["label_check"]["alarm"].startswith("check the labels")
     assert not any("first:" in note for note in document["notes"])  # no advice that sounds sure of them
+
+
+def test_the_test_is_made_once_for_the_same_features_and_labels(tmp_path, monkeypatch):
+    features, labels = sample()
+    np.savez(tmp_path / "a.npz", features=features, labels=labels)
+    np.savez(tmp_path / "b.npz", features=features, labels=np.roll(labels, 1))
+    calls = []
+    test = label_check.label_p_value
+    monkeypatch.setattr(label_check, "label_p_value", lambda *given: (calls.append(1), test(*given))[1])
+    options = {"metrics": ["logme"], "cache_dir": tmp_path / "cache", "intervals": False}
+    first = rank_features([tmp_path / "a.npz"], **options)
+    assert len(calls) == 1
+    assert rank_features([tmp_path / "a.npz"], **options).label_check == first.label_check
+    assert len(calls) == 1
+    rank_features([tmp_path / "b.npz"], **options)
+    assert len(calls) == 2
