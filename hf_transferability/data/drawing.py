@@ -35,6 +35,7 @@ class Drawn:
         left_out: reason -> number of rows that could not be drawn.
         examples: reason -> one of their files.
         notes: what else the user should know, one sentence each.
+        paths: of the rows that could be drawn, of a stream those of the drawn ones; "" for none.
     """
 
     records: list
@@ -46,6 +47,7 @@ class Drawn:
     left_out: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    paths: list[str] = field(default_factory=list, repr=False)
 
 
 def draw(opened_table: Any, image_column: str, reader: LabelReader, options: SampleOptions, place: Place | None) -> Drawn:
@@ -82,8 +84,8 @@ def _from_table(
         left_out["repeated rows"] = len(table) - len(rows)
         table, numbers = table.select(rows), rows.tolist()
     raw = table[reader.column][:]
-    paths = None if options.keep_masks else masks.stored_paths(table, image_column)
-    if paths and (found := masks.masks_of(paths, raw)):
+    paths = masks.stored_paths(table, image_column)
+    if paths and not options.keep_masks and (found := masks.masks_of(paths, raw)):
         masks.refuse_many(paths, raw, found)
         kept = [i for i in range(len(table)) if i not in found]
         table, numbers, raw = table.select(kept), [numbers[i] for i in kept], [raw[i] for i in kept]
@@ -92,7 +94,7 @@ def _from_table(
         notes, paths = (masks.NOTE,), [paths[i] for i in kept]
     reader.refuse_missing(raw, numbers)
     labels = reader.settle(raw)
-    if paths and reader.has_classes:
+    if paths and not options.keep_masks and reader.has_classes:
         masks.refuse_class_of_masks(paths, labels, reader.names)
     _check_draw(reader, options)
     names = group_names(options.group_column, table[options.group_column][:]) if options.group_column is not None else []
@@ -108,6 +110,7 @@ def _from_table(
         left_out,
         examples,
         notes,
+        paths or [],
     )
 
 
@@ -136,10 +139,11 @@ def _from_stream(
         drawn = drawn[: sample_size(None, len(set(labels)))]
     positions, records, _ = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
     refuse_different(records, labels[: len(drawn)], positions, place)
-    paths = [] if options.keep_masks else [(record or {}).get("path") or "" for record in records]
-    _refuse_masks(paths, labels[: len(drawn)], reader)
-    note = _STREAMED.format(" and masks" if any(paths) else "")
-    return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, notes=(note,))
+    paths = [(record or {}).get("path") or "" for record in records]
+    if not options.keep_masks:
+        _refuse_masks(paths, labels[: len(drawn)], reader)
+    note = _STREAMED.format(" and masks" if any(paths) and not options.keep_masks else "")
+    return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, notes=(note,), paths=paths)
 
 
 def _refuse_masks(paths: Sequence[str], labels: Sequence[Any], reader: LabelReader) -> None:

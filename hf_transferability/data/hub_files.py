@@ -10,7 +10,7 @@ from huggingface_hub import HfApi
 
 from hf_transferability import hub
 from hf_transferability.data.account import Account
-from hf_transferability.data.folders import Arrangement, arrange, split_kind
+from hf_transferability.data.folders import Arrangement, arrange, refuse_doubt
 from hf_transferability.data.listing import (
     ARCHIVES,
     TABLES,
@@ -23,6 +23,7 @@ from hf_transferability.data.local_images import left_out, refuse_vanishing
 from hf_transferability.data.medical.signature import DICOM_ENDINGS
 from hf_transferability.data.metadata import NAMES
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.split_words import split_kind
 from hf_transferability.data.table_splits import refuse_merged
 from hf_transferability.data.unread import configured_files, may_hold_rows, unread_names
 from hf_transferability.data.zip_archives import ENDING
@@ -76,6 +77,7 @@ def compared(
         refuse_vanishing(
             arrangement, set(listing.images), listing.suspects(), "files that `datasets` does not read", DOWNLOAD.format(name)
         )
+        refuse_doubt(arrangement, options.split)
         _refuse_other_places(arrange(listing.images, options.class_level), images, name)
         _refuse_lost_labels(builder, options, sorted(set(arrangement.classes.values())), name)
         level = arrangement.class_level

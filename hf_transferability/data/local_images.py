@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 
 from hf_transferability.data.account import Account
-from hf_transferability.data.folders import Arrangement, arrange
+from hf_transferability.data.folders import Arrangement, arrange, refuse_doubt
 from hf_transferability.data.labels import LABEL_NAMES
 from hf_transferability.data.listing import Listing
 from hf_transferability.data.metadata import Metadata, read_metadata
@@ -39,6 +39,7 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
         raise UsageError(
             f"{error} An archive counts as a folder: move {printable(archive[-80:])} away if it is unpacked beside it."
         ) from error
+    refuse_doubt(arrangement, options.split)
     refuse_vanishing(arrangement, set(listing.images), suspects)
     _refuse_empty_classes(arrangement, listing.empty)
     counts = left_out(listing, arrangement.class_level)
@@ -80,13 +81,16 @@ def _read_metadata_folder(
     if not metadata.rows:
         raise _no_image_named(listing.metadata[0], metadata)
     rows, columns = metadata.rows, metadata.columns
-    labelled = _has_labels(columns, options)
+    labelled = label_column = _label_column(columns, options)
+    labels = {path: row.get(label_column) for path, row in rows.items()} if labelled else None
+    placed = sorted(rows) if labelled else listing.images
     try:
-        arrangement = arrange(listing.images, options.class_level)
+        arrangement = arrange(placed, options.class_level, labels=labels)
     except UsageError:
         if options.class_level is not None:
             raise
-        arrangement = arrange(listing.images, classes=False)
+        arrangement = arrange(placed, classes=False, labels=labels)
+    refuse_doubt(arrangement, options.split)
     has_class_folders = len(set(arrangement.classes.values())) > 1
     notes = []
     if has_class_folders and labelled:
@@ -150,11 +154,11 @@ def _refuse_lost_folders(listing: Listing, options: SampleOptions) -> None:
         refuse_vanishing(arrange([*listing.images, *suspects], options.class_level), set(listing.images), suspects)
 
 
-def _has_labels(columns: Iterable[str], options: SampleOptions) -> bool:
+def _label_column(columns: Iterable[str], options: SampleOptions) -> str | None:
+    """The column of the metadata that holds the labels; None where the folders do."""
     columns = set(columns)
-    if options.label_column is not None:
-        return options.label_column in columns
-    return bool(columns & set(LABEL_NAMES))
+    wanted = LABEL_NAMES if options.label_column is None else (options.label_column,)
+    return next((name for name in wanted if name in columns), None)
 
 
 def _refuse_undecodable(paths: Iterable[str]) -> None:

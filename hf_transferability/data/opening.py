@@ -19,13 +19,14 @@ from hf_transferability.data import foreign, hub_files, listing, local_images, t
 from hf_transferability.data.account import Account
 from hf_transferability.data.columns import find_image_column
 from hf_transferability.data.folder_cache import cache_folder
-from hf_transferability.data.folders import kinds_within, split_kind
 from hf_transferability.data.image_files import Place, place_of
 from hf_transferability.data.local_folder import local_folder, may_be_path, refuse_several
+from hf_transferability.data.local_tables import local_tables
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.split_columns import refuse_split_column
-from hf_transferability.data.table_splits import refuse_merged, splits_of_tables
-from hf_transferability.data.unread import configured_files, may_hold_rows, named_images, unread_files
+from hf_transferability.data.split_words import kinds_within, split_kind
+from hf_transferability.data.table_splits import refuse_merged
+from hf_transferability.data.unread import configured_files, named_images, unread_files
 from hf_transferability.data.unreadable import dataset_error, refuse_unlabelled_archives
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 from hf_transferability.escaping.terminal import printable
@@ -33,7 +34,6 @@ from hf_transferability.names import similar_folder
 
 _CARD = "Correct `data_files` of the dataset's card."
 _NAMED_BY_SPLIT = (*listing.TABLES, *listing.ARCHIVES)  # endings of files whose names tell their split
-_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {"tsv": ("csv", {"sep": "\t"})}  # kind of table -> builder and options
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def split_names(
     images = _image_folder(folder, options)
     if images is not None:
         return [str(name) for name in images[0]]
-    return _builder_splits(_folder_builder(folder, options, token))
+    return _builder_splits(_folder_builder(folder, options, token)[0])
 
 
 def _check_loaded(dataset: Any) -> None:
@@ -138,8 +138,10 @@ def _open_folder(name: str, folder: Path, options: SampleOptions, token: str | N
         opened = _open_loaded(splits, chosen, name, place, account)
         table = opened.table.to_iterable_dataset() if options.streaming else opened.table
         return replace(opened, table=table, where={**opened.where, "config": "default"})
-    builder = _folder_builder(folder, options, token)
-    return _with_unread(_open_builder(builder, name, None, place, options), folder, builder, options)
+    builder, notes = _folder_builder(folder, options, token)
+    opened = _open_builder(builder, name, None, place, options)
+    opened = replace(opened, account=replace(opened.account, notes=notes))
+    return _with_unread(opened, folder, builder, options)
 
 
 def _with_unread(opened: Opened, folder: Path, builder: Any, options: SampleOptions) -> Opened:
@@ -197,18 +199,18 @@ def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.Datase
         if not files.tables and (kind := listing.unreadable_kind(files)):
             raise UsageError(f"dataset {folder.name} {kind}")
         return None
-    read = local_images.read_image_folder(folder, files, options)
-    if read is not None and files.tables and (options.image_column or "label" not in _columns(read[0])):
+    if files.tables and options.image_column:
         return None
-    return read
+    read = local_images.read_image_folder(folder, files, options)
+    return None if read is not None and files.tables and "label" not in _columns(read[0]) else read
 
 
 def _columns(splits: datasets.DatasetDict) -> list[str]:
     return list(next(iter(splits.values())).column_names) if splits else []
 
 
-def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> Any:
-    """The builder of tables, archives or a folder with a card.
+def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> tuple[Any, tuple[str, ...]]:
+    """The builder of tables, archives or a folder with a card, and notes on what it reads.
 
     Raises:
         UsageError: tables whose names do not tell their splits, or what `datasets` finds wrong.
@@ -217,14 +219,9 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
     path, data_files, described = str(folder), None, foreign.has_configurations(folder)
     settings: dict[str, Any] = {}
     files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
-    if not described:
-        kinds = {t: listing.TABLES[os.path.splitext(t)[1].lower()] for t in files.tables if may_hold_rows(t)}
-        if files.images and kinds:
-            # `datasets` would take the kind of file that is the most frequent: the images.
-            path = Counter(kinds.values()).most_common(1)[0][0]
-            chosen = splits_of_tables([table for table, kind in kinds.items() if kind == path])
-            path, settings = _SETTINGS.get(path, (path, {}))
-            data_files = {split: [str(folder / name) for name in names] for split, names in chosen.items()}
+    chosen = None if described else local_tables(folder, files, options)
+    if chosen:  # `datasets` would take the kind of file that is the most frequent: the images
+        path, data_files, settings = chosen.kind, chosen.data_files, chosen.settings
     build = partial(datasets.load_dataset_builder, path, name=options.config, data_files=data_files, token=token, **settings)
     try:
         builder = tables.with_texts(partial(build, cache_dir=cache_folder(folder)), token)
@@ -240,7 +237,7 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
         for name in names if described else ():
             if {split_kind(part) for part in name.split("/")[:-1]} - {None, split_kind(str(split))}:
                 raise UsageError(f"the dataset's card takes {printable(name[-80:])} for split {split}. {_CARD}")
-    return builder
+    return builder, chosen.notes if chosen else ()
 
 
 def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Opened:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_transferability.data.folders import is_cohort, kinds_within, may_be_unseen, split_kind
+from hf_transferability.data.split_words import is_cohort, kinds_within, may_be_unseen, split_kind
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
 

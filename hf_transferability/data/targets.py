@@ -26,6 +26,7 @@ from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.medical.image import one_grey
 from hf_transferability.data.opening import Opened, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.path_notes import path_notes
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, SMALLEST_SAMPLE
 from hf_transferability.data.unreadable import dataset_error
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
@@ -179,6 +180,7 @@ def load_target(
     reader = LabelReader(label_column, features[label_column], task=options.task, separator=options.label_separator)
     try:
         drawn = draw(opened.table, image_column, reader, options, opened.place)
+        drawn = _with_path_notes(drawn, opened, reader)
         medical = Medical()
         encoded = [medical.convert(image_bytes(record, opened.place, token), options) for record in drawn.records]
     except TransferabilityError:
@@ -211,6 +213,19 @@ def load_target(
     files = [file_and_folder((record or {}).get("path") or "") for record in drawn.records]
     here = account.line(examples=True)
     return _with_groups(replace(target, files=files, flags=target.flags | flags, account_here=here), drawn.groups)
+
+
+def _with_path_notes(drawn: Drawn, opened: Opened, reader: LabelReader) -> Drawn:
+    """What was drawn, with notes on paths of one split that say more than the labels; see `path_notes`."""
+    if "+" in str(opened.where["split"]) or not any(drawn.paths):
+        return drawn
+    files = opened.place is not None and any(record and record.get("bytes") is None for record in drawn.records)
+    labels = drawn.labels if drawn.all_labels is None else drawn.all_labels
+    if reader.names and reader.has_classes:
+        labels = [reader.names[label] for label in labels]
+    class_folders = opened.account.class_level is not None
+    notes, examples = path_notes(drawn.paths, labels, class_folders=class_folders, files=files)
+    return replace(drawn, notes=(*drawn.notes, *notes), examples={**drawn.examples, **examples})
 
 
 def _with_groups(target: Target, names: list[str]) -> Target:

@@ -63,7 +63,8 @@ def _of_tables(error: BaseException, name: str, files: Sequence[str]) -> Transfe
             shown = ", ".join(printable(os.path.basename(path)[-40:]) for path in tables[:_TABLES_IN_MESSAGE])
             more = ", ..." if len(tables) > _TABLES_IN_MESSAGE else ""
             return UsageError(
-                f"the tables of {name} have different columns ({shown}{more}). {first}Move those that name no images away."
+                f"the tables of {name} have different columns ({shown}{more}). {first}"
+                "Give them the same columns, or move those that name no images away."
             )
         if isinstance(cause, tarfile.TarError):
             return TargetError(f"an archive of {name} cannot be read. Download it again, or unpack it and pass the folder.")
