@@ -8,8 +8,11 @@ _LONGEST_LINE = 100_000  # bytes
 
 def delimiter_of(table: Path) -> str:
     """The character between the names of the columns: a comma, unless the first line has none, but semicolons or tabs."""
-    with table.open("rb") as file:
-        line = file.readline(_LONGEST_LINE).decode("utf-8", "replace")
+    try:
+        with table.open("rb") as file:
+            line = file.readline(_LONGEST_LINE).decode("utf-8", "replace")
+    except OSError:  # is told when it is read
+        return ","
     if "," in line:
         return ","
     return next((sign for sign in NAMES if sign in line), ",")

@@ -143,7 +143,7 @@ def _from_stream(
     if not options.keep_masks:
         _refuse_masks(paths, labels[: len(drawn)], reader)
     note = _STREAMED.format(" and masks" if any(paths) and not options.keep_masks else "")
-    return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, notes=(note,), paths=paths)
+    return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, notes=(note, *assigning.notes()), paths=paths)
 
 
 def _refuse_masks(paths: Sequence[str], labels: Sequence[Any], reader: LabelReader) -> None:

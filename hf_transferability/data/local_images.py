@@ -92,7 +92,7 @@ def _read_metadata_folder(
         arrangement = arrange(placed, classes=False, labels=labels)
     refuse_doubt(arrangement, options.split)
     has_class_folders = len(set(arrangement.classes.values())) > 1
-    notes = []
+    notes = list(metadata.notes)
     if has_class_folders and labelled:
         notes.append("Labels come from a column of the metadata, not from the folders.")
     elif has_class_folders:

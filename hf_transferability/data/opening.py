@@ -31,6 +31,7 @@ from hf_transferability.data.unreadable import dataset_error, refuse_unlabelled_
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 from hf_transferability.escaping.terminal import printable
 from hf_transferability.names import similar_folder
+from hf_transferability.quiet import without_log
 
 _CARD = "Correct `data_files` of the dataset's card."
 _NAMED_BY_SPLIT = (*listing.TABLES, *listing.ARCHIVES)  # endings of files whose names tell their split
@@ -70,12 +71,11 @@ def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None)
     if not isinstance(dataset, str | Path):
         _check_loaded(dataset)
         opened = _open_loaded(dataset, options.split, "(in memory)", None)
-        _check_rows(opened, options)
-        return opened
+        return _with_checked_rows(opened, options)
     name = str(dataset)
     folder = local_folder(name)
     opened = open_hub_dataset(name, options, token) if folder is None else _open_folder(name, folder, options, token)
-    _check_rows(opened, options)
+    opened = _with_checked_rows(opened, options)
     if options.class_level is not None and opened.account.class_level is None:
         raise UsageError(f"`class_level` acts on folders of images only; the labels of {name} are in a column. Leave it out.")
     return opened
@@ -171,13 +171,18 @@ def _image_column(table: Any, options: SampleOptions) -> str | None:
         return None
 
 
-def _check_rows(opened: Opened, options: SampleOptions) -> None:
-    """Refuse a split of which a column says that it holds several; those that the user joins may, and a stream tells later."""
-    if isinstance(opened.table, datasets.Dataset) and "+" not in opened.where["split"]:
-        try:
-            refuse_split_column(opened.table, options.label_column)
-        except UnicodeDecodeError as error:  # JSON is not decoded before
-            raise dataset_error(error, str(opened.where["id"]), opened.files) from error
+def _with_checked_rows(opened: Opened, options: SampleOptions) -> Opened:
+    """Refuse a split of which a column says that it holds several; those that the user joins may, and a stream tells later.
+
+    The account says which columns may divide the rows into other parts.
+    """
+    if not isinstance(opened.table, datasets.Dataset) or "+" in opened.where["split"]:
+        return opened
+    try:
+        notes = refuse_split_column(opened.table, options.label_column)
+    except UnicodeDecodeError as error:  # JSON is not decoded before
+        raise dataset_error(error, str(opened.where["id"]), opened.files) from error
+    return replace(opened, account=replace(opened.account, notes=(*opened.account.notes, *notes)))
 
 
 def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.DatasetDict, Account] | None:
@@ -289,7 +294,8 @@ def _open_builder(builder: Any, name: str, commit: str | None, place: Place, opt
             _refuse_overlap(chosen, {})
             table = builder.as_streaming_dataset(split=chosen)
         else:
-            hub.call(builder.download_and_prepare)
+            with without_log(*tables.LOGGERS):
+                hub.call(builder.download_and_prepare)
             known = builder.info.splits or {}
             _refuse_overlap(chosen, {split: known[split].num_examples for split in known})
             table = tables.settled(builder, builder.as_dataset(split=chosen))

@@ -28,9 +28,11 @@ from hf_transferability.data.opening import Opened, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.path_notes import path_notes
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, SMALLEST_SAMPLE
+from hf_transferability.data.tables import LOGGERS
 from hf_transferability.data.unreadable import dataset_error
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
 from hf_transferability.escaping.terminal import printable
+from hf_transferability.quiet import without_log
 
 __all__ = [
     "SMALLEST_SAMPLE", "Labelled", "LabelledArrays", "SampleOptions", "Target", "check_images", "class_flags", "load_target",
@@ -179,7 +181,8 @@ def load_target(
         check_group_column(features, options.group_column, (image_column, label_column))
     reader = LabelReader(label_column, features[label_column], task=options.task, separator=options.label_separator)
     try:
-        drawn = draw(opened.table, image_column, reader, options, opened.place)
+        with without_log(*LOGGERS):  # of a stream
+            drawn = draw(opened.table, image_column, reader, options, opened.place)
         drawn = _with_path_notes(drawn, opened, reader)
         medical = Medical()
         encoded = [medical.convert(image_bytes(record, opened.place, token), options) for record in drawn.records]
