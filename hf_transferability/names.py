@@ -28,24 +28,8 @@ _FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # the folders of an 
 _COMMIT = re.compile(r"@([0-9a-f]{8})[0-9a-f]{32}$")
 # What tables write where a patient or another group is not known; all such rows would be one group.
 _UNKNOWN = {
-    "",
-    "?",
-    "-",
-    "--",
-    "na",
-    "n/a",
-    "n.a.",
-    "#n/a",
-    "<na>",
-    "nan",
-    "nat",
-    "none",
-    "null",
-    "nil",
-    "unknown",
-    "unk",
-    "missing",
-}
+    "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "none", "null", "nil", "unknown", "unk", "missing", "?", "-", "--",
+}  # fmt: skip
 
 
 def expanded(name: str | Path) -> Path:

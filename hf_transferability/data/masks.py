@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from hf_transferability.data.image_files import LONGEST_PATH, file_and_folder
 from hf_transferability.data.inner_paths import below_common_folder, parts_of
+from hf_transferability.data.mask_content import Read, are_masks, masks_by_content, pairs_of_classes
 from hf_transferability.data.sampling import SMALLEST_SAMPLE
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
@@ -58,6 +59,12 @@ def masks_of(paths: Sequence[str], labels: Sequence[object]) -> dict[int, int]:
     return _found(paths, list(map(str, labels)))
 
 
+def all_masks(paths: Sequence[str], labels: Sequence[object], read: Read) -> dict[int, int]:
+    """As `masks_of`, with those that content tells in addition to names; see `masks_by_content`."""
+    by_name = masks_of(paths, labels)
+    return by_name | masks_by_content(paths, labels, by_name, read)
+
+
 def refuse_many(paths: Sequence[str], labels: Sequence[object], found: dict[int, int]) -> None:
     """Refuse masks that may be images, as they are many for their images, or because too few images would remain.
 
@@ -85,17 +92,23 @@ def refuse_many(paths: Sequence[str], labels: Sequence[object], found: dict[int,
     )
 
 
-def refuse_class_of_masks(paths: Sequence[str], labels: Sequence[object], names: Sequence[str] | None) -> None:
+def refuse_class_of_masks(
+    paths: Sequence[str], labels: Sequence[object], names: Sequence[str] | None, read: Read = lambda row: b""
+) -> None:
     """Refuse a class whose files are the masks of another class, as in img/ and mask/, which would tell photo from mask.
 
     Args:
         paths: one for each row, "" for none.
         labels: the class of each row.
         names: of the classes that `labels` holds codes of; None where it holds names.
+        read: the encoded image of a row.
 
     Raises:
         UsageError: names both classes.
     """
+    for pair, found in pairs_of_classes(paths, labels).items():
+        if are_masks(found, read):
+            raise _of_masks(pair, len(found), Counter(labels)[pair[0]], names)
     if not any(map(_WORD.search, {"/".join(parts_of(path)[:-1]) for path in below_common_folder(paths)})):
         return
     found = _found(paths, [""] * len(paths))
@@ -108,11 +121,15 @@ def refuse_class_of_masks(paths: Sequence[str], labels: Sequence[object], names:
     for pair, n in pairs.items():
         if n < _NEARLY_ALL * sizes[pair[0]]:
             continue
-        masks, images = (printable(str(names[int(str(label))] if names else label)[:60]) for label in pair)
-        raise UsageError(
-            f"the class {masks} holds masks of the class {images}: {n} of {sizes[pair[0]]} files have the same names. Move the "
-            "masks away, pass --image-column if a table has the labels, or --keep-masks if both are classes."
-        )
+        raise _of_masks(pair, n, sizes[pair[0]], names)
+
+
+def _of_masks(pair: tuple[object, object], n: int, n_files: int, names: Sequence[str] | None) -> UsageError:
+    masks, images = (printable(str(names[int(str(label))] if names else label)[:60]) for label in pair)
+    return UsageError(
+        f"the class {masks} holds masks of the class {images}: {n} of {n_files} files have the same names. Move the "
+        "masks away, pass --image-column if a table has the labels, or --keep-masks if both are classes."
+    )
 
 
 def shown(path: str) -> str:
