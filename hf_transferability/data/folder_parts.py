@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from hf_transferability.data.split_words import is_cohort, kinds_within, split_kind
 from hf_transferability.errors import UsageError
-from hf_transferability.escaping.terminal import printable
+from hf_transferability.escaping.terminal import one_line
 
 _NAMES_IN_MESSAGE = 5
 
@@ -95,5 +95,5 @@ def joined(levels: Mapping[int, tuple[set[str], bool]]) -> tuple[str, str]:
 
 def listed(names: Collection[str]) -> str:
     """Some of the names, and how many more there are."""
-    shown = ", ".join(printable(name[:60]) for name in sorted(names)[:_NAMES_IN_MESSAGE])
+    shown = ", ".join(one_line(name[:60]) for name in sorted(names)[:_NAMES_IN_MESSAGE])
     return shown + (f" and {len(names) - _NAMES_IN_MESSAGE} more" if len(names) > _NAMES_IN_MESSAGE else "")

@@ -108,7 +108,7 @@ def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int
         parts = any(is_cohort(name) for name in with_folders) and len(with_folders) > 1
         mixed = len(set(split_names.values())) > 1 or (apart and (several or "test" in partial_kinds or split_names or parts))
         if level != class_level and mixed:
-            raise partly_splits(names, level)
+            raise partly_splits(names, level, beside=not complete)
     return None
 
 

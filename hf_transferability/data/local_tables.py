@@ -66,7 +66,10 @@ def local_tables(folder: Path, files: Listing, options: SampleOptions) -> LocalT
         if kind == "csv" and delimiter != ",":
             notes.append(delimiter_note(delimiter))
         kind, settings = "csv", {"sep": "\t" if kind == "tsv" else delimiter}
-    data_files = {split: [str(folder / name) for name in names] for split, names in splits_of_tables(tables).items()}
+    by_split = splits_of_tables(tables)
+    data_files = {split: [str(folder / name) for name in names] for split, names in by_split.items()}
+    if kind in (*_TEXTS, "json") and (most := max(map(len, by_split.values()), default=0)) > 1:  # others may be shards
+        notes.append(f"Rows of {most} tables are used together; move those away that are not for training.")
     return LocalTables(kind, data_files, settings, tuple(notes))
 
 

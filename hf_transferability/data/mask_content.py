@@ -23,10 +23,12 @@ _MOST_FOLDERS = 3  # with a file of one name; more are folders of patients
 _FEW_COLOURS = 8  # of a mask
 _MANY_COLOURS = 32  # of an image
 _NEAR = 32  # grey levels, of a mask that was stored as JPEG
-_NEARLY_ALL = 0.97  # of the pixels of such a mask have one of two colours
+_APART = 4  # times so many, between the two colours of such a mask
+_NEARLY_ALL = 0.95  # of its pixels have one of the two
 _ONE_COLOUR = 0.995  # more of one is no mask, but nearly blank
 _NEARLY_ALL_OF_CLASS = 0.9
 _MOST_PIXELS = 50_000_000
+_MOST_COUNTED = 1_000_000  # of these
 
 
 def masks_by_content(paths: Sequence[str], labels: Sequence[object], known: Collection[int], read: Read) -> dict[int, int]:
@@ -120,14 +122,22 @@ def _colours(encoded: bytes) -> tuple[tuple[int, int], int] | None:
         with without_warnings(), Image.open(io.BytesIO(encoded)) as file:
             if file.width * file.height > _MOST_PIXELS:
                 return None
-            pixels = np.asarray(file.convert("RGB")).reshape(-1, 3)
+            deep = file.mode[:1] in ("I", "F")  # more than 8 bits, which conversion would cut
+            pixels = np.asarray(file if deep else file.convert("RGB"))
             size = file.size
     except Exception:  # an image that cannot be decoded is named when it is used
         return None
-    n_colours = len(np.unique(pixels @ np.array([65536, 256, 1], np.int64)))
+    pixels = pixels.reshape(size[0] * size[1], -1)
+    pixels = pixels[:: len(pixels) // _MOST_COUNTED + 1]
+    n_colours = len(np.unique(pixels if deep else pixels @ np.array([65536, 256, 1])))
     if n_colours <= _FEW_COLOURS:
         return size, n_colours
-    near = np.sort(np.unique((pixels + _NEAR // 2) // _NEAR @ np.array([256, 16, 1]), return_counts=True)[1])
-    if len(near) > 1 and near[-2:].sum() >= _NEARLY_ALL * len(pixels) and near[-1] < _ONE_COLOUR * len(pixels):
+    if deep:
+        return size, 0 if n_colours > _MANY_COLOURS else -1
+    pixels = pixels.astype(np.int16)
+    near, counts = np.unique((pixels + _NEAR // 2) // _NEAR, axis=0, return_counts=True)
+    first, second = np.argsort(counts, kind="stable")[-1:-3:-1] if len(near) > 1 else (0, 0)
+    apart = np.abs(near[first] - near[second]).max() >= _APART
+    if apart and counts[[first, second]].sum() >= _NEARLY_ALL * len(pixels) and counts[first] < _ONE_COLOUR * len(pixels):
         return size, 2
     return size, 0 if n_colours > _MANY_COLOURS else -1
