@@ -87,7 +87,8 @@ def joined(levels: Mapping[int, tuple[set[str], bool]]) -> tuple[str, str]:
     if not levels:
         return "", ""
     names = {name for found, _ in levels.values() for name in found}
-    note = f"The images of {len(names)} folders that are no classes are used together"
+    which = f"{len(names)} folders that are no classes" if len(names) > 1 else "a folder that is no class"
+    note = f"The images of {which} are used together"
     if any(beside for _, beside in levels.values()):
         note += ", with those beside them"
     return f"{note}.", listed(names)

@@ -60,11 +60,10 @@ def arrange(
     shallow = [file for file in sorted(files) if len(folders[file]) < needed]
     placed = [file for file in sorted(files) if len(folders[file]) >= needed]
     class_of = {file: folders[file][class_level - 1] for file in placed} if class_level else {}
-    if labels is None:
-        of_classes = {class_level}
-    else:
-        of_classes = labelled_levels([folders[file] for file in placed], [labels[file] for file in placed])
-    refuse_parts([folders[file] for file in placed], {split_level, *of_classes}, may_be_classes=labels is None)
+    taken = {split_level, class_level}
+    if labels is not None:
+        taken = {split_level, *labelled_levels([folders[file] for file in placed], [labels[file] for file in placed])}
+    refuse_parts([folders[file] for file in placed], taken, may_be_classes=labels is None)
     splits: dict[str, list[str]] = {}
     doubt = ""
     if split_level is not None:

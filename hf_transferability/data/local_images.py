@@ -82,7 +82,7 @@ def _read_metadata_folder(
         raise _no_image_named(listing.metadata[0], metadata)
     rows, columns = metadata.rows, metadata.columns
     labelled = label_column = _label_column(columns, options)
-    labels = {path: row.get(label_column) for path, row in rows.items()} if labelled else None
+    labels = {path: row.get(label_column) for path, row in rows.items()} if label_column else None
     placed = sorted(rows) if labelled else listing.images
     try:
         arrangement = arrange(placed, options.class_level, labels=labels)
@@ -141,9 +141,11 @@ def _no_image_named(table: str, metadata: Metadata) -> TargetError:
     """What is wrong with metadata of which no row names an image of the folder."""
     if not metadata.absent:
         return TargetError(f"{printable(table[-80:])} holds no rows. Write a row for each image, or move it away.")
+    slashes = ", and / between folders" if "\\" in metadata.first_absent else ""
     return TargetError(
         f"{printable(table[-80:])} names {metadata.absent} files, none of which is an image in the folder, for example "
-        f"{printable(metadata.first_absent[-80:]) or 'an empty cell'}. Correct file_name, relative to the metadata file."
+        f"{printable(metadata.first_absent[-80:]) or 'an empty cell'}. Correct file_name, "
+        f"relative to the metadata file{slashes}."
     )
 
 

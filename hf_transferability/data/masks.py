@@ -106,9 +106,9 @@ def refuse_class_of_masks(
     Raises:
         UsageError: names both classes.
     """
-    for pair, found in pairs_of_classes(paths, labels).items():
-        if are_masks(found, read):
-            raise _of_masks(pair, len(found), Counter(labels)[pair[0]], names)
+    for classes, same in pairs_of_classes(paths, labels).items():
+        if are_masks(same, read):
+            raise _of_masks(classes, len(same), Counter(labels)[classes[0]], names)
     if not any(map(_WORD.search, {"/".join(parts_of(path)[:-1]) for path in below_common_folder(paths)})):
         return
     found = _found(paths, [""] * len(paths))

@@ -20,7 +20,7 @@ from hf_transferability.data.header_flags import header_flags
 from hf_transferability.data.headers import read_header
 from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
-from hf_transferability.data.label_forms import alike
+from hf_transferability.data.label_forms import alike, copies, missing_names
 from hf_transferability.data.labels import LabelReader, find_label_column
 from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.medical.image import one_grey
@@ -274,6 +274,10 @@ def _account(opened: Opened, counts: dict[str, int], drawn: Drawn, reader: Label
     notes = [*reader.notes, *drawn.notes]
     if names := alike(counts or reader.counts(drawn.labels)):
         notes.append(f"Classes {names} differ only in case or white space; correct the labels if they are one class.")
+    if names := copies(counts):
+        notes.append(f"Classes may be copies of others: {names}; move them away if they are.")
+    if names := missing_names(counts):
+        notes.append(f"The class {names} may stand for missing labels; remove its images if it does.")
     if options.sample_size is None and len(counts) * IMAGES_PER_CLASS > LARGEST_DEFAULT < drawn.available:
         notes.append(f"The default sample is {LARGEST_DEFAULT:,} images at most; pass --sample-size for another.")
     account = opened.account.used(str(opened.where["split"]), counts, *notes)
