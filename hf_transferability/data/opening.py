@@ -106,7 +106,8 @@ def split_names(
         return _builder_splits(_hub_builder(str(dataset), options, token)[0])
     if _is_saved(folder):
         return [str(name) for name in _load_saved(folder)]
-    images = _image_folder(folder, options)
+    # Whoever asks for the names chooses one of them, also where names of files tell them only partly.
+    images = _image_folder(folder, replace(options, split=options.split or "train"))
     if images is not None:
         return [str(name) for name in images[0]]
     return _builder_splits(_folder_builder(folder, options, token)[0])

@@ -5,6 +5,7 @@ from datasets import Dataset, Features, Image
 from helpers.targets import AB, png, refused
 
 from hf_transferability.data.file_names import name_notes, named_splits
+from hf_transferability.data.opening import split_names
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import load_target
 from hf_transferability.data.test_split import read_test_images
@@ -31,6 +32,7 @@ def test_files_of_which_some_name_their_split(tmp_path):
     text = r"the names of 12 files say train and of 24 test, such as a/train_0.png and a/test_0.png, but not those of all 60. "
     assert "--split train+test (all)" in refused(text, tmp_path)
     assert len(load_target(tmp_path, split="train", sample_size="all")) == 36
+    assert set(split_names(tmp_path)) == {"train", "test"}
     joined = load_target(tmp_path, split="train+test", sample_size="all")
     assert len(joined) == 60 and joined.account.endswith("left out: nothing.")
     assert len(read_test_images(tmp_path, SampleOptions(split="train"), 100).origins.rows) == 24
