@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hf_transferability.data.image_files import file_and_folder
-from hf_transferability.data.split_words import KIND_OF, cohort_words, may_be_unseen, words_of
+from hf_transferability.data.split_words import KIND_OF, cohort_words, may_be_unseen, may_have_words, words_of
 from hf_transferability.escaping.terminal import printable
 
 _SHORT = ("tr", "ts", "dev", "valid")  # also mean something else, where not every name has such a word
@@ -61,7 +61,6 @@ def name_notes(files: Sequence[str], labels: Sequence[object]) -> list[str]:
         labels: of these files; a word of its label counts for nothing in a name.
     """
     distinct = [_words(file, label) for file, label in zip(files, labels, strict=True)]
-    names = [" ".join(sorted(words)) for words in distinct]
     tests = sum(any(KIND_OF.get(word) == "test" and word not in _SHORT for word in words) for words in distinct)
     trains = sum(any(KIND_OF.get(word) == "train" and word not in _SHORT for word in words) for words in distinct)
     notes = []
@@ -70,7 +69,7 @@ def name_notes(files: Sequence[str], labels: Sequence[object]) -> list[str]:
         notes.append(
             f"Of {len(files)} file names {tests} have the word test{which}; move test images away if they are not to count."
         )
-    cohorts = Counter(" and ".join(sorted(cohort_words(name))) for name in names)
+    cohorts = Counter(" and ".join(sorted(cohort_words(" ".join(words)))) for words in distinct)
     several = len(cohorts) > 1 and (not cohorts[""] or any(map(may_be_unseen, cohorts)))
     if several:
         shown = ", ".join(f"{word or 'none of these'} ({n})" for word, n in sorted(cohorts.items(), reverse=True))
@@ -80,7 +79,8 @@ def name_notes(files: Sequence[str], labels: Sequence[object]) -> list[str]:
 
 def _words(file: str, label: object) -> set[str]:
     """The words of a file's name without those of its class."""
-    return set(words_of(os.path.splitext(os.path.basename(file.partition("::")[0]))[0])) - set(words_of(str(label)))
+    name = os.path.splitext(os.path.basename(file.partition("::")[0]))[0]
+    return set(words_of(name)) - set(words_of(str(label))) if may_have_words(name) else set()
 
 
 def _shown(file: str) -> str:

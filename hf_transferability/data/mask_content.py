@@ -90,18 +90,20 @@ def _pairs_by_kind(paths: Sequence[str], labels: Sequence[str], known: set[int])
     """What may be masks, with their images, by what is before or behind the image's name, or by their folders."""
     parts = [parts_of(path) if path else () for path in below_common_folder(paths)]
     usable = [i for i, path in enumerate(paths) if path and i not in known and not is_medical_name(path)]
-    place = {(labels[i], *parts[i]): i for i in reversed(usable)}
     kinds: dict[tuple, list[Pair]] = defaultdict(list)
     by_stem: dict[tuple[str, str], list[int]] = defaultdict(list)
+    beside: dict[tuple, dict[str, int]] = defaultdict(dict)
     for i in usable:
-        *folders, stem = parts[i]
-        by_stem[(labels[i], stem)].append(i)
-        for boundary in _BOUNDARY.finditer(stem):
-            start, end = boundary.span()
-            for name, rest in ((stem[:start], f"*{stem[start:]}"), (stem[end:], f"{stem[:end]}*")):
-                image = place.get((labels[i], *folders, name)) if name else None
-                if image is not None:
-                    kinds[(labels[i], re.sub("[0-9]+", "0", rest))].append((i, image))
+        by_stem[(labels[i], parts[i][-1])].append(i)
+        beside[(labels[i], parts[i][:-1])].setdefault(parts[i][-1], i)
+    for (label, _), places in beside.items():
+        for stem, i in places.items():
+            for boundary in _BOUNDARY.finditer(stem):
+                start, end = boundary.span()
+                if (image := places.get(stem[:start])) is not None:
+                    kinds[(label, re.sub("[0-9]+", "0", f"*{stem[start:]}"))].append((i, image))
+                if (image := places.get(stem[end:])) is not None:
+                    kinds[(label, re.sub("[0-9]+", "0", f"{stem[:end]}*"))].append((i, image))
     for mask, image in _pairs(by_stem.values()):
         kinds[(labels[mask], parts[mask][:-1], parts[image][:-1])].append((mask, image))
     return kinds

@@ -16,6 +16,7 @@ KIND_OF = {word: kind for kind, words in _WORDS.items() for word in words}
 _FILLER = r"(?:images?|imgs?|data|dataset|sets?|split|samples?|folder)*"
 _WHOLE = {kind: re.compile(f"{_FILLER}(?:{'|'.join(words)}){_FILLER}[0-9]*") for kind, words in _WORDS.items()}
 _COHORT = re.compile(f"{_FILLER}(?:{'|'.join((*_COHORTS, *_UNSEEN))})(?:cohort|{_FILLER})[0-9]*")
+_ANY = re.compile("|".join((*KIND_OF, *_COHORTS, *_UNSEEN, "hold", "held")), re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+[^A-Za-z0-9]+")  # begins names such as 01_train
 _IMAGES = re.compile(r"(?:images?|imgs?|pictures?|photos?|scans?|data|dataset|raw|all|files?)[0-9]*")
 
@@ -49,6 +50,11 @@ def has_cohort_word(name: str) -> bool:
 def cohort_words(name: str) -> set[str]:
     """The words for parts of a study in a name."""
     return {*_COHORTS, *_UNSEEN}.intersection(words_of(name))
+
+
+def may_have_words(name: str) -> bool:
+    """Whether a name may have a word of a split or of a part of a study; quick, and sure where it has not."""
+    return _ANY.search(name) is not None
 
 
 def says_nothing(name: str) -> bool:
