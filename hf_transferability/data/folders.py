@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from hf_transferability.data.file_names import named_splits
 from hf_transferability.data.folder_parts import labelled_levels, listed, partly_splits, refuse_parts
-from hf_transferability.data.split_words import is_cohort, kinds_within, says_nothing, split_kind
+from hf_transferability.data.split_words import KIND_OF, is_cohort, kinds_within, says_nothing, split_kind, words_of
 from hf_transferability.errors import UsageError
+from hf_transferability.escaping.terminal import one_line
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def arrange(
         class_level = _find_class_level(nested, split_level)
         if labels is None:
             _refuse_no_classes(nested, class_level)
+            _refuse_split_classes(nested, class_level)
     needed = max(class_level or 0, split_level or 0)
     shallow = [file for file in sorted(files) if len(folders[file]) < needed]
     placed = [file for file in sorted(files) if len(folders[file]) >= needed]
@@ -152,6 +154,22 @@ def _refuse_no_classes(folders: list[tuple[str, ...]], class_level: int | None) 
             f"the folders {listed(names)} do not look like classes. Name the column of a table's paths by --image-column; "
             f"if these are classes, pass --class-level {class_level}."
         )
+
+
+def _refuse_split_classes(folders: list[tuple[str, ...]], class_level: int | None) -> None:
+    """Refuse folders such as a_train and a_test, which are one class in two splits."""
+    names = {parts[class_level - 1] for parts in folders if len(parts) >= class_level} if class_level else set()
+    by_rest: dict[tuple[str, ...], list[str]] = {}
+    for name in sorted(names):
+        if kinds_within(name) and (rest := tuple(word for word in words_of(name) if word not in KIND_OF)):
+            by_rest.setdefault(rest, []).append(name)
+    for rest, same in by_rest.items():
+        if len(set().union(*map(kinds_within, same))) > 1 and all(len(kinds_within(name)) == 1 for name in same):
+            shown = one_line(" ".join(rest)[:40])
+            raise UsageError(
+                f"the folders {listed(same)} differ only in words of splits. Make folders such as train/{shown} and "
+                f"test/{shown} of them; if they are classes, pass --class-level {class_level}."
+            )
 
 
 def _check_class_level(class_level: int, split_level: int | None, folders: list[tuple[str, ...]]) -> None:

@@ -14,6 +14,7 @@ from hf_transferability.data.labels import LABEL_NAMES
 from hf_transferability.data.listing import Listing
 from hf_transferability.data.metadata import Metadata, read_metadata
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.unread import split_list_note
 from hf_transferability.errors import TargetError, UsageError
 from hf_transferability.escaping.terminal import printable
 
@@ -62,11 +63,14 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
         if names:
             columns["label"] = [code[arrangement.classes[path]] for path in files]
         tables[split] = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+    note, name = split_list_note([*listing.others, *listing.tables])
     account = Account(
         {split: len(table) for split, table in tables.items()},
         found=len(listing.images),
         class_level=arrangement.class_level,
         left_out=counts,
+        notes=(note,) if note and len(tables) == 1 else (),
+        examples={note: name} if note else {},
     )
     return datasets.DatasetDict(tables), account
 
@@ -107,6 +111,10 @@ def _read_metadata_folder(
     if metadata.absent:
         counts["rows of metadata without an image file"] = metadata.absent
         examples["rows of metadata without an image file"] = printable(metadata.first_absent[-80:]) or "an empty cell"
+    note, name = split_list_note([*listing.others, *listing.tables])
+    if note and len(arrangement.splits) == 1:
+        notes.append(note)
+        examples[note] = name
     if metadata.repeated:
         counts["repeated rows of metadata"] = metadata.repeated
     names = sorted({classes[path] for path in rows if path in classes})

@@ -26,7 +26,7 @@ from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.split_columns import refuse_split_column
 from hf_transferability.data.split_words import kinds_within, split_kind
 from hf_transferability.data.table_splits import refuse_merged
-from hf_transferability.data.unread import configured_files, named_images, unread_files
+from hf_transferability.data.unread import configured_files, named_images, split_list_note, unread_files
 from hf_transferability.data.unreadable import dataset_error, refuse_unlabelled_archives
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 from hf_transferability.escaping.terminal import printable
@@ -155,7 +155,11 @@ def _with_unread(opened: Opened, folder: Path, builder: Any, options: SampleOpti
     if builder.name in hub_files.FOLDERS:
         listing.refuse_hidden_folders(files)
     left_out, examples = unread_files(folder, files, configured_files(builder), _named(opened, builder, options))
-    return replace(opened, account=replace(opened.account, left_out=left_out, examples=examples))
+    notes = opened.account.notes
+    note, name = split_list_note(files.others)
+    if note and len(opened.account.rows) == 1:
+        notes, examples = (*notes, note), {**examples, note: name}
+    return replace(opened, account=replace(opened.account, left_out=left_out, examples=examples, notes=notes))
 
 
 def _named(opened: Opened, builder: Any, options: SampleOptions) -> list[str] | None:

@@ -74,6 +74,29 @@ def test_names_of_classes(names):
     assert set(arrange(files(*(f"{name}/{{}}.png" for name in names))).classes.values()) == set(names)
 
 
+@pytest.mark.parametrize("pattern", ["{1}_{0}", "{0}_{1}", "{1}{0}"])
+def test_one_class_in_folders_of_two_splits(tmp_path, pattern):
+    write(
+        tmp_path, *(f"{pattern.format(split, label)}/{{}}.png" for split in ("Train", "Test") for label in ("Benign", "Normal"))
+    )
+    refused("differ only in words of splits. Make folders such as train/benign and test/benign", tmp_path)
+    assert len(load_target(tmp_path, class_level=1, sample_size="all").class_names) == 4
+    for names in (
+        ("train_front", "train_back"),
+        ("pre_test", "post_test"),
+        ("internal_ear", "external_ear"),
+        ("train", "tram"),
+    ):
+        assert len(set(arrange(files(*(f"{name}/{{}}.png" for name in names))).classes.values())) == 2
+
+
+def test_a_class_named_as_a_split_is_told(tmp_path):
+    write(tmp_path, "tumor/{}.png", "normal/{}.png", "test/{}.png")
+    account = load_target(tmp_path, sample_size="all").account
+    assert "3 classes (folder level 1): normal 12, test 12, tumor 12" in account
+    assert account.endswith("The class test is named as a split; move its folder away if it holds test images.")
+
+
 def metadata(folder, paths, labels):
     text = "".join(f"{path},{label}\n" for path, label in zip(paths, labels, strict=True))
     (folder / "metadata.csv").write_text("file_name,label\n" + text)

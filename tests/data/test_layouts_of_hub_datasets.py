@@ -118,6 +118,9 @@ LAYOUTS: dict[str, tuple[dict[str, bytes], dict]] = {
     ),
     "folders-some-names": (photos("a", "b") | photos("a", name="train_{}.png") | photos("b", name="test_{}.png"), {}),
     "folders-all-names": (photos("a", "b", name="x_train_{}.png") | photos("a", "b", name="x_test_{}.png"), {}),
+    "folders-list": (photos("a", "b") | {"lists/splits.txt": b"a/1.png"}, {}),
+    "metadata-list": (photos("", n=24) | {"metadata.csv": rows(FLAT), "lists/splits.json": b"{}"}, {}),
+    "parquet-list": ({SHARD.format("train"): parquet(), "test_list.txt": b"1.png"}, {}),
     "webdataset": ({"train.tar": webdataset(), "test.tar": webdataset()}, {"label_column": "cls"}),
 }  # fmt: skip
 PHOTOS = {f"images/{i}.png": png(i, size=16) for i in range(24)}
@@ -125,6 +128,11 @@ TRAIN = b"id,image,label\n" + b"".join(b"%d,images/%d.png,%s\n" % (i, i, b"ab"[i
 DOWNLOAD = "Download it (`hf download a/{} --repo-type dataset`) and pass the local folder."
 # Those that `datasets` reads otherwise than this program, what the Hub's copy gives, and the end of the folder's account.
 OTHERS: dict[str, tuple[dict[str, bytes], dict, str, str]] = {
+    "folders-test-list": (
+        photos("a", "b") | {"test_list.txt": b"a/1.png"}, {},
+        "`datasets` reads other splits from a/folders-test-list than its folders name. " + DOWNLOAD,
+        "A file that may say which images are for testing is not read; leave those images out.",
+    ),
     "metadata-semicolons": (
         photos("", n=24) | {"metadata.csv": rows(FLAT, ";")}, {},
         "metadata of a/metadata-semicolons must have a column file_name, with commas between columns. " + DOWNLOAD,
@@ -202,5 +210,7 @@ def test_layouts_are_refused_told_or_read_whole(answers):
     ]  # fmt: skip
     for name in ("folders-masks", "metadata-masks", "parquet-masks"):
         assert "masks beside their images" in kinds[name]
+    for name in ("folders-list", "metadata-list", "parquet-list"):
+        assert "A file that may say which images are for testing is not read" in kinds[name]
     for name in ("parquet-folds", "metadata"):
         assert "Column fold has" in kinds[name]
