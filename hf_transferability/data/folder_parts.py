@@ -87,11 +87,11 @@ def joined(levels: Mapping[int, tuple[set[str], bool]]) -> tuple[str, str]:
     if not levels:
         return "", ""
     names = {name for found, _ in levels.values() for name in found}
-    which = f"{len(names)} folders that are no classes" if len(names) > 1 else "a folder that is no class"
-    note = f"The images of {which} are used together"
-    if any(beside for _, beside in levels.values()):
-        note += ", with those beside them"
-    return f"{note}.", listed(names)
+    n, beside = len(names), any(found for _, found in levels.values())
+    if beside:
+        which = f"{n} further folders" if n > 1 else "a further folder"
+        return f"Images of classes are used together with those of {which} below them.", listed(names)
+    return f"Images of {n} folders that are no classes are used together.", listed(names)
 
 
 def listed(names: Collection[str]) -> str:

@@ -18,7 +18,7 @@ from hf_transferability.escaping.terminal import printable
 _MOST_CONFIGURATIONS = 50  # each is a search through all names of a repository
 _LISTS = (".txt", ".lst", ".csv", ".tsv", ".json", ".jsonl", ".xls", ".xlsx", ".pkl", ".mat", ".yaml", ".yml", ".npy")
 _SPLIT_WORDS = {"split", "splits", "fold", "folds", "partition", "partitions", "kfold"}
-_LIST_NOTE = "A file that may say which images are for testing is not read; leave those images out."
+_LIST_NOTE = "Move images for testing away if they are named by a file that is not read."
 _DOUBLE_ENDINGS = (".nii.gz", ".tar.gz")
 
 

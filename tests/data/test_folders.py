@@ -56,7 +56,7 @@ def test_a_test_folder_beside_images_of_a_class(tmp_path, part):
 def test_other_folders_below_the_classes_are_told_but_their_names_are_not_kept(tmp_path):
     write(tmp_path, "a/site1/{}.png", "a/site2/{}.png", "a/{}.png", "b/site1/{}.png")
     target = load_target(tmp_path, class_level=1, sample_size="all")
-    note = "The images of 2 folders that are no classes are used together, with those beside them"
+    note = "Images of classes are used together with those of 2 further folders below them"
     assert target.account.endswith(f"left out: nothing. {note}, such as site1, site2.")
     assert target.provenance["account"]["notes"] == [f"{note}."]
     assert "site1" not in str(target.provenance)

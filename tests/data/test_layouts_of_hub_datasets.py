@@ -131,7 +131,7 @@ OTHERS: dict[str, tuple[dict[str, bytes], dict, str, str]] = {
     "folders-test-list": (
         photos("a", "b") | {"test_list.txt": b"a/1.png"}, {},
         "`datasets` reads other splits from a/folders-test-list than its folders name. " + DOWNLOAD,
-        "A file that may say which images are for testing is not read; leave those images out.",
+        "Move images for testing away if they are named by a file that is not read.",
     ),
     "metadata-semicolons": (
         photos("", n=24) | {"metadata.csv": rows(FLAT, ";")}, {},
@@ -151,7 +151,7 @@ OTHERS: dict[str, tuple[dict[str, bytes], dict, str, str]] = {
     "folders-sites": (
         photos("a/site1", "a/site2", "b/site1", "b/site2"), {"class_level": 1},
         "`datasets` reads other classes from a/folders-sites than folder level 1. " + DOWNLOAD,
-        "The images of 2 folders that are no classes are used together.",
+        "Images of 2 folders that are no classes are used together.",
     ),
 }  # fmt: skip
 
@@ -211,6 +211,6 @@ def test_layouts_are_refused_told_or_read_whole(answers):
     for name in ("folders-masks", "metadata-masks", "parquet-masks"):
         assert "masks beside their images" in kinds[name]
     for name in ("folders-list", "metadata-list", "parquet-list"):
-        assert "A file that may say which images are for testing is not read" in kinds[name]
+        assert "if they are named by a file that is not read" in kinds[name]
     for name in ("parquet-folds", "metadata"):
         assert "Column fold has" in kinds[name]

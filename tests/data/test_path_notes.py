@@ -10,7 +10,7 @@ PATHS = ["/d/a/site1/1.png", "/d/a/site2/1.png", "/d/b/site1/1.png", ""]
 
 def test_folders_below_those_of_the_classes():
     notes, examples = path_notes(PATHS, [0, 0, 1, 1], class_folders=True, files=True)
-    assert notes == ["The images of 2 folders that are no classes are used together."]
+    assert notes == ["Images of 2 folders that are no classes are used together."]
     assert list(examples.values()) == ["site1, site2"]
     assert path_notes(PATHS, [0, 0, 1, 1], class_folders=False, files=True) == ([], {})
 

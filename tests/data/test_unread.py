@@ -87,6 +87,6 @@ def test_lists_of_splits_that_are_not_read_are_told(tmp_path, name, told, kind):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("{}")
     target = load_target(tmp_path, sample_size="all", **({"image_column": "path"} if kind == "table" else {}))
-    note = "A file that may say which images are for testing is not read; leave those images out"
+    note = "Move images for testing away if they are named by a file that is not read"
     assert (f"{note}, such as {name}." in target.account) == told
     assert (f"{note}." in target.provenance["account"]["notes"]) == told
