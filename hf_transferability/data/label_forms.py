@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from hf_transferability.errors import UsageError
 
-_COPY = re.compile(
-    r"^(?:copy|kopie|copie|backup) (?:of|von|de) |[ _-]+(?:copy|kopie|copie|old|backup|bak|orig)$| ?\([0-9]+\)$", re.IGNORECASE
-)
+_COPY = re.compile(r"^(?:copy|kopie|backup) (?:of|von) |[ _-]+(?:copy|kopie|old|backup|bak|orig)$| ?\([0-9]+\)$", re.IGNORECASE)
 _MISSING = ("nan", "na", "n/a", "#n/a", "<na>", "null")  # but not "none" and "unknown", which are classes, too
 _SEPARATORS = ("|", ";", ",", "+")
 
