@@ -26,6 +26,10 @@ POOLINGS = ("auto", "native", "cls", "mean", "cls+mean")  # how tokens become on
 
 _FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s'\"]+/)+")  # the folders of an absolute path, but not of a URL
 _COMMIT = re.compile(r"@([0-9a-f]{8})[0-9a-f]{32}$")
+# What tables write where a patient or another group is not known; all such rows would be one group.
+_UNKNOWN = {
+    "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "none", "null", "nil", "unknown", "unk", "missing", "?", "-", "--",
+}  # fmt: skip
 
 
 def expanded(name: str | Path) -> Path:
@@ -175,3 +179,8 @@ def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tu
     if unknown := [name for name in options if name not in all_names]:
         raise unknown_argument(function, unknown[0], all_names)
     return tuple(kind(**{name: options[name] for name in names if name in options}) for kind, names in known.items())
+
+
+def means_missing(value: object) -> bool:
+    """Whether a text stands for a name that is not known, such as "NA", "None" or "unknown"; in any case."""
+    return isinstance(value, str) and value.strip().lower() in _UNKNOWN

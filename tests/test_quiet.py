@@ -1,9 +1,10 @@
+import logging
 import threading
 import warnings
 
 import pytest
 
-from hf_transferability.quiet import without_warnings
+from hf_transferability.quiet import without_log, without_warnings
 
 
 def test_filters_come_back_when_blocks_of_two_threads_overlap():
@@ -32,3 +33,17 @@ def test_an_error_inside_ends_the_block():
     with pytest.raises(ZeroDivisionError), without_warnings():
         raise ZeroDivisionError
     assert warnings.filters == before
+
+
+def test_a_log_is_held_back_for_one_thread_and_one_block(caplog):
+    log = logging.getLogger("some.library")
+    with without_log("some.library", "some.other"):
+        log.error("here")
+        thread = threading.Thread(target=log.error, args=("elsewhere",))
+        thread.start()
+        thread.join()
+        with pytest.raises(ValueError, match="x"), without_log("some.library"):
+            raise ValueError("x")
+        log.error("here, too")
+    log.error("after")
+    assert caplog.messages == ["elsewhere", "after"]

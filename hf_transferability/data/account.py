@@ -21,7 +21,7 @@ class Account:
         class_level: level of the folders that name the classes; None where a column does.
         left_out: reason -> number of files or rows that are in no split.
         notes: what else the user should know, one sentence each.
-        examples: reason -> name of one of the files that are left out; shown to who runs this, and never kept.
+        examples: reason or note -> names of files or folders; shown to who runs this, and never kept.
     """
 
     rows: dict[str, int]
@@ -56,7 +56,8 @@ class Account:
             for reason, n in self.left_out.items()
         )
         parts.append(f"left out: {left or 'nothing'}")
-        return "; ".join(parts) + "." + "".join(f" {note}" for note in self.notes)
+        notes = (f"{note.rstrip('.')}, such as {shown_names[note]}." if note in shown_names else note for note in self.notes)
+        return " ".join(["; ".join(parts) + ".", *notes])
 
     def to_dict(self) -> dict[str, Any]:
         """The account and its line, ready for JSON, without names of files."""

@@ -15,6 +15,11 @@ def find_image_column(features: datasets.Features, requested: str | None) -> str
         UsageError: it does not exist, holds something else, or cannot be told; the text names the columns.
     """
     image_columns = _image_columns(features)
+    joined = next((name for name in features if len(features) == 1 and (";" in name or "\t" in name)), None)
+    if joined is not None and requested not in features:
+        raise UsageError(
+            f"the table's columns must be separated by commas; got one column {shown(joined)}. Save it with commas."
+        )
     if requested is not None:
         if requested not in features:
             raise UsageError(unknown_name("image_column", requested, features))
@@ -33,11 +38,6 @@ def find_image_column(features: datasets.Features, requested: str | None) -> str
             if image_columns
             else f"no image column among {', '.join(features)}"
         )
-        joined = next((name for name in features if len(features) == 1 and (";" in name or "\t" in name)), None)
-        if joined is not None:
-            raise UsageError(
-                f"the table's columns must be separated by commas; got one column {shown(joined)}. Save it with commas."
-            )
         raise UsageError(f"`image_column` must be named: there is {what}. Pass --image-column.")
     return image_columns[0]
 

@@ -10,13 +10,13 @@ import numpy as np
 from hf_transferability.data import masks
 from hf_transferability.data.columns import undecoded
 from hf_transferability.data.groups import group_codes, group_names
-from hf_transferability.data.image_files import Place
+from hf_transferability.data.image_files import Place, image_bytes
 from hf_transferability.data.labels import LabelReader
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.repeated_rows import refuse_different, rows_to_use
 from hf_transferability.data.sampling import Reservoir, draw_sample, sample_size
 from hf_transferability.data.split_columns import SplitColumns, refusing_split_column
-from hf_transferability.errors import UsageError
+from hf_transferability.errors import TargetError, UsageError
 
 _STREAMED = "Of a stream, repeated images{} are looked for in the drawn sample only."
 
@@ -35,6 +35,7 @@ class Drawn:
         left_out: reason -> number of rows that could not be drawn.
         examples: reason -> one of their files.
         notes: what else the user should know, one sentence each.
+        paths: of the rows that could be drawn, of a stream those of the drawn ones; "" for none.
     """
 
     records: list
@@ -46,6 +47,7 @@ class Drawn:
     left_out: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    paths: list[str] = field(default_factory=list, repr=False)
 
 
 def draw(opened_table: Any, image_column: str, reader: LabelReader, options: SampleOptions, place: Place | None) -> Drawn:
@@ -68,11 +70,16 @@ def draw(opened_table: Any, image_column: str, reader: LabelReader, options: Sam
     others = [reader.column, *filter(None, [options.group_column])]
     rows = rows_to_use(opened_table, image_column, place, others)
     table = table.select_columns([image_column, *others]).with_format(None)
-    return _from_table(table, image_column, reader, options, rows)
+    return _from_table(table, image_column, reader, options, rows, place)
 
 
 def _from_table(
-    table: datasets.Dataset, image_column: str, reader: LabelReader, options: SampleOptions, rows: np.ndarray | None
+    table: datasets.Dataset,
+    image_column: str,
+    reader: LabelReader,
+    options: SampleOptions,
+    rows: np.ndarray | None,
+    place: Place | None,
 ) -> Drawn:
     numbers: Sequence[int] = range(len(table))
     left_out: dict[str, int] = {}
@@ -82,18 +89,20 @@ def _from_table(
         left_out["repeated rows"] = len(table) - len(rows)
         table, numbers = table.select(rows), rows.tolist()
     raw = table[reader.column][:]
-    paths = None if options.keep_masks else masks.stored_paths(table, image_column)
-    if paths and (found := masks.masks_of(paths, raw)):
+    paths = masks.stored_paths(table, image_column)
+    read = reading(table, image_column, place)
+    if paths and not options.keep_masks and (found := masks.all_masks(paths, raw, read)):
         masks.refuse_many(paths, raw, found)
         kept = [i for i in range(len(table)) if i not in found]
         table, numbers, raw = table.select(kept), [numbers[i] for i in kept], [raw[i] for i in kept]
         left_out[masks.KEPT_OUT] = len(found)
         examples[masks.KEPT_OUT] = masks.shown(paths[next(iter(found))])
         notes, paths = (masks.NOTE,), [paths[i] for i in kept]
+        read = reading(table, image_column, place)
     reader.refuse_missing(raw, numbers)
     labels = reader.settle(raw)
-    if paths and reader.has_classes:
-        masks.refuse_class_of_masks(paths, labels, reader.names)
+    if paths and not options.keep_masks and reader.has_classes:
+        masks.refuse_class_of_masks(paths, labels, reader.names, read)
     _check_draw(reader, options)
     names = group_names(options.group_column, table[options.group_column][:]) if options.group_column is not None else []
     groups = group_codes(names) if names else None
@@ -108,6 +117,7 @@ def _from_table(
         left_out,
         examples,
         notes,
+        paths or [],
     )
 
 
@@ -136,20 +146,34 @@ def _from_stream(
         drawn = drawn[: sample_size(None, len(set(labels)))]
     positions, records, _ = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
     refuse_different(records, labels[: len(drawn)], positions, place)
-    paths = [] if options.keep_masks else [(record or {}).get("path") or "" for record in records]
-    _refuse_masks(paths, labels[: len(drawn)], reader)
-    note = _STREAMED.format(" and masks" if any(paths) else "")
-    return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, notes=(note,))
+    paths = [(record or {}).get("path") or "" for record in records]
+    if not options.keep_masks:
+        _refuse_masks(paths, labels[: len(drawn)], reader, lambda row: _bytes(records[row], place))
+    note = _STREAMED.format(" and masks" if any(paths) and not options.keep_masks else "")
+    return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, notes=(note, *assigning.notes()), paths=paths)
 
 
-def _refuse_masks(paths: Sequence[str], labels: Sequence[Any], reader: LabelReader) -> None:
-    if found := masks.masks_of(paths, labels):
+def reading(table: datasets.Dataset, image_column: str, place: Place | None) -> masks.Read:
+    """Gives the encoded image of a row."""
+    return lambda row: _bytes(table[row][image_column], place)
+
+
+def _bytes(record: Any, place: Place | None) -> bytes:
+    """An encoded image; empty where it may not or cannot be read, which is told when it is used."""
+    try:
+        return image_bytes(record, place)
+    except TargetError:
+        return b""
+
+
+def _refuse_masks(paths: Sequence[str], labels: Sequence[Any], reader: LabelReader, read: masks.Read) -> None:
+    if found := masks.all_masks(paths, labels, read):
         raise UsageError(
             f"the stream holds masks beside their images, such as {masks.shown(paths[next(iter(found))])}. "
             "Load it whole, or pass --keep-masks to take them as images."
         )
     if reader.has_classes:
-        masks.refuse_class_of_masks(paths, labels, reader.names)
+        masks.refuse_class_of_masks(paths, labels, reader.names, read)
 
 
 def _check_draw(reader: LabelReader, options: SampleOptions) -> None:

@@ -1,27 +1,14 @@
 """Folders of images: which folder level names the split and which the class, decided from relative paths alone."""
 
-import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from hf_transferability.data.file_names import named_splits
+from hf_transferability.data.folder_parts import labelled_levels, listed, partly_splits, refuse_parts
+from hf_transferability.data.split_words import KIND_OF, is_cohort, kinds_within, says_nothing, split_kind, words_of
 from hf_transferability.errors import UsageError
-
-_WORDS = {
-    "train": ("train", "training", "trn", "tr"),
-    "validation": ("validation", "validate", "valid", "val", "dev"),
-    "test": ("test", "testing", "tst", "ts", "evaluation", "eval", "holdout", "heldout"),
-}
-_TWO_WORDS = re.compile(r"(hold|held)[^a-z0-9]*(out)", re.IGNORECASE)  # hold_out, Held-out
-# Words for parts of a study, of which some authors train on one and others on another: "development" data are for validation
-# in machine learning, and for training in medicine.
-_COHORTS = ("development", "derivation", "discovery", "internal")
-_UNSEEN = ("external", "unseen", "blind", "blinded", "independent", "replication")  # of these, never for training
-_KIND_OF = {word: kind for kind, words in _WORDS.items() for word in words}
-_FILLER = r"(?:images?|imgs?|data|dataset|sets?|split|samples?|folder)*"
-_WHOLE = {kind: re.compile(f"{_FILLER}(?:{'|'.join(words)}){_FILLER}[0-9]*") for kind, words in _WORDS.items()}
-_COHORT = re.compile(f"{_FILLER}(?:{'|'.join((*_COHORTS, *_UNSEEN))})(?:cohort|{_FILLER})[0-9]*")
-_NAMES_IN_MESSAGE = 5
+from hf_transferability.escaping.terminal import one_line
 
 
 @dataclass(frozen=True)
@@ -33,52 +20,74 @@ class Arrangement:
         classes: file -> class name; empty where the folders name no classes.
         class_level: folder level of the classes, 1 for the folders directly below the root; None without classes.
         shallow: files that lie above the class level, and so have no class.
+        doubt: why the splits are not sure, and what to do, where names of files tell them only partly; else "".
     """
 
     splits: dict[str, list[str]]
     classes: dict[str, str]
     class_level: int | None
     shallow: list[str]
+    doubt: str = ""
 
 
-def split_kind(name: str) -> str | None:
-    """Which split a whole name stands for, in any case: "Train_Data" -> "train", "valset" -> "validation", "bus" -> None."""
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    return next((kind for kind, pattern in _WHOLE.items() if pattern.fullmatch(plain)), None)
-
-
-def arrange(files: Sequence[str], class_level: int | None = None, *, classes: bool = True) -> Arrangement:
+def arrange(
+    files: Sequence[str],
+    class_level: int | None = None,
+    *,
+    classes: bool = True,
+    labels: Mapping[str, object] | None = None,
+) -> Arrangement:
     """Assign files to splits and classes.
 
     Args:
         files: paths relative to the dataset's root, separated by "/".
         class_level: folder level that names the classes; None to decide, which fails where several levels could.
         classes: False to look for splits only.
+        labels: file -> its label, where these come from elsewhere; the folders are then no classes.
 
     Raises:
         UsageError: folders that look only partly like splits, several levels that could name classes, or no such level.
     """
     folders = {file: tuple(file.split("/")[:-1]) for file in files}
-    nested = [parts for parts in folders.values() if parts]
+    nested = [parts for parts in folders.values() if parts or labels is not None]
     split_level = _split_level(nested, class_level)
     if class_level is not None:
         _check_class_level(class_level, split_level, nested)
     elif classes:
         class_level = _find_class_level(nested, split_level)
+        if labels is None:
+            _refuse_no_classes(nested, class_level)
+            _refuse_split_classes(nested, class_level)
     needed = max(class_level or 0, split_level or 0)
     shallow = [file for file in sorted(files) if len(folders[file]) < needed]
     placed = [file for file in sorted(files) if len(folders[file]) >= needed]
+    class_of = {file: folders[file][class_level - 1] for file in placed} if class_level else {}
+    taken = {split_level, class_level}
+    if labels is not None:
+        taken = {split_level, *labelled_levels([folders[file] for file in placed], [labels[file] for file in placed])}
+    refuse_parts([folders[file] for file in placed], taken, may_be_classes=labels is None)
     splits: dict[str, list[str]] = {}
+    doubt = ""
     if split_level is not None:
         names = _split_names({folders[file][split_level - 1] for file in placed})
         for file in placed:
             splits.setdefault(names[folders[file][split_level - 1]], []).append(file)
     else:
-        by_name = _splits_by_file_name(placed)
+        by_name = named_splits(placed, class_of if labels is None else labels)
+        doubt = by_name.doubt
         for file in placed:
-            splits.setdefault(by_name.get(file, "train"), []).append(file)
-    class_of = {file: folders[file][class_level - 1] for file in placed} if class_level else {}
-    return Arrangement(splits, class_of, class_level, shallow)
+            splits.setdefault(by_name.splits.get(file, "train"), []).append(file)
+    return Arrangement(splits, class_of, class_level, shallow, doubt)
+
+
+def refuse_doubt(arrangement: Arrangement, split: str | None) -> None:
+    """Refuse splits that names of files tell only partly, unless the user names one.
+
+    Raises:
+        UsageError: names two files, and the ways to go on.
+    """
+    if arrangement.doubt and split is None:
+        raise UsageError(arrangement.doubt)
 
 
 def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int | None:
@@ -100,10 +109,7 @@ def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int
         parts = any(is_cohort(name) for name in with_folders) and len(with_folders) > 1
         mixed = len(set(split_names.values())) > 1 or (apart and (several or "test" in partial_kinds or split_names or parts))
         if level != class_level and mixed:
-            raise UsageError(
-                f"the folders {_listed(names)} look only partly like splits. "
-                f"Name all split folders train, validation or test; if these are classes, pass --class-level {level}."
-            )
+            raise partly_splits(names, level, beside=not complete)
     return None
 
 
@@ -115,45 +121,11 @@ def _share_a_folder(folders: list[tuple[str, ...]], level: int, names: Collectio
     return max(below.values(), default=0) > 1
 
 
-def kinds_within(name: str) -> set[str]:
-    """The kinds of split whose word is a part of a name: "brain_train" -> {"train"}."""
-    return {_KIND_OF[word] for word in _words(name) if word in _KIND_OF}
-
-
-def is_cohort(name: str) -> bool:
-    """Whether a whole name stands for a part of a study that may be a split, but does not tell which: "External_set"."""
-    return _COHORT.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
-
-
-def may_be_unseen(name: str) -> bool:
-    """Whether a name has a word for data that are not for training, such as "unseen_labels"."""
-    return not set(_UNSEEN).isdisjoint(_words(name))
-
-
-def has_cohort_word(name: str) -> bool:
-    """Whether a name has a word for a part of a study; see `is_cohort`."""
-    return not {*_COHORTS, *_UNSEEN}.isdisjoint(_words(name))
-
-
-def _words(name: str) -> list[str]:
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", _TWO_WORDS.sub(r"\1\2", name))
-    return [word.lower() for word in words]
-
-
 def _split_names(names: Collection[str]) -> dict[str, str]:
     """Folder -> split name: its kind, or its own name where two folders are of one kind."""
     kinds = {name: split_kind(name) or "+".join(sorted(kinds_within(name))) for name in names}
     counts = Counter(kinds.values())
     return {name: kind if counts[kind] == 1 else name for name, kind in kinds.items()}
-
-
-def _splits_by_file_name(files: Sequence[str]) -> dict[str, str]:
-    """File -> split, where every file's name begins with a split's word and there are several splits; else nothing."""
-    kinds = {}
-    for file in files:
-        word = re.match(r"[A-Za-z]+", file.rsplit("/", 1)[-1])
-        kinds[file] = _KIND_OF.get(word.group().lower(), "") if word else ""
-    return kinds if all(kinds.values()) and len(set(kinds.values())) > 1 else {}
 
 
 def _find_class_level(folders: list[tuple[str, ...]], split_level: int | None) -> int | None:
@@ -168,9 +140,36 @@ def _find_class_level(folders: list[tuple[str, ...]], split_level: int | None) -
         if level != split_level and len(names) > 1:
             several[level] = names
     if len(several) > 1:
-        levels = "; ".join(f"level {level} has {_listed(names)}" for level, names in several.items())
+        levels = "; ".join(f"level {level} has {listed(names)}" for level, names in several.items())
         raise UsageError(f"`class_level` must be named, because folders are nested: {levels}. Pass --class-level N.")
     return next(iter(several), None)
+
+
+def _refuse_no_classes(folders: list[tuple[str, ...]], class_level: int | None) -> None:
+    """Refuse folders such as images and test_images, which are no classes."""
+    names = {parts[class_level - 1] for parts in folders if len(parts) >= class_level} if class_level else set()
+    parts = {name for name in names if split_kind(name) or is_cohort(name)}
+    if parts and all(name in parts or says_nothing(name) for name in names):
+        raise UsageError(
+            f"the folders {listed(names)} do not look like classes. Name the column of a table's paths by --image-column; "
+            f"if these are classes, pass --class-level {class_level}."
+        )
+
+
+def _refuse_split_classes(folders: list[tuple[str, ...]], class_level: int | None) -> None:
+    """Refuse folders such as a_train and a_test, which are one class in two splits."""
+    names = {parts[class_level - 1] for parts in folders if len(parts) >= class_level} if class_level else set()
+    by_rest: dict[tuple[str, ...], list[str]] = {}
+    for name in sorted(names):
+        if kinds_within(name) and (rest := tuple(word for word in words_of(name) if word not in KIND_OF)):
+            by_rest.setdefault(rest, []).append(name)
+    for rest, same in by_rest.items():
+        if len(set().union(*map(kinds_within, same))) > 1 and all(len(kinds_within(name)) == 1 for name in same):
+            shown = one_line(" ".join(rest)[:40])
+            raise UsageError(
+                f"the folders {listed(same)} differ only in words of splits. Make folders such as train/{shown} and "
+                f"test/{shown} of them; if they are classes, pass --class-level {class_level}."
+            )
 
 
 def _check_class_level(class_level: int, split_level: int | None, folders: list[tuple[str, ...]]) -> None:
@@ -181,8 +180,3 @@ def _check_class_level(class_level: int, split_level: int | None, folders: list[
         )
     if class_level == split_level:
         raise UsageError(f"`class_level` must not be {class_level}: the folders of that level are splits. Pass another level.")
-
-
-def _listed(names: Collection[str]) -> str:
-    shown = sorted(names)[:_NAMES_IN_MESSAGE]
-    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")

@@ -8,6 +8,7 @@ import datasets
 import numpy as np
 
 from hf_transferability.errors import UsageError, unknown_name
+from hf_transferability.names import means_missing
 
 _LARGEST_EXACT = 2**53  # larger floats may stand for several whole numbers
 SMALLEST = 2  # groups of a sample; with one there is nothing to compare its images with
@@ -43,11 +44,17 @@ def group_names(column: str, values: Sequence[Any]) -> list[str]:
     Raises:
         UsageError: images without a group, or numbers that are not whole.
     """
-    missing = [row for row, value in enumerate(values) if value is None or value != value or not str(value).strip()]
+    missing = [
+        row
+        for row, value in enumerate(values)
+        if value is None or value != value or not str(value).strip() or means_missing(value)
+    ]
     if missing:
+        words = sorted({values[row].strip() for row in missing if isinstance(values[row], str)} - {""})
         raise UsageError(
-            f"`group_column` must name a group for every image; {column} is empty for {len(missing)} of {len(values)} "
-            f"(first: row {missing[0]}). Fill it in, or remove those rows."
+            f"`group_column` must name a group for every image; {column} is empty{f' or {words[0]!r}' if words else ''} for "
+            f"{len(missing)} of {len(values)} (first: row {missing[0]}). Fill it in, with a name for each that is not known, "
+            "or remove those rows."
         )
     if any(isinstance(value, float) and not (abs(value) <= _LARGEST_EXACT and value.is_integer()) for value in values):
         raise UsageError(

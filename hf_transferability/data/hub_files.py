@@ -10,7 +10,7 @@ from huggingface_hub import HfApi
 
 from hf_transferability import hub
 from hf_transferability.data.account import Account
-from hf_transferability.data.folders import Arrangement, arrange, split_kind
+from hf_transferability.data.folders import Arrangement, arrange, refuse_doubt
 from hf_transferability.data.listing import (
     ARCHIVES,
     TABLES,
@@ -23,8 +23,9 @@ from hf_transferability.data.local_images import left_out, refuse_vanishing
 from hf_transferability.data.medical.signature import DICOM_ENDINGS
 from hf_transferability.data.metadata import NAMES
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.split_words import split_kind
 from hf_transferability.data.table_splits import refuse_merged
-from hf_transferability.data.unread import configured_files, may_hold_rows, unread_names
+from hf_transferability.data.unread import configured_files, may_hold_rows, split_list_note, unread_names
 from hf_transferability.data.zip_archives import ENDING
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
@@ -61,6 +62,10 @@ def compared(
     if builder.name not in FOLDERS or commit is None or not any(map(is_image_name, every)):
         if builder.name in FOLDERS and any(path.endswith(ENDING) for path in every):
             _refuse_lost_labels(builder, options, ["archives"], name)
+        elif builder.name in (*FOLDERS, "text") and any(
+            map(is_image_name, listed(name, commit, token) or [] if commit else [])
+        ):
+            raise _other_splits(name)  # a file such as test_list.txt has been taken for the test split
         return _with_unread(account, builder, name, commit, token, named)
     files = listed(name, commit, token)
     if files is None:
@@ -76,13 +81,15 @@ def compared(
         refuse_vanishing(
             arrangement, set(listing.images), listing.suspects(), "files that `datasets` does not read", DOWNLOAD.format(name)
         )
+        refuse_doubt(arrangement, options.split)
         _refuse_other_places(arrange(listing.images, options.class_level), images, name)
         _refuse_lost_labels(builder, options, sorted(set(arrangement.classes.values())), name)
         level = arrangement.class_level
     counts = left_out(listing, level)
     if unused := len(set(listing.images) - {path for paths in images.values() for path in paths}):
         counts["image files that no split holds"] = unused
-    return replace(account, class_level=level, found=len(listing.images), left_out=counts)
+    account = replace(account, class_level=level, found=len(listing.images), left_out=counts)
+    return _with_list_note(account, [path for path in files if os.path.basename(path) not in NAMES])
 
 
 def _with_unread(
@@ -94,7 +101,16 @@ def _with_unread(
         return account
     read = _relative([*configured_files(builder, token), *(named or ())])
     left_out, examples = unread_names(files, read, images=named is not None)
-    return replace(account, left_out=left_out, examples=examples)
+    account = replace(account, left_out=left_out, examples=examples)
+    return _with_list_note(account, [path for path in files if os.path.splitext(path)[1].lower() not in TABLES])
+
+
+def _with_list_note(account: Account, files: Sequence[str]) -> Account:
+    """The account with a note on files that may tell images for training and testing, where there is one split."""
+    note, name = split_list_note(files)
+    if not note or len(account.rows) > 1:
+        return account
+    return replace(account, notes=(*account.notes, note), examples={**account.examples, note: name})
 
 
 def listed(name: str, commit: str | None, token: str | None) -> list[str] | None:
@@ -135,11 +151,15 @@ def _listing(files: Sequence[str]) -> Listing:
 def _refuse_other_places(arrangement: Arrangement, used: dict[str, list[str]], name: str) -> None:
     placed = {split: set(paths) for split, paths in arrangement.splits.items()}
     if {split: set(paths) for split, paths in used.items() if paths} != placed:
-        raise UsageError(f"`datasets` reads other splits from {name} than its folders name. {DOWNLOAD.format(name)}")
+        raise _other_splits(name)
     if any(of_class != path.split("/")[-2] for path, of_class in arrangement.classes.items()):
         raise UsageError(
             f"`datasets` reads other classes from {name} than folder level {arrangement.class_level}. {DOWNLOAD.format(name)}"
         )
+
+
+def _other_splits(name: str) -> UsageError:
+    return UsageError(f"`datasets` reads other splits from {name} than its folders name. {DOWNLOAD.format(name)}")
 
 
 def _refuse_lost_labels(builder: Any, options: SampleOptions, classes: Sequence[str], name: str) -> None:

@@ -1,11 +1,14 @@
 """Which of several forms a list of label values has: several labels in a text, 0/1 vectors, names that are nearly alike."""
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
 from hf_transferability.errors import UsageError
 
+_COPY = re.compile(r"^(?:copy|kopie|backup) (?:of|von) |[ _-]+(?:copy|kopie|old|backup|bak|orig)$| ?\([0-9]+\)$", re.IGNORECASE)
+_MISSING = ("nan", "na", "n/a", "#n/a", "<na>", "null")  # but not "none" and "unknown", which are classes, too
 _SEPARATORS = ("|", ";", ",", "+")
 
 
@@ -44,6 +47,21 @@ def alike(counts: Mapping[str, int]) -> str:
         names.setdefault(unicodedata.normalize("NFC", " ".join(name.split())).casefold(), []).append(name)
     several = [" and ".join(f"{name!r} ({counts[name]})" for name in same) for same in names.values() if len(same) > 1]
     return ", ".join(several[:3])
+
+
+def missing_names(counts: Mapping[str, int]) -> str:
+    """Classes whose names stand for missing labels, such as "nan"; "" without any."""
+    return ", ".join(f"{name!r} ({n})" for name, n in counts.items() if name.strip().lower() in _MISSING)
+
+
+def copies(counts: Mapping[str, int]) -> str:
+    """Up to three classes called as another with a word for copies, such as "b - Copy" beside "b"; "" without any.
+
+    Args:
+        counts: class -> number of images.
+    """
+    pairs = [(name, _COPY.sub("", name)) for name in sorted(counts)]
+    return ", ".join([f"{name!r} of {other!r}" for name, other in pairs if other != name and other in counts][:3])
 
 
 def vector_width(values: Sequence[Sequence], names: Sequence[str] | None, column: str) -> int | None:

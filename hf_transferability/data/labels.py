@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 
 from hf_transferability.data import label_forms
-from hf_transferability.data.folders import is_cohort, split_kind
+from hf_transferability.data.split_words import is_cohort, split_kind
 from hf_transferability.data.text_columns import is_number
 from hf_transferability.errors import UsageError, unknown_name
 from hf_transferability.metrics._validation import FEW_VALUES, are_few_whole_numbers

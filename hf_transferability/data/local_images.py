@@ -9,11 +9,12 @@ from typing import Any
 import datasets
 
 from hf_transferability.data.account import Account
-from hf_transferability.data.folders import Arrangement, arrange
+from hf_transferability.data.folders import Arrangement, arrange, refuse_doubt
 from hf_transferability.data.labels import LABEL_NAMES
 from hf_transferability.data.listing import Listing
 from hf_transferability.data.metadata import Metadata, read_metadata
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.unread import split_list_note
 from hf_transferability.errors import TargetError, UsageError
 from hf_transferability.escaping.terminal import printable
 
@@ -39,6 +40,7 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
         raise UsageError(
             f"{error} An archive counts as a folder: move {printable(archive[-80:])} away if it is unpacked beside it."
         ) from error
+    refuse_doubt(arrangement, options.split)
     refuse_vanishing(arrangement, set(listing.images), suspects)
     _refuse_empty_classes(arrangement, listing.empty)
     counts = left_out(listing, arrangement.class_level)
@@ -61,11 +63,14 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
         if names:
             columns["label"] = [code[arrangement.classes[path]] for path in files]
         tables[split] = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+    note, name = split_list_note([*listing.others, *listing.tables])
     account = Account(
         {split: len(table) for split, table in tables.items()},
         found=len(listing.images),
         class_level=arrangement.class_level,
         left_out=counts,
+        notes=(note,) if note and len(tables) == 1 else (),
+        examples={note: name} if note else {},
     )
     return datasets.DatasetDict(tables), account
 
@@ -80,15 +85,18 @@ def _read_metadata_folder(
     if not metadata.rows:
         raise _no_image_named(listing.metadata[0], metadata)
     rows, columns = metadata.rows, metadata.columns
-    labelled = _has_labels(columns, options)
+    labelled = label_column = _label_column(columns, options)
+    labels = {path: row.get(label_column) for path, row in rows.items()} if label_column else None
+    placed = sorted(rows) if labelled else listing.images
     try:
-        arrangement = arrange(listing.images, options.class_level)
+        arrangement = arrange(placed, options.class_level, labels=labels)
     except UsageError:
         if options.class_level is not None:
             raise
-        arrangement = arrange(listing.images, classes=False)
+        arrangement = arrange(placed, classes=False, labels=labels)
+    refuse_doubt(arrangement, options.split)
     has_class_folders = len(set(arrangement.classes.values())) > 1
-    notes = []
+    notes = list(metadata.notes)
     if has_class_folders and labelled:
         notes.append("Labels come from a column of the metadata, not from the folders.")
     elif has_class_folders:
@@ -103,6 +111,10 @@ def _read_metadata_folder(
     if metadata.absent:
         counts["rows of metadata without an image file"] = metadata.absent
         examples["rows of metadata without an image file"] = printable(metadata.first_absent[-80:]) or "an empty cell"
+    note, name = split_list_note([*listing.others, *listing.tables])
+    if note and len(arrangement.splits) == 1:
+        notes.append(note)
+        examples[note] = name
     if metadata.repeated:
         counts["repeated rows of metadata"] = metadata.repeated
     names = sorted({classes[path] for path in rows if path in classes})
@@ -137,9 +149,11 @@ def _no_image_named(table: str, metadata: Metadata) -> TargetError:
     """What is wrong with metadata of which no row names an image of the folder."""
     if not metadata.absent:
         return TargetError(f"{printable(table[-80:])} holds no rows. Write a row for each image, or move it away.")
+    slashes = ", and / between folders" if "\\" in metadata.first_absent else ""
     return TargetError(
         f"{printable(table[-80:])} names {metadata.absent} files, none of which is an image in the folder, for example "
-        f"{printable(metadata.first_absent[-80:]) or 'an empty cell'}. Correct file_name, relative to the metadata file."
+        f"{printable(metadata.first_absent[-80:]) or 'an empty cell'}. Correct file_name, "
+        f"relative to the metadata file{slashes}."
     )
 
 
@@ -150,11 +164,11 @@ def _refuse_lost_folders(listing: Listing, options: SampleOptions) -> None:
         refuse_vanishing(arrange([*listing.images, *suspects], options.class_level), set(listing.images), suspects)
 
 
-def _has_labels(columns: Iterable[str], options: SampleOptions) -> bool:
+def _label_column(columns: Iterable[str], options: SampleOptions) -> str | None:
+    """The column of the metadata that holds the labels; None where the folders do."""
     columns = set(columns)
-    if options.label_column is not None:
-        return options.label_column in columns
-    return bool(columns & set(LABEL_NAMES))
+    wanted = LABEL_NAMES if options.label_column is None else (options.label_column,)
+    return next((name for name in wanted if name in columns), None)
 
 
 def _refuse_undecodable(paths: Iterable[str]) -> None:

@@ -1,6 +1,5 @@
 """Masks beside the images that they belong to, such as x_mask.png beside x.png, which are no images of the class."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hf_transferability.data.image_files import LONGEST_PATH, file_and_folder
+from hf_transferability.data.inner_paths import below_common_folder, parts_of
+from hf_transferability.data.mask_content import Read, are_masks, masks_by_content, pairs_of_classes
 from hf_transferability.data.sampling import SMALLEST_SAMPLE
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
@@ -26,7 +27,6 @@ _ALSO_A_CLASS = re.compile(r"mask|labels?", re.IGNORECASE)  # such as faces with
 _IMAGES = re.compile(rf"(?:{_IMAGE}|scans?|photos?|originals?|inputs?|raw|data|x)", re.IGNORECASE)
 _WORD = re.compile(_WORDS, re.IGNORECASE)
 _BESIDE, _ONE_BESIDE = "*", "?"  # a folder of images, and the only other folder, beside one of masks
-_DOUBLE_ENDING = ".nii.gz"
 _ROWS = 1000  # read at once
 _MOST_MASKS = 3  # of one image on average; more may be numbered images
 _NEARLY_ALL = 0.9  # of a class
@@ -59,6 +59,12 @@ def masks_of(paths: Sequence[str], labels: Sequence[object]) -> dict[int, int]:
     return _found(paths, list(map(str, labels)))
 
 
+def all_masks(paths: Sequence[str], labels: Sequence[object], read: Read) -> dict[int, int]:
+    """As `masks_of`, with those that content tells in addition to names; see `masks_by_content`."""
+    by_name = masks_of(paths, labels)
+    return by_name | masks_by_content(paths, labels, by_name, read)
+
+
 def refuse_many(paths: Sequence[str], labels: Sequence[object], found: dict[int, int]) -> None:
     """Refuse masks that may be images, as they are many for their images, or because too few images would remain.
 
@@ -86,34 +92,44 @@ def refuse_many(paths: Sequence[str], labels: Sequence[object], found: dict[int,
     )
 
 
-def refuse_class_of_masks(paths: Sequence[str], labels: Sequence[object], names: Sequence[str] | None) -> None:
+def refuse_class_of_masks(
+    paths: Sequence[str], labels: Sequence[object], names: Sequence[str] | None, read: Read = lambda row: b""
+) -> None:
     """Refuse a class whose files are the masks of another class, as in img/ and mask/, which would tell photo from mask.
 
     Args:
         paths: one for each row, "" for none.
         labels: the class of each row.
         names: of the classes that `labels` holds codes of; None where it holds names.
+        read: the encoded image of a row.
 
     Raises:
         UsageError: names both classes.
     """
-    if not any(map(_WORD.search, {"/".join(_parts(path)[:-1]) for path in _below_common_folder(paths)})):
+    for classes, same in pairs_of_classes(paths, labels).items():
+        if are_masks(same, read):
+            raise _of_masks(classes, len(same), Counter(labels)[classes[0]], names)
+    if not any(map(_WORD.search, {"/".join(parts_of(path)[:-1]) for path in below_common_folder(paths)})):
         return
     found = _found(paths, [""] * len(paths))
     pairs = Counter(
         (labels[mask], labels[image])
         for mask, image in found.items()
-        if labels[mask] != labels[image] and _parts(paths[mask])[:-1] != _parts(paths[image])[:-1]
+        if labels[mask] != labels[image] and parts_of(paths[mask])[:-1] != parts_of(paths[image])[:-1]
     )
     sizes = Counter(labels) if pairs else {}
     for pair, n in pairs.items():
         if n < _NEARLY_ALL * sizes[pair[0]]:
             continue
-        masks, images = (printable(str(names[int(str(label))] if names else label)[:60]) for label in pair)
-        raise UsageError(
-            f"the class {masks} holds masks of the class {images}: {n} of {sizes[pair[0]]} files have the same names. Move the "
-            "masks away, pass --image-column if a table has the labels, or --keep-masks if both are classes."
-        )
+        raise _of_masks(pair, n, sizes[pair[0]], names)
+
+
+def _of_masks(pair: tuple[object, object], n: int, n_files: int, names: Sequence[str] | None) -> UsageError:
+    masks, images = (printable(str(names[int(str(label))] if names else label)[:60]) for label in pair)
+    return UsageError(
+        f"the class {masks} holds masks of the class {images}: {n} of {n_files} files have the same names. Move the "
+        "masks away, pass --image-column if a table has the labels, or --keep-masks if both are classes."
+    )
 
 
 def shown(path: str) -> str:
@@ -123,13 +139,15 @@ def shown(path: str) -> str:
 
 def _found(paths: Sequence[str], keys: Sequence[str]) -> dict[int, int]:
     """Position of each mask -> position of its image, which has the same key."""
-    paths = _below_common_folder(paths)
-    wanted = {i: names for i, path in enumerate(paths) if _WORD.search(path) and (names := list(_names_of_image(_parts(path))))}
+    paths = below_common_folder(paths)
+    wanted = {
+        i: names for i, path in enumerate(paths) if _WORD.search(path) and (names := list(_names_of_image(parts_of(path))))
+    }
     if not wanted:
         return {}
     stars = (_BESIDE, _ONE_BESIDE)
     levels = {(len(name), name.index(star)) for names in wanted.values() for name in names for star in stars if star in name}
-    named: list[tuple[int, tuple[str, ...]]] = [(i, _parts(path)) for i, path in enumerate(paths)]
+    named: list[tuple[int, tuple[str, ...]]] = [(i, parts_of(path)) for i, path in enumerate(paths)]
     # "img_1" may also be called "1", unless there is a "1".
     named += [(i, (*parts[:-1], found[1] or found[2])) for i, parts in named if (found := _IMAGE_STEM.fullmatch(parts[-1]))]
     images: dict[tuple[str, ...], int] = {}
@@ -151,26 +169,6 @@ def _found(paths: Sequence[str], keys: Sequence[str]) -> dict[int, int]:
         matches = (images[key] for name in names if (key := (keys[mask], *name)) in images and key not in several)
         found_images[mask] = next(matches, mask)
     return {mask: image for mask, image in found_images.items() if mask != image}
-
-
-def _below_common_folder(paths: Sequence[str]) -> list[str]:
-    """The paths without the folders that all of them begin with, which tell no mask from its image."""
-    # Cut at the last "/", as commonpath does, which is far slower; an archive stands behind its members.
-    common = os.path.commonprefix(paths).partition("::")[0]  # noqa: RUF071
-    start = common.rfind("/") + 1
-    return [path[start:] for path in paths]
-
-
-def _parts(path: str) -> tuple[str, ...]:
-    """Folders and the name without its ending; an archive counts as the folder that it may be unpacked to."""
-    inner, _, archive = path.partition("::")
-    folders: list[str] = []
-    if archive:
-        folders = os.path.splitext(archive)[0].split("/")
-        inner = inner.rpartition("://")[2].removeprefix(f"{folders[-1]}/")
-    *inside, name = inner.split("/")
-    stem = name[: -len(_DOUBLE_ENDING)] if name.lower().endswith(_DOUBLE_ENDING) else os.path.splitext(name)[0]
-    return (*folders, *inside, stem)
 
 
 def _names_of_image(mask: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -12,6 +12,8 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet
 
+from hf_transferability.data.delimiters import NAMES as NAMES_OF_DELIMITERS
+from hf_transferability.data.delimiters import delimiter_note, delimiter_of
 from hf_transferability.data.foreign import check_own_path
 from hf_transferability.data.text_columns import numbers_of
 from hf_transferability.data.text_encoding import not_utf8
@@ -33,6 +35,7 @@ class Metadata:
         repeated: rows that say of a file what a row before says.
         absent: rows whose file is not among the images.
         first_absent: the first of these files; "" without any.
+        notes: how they were read where that is not obvious, one sentence each.
     """
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -40,6 +43,7 @@ class Metadata:
     repeated: int = 0
     absent: int = 0
     first_absent: str = ""
+    notes: list[str] = field(default_factory=list)
 
     def types(self) -> dict[str, Any]:
         """The feature of each column.
@@ -74,6 +78,8 @@ def read_metadata(folder: Path, names: Sequence[str], images: Collection[str]) -
     lines: dict[str, str] = {}
     kinds: dict[str, set[str]] = {}
     for name in names:
+        if name.endswith(".csv") and (delimiter := delimiter_of(folder / name)) in NAMES_OF_DELIMITERS:
+            metadata.notes = [delimiter_note(delimiter)]
         for number, (line, row) in enumerate(_rows(folder / name)):
             if _names_several(row) or (number == 0 and _FILE_NAME not in row):
                 return None
@@ -142,7 +148,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(file, delimiter=delimiter_of(path), strict=True)
         header = next(reader, None)
         if header is None:
             raise ValueError("it is empty")

@@ -19,21 +19,22 @@ from hf_transferability.data import foreign, hub_files, listing, local_images, t
 from hf_transferability.data.account import Account
 from hf_transferability.data.columns import find_image_column
 from hf_transferability.data.folder_cache import cache_folder
-from hf_transferability.data.folders import kinds_within, split_kind
 from hf_transferability.data.image_files import Place, place_of
 from hf_transferability.data.local_folder import local_folder, may_be_path, refuse_several
+from hf_transferability.data.local_tables import local_tables
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.split_columns import refuse_split_column
-from hf_transferability.data.table_splits import refuse_merged, splits_of_tables
-from hf_transferability.data.unread import configured_files, may_hold_rows, named_images, unread_files
+from hf_transferability.data.split_words import kinds_within, split_kind
+from hf_transferability.data.table_splits import refuse_merged
+from hf_transferability.data.unread import configured_files, named_images, split_list_note, unread_files
 from hf_transferability.data.unreadable import dataset_error, refuse_unlabelled_archives
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 from hf_transferability.escaping.terminal import printable
 from hf_transferability.names import similar_folder
+from hf_transferability.quiet import without_log
 
 _CARD = "Correct `data_files` of the dataset's card."
 _NAMED_BY_SPLIT = (*listing.TABLES, *listing.ARCHIVES)  # endings of files whose names tell their split
-_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {"tsv": ("csv", {"sep": "\t"})}  # kind of table -> builder and options
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,11 @@ def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None)
     if not isinstance(dataset, str | Path):
         _check_loaded(dataset)
         opened = _open_loaded(dataset, options.split, "(in memory)", None)
-        _check_rows(opened, options)
-        return opened
+        return _with_checked_rows(opened, options)
     name = str(dataset)
     folder = local_folder(name)
     opened = open_hub_dataset(name, options, token) if folder is None else _open_folder(name, folder, options, token)
-    _check_rows(opened, options)
+    opened = _with_checked_rows(opened, options)
     if options.class_level is not None and opened.account.class_level is None:
         raise UsageError(f"`class_level` acts on folders of images only; the labels of {name} are in a column. Leave it out.")
     return opened
@@ -106,10 +106,11 @@ def split_names(
         return _builder_splits(_hub_builder(str(dataset), options, token)[0])
     if _is_saved(folder):
         return [str(name) for name in _load_saved(folder)]
-    images = _image_folder(folder, options)
+    # Whoever asks for the names chooses one of them, also where names of files tell them only partly.
+    images = _image_folder(folder, replace(options, split=options.split or "train"))
     if images is not None:
         return [str(name) for name in images[0]]
-    return _builder_splits(_folder_builder(folder, options, token))
+    return _builder_splits(_folder_builder(folder, options, token)[0])
 
 
 def _check_loaded(dataset: Any) -> None:
@@ -138,8 +139,10 @@ def _open_folder(name: str, folder: Path, options: SampleOptions, token: str | N
         opened = _open_loaded(splits, chosen, name, place, account)
         table = opened.table.to_iterable_dataset() if options.streaming else opened.table
         return replace(opened, table=table, where={**opened.where, "config": "default"})
-    builder = _folder_builder(folder, options, token)
-    return _with_unread(_open_builder(builder, name, None, place, options), folder, builder, options)
+    builder, notes = _folder_builder(folder, options, token)
+    opened = _open_builder(builder, name, None, place, options)
+    opened = replace(opened, account=replace(opened.account, notes=notes))
+    return _with_unread(opened, folder, builder, options)
 
 
 def _with_unread(opened: Opened, folder: Path, builder: Any, options: SampleOptions) -> Opened:
@@ -152,7 +155,11 @@ def _with_unread(opened: Opened, folder: Path, builder: Any, options: SampleOpti
     if builder.name in hub_files.FOLDERS:
         listing.refuse_hidden_folders(files)
     left_out, examples = unread_files(folder, files, configured_files(builder), _named(opened, builder, options))
-    return replace(opened, account=replace(opened.account, left_out=left_out, examples=examples))
+    notes = opened.account.notes
+    note, name = split_list_note(files.others)
+    if note and len(opened.account.rows) == 1:
+        notes, examples = (*notes, note), {**examples, note: name}
+    return replace(opened, account=replace(opened.account, left_out=left_out, examples=examples, notes=notes))
 
 
 def _named(opened: Opened, builder: Any, options: SampleOptions) -> list[str] | None:
@@ -169,13 +176,18 @@ def _image_column(table: Any, options: SampleOptions) -> str | None:
         return None
 
 
-def _check_rows(opened: Opened, options: SampleOptions) -> None:
-    """Refuse a split of which a column says that it holds several; those that the user joins may, and a stream tells later."""
-    if isinstance(opened.table, datasets.Dataset) and "+" not in opened.where["split"]:
-        try:
-            refuse_split_column(opened.table, options.label_column)
-        except UnicodeDecodeError as error:  # JSON is not decoded before
-            raise dataset_error(error, str(opened.where["id"]), opened.files) from error
+def _with_checked_rows(opened: Opened, options: SampleOptions) -> Opened:
+    """Refuse a split of which a column says that it holds several; those that the user joins may, and a stream tells later.
+
+    The account says which columns may divide the rows into other parts.
+    """
+    if not isinstance(opened.table, datasets.Dataset) or "+" in opened.where["split"]:
+        return opened
+    try:
+        notes = refuse_split_column(opened.table, options.label_column)
+    except UnicodeDecodeError as error:  # JSON is not decoded before
+        raise dataset_error(error, str(opened.where["id"]), opened.files) from error
+    return replace(opened, account=replace(opened.account, notes=(*opened.account.notes, *notes)))
 
 
 def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.DatasetDict, Account] | None:
@@ -197,18 +209,18 @@ def _image_folder(folder: Path, options: SampleOptions) -> tuple[datasets.Datase
         if not files.tables and (kind := listing.unreadable_kind(files)):
             raise UsageError(f"dataset {folder.name} {kind}")
         return None
-    read = local_images.read_image_folder(folder, files, options)
-    if read is not None and files.tables and (options.image_column or "label" not in _columns(read[0])):
+    if files.tables and options.image_column:
         return None
-    return read
+    read = local_images.read_image_folder(folder, files, options)
+    return None if read is not None and files.tables and "label" not in _columns(read[0]) else read
 
 
 def _columns(splits: datasets.DatasetDict) -> list[str]:
     return list(next(iter(splits.values())).column_names) if splits else []
 
 
-def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> Any:
-    """The builder of tables, archives or a folder with a card.
+def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> tuple[Any, tuple[str, ...]]:
+    """The builder of tables, archives or a folder with a card, and notes on what it reads.
 
     Raises:
         UsageError: tables whose names do not tell their splits, or what `datasets` finds wrong.
@@ -217,14 +229,9 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
     path, data_files, described = str(folder), None, foreign.has_configurations(folder)
     settings: dict[str, Any] = {}
     files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
-    if not described:
-        kinds = {t: listing.TABLES[os.path.splitext(t)[1].lower()] for t in files.tables if may_hold_rows(t)}
-        if files.images and kinds:
-            # `datasets` would take the kind of file that is the most frequent: the images.
-            path = Counter(kinds.values()).most_common(1)[0][0]
-            chosen = splits_of_tables([table for table, kind in kinds.items() if kind == path])
-            path, settings = _SETTINGS.get(path, (path, {}))
-            data_files = {split: [str(folder / name) for name in names] for split, names in chosen.items()}
+    chosen = None if described else local_tables(folder, files, options)
+    if chosen:  # `datasets` would take the kind of file that is the most frequent: the images
+        path, data_files, settings = chosen.kind, chosen.data_files, chosen.settings
     build = partial(datasets.load_dataset_builder, path, name=options.config, data_files=data_files, token=token, **settings)
     try:
         builder = tables.with_texts(partial(build, cache_dir=cache_folder(folder)), token)
@@ -240,7 +247,7 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
         for name in names if described else ():
             if {split_kind(part) for part in name.split("/")[:-1]} - {None, split_kind(str(split))}:
                 raise UsageError(f"the dataset's card takes {printable(name[-80:])} for split {split}. {_CARD}")
-    return builder
+    return builder, chosen.notes if chosen else ()
 
 
 def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Opened:
@@ -292,7 +299,8 @@ def _open_builder(builder: Any, name: str, commit: str | None, place: Place, opt
             _refuse_overlap(chosen, {})
             table = builder.as_streaming_dataset(split=chosen)
         else:
-            hub.call(builder.download_and_prepare)
+            with without_log(*tables.LOGGERS):
+                hub.call(builder.download_and_prepare)
             known = builder.info.splits or {}
             _refuse_overlap(chosen, {split: known[split].num_examples for split in known})
             table = tables.settled(builder, builder.as_dataset(split=chosen))

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_transferability.data.folders import is_cohort, kinds_within, may_be_unseen, split_kind
+from hf_transferability.data.split_words import is_cohort, kinds_within, may_be_unseen, split_kind
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
 
@@ -19,6 +19,10 @@ from hf_transferability.escaping.terminal import printable
 _PLAIN = ("split", "splits", "subset", "partition", "datasplit", "traintest", "traintestsplit", "trainvaltest")
 _AMBIGUOUS = ("set", "dataset", "phase", "fold", "usage", "cohort")  # of these, columns often say something else
 _COLUMNS = (*_PLAIN, *_AMBIGUOUS)
+_FOLD = re.compile(r"(k|cv|crossval|crossvalidation|split|val|test)?folds?(id|idx|index|no|nr|number|num)?")  # kfold, fold_id
+_TOLD = (*_PLAIN, "set", "fold", "usage", "cohort")  # whose values are told where they are not of several splits
+_MOST_TOLD = 20  # values; more are no parts of a dataset
+_SHOWN = 6
 _PLACES = ("country", "countrycode", "language", "lang", "locale")  # "tr" and "ts" are codes there
 _CODES = {"-1", "0", "1", "2", "3", "true", "false"}
 _MOST_CODES = 3  # train, validation and test; columns of more numbers are folds or counts
@@ -119,13 +123,26 @@ class SplitColumns:
             if usual and (found.differ or missing) and _assigns(usual, found.values, missing):
                 raise _several(name, found.values, missing)
 
+    def notes(self) -> list[str]:
+        """A note on each column that may divide the rows into parts, such as folds, after `finish`; all rows are used."""
+        notes = []
+        for name, found in self.found.items():
+            if _usual_part(name) in _TOLD and found.differ and len(found.values) <= _MOST_TOLD:
+                values = sorted(found.values, key=lambda value: (len(value), value))
+                shown = printable(", ".join(values[:_SHOWN])[:60]) + ", ..." * (len(values) > _SHOWN)
+                notes.append(
+                    f"Column {printable(name[:40])} has {len(values)} values ({shown}), and rows of all are used; "
+                    "keep one part if it tells training from testing."
+                )
+        return notes
+
     def is_done(self, column: str) -> bool:
         """Whether further cells of a column say nothing new."""
         return column in self.several
 
 
-def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> None:
-    """Refuse a split whose rows a column assigns to several splits.
+def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> list[str]:
+    """Refuse a split whose rows a column assigns to several splits; notes on columns that may do so, such as folds.
 
     Args:
         table: one split.
@@ -142,6 +159,7 @@ def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> No
             for inner_name, inner, cells in _distinct_rows(name, feature, rows[name], columns.several):
                 columns.take(inner_name, (leaf for cell in cells for leaf in _leaves(inner_name, inner, cell)))
     columns.finish()
+    return columns.notes()
 
 
 def refusing_split_column(rows: Iterable[dict[str, Any]], columns: SplitColumns) -> Iterator[dict[str, Any]]:
@@ -257,7 +275,8 @@ def _usual_part(name: str) -> str:
     parts = name.split(".")
     if _is_yes_or_no(parts[-1]):
         return _plain(parts[-1])
-    return next((plain for part in reversed(parts) if (plain := _plain(part)) in _COLUMNS), "")
+    plain = (_plain(part) for part in reversed(parts))
+    return next(("fold" if _FOLD.fullmatch(part) else part for part in plain if part in _COLUMNS or _FOLD.fullmatch(part)), "")
 
 
 def _is_yes_or_no(name: str) -> bool:
@@ -277,8 +296,9 @@ def _is_yes_or_no(name: str) -> bool:
 
 
 def _may_be_coded(name: str) -> bool:
-    """Whether numbers and booleans under a name may stand for splits."""
-    return _plain(name) in _PLAIN or _is_yes_or_no(name)
+    """Whether numbers and booleans under a name may stand for splits, or for other parts."""
+    plain = _plain(name)
+    return plain in _TOLD or _FOLD.fullmatch(plain) is not None or _is_yes_or_no(name)
 
 
 def _is_text(feature: Any) -> bool:

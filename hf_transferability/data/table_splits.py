@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-from hf_transferability.data.folders import has_cohort_word, kinds_within, may_be_unseen, split_kind
+from hf_transferability.data.split_words import has_cohort_word, kinds_within, may_be_unseen, split_kind
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
 

@@ -10,6 +10,8 @@ from datasets.utils.file_utils import xopen
 
 from hf_transferability.data.text_columns import is_number, numbers_of
 
+# They write a line on a file that they cannot read, and then raise an error.
+LOGGERS = tuple(f"datasets.packaged_modules.{name}.{name}" for name in ("arrow", "cache", "csv", "json", "parquet"))
 _LOOKED_AT = 100  # rows that rule most columns of names and paths out, before a whole column is looked at
 
 

@@ -20,16 +20,20 @@ from hf_transferability.data.header_flags import header_flags
 from hf_transferability.data.headers import read_header
 from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
-from hf_transferability.data.label_forms import alike
+from hf_transferability.data.label_forms import alike, copies, missing_names
 from hf_transferability.data.labels import LabelReader, find_label_column
 from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.medical.image import one_grey
 from hf_transferability.data.opening import Opened, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.path_notes import path_notes
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, SMALLEST_SAMPLE
+from hf_transferability.data.split_words import is_cohort, split_kind
+from hf_transferability.data.tables import LOGGERS
 from hf_transferability.data.unreadable import dataset_error
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
 from hf_transferability.escaping.terminal import printable
+from hf_transferability.quiet import without_log
 
 __all__ = [
     "SMALLEST_SAMPLE", "Labelled", "LabelledArrays", "SampleOptions", "Target", "check_images", "class_flags", "load_target",
@@ -178,7 +182,9 @@ def load_target(
         check_group_column(features, options.group_column, (image_column, label_column))
     reader = LabelReader(label_column, features[label_column], task=options.task, separator=options.label_separator)
     try:
-        drawn = draw(opened.table, image_column, reader, options, opened.place)
+        with without_log(*LOGGERS):  # of a stream
+            drawn = draw(opened.table, image_column, reader, options, opened.place)
+        drawn = _with_path_notes(drawn, opened, reader)
         medical = Medical()
         encoded = [medical.convert(image_bytes(record, opened.place, token), options) for record in drawn.records]
     except TransferabilityError:
@@ -211,6 +217,19 @@ def load_target(
     files = [file_and_folder((record or {}).get("path") or "") for record in drawn.records]
     here = account.line(examples=True)
     return _with_groups(replace(target, files=files, flags=target.flags | flags, account_here=here), drawn.groups)
+
+
+def _with_path_notes(drawn: Drawn, opened: Opened, reader: LabelReader) -> Drawn:
+    """What was drawn, with notes on paths of one split that say more than the labels; see `path_notes`."""
+    if "+" in str(opened.where["split"]) or not any(drawn.paths):
+        return drawn
+    files = opened.place is not None and any(record and record.get("bytes") is None for record in drawn.records)
+    labels = drawn.labels if drawn.all_labels is None else drawn.all_labels
+    if reader.names and reader.has_classes:
+        labels = [reader.names[label] for label in labels]
+    class_folders = opened.account.class_level is not None
+    notes, examples = path_notes(drawn.paths, labels, class_folders=class_folders, files=files)
+    return replace(drawn, notes=(*drawn.notes, *notes), examples={**drawn.examples, **examples})
 
 
 def _with_groups(target: Target, names: list[str]) -> Target:
@@ -256,6 +275,13 @@ def _account(opened: Opened, counts: dict[str, int], drawn: Drawn, reader: Label
     notes = [*reader.notes, *drawn.notes]
     if names := alike(counts or reader.counts(drawn.labels)):
         notes.append(f"Classes {names} differ only in case or white space; correct the labels if they are one class.")
+    if names := copies(counts):
+        notes.append(f"Classes may be copies of others: {names}; move them away if they are.")
+    splits = [name for name in counts if split_kind(name) or is_cohort(name)] if opened.account.class_level else []
+    if splits:
+        notes.append(f"The class {', '.join(splits)} is named as a split; move its folder away if it holds test images.")
+    if names := missing_names(counts):
+        notes.append(f"The class {names} may stand for missing labels; remove its images if it does.")
     if options.sample_size is None and len(counts) * IMAGES_PER_CLASS > LARGEST_DEFAULT < drawn.available:
         notes.append(f"The default sample is {LARGEST_DEFAULT:,} images at most; pass --sample-size for another.")
     account = opened.account.used(str(opened.where["split"]), counts, *notes)

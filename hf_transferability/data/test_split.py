@@ -8,9 +8,11 @@ from typing import Any
 import datasets
 import numpy as np
 
+from hf_transferability.data import masks
 from hf_transferability.data.columns import find_image_column, undecoded
+from hf_transferability.data.drawing import reading
 from hf_transferability.data.duplicates import Origins, Pair, examples_by_file, examples_by_row, first_matches, has_hash
-from hf_transferability.data.image_files import file_and_folder, image_bytes
+from hf_transferability.data.image_files import Place, file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
 from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.opening import open_dataset
@@ -103,7 +105,8 @@ def read_test_images(dataset: Any, sample: SampleOptions, largest: int, token: s
             records = [row[column] for row in table.take(largest)]
             rows = list(range(len(records)))
         else:
-            rows = sorted(np.random.default_rng(sample.seed).permutation(len(table))[:largest].tolist())
+            chosen = np.random.default_rng(sample.seed).permutation(_images(table, column, opened.place, options))[:largest]
+            rows = sorted(chosen.tolist())
             records = table.select(rows)[column][:] if rows else []
         encoded = [medical.convert(image_bytes(record, opened.place, token), options) for record in records]
     except TransferabilityError:
@@ -113,6 +116,15 @@ def read_test_images(dataset: Any, sample: SampleOptions, largest: int, token: s
     files = [file_and_folder((record or {}).get("path") or "") for record in records]
     images = Images(encoded, options.window, 0, options.frame, options.max_pixels)
     return SplitImages(images, Origins(rows, files))
+
+
+def _images(table: datasets.Dataset, column: str, place: Place | None, options: SampleOptions) -> list[int]:
+    """The rows that are no masks; the labels, which may be missing, are not looked at."""
+    paths = None if options.keep_masks else masks.stored_paths(table, column)
+    if not paths:
+        return list(range(len(table)))
+    found = masks.all_masks(paths, [""] * len(paths), reading(table, column, place))
+    return [row for row in range(len(table)) if row not in found]
 
 
 def overlap_with_test(hashes: np.ndarray, origins: Origins, tested: SplitImages, report: ImageReport) -> Overlap:

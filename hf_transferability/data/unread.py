@@ -12,9 +12,13 @@ from datasets.download.download_config import DownloadConfig
 from hf_transferability.data.image_files import Place
 from hf_transferability.data.listing import TABLES, Listing, is_hidden, is_image_name, may_be_data
 from hf_transferability.data.repeated_rows import named_files
+from hf_transferability.data.split_words import kinds_within, split_kind, words_of
 from hf_transferability.escaping.terminal import printable
 
 _MOST_CONFIGURATIONS = 50  # each is a search through all names of a repository
+_LISTS = (".txt", ".lst", ".csv", ".tsv", ".json", ".jsonl", ".xls", ".xlsx", ".pkl", ".mat", ".yaml", ".yml", ".npy")
+_SPLIT_WORDS = {"split", "splits", "fold", "folds", "partition", "partitions", "kfold"}
+_LIST_NOTE = "Move images for testing away if they are named by a file that is not read."
 _DOUBLE_ENDINGS = (".nii.gz", ".tar.gz")
 
 
@@ -62,6 +66,27 @@ def named_images(builder: Any, column: str | None, place: Place, splits: Sequenc
         split for split in splits if split not in sizes or sizes[split].num_examples
     ]  # `datasets` refuses to open empty ones
     return [file for split in full for file in named_files(builder.as_dataset(split=split), column, place) or []]
+
+
+def split_lists(files: Iterable[str]) -> list[str]:
+    """Those of the files, which are not read, whose names say that they tell images for training and testing, as test_list.txt.
+
+    Args:
+        files: their paths.
+    """
+    found = []
+    for path in files:
+        stem, ending = os.path.splitext(os.path.basename(path))
+        words = set(words_of(stem))
+        if ending.lower() in _LISTS and (kinds_within(stem) or split_kind(stem) or not words.isdisjoint(_SPLIT_WORDS)):
+            found.append(path)
+    return sorted(found)
+
+
+def split_list_note(files: Iterable[str]) -> tuple[str, str]:
+    """A note on the first of `split_lists`, and its name; both "" without any."""
+    lists = split_lists(files)
+    return (_LIST_NOTE, printable(lists[0][-80:])) if lists else ("", "")
 
 
 def unread_files(

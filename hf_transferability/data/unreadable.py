@@ -41,6 +41,11 @@ def dataset_error(error: Exception, name: str, files: Sequence[str] = ()) -> Exc
     if "Invalid string class label" in text:
         remedy = hub_files.DOWNLOAD.format(name)
         return UsageError(f"dataset {name} holds class folders in archives, whose classes `datasets` cannot tell. {remedy}")
+    if "must be present as dictionary key in metadata" in text:
+        first = f"{hub_files.DOWNLOAD.format(name)} " if any("://" in path for path in files) else ""
+        return UsageError(
+            f"metadata of {name} must have a column file_name, with commas between columns. {first}Correct its first line."
+        )
     if "Invalid metadata file_name" in text:
         return TargetError(f"metadata of {name} names a file outside the dataset. Correct it, or choose another dataset.")
     if isinstance(error, ValueError | FileNotFoundError) and not damaged:
@@ -63,7 +68,8 @@ def _of_tables(error: BaseException, name: str, files: Sequence[str]) -> Transfe
             shown = ", ".join(printable(os.path.basename(path)[-40:]) for path in tables[:_TABLES_IN_MESSAGE])
             more = ", ..." if len(tables) > _TABLES_IN_MESSAGE else ""
             return UsageError(
-                f"the tables of {name} have different columns ({shown}{more}). {first}Move those that name no images away."
+                f"the tables of {name} have different columns ({shown}{more}). {first}"
+                "Give them the same columns, or move those that name no images away."
             )
         if isinstance(cause, tarfile.TarError):
             return TargetError(f"an archive of {name} cannot be read. Download it again, or unpack it and pass the folder.")

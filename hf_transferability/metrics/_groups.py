@@ -25,6 +25,18 @@ def encode_groups(groups: Any, n_samples: int) -> np.ndarray:
         ValueError: another shape or length, a missing value, or a single group.
         TypeError: values of another kind.
     """
+    codes = first_seen_codes(checked_groups(groups, n_samples))
+    if codes.max(initial=0) < 1:
+        raise ValueError("`groups` must hold at least 2 groups; got one. Leave them out, or choose another column.")
+    return codes
+
+
+def checked_groups(groups: Any, n_samples: int) -> np.ndarray:
+    """The images' groups [n_samples] as an array of integers or texts.
+
+    Raises:
+        ValueError, TypeError: as `encode_groups`, but for a single group.
+    """
     refuse_missing("groups", groups)
     array = as_array(groups)
     if array.shape != (n_samples,):
@@ -40,10 +52,7 @@ def encode_groups(groups: Any, n_samples: int) -> np.ndarray:
         raise TypeError("`groups` must be integers or texts; got floats. Convert them to texts.")
     if array.dtype.kind not in "iubUSTf":
         raise TypeError(f"`groups` must be integers or texts; got {array.dtype}. Convert them to texts.")
-    codes = first_seen_codes(array)
-    if codes.max(initial=0) < 1:
-        raise ValueError("`groups` must hold at least 2 groups; got one. Leave them out, or choose another column.")
-    return codes
+    return array
 
 
 def first_seen_codes(values: np.ndarray) -> np.ndarray:

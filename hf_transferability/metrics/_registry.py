@@ -16,10 +16,12 @@ import numpy as np
 
 from hf_transferability.arguments import LARGEST_SEED, checked_names
 from hf_transferability.errors import shown, unknown_name
+from hf_transferability.metrics._groups import checked_groups
 from hf_transferability.metrics._metric import INPUTS, SCENARIOS, Metric
 from hf_transferability.metrics._pool import FACTS
 from hf_transferability.metrics._validation import (
     TASKS,
+    as_array,
     check_count,
     check_task,
     one_column,
@@ -139,7 +141,7 @@ def score(
         source_probabilities: [n_samples, n_source_classes], softmax of the source logits.
         gradient_norms: [n_batches, 2], L2 norms of the loss gradient at the first and the second layer.
         groups: [n_samples], images that belong together, such as those of a patient; metrics that compare or divide images
-            (`Metric.uses_groups`) keep them together, the others ignore them.
+            (`Metric.uses_groups`) keep them together, the others only check them.
         variant: "default" (the correct or robust form) or "published" (as in the paper's tables).
         seed: for the metric's random choices, where it makes any; None is the metric's own (the paper's, where it names
             one).
@@ -177,7 +179,7 @@ def score(
         raise ValueError(f"`{missing[0]}` must be given for {name}; got None. {name} needs {', '.join(metric.inputs)}.")
     if groups is not None:
         groups = one_column(groups)
-        refuse_missing("groups", groups)
+        _check_groups(groups, given)
     if "labels" in metric.inputs:
         refuse_missing("labels", given["labels"])
         if task is None:
@@ -195,3 +197,10 @@ def score(
     if not np.isfinite(list(value.values()) if isinstance(value, dict) else value).all():
         raise ValueError(f"`{metric.inputs[0]}` must give a finite {name}; got {value}. Check the scale of the input.")
     return value
+
+
+def _check_groups(groups: Any, given: dict[str, Any]) -> None:
+    """Refuse groups that do not fit the images, also for metrics that do not use them; see `checked_groups`."""
+    of_images = next((given[key] for key in ("features", "source_probabilities", "labels") if given[key] is not None), groups)
+    if shape := as_array(of_images).shape:
+        checked_groups(groups, shape[0])

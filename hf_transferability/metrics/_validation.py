@@ -9,6 +9,7 @@ import numpy as np
 
 from hf_transferability.errors import shown
 from hf_transferability.metrics._flags import warn
+from hf_transferability.names import means_missing
 
 # What a metric raises where it has no value for its input.
 UNDEFINED = (ValueError, TypeError, FloatingPointError, np.linalg.LinAlgError)
@@ -79,6 +80,8 @@ def one_column(values: Any) -> Any:
 def refuse_missing(name: str, values: Any) -> None:
     """Refuse labels or groups [n_samples] of which some are None, NaN or an empty text, or of which there are none.
 
+    Of groups also texts such as "NA" and "unknown", which would be one group of all such images.
+
     Args:
         name: the argument's name, for errors.
         values: in one dimension; with more, only their number is looked at.
@@ -97,7 +100,12 @@ def refuse_missing(name: str, values: Any) -> None:
         raise ValueError(f"`{name}` must have one entry per image; got none. Pass them in the order of the images.")
     if isinstance(items, np.ndarray) and (items.ndim > 1 or items.dtype.kind in "biu"):
         return
-    missing = {i: kind for i, value in enumerate(items) if (kind := _missing(value))}
+    unknown = name == "groups"  # a class may be called so
+    missing = {
+        i: kind
+        for i, value in enumerate(items)
+        if (kind := _missing(value) or (f"the text {str(value)!r}" if unknown and means_missing(value) else ""))
+    }
     if missing:
         kinds = " and ".join(sorted(set(missing.values())))
         raise ValueError(

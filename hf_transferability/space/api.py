@@ -31,6 +31,7 @@ def rank_checkpoints(
     class_level: int = 0,
     split: str = "",
     window: str = "",
+    keep_masks: bool = False,
     request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """Rank pretrained checkpoints by how well they should do on an image dataset after fine-tuning, without fine-tuning them.
@@ -49,6 +50,7 @@ def rank_checkpoints(
         class_level: level of the folders that name the classes, 1 directly below the root; 0 where a column does.
         split: split or split expression; empty for train. The test split is taken only if it is named.
         window: LOW,HIGH, the values that become black and white in images of more than 8 bits.
+        keep_masks: take masks beside their images (x_mask.png beside x.png) as images; by default they are left out.
         request: filled in by Gradio.
 
     Returns:
@@ -57,7 +59,7 @@ def rank_checkpoints(
     """
     reading = {
         "split": split, "image_column": image_column, "label_column": label_column, "group_column": group_column,
-        "class_level": class_level, "window": window,
+        "class_level": class_level, "window": window, "keep_masks": keep_masks,
     }  # fmt: skip
     return show_errors(_rank)(dataset, checkpoints, sample_size, scenario, metric, reading, visitor(request))
 
@@ -71,12 +73,13 @@ def _rank(
     reading: dict[str, Any],
     visitor: str,
 ) -> dict[str, Any]:
-    texts = {name: value for name, value in reading.items() if name != "class_level"}
+    texts = {name: value for name, value in reading.items() if name not in ("class_level", "keep_masks")}
     for name, value in ({"dataset": dataset, "scenario": scenario, "metric": metric} | texts).items():
         arguments.text(name, value)
     arguments.texts("checkpoints", checkpoints)
     arguments.whole("sample_size", sample_size)
     arguments.whole("class_level", reading["class_level"])
+    arguments.flag("keep_masks", reading["keep_masks"])
     check_choices(scenario, "default", 0)
     check_metrics([metric])
     return work.rank_checkpoints(dataset, checkpoints, sample_size, scenario, metric, reading, visitor=visitor)

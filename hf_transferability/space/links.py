@@ -65,6 +65,7 @@ def form_link(
         "metric": (metric, DEFAULT_METRICS[0]),
     }
     fields += [(name, value) for name, (value, default) in given.items() if value != default]
+    reading = {name: int(value) if isinstance(value, bool) else value for name, value in reading.items()}
     fields += [(name, f"{value}") for name, value in reading.items() if value and _is_plain(f"{value}")]
     return _query(("tab", "rank"), *fields)
 
@@ -81,11 +82,13 @@ def form(query: Asked) -> tuple[dict[str, Any], list[str]]:
         "metric": (query.get("metric", []), _one(query, "metric") in all_metrics()),
         "images": (query.get("images", []), _is_whole(_one(query, "images"), 12, limits.IMAGES)),
         "class_level": (query.get("class_level", []), _is_whole(_one(query, "class_level"), 0, 99)),
-        **{name: (query.get(name, []), True) for name in READING if name != "class_level"},
+        "keep_masks": (query.get("keep_masks", []), _one(query, "keep_masks") in ("0", "1")),
+        **{name: (query.get(name, []), True) for name in READING if name not in ("class_level", "keep_masks")},
     }
     for name, (given, passes) in tests.items():
         if given and all(given) and passes:
-            values[name] = int(given[-1]) if name in ("images", "class_level") else given[-1]
+            value = int(given[-1]) if name in ("images", "class_level", "keep_masks") else given[-1]
+            values[name] = bool(value) if name == "keep_masks" else value
         elif name in query:
             refused.append(name)
     if ids:

@@ -125,7 +125,8 @@ def _reading_inputs() -> dict[str, Any]:
                 label="Class level of folders (0: found by itself)", value=None, precision=0, minimum=0, min_width=140
             )
             window = gr.Textbox(label="Window LOW,HIGH", placeholder="-160,240", max_lines=1, min_width=140)
-    return dict(zip(work.READING, [split, images, labels, groups, level, window], strict=True))
+        keep_masks = gr.Checkbox(False, label="Take masks beside their images as images")
+    return dict(zip(work.READING, [split, images, labels, groups, level, window, keep_masks], strict=True))
 
 
 def _answer() -> list[Any]:

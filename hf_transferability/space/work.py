@@ -30,7 +30,7 @@ Document = dict[str, Any]
 Tell = Callable[[str, float], None]  # called with what is being done, and the share that is done
 
 # How the dataset is read: the options of `rank` that the page has; on one's own machine there are all.
-READING = ("split", "image_column", "label_column", "group_column", "class_level", "window")
+READING = ("split", "image_column", "label_column", "group_column", "class_level", "window", "keep_masks")
 _LONGEST_NAME = 200  # characters
 _PLACE = re.compile(r"\[(\d+)/(\d+)\] |checkpoint (\d+) of (\d+)")
 # Columns of the table for people, before and after those of the metrics: key of a row -> title.
@@ -174,6 +174,9 @@ def _reading_words(reading: Mapping[str, str | float | None]) -> list[str]:
         raise UsageError(unknown_name("option", min(unknown), READING))
     words = []
     for name, value in reading.items():
+        if isinstance(value, bool):
+            words += [f"--{name.replace('_', '-')}"] if value else []
+            continue
         text = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value).strip()
         if len(text) > _LONGEST_NAME or not text.isprintable():
             raise UsageError(f"`{name}` must be one line of at most {_LONGEST_NAME} characters; got {shown(text)}. Shorten it.")

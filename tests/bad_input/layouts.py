@@ -43,7 +43,11 @@ def cases(good: SimpleNamespace) -> Iterator[tuple]:
         for file in ("labels.csv", "labels.tsv", "labels.jsonl", "labels.json", "metadata.csv", "metadata.jsonl"):
             yield f"{file} in {encoding}", partial(_encoded, encoding, file)
     for ending in ("csv", "jsonl", "parquet"):
-        yield f"labels.{ending} beside patients.{ending}", partial(_two_tables, ending)
+        yield f"labels.{ending} beside patients.{ending}", partial(_two_tables, ending), WORKS
+    for parts in (("internal", "external"), ("main", "test_set"), ("01_train", "rest"), ("a_train", "a_val", "b")):
+        yield f"folders {' and '.join(parts)} below classes", partial(_below, parts)
+    yield "file names of which some say train and test", _some_names
+    yield "patients called NA", _unknown_patients
     for file in ("x.tar", "x.tar.gz", "x.tar.xz", "x.tgz", "x.7z"):
         yield f"class folders in {file}", partial(_archive, file)
     for words in (("--frame", "1"), ("--frame", "9" * 18), ("--frame", "1", "--skip-corrupt")):
@@ -55,7 +59,7 @@ def cases(good: SimpleNamespace) -> Iterator[tuple]:
 
 
 def _images(folder: Path) -> Path:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for i in range(N):
         (folder / f"{i}.png").write_bytes(png(i))
     return folder
@@ -106,7 +110,34 @@ def _two_tables(ending: str, folder: Path) -> int:
             frame.to_csv(place / f"{name}.csv", index=False)
         else:
             frame.to_json(place / f"{name}.jsonl", orient="records", lines=True)
-    return rank("d", "--image-column", "path")
+    status = rank("d", "--image-column", "path")
+    if status == 0:
+        from hf_transferability.data.targets import load_target
+
+        account = load_target("d", image_column="path").account
+        assert f"patients.{ending}" in account and "Tables without the columns of images and labels are left out." in account
+    return status
+
+
+def _below(parts: tuple[str, ...], folder: Path) -> int:
+    """Parts of a study below the classes."""
+    for label in "ab":
+        for part in parts:
+            _images(folder / "d" / label / part)
+    return rank("d", "--class-level", "1")
+
+
+def _some_names(folder: Path) -> int:
+    for place in sorted(class_folders(folder / "d").iterdir()):
+        for k, file in enumerate(sorted(place.iterdir())):
+            file.rename(file.with_name(f"{('train_', 'test_', '')[k % 3]}{file.name}"))
+    return rank("d")
+
+
+def _unknown_patients(folder: Path) -> int:
+    rows = [f"{i}.png,{'ab'[i % 2]},{('NA', 'p1', 'p2')[i % 3]}\n" for i in range(N)]
+    (_images(folder / "d") / "metadata.csv").write_text("file_name,label,patient\n" + "".join(rows))
+    return rank("d", "--group-column", "patient")
 
 
 def _archive(file: str, folder: Path) -> int:

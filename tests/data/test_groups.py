@@ -48,6 +48,19 @@ def test_a_stratified_draw_keeps_the_shares_of_classes(images, size, seed):
     assert Counter(with_groups.tolist()) == Counter(without.tolist())
 
 
+@pytest.mark.parametrize("word", ["NA", "nan", "None", "unknown", "N/A", "null", "?", " "])
+def test_words_for_an_unknown_patient_are_no_group(word):
+    names = [word if i % 3 == 0 else f"p{i}" for i in range(24)]
+    text = r"`group_column` must name a group for every image; patient is empty.* for 8 of 24 \(first: row 0\). Fill it in"
+    assert (repr(word) in refused(text, table([0, 1] * 12, AB, patient=(names, Value("string"))), group_column="patient")) == (
+        bool(word.strip())
+    )
+    with pytest.raises(UsageError, match=r"`groups` must hold a value for every image; got .* for 8 of 24 \(first: 0\)"):
+        labelled_arrays(np.arange(24) % 2, {}, np.array(names))
+    known = [f"x{i}" if i % 3 == 0 else name for i, name in enumerate(names)]
+    assert len(load_target(table([0, 1] * 12, AB, patient=(known, Value("string"))), group_column="patient")) == 24
+
+
 def test_the_order_stays_random():
     groups = np.repeat(np.arange(10), 10)
     drawn = draw_sample(groups % 2, 50, "random", 0, groups)

@@ -5,7 +5,7 @@ import pytest
 from datasets import ClassLabel, List, Value
 from helpers.targets import AB, ABC, refused, table
 
-from hf_transferability.data.label_forms import alike, common_separator
+from hf_transferability.data.label_forms import alike, common_separator, copies, missing_names
 from hf_transferability.data.targets import check_images, load_target
 from hf_transferability.errors import UsageError
 
@@ -115,3 +115,25 @@ def test_whole_floats_are_classes_or_numbers_by_task():
     refused("holds fractions", table([0.5, 1.0] * 12, Value("float32")), task="single_label")
     with pytest.raises(UsageError, match="`task` must be one of single_label, multi_label, regression"):
         load_target(data, task="classification")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["b", "b - Copy", "a"], "'b - Copy' of 'b'"),
+        (["Copy of b", "b"], "'Copy of b' of 'b'"),
+        (["b", "b_old", "b (1)"], "'b (1)' of 'b', 'b_old' of 'b'"),
+        (["stage (1)", "stage (2)"], ""),
+        (["photocopy", "photo", "old", "very_bold"], ""),
+    ],
+)
+def test_classes_that_may_be_copies(names, told):
+    assert copies(dict.fromkeys(names, 1)) == told
+
+
+def test_names_of_classes_that_stand_for_missing_labels():
+    assert missing_names({"nan": 3, "a": 2, "none": 1, "unknown": 1, " NA": 4}) == "'nan' (3), ' NA' (4)"
+    rows = table(["a", "b", "nan"] * 8, Value("string"))
+    assert "The class 'nan' (8) may stand for missing labels; remove its images if it does." in load_target(rows).account
+    rows = table(["a", "a - Copy"] * 8, Value("string"))
+    assert "Classes may be copies of others: 'a - Copy' of 'a'; move them away" in load_target(rows).account

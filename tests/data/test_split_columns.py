@@ -38,6 +38,38 @@ def test_a_column_that_assigns_no_row_to_another_split(tmp_path, values):
     assert len(load_target(tmp_path, sample="all")) == 24
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "shown"),
+    [
+        ("fold", [0, 1], "2 values (0, 1)"),
+        ("kfold", [1, 2, 3, 4, 5], "5 values (1, 2, 3, 4, 5)"),
+        ("cv_fold", list(range(10)), "10 values (0, 1, 2, 3, 4, 5, ...)"),
+        ("split", ["B", "A"], "2 values (A, B)"),
+        ("set", ["10", "9"], "2 values (9, 10)"),
+        ("Cohort", ["x", "y"], "2 values (x, y)"),
+        ("fold", [1], None),
+        ("fold", list(range(24)), None),
+        ("age", [40, 50], None),
+        ("scaffold", [1, 2], None),
+        ("dataset", ["HAM", "BCN"], None),
+    ],
+)
+@pytest.mark.parametrize("streaming", [False, True])
+def test_folds_are_told_and_all_rows_used(column, values, shown, streaming):
+    kind = Value("string" if isinstance(values[0], str) else "int64")
+    rows = table([i % 2 for i in range(24)], AB, **{column: ([values[i % len(values)] for i in range(24)], kind)})
+    dataset = rows.to_iterable_dataset() if streaming else rows
+    target = load_target(dataset, sample=24, streaming=streaming)
+    assert len(target) == 24
+    note = f"Column {column} has {shown}, and rows of all are used; keep one part if it tells training from testing."
+    assert [text for text in target.provenance["account"]["notes"] if text.startswith("Column")] == ([note] if shown else [])
+
+
+def test_folds_with_words_of_splits_are_refused(tmp_path):
+    values = (["train", "val"] * 12, Value("string"))
+    refused("column kfold_id assigns rows to several splits", table([0, 1] * 12, AB, kfold_id=values))
+
+
 def test_splits_that_the_user_joins_may_be_named_by_a_column(tmp_path):
     for split in ("train", "test"):
         table([i % 2 for i in range(24)], AB, split=([split] * 24, Value("string"))).to_parquet(tmp_path / f"{split}.parquet")

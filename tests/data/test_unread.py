@@ -63,3 +63,30 @@ def test_files_of_other_configurations_are_no_loss(tmp_path):
         table([i % 2 for i in range(24)], AB).to_parquet(tmp_path / f"{name}.parquet")
     account = load_target(tmp_path, config="one").account
     assert account.endswith("left out: 1 .parquet files that are not read, such as none.parquet.")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("test_list.txt", True), ("splits.csv", True), ("train_val_list_NIH.txt", True), ("meta/fold1.json", True),
+        ("notes.txt", False), ("contest.txt", False), ("test.py", False), ("classes.csv", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["folders", "metadata", "table"])
+def test_lists_of_splits_that_are_not_read_are_told(tmp_path, name, told, kind):
+    for i in range(24):
+        file = tmp_path / ("ab"[i % 2] if kind == "folders" else "images") / f"{i}.png"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(png(i))
+    path = "file_name" if kind == "metadata" else "path"
+    rows = f"{path},label\n" + "".join(f"images/{i}.png,{'ab'[i % 2]}\n" for i in range(24))
+    if kind != "folders":
+        (tmp_path / {"metadata": "metadata.csv", "table": "labels.csv"}[kind]).write_text(rows)
+    if kind == "table" and name.endswith((".csv", ".json")):
+        return  # are tables themselves
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("{}")
+    target = load_target(tmp_path, sample_size="all", **({"image_column": "path"} if kind == "table" else {}))
+    note = "Move images for testing away if they are named by a file that is not read"
+    assert (f"{note}, such as {name}." in target.account) == told
+    assert (f"{note}." in target.provenance["account"]["notes"]) == told

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import tarfile
 
 import pytest
@@ -48,20 +49,41 @@ def test_a_table_in_another_encoding(tmp_path, name, encoding):
 def test_tables_of_different_columns(tmp_path, ending, streaming):
     for i in range(24):
         (tmp_path / f"{i}.png").write_bytes(png(i))
-    (tmp_path / f"labels.{ending}").write_text(TABLES[f"labels.{ending}"])
     other = tmp_path / f"patients.{ending}"
-    other.write_text(
-        '{"patient": 1, "age": 2}\n' if ending == "jsonl" else "patient,age\n1,2\n".replace(",", ",\t"[ending == "tsv"])
-    )
+    separator = "\t" if ending == "tsv" else ","
+    more = [line + separator + ("age" if i == 0 else "1") for i, line in enumerate(lines(separator).splitlines())]
+    (tmp_path / f"labels.{ending}").write_text(TABLES["labels.jsonl"] if ending == "jsonl" else "\n".join(more))
+    last = {"path": "0.png", "label": "gutartig"} | ({"age": 1} if ending == "jsonl" else {})
+    other.write_text(json.dumps(last) if ending == "jsonl" else separator.join(last) + "\n" + separator.join(last.values()))
     options = {"image_column": "path", "streaming": streaming, "sample_size": 20}
     refused(
-        rf"have different columns \(labels.{ending}, patients.{ending}\). Move those that name no images away",
+        rf"have different columns \(labels.{ending}, patients.{ending}\). Give them the same columns, or move",
         tmp_path,
         **options,
     )
     gc.collect()
     other.unlink()
     assert len(load_target(tmp_path, **options)) == 20
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "metadata.csv"])
+def test_no_line_of_another_library_stands_beside_the_error(tmp_path, name):
+    for i in range(24):
+        (tmp_path / f"{i}.png").write_bytes(png(i))
+    (tmp_path / name).write_bytes(TABLES[name].encode("latin-1"))
+    options = {} if name.startswith("metadata") else {"image_column": "path"}
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("datasets")
+    logger.addHandler(handler)
+    try:
+        for streaming in (False, True):
+            with pytest.raises(TargetError, match="must be in UTF-8"):
+                load_target(tmp_path, streaming=streaming, sample_size=20, **options)
+    finally:
+        logger.removeHandler(handler)
+    assert not lines
 
 
 @pytest.mark.parametrize("name", ["x.tar.gz", "x.tar", "x.tar.xz", "x.tgz", "x.7z"])

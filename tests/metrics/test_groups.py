@@ -52,6 +52,19 @@ def test_names_of_groups_do_not_matter(name):
     assert values == pytest.approx([values[0]] * 3)
 
 
+@pytest.mark.parametrize("name", all_metrics())
+def test_every_metric_refuses_groups_that_do_not_fit(name, make_arrays):
+    inputs = {key: value for key, value in make_arrays().items() if key in all_metrics()[name].inputs}
+    if set(inputs) == {"gradient_norms"}:
+        inputs["labels"] = np.arange(60) % 3
+    n = len(inputs["labels"])
+    for groups in (np.arange(n - 1), np.arange(n + 5), np.zeros((n, 2)), "ab"):
+        with pytest.raises(ValueError, match=f"`groups` must have one entry per image, {n} in all"):
+            score(name, **inputs, groups=groups)
+    with pytest.raises(TypeError, match="`groups` must be integers or texts"):
+        score(name, **inputs, groups=np.linspace(0, 1, n))
+
+
 def test_other_metrics_ignore_groups(make_arrays):
     arrays = make_arrays()
     with collect_flags():

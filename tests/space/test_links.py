@@ -8,13 +8,14 @@ READING = dict.fromkeys(work.READING, "")
 
 
 def test_a_form_comes_back_from_its_link():
-    reading = {**READING, "split": "train[:50%]", "class_level": 2, "window": "-160,240"}
+    reading = {**READING, "split": "train[:50%]", "class_level": 2, "window": "-160,240", "keep_masks": True}
     link = links.form_link("a/data", ["b/one", "c/two@v1"], 100, "architecture", "logme", reading)
     values, refused = links.form(links.asked(link))
     assert refused == []
     assert values == {
         "dataset": "a/data", "checkpoints": ["b/one", "c/two@v1"], "images": 100, "scenario": "architecture",
         "metric": "logme", "split": "train[:50%]", "class_level": 2, "window": "-160,240",
+        "keep_masks": True,
     }  # fmt: skip
     assert links.form_link("", [], links.SAMPLE_SIZE, "auto", "consensus", READING) == "?tab=rank"
 
@@ -43,6 +44,7 @@ def test_a_view_of_a_benchmark_comes_back_from_its_link():
         ("?images=1e2", "images"),
         ("?class_level=-1", "class_level"),
         ("?split=a%00b", "split"),
+        ("?keep_masks=yes", "keep_masks"),
         (f"?window={'1' * 300}", "window"),
     ],
 )

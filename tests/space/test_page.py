@@ -38,7 +38,7 @@ def until(true):
 
 ASKED = (
     "dataset", "checkpoints", "sample_size", "scenario", "metric", "label_column", "image_column", "group_column",
-    "class_level", "split", "window",
+    "class_level", "split", "window", "keep_masks",
 )  # fmt: skip
 
 

@@ -194,12 +194,22 @@ def test_options_of_reading_are_words_that_no_value_can_leave(monkeypatch):
     words = []
     monkeypatch.setattr(limits, "check_request", lambda *request: None)
     monkeypatch.setattr(worker, "run", lambda given, names, visitor: words.extend(given) or iter([{}]))
-    reading = {"split": "", "label_column": "--output=x", "class_level": 2, "image_column": None, "window": " -160,240 "}
+    reading = {
+        "split": "",
+        "label_column": "--output=x",
+        "class_level": 2,
+        "image_column": None,
+        "window": " -160,240 ",
+        "keep_masks": True,
+    }
     work.rank_checkpoints("a/b", ["c/d"], reading=reading)
-    assert words[5:] == ["--label-column=--output=x", "--class-level=2", "--window=-160,240"]
+    assert words[5:] == ["--label-column=--output=x", "--class-level=2", "--window=-160,240", "--keep-masks"]
     options = _parser().parse_args([*words, "--", "a/b", "c/d"])
     assert (options.label_column, options.class_level, options.window) == ("--output=x", 2, (-160.0, 240.0))
-    assert options.output is None
+    assert options.output is None and options.keep_masks
+    words.clear()
+    work.rank_checkpoints("a/b", ["c/d"], reading={"keep_masks": False})
+    assert "--keep-masks" not in words
     for wrong in ({"split": "a\0b"}, {"split": "x" * 201}, {"output": "file"}):
         with pytest.raises(UsageError):
             work.rank_checkpoints("a/b", ["c/d"], reading=wrong)
