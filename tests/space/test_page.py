@@ -79,7 +79,8 @@ def test_a_dataset_that_needs_its_columns_named_is_ranked(client, at_hub, quick_
     where = document["dataset"]
     assert (where["label_column"], where["image_column"], where["group_column"]) == ("finding", "scan", "patient")
     assert (where["split"], where["groups"]) == ("later", 8)
-    assert where["account"]["line"] == "splits: earlier 24, later 24; used: later; 2 classes: no 12, yes 12; left out: nothing."
+    line = "splits: earlier 24, later 24; used: later; 2 classes: no: 12 images, yes: 12; left out: nothing."
+    assert where["account"]["line"] == line
     with pytest.raises(Exception, match="must be named"):
         client.predict("alice/columns", ["alice/one"], 24, api_name="/rank_checkpoints")
     with pytest.raises(Exception, match="must have LOW below HIGH"):
