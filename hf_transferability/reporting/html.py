@@ -33,6 +33,10 @@ _KNOWN = (
     "Mean percentile of a checkpoint among what was fine-tuned beside it in the studies below: 0 always worst, 1 always "
     "best; in brackets the number of targets. It uses no image of this target and takes no part in the order."
 )
+_FIRST = (
+    "rank", "checkpoint", "score", "90% interval", "tie group", "first share", "flags", "parameters", "licence",
+    "known elsewhere (targets)",
+)  # fmt: skip
 _POOL = "{names} exist only within this pool of candidates: adding or removing one changes the others' scores."
 _CITATION = (
     "Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina: On dataset transferability in medical image classification. "
@@ -87,7 +91,7 @@ def page(document: Mapping[str, Any]) -> str:
         f"<h1>{escape(title)}</h1>",
         _choice(document["choice"]) if document.get("choice") else _decision(decision),
         f"<p>{escape(_summary(document, rows))}</p>",
-        *(f"<p>{escape(note[0].upper() + note[1:])}</p>" for note in notes),
+        *(f"<p>{_marked(note[0].upper() + note[1:])}</p>" for note in notes),
         '<h2>Ranking</h2>\n<p class="swipe">Swipe tables and pictures sideways to see all of them.</p>',
         '<div class="wide" tabindex="0" role="region" aria-label="Ranking">',
         _table(document, rows),
@@ -160,9 +164,14 @@ def _decision(advice: Sequence[str]) -> str:
     paragraphs = []
     for line in advice:
         text, program, command = line.partition(PROGRAM) if line.startswith(NEXT) else (line, "", "")
-        shown = f"<code>{_words(program + command)}</code>" if program else ""
-        paragraphs.append(f"<p>{escape(text[0].upper() + text[1:])}{shown}</p>")
+        shown = f'<code class="command">{_words(program + command)}</code>' if program else ""
+        paragraphs.append(f"<p>{_marked(text[0].upper() + text[1:])}{shown}</p>")
     return f'<section class="decision" aria-label="Decision">{"".join(paragraphs)}</section>'
+
+
+def _marked(text: str) -> str:
+    """A text with its code, which is between backticks, as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _words(command: str) -> str:
@@ -215,7 +224,10 @@ def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
 def _table(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
     from hf_transferability.reporting.columns import columns
 
-    shown_columns = columns(rows, str(document["metric"]), wide=True)
+    found = columns(rows, str(document["metric"]), wide=True)
+    # A narrow screen shows the first columns, so what one decides by comes before the numbers of the metrics.
+    places = {title: place for place, title in enumerate(_FIRST)}
+    shown_columns = sorted(found, key=lambda column: places.get(column.title, len(places)))
     kinds = [
         {"checkpoint": "text name", "flags": "text flags"}.get(column.title, "" if column.right else "text")
         for column in shown_columns
@@ -307,7 +319,7 @@ def _provenance(rows: Sequence[Row]) -> str:
 
 
 def _list(entries: Iterable[tuple[str, Any]]) -> str:
-    lines = [f"<dt>{escape(name)}</dt><dd>{escape(_text(value))}</dd>" for name, value in entries]
+    lines = [f"<dt>{escape(name)}</dt><dd>{_marked(_text(value))}</dd>" for name, value in entries]
     return "<dl>\n" + "\n".join(lines) + "\n</dl>"
 
 
