@@ -15,6 +15,7 @@ from hf_transferability.escaping.html import text as escape
 from hf_transferability.files import check_output, write_file
 from hf_transferability.metrics import all_metrics
 from hf_transferability.names import plain_name, to_paste, without_folders
+from hf_transferability.reporting.columns import MEANINGS, columns
 from hf_transferability.reporting.page_style import POLICY, SCRIPT, STYLE
 from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words, undefined_reasons
 from hf_transferability.results import Row, label_alarm, ranked_rows
@@ -23,12 +24,6 @@ from hf_transferability.signals import PROGRAM
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_READING = {
-    "rank": "1 is the candidate to try first; equal scores share a rank.",
-    "score": "higher is better; it predicts how candidates compare after fine-tuning, not how accurate they will be.",
-    "interval": "the 90 % interval of the score, from ten random half-samples of the images.",
-    "tie group": "this sample cannot order candidates of one group: fine-tune each of them, or take more images.",
-}
 _KNOWN = (
     "Mean percentile of a checkpoint among what was fine-tuned beside it in the studies below: 0 always worst, 1 always "
     "best; in brackets the number of targets. It uses no image of this target and takes no part in the order."
@@ -100,7 +95,7 @@ def page(document: Mapping[str, Any]) -> str:
         *_pictures(document),
         "<h2>Details</h2>",
         _flags(rows),
-        _folded("How to read it", *_pool_relative(rows), _list([*_READING.items(), *_metrics_in_words(rows)])),
+        _folded("How to read it", *_pool_relative(rows), _list([*_titles_in_words(document, rows), *_metrics_in_words(rows)])),
         _known(document.get("known") or {}),
         _folded(
             "What was run",
@@ -215,6 +210,12 @@ def _pool_relative(rows: Sequence[Row]) -> Iterable[str]:
         yield f"<p>{escape(_POOL.format(names=' and '.join(names)).capitalize())}</p>"
 
 
+def _titles_in_words(document: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """What each title of the table that is no metric means."""
+    titles = {column.title for column in columns(rows, str(document["metric"]), wide=True)}
+    return [(title, text) for title, text in MEANINGS.items() if title in titles]
+
+
 def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """What each metric of the table measures: the first sentence of its description."""
     metrics = all_metrics()
@@ -222,8 +223,6 @@ def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _table(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    from hf_transferability.reporting.columns import columns
-
     found = columns(rows, str(document["metric"]), wide=True)
     # A narrow screen shows the first columns, so what one decides by comes before the numbers of the metrics.
     places = {title: place for place, title in enumerate(_FIRST)}

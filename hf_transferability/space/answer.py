@@ -8,7 +8,7 @@ from hf_transferability.benchmark.advice import FIRST, NEXT
 from hf_transferability.escaping import markdown
 from hf_transferability.metrics import all_metrics
 from hf_transferability.names import SCENARIOS
-from hf_transferability.reporting.columns import common_flags, count, decimals, flag_cells
+from hf_transferability.reporting.columns import MEANINGS, common_flags, count, decimals, flag_cells
 from hf_transferability.reporting.explanations import FLAG_WORDS
 from hf_transferability.reporting.terminal import flag_meanings
 from hf_transferability.results import Row, label_alarm
@@ -26,23 +26,16 @@ Document = Mapping[str, Any]
 _FIRST = {
     "rank": "rank", "checkpoint": "checkpoint", "score": "score", "range": "90% interval", "tie_group": "tie group",
     "first_share": "first share", "flags": "flags", "parameters": "parameters", "licence": "licence",
-    "known_elsewhere": "known elsewhere",
+    "known_elsewhere": "known elsewhere (targets)",
 }  # fmt: skip
 _FAILED = "failed"
 _WIDTHS = {
     "rank": 64, "checkpoint": 190, "score": 84, "90% interval": 128, "tie group": 76, "first share": 76, "parameters": 110,
-    "licence": 120, "flags": 120, "known elsewhere": 110, _FAILED: 320,
+    "licence": 120, "flags": 120, "known elsewhere (targets)": 110, _FAILED: 320,
 }  # fmt: skip
 _METRIC_WIDTH = 130
 _CLASSES = 12  # that are named
 _LINE = 76  # characters
-# What a title of the table means, where the table has it.
-_LEGEND = {
-    "90% interval": "where the score lies in 90 % of cases, from ten random halves of the images.",
-    "tie group": "these images cannot order candidates of one group. Fine-tune each of them, or take more images.",
-    "first share": "in how many of the ten halves the candidate came first; halves with several firsts are shared among them.",
-    "known elsewhere": "how the checkpoint did where others fine-tuned it on other targets: 1 always best, 0 always worst.",
-}
 _SCENARIOS = dict(
     zip(SCENARIOS, ("one architecture with other source datasets", "different architectures"), strict=True)
 )  # as `rank_tab` calls them
@@ -69,7 +62,7 @@ def legend(document: Document) -> str:
     """What the titles of the table and each flag in it mean, as Markdown."""
     rows = document["rows"]
     titles = set(_frame(document).columns)
-    entries = [f"**{title}**: {text}" for title, text in _LEGEND.items() if title in titles]
+    entries = [f"**{title}**: {text}" for title, text in MEANINGS.items() if title in titles]
     metrics = all_metrics()
     names = [name for name in (document["metric"], *_metric_titles(document)) if name in metrics]
     entries += [f"**{metrics[name].label}**: {markdown.line(_begun(metrics[name].summary))}" for name in names]
@@ -99,7 +92,9 @@ def _frame(document: Document) -> "pd.DataFrame":
     cells = []
     for row, flags in zip(rows, flag_cells(rows), strict=True):
         ends = row.get("interval")
+        known = row.get("known_elsewhere")
         shown = {**row, "flags": flags, "range": " to ".join(_number(end, digits) for end in ends) if ends else None}
+        shown["known_elsewhere"] = None if known is None else f"{known:.2f} ({row['known_targets']})"
         line = {title: shown.get(name) for name, title in _FIRST.items()}
         line |= {title: row.get(name) for name, title in _metric_titles(document).items()}
         cells.append(line | {_FAILED: row["error"]})
@@ -115,7 +110,7 @@ def _cell_formats(document: Document, frame: "pd.DataFrame") -> dict[str, Any]:
         values = [row[name] for row in rows if row.get(name) is not None]
         ends = [row.get("interval") if name == "score" else (row.get("intervals") or {}).get(name) for row in rows]
         formats[title] = _with_digits(decimals(values, ends))
-    formats |= {"rank": "{:g}", "tie group": "{:g}", "first share": "{:.0%}", "known elsewhere": "{:.2f}"}
+    formats |= {"rank": "{:g}", "tie group": "{:g}", "first share": "{:.0%}"}
     formats["parameters"] = lambda size: count(int(size))
     return {title: form for title, form in formats.items() if title in frame}
 

@@ -125,7 +125,8 @@ def agreement_shown(chosen: Benchmark, selection: str, scenario: str, target: st
             "kind": [benchmark_words.kind(variant) for variant in rows["kind"]],
         }
     )
-    return frame.style.format({"agreement": _plain}, na_rep="")
+    forms: dict[str, Any] = {"agreement": _plain}
+    return frame.style.format(forms, na_rep="")
 
 
 def agreement_legend(chosen: Benchmark, selection: str, scenario: str, target: str = "mean") -> str:

@@ -80,8 +80,9 @@ def launch(host: str | None = None, port: int | None = None, **options: Any) -> 
 def _theme() -> gr.themes.Base:
     """Gradio's own look, with letters dark enough to be read on their ground, and with fonts that have every letter in bold."""
     font, mono = (gr.themes.LocalFont(name, weights=(400, 700)) for name in ("Source Sans Pro", "IBM Plex Mono"))
-    fonts = {"font": [font, "ui-sans-serif", "system-ui", "sans-serif"], "font_mono": [mono, "ui-monospace", "monospace"]}
-    return gr.themes.Default(**fonts).set(
+    letters: list[Any] = [font, "ui-sans-serif", "system-ui", "sans-serif"]
+    figures: list[Any] = [mono, "ui-monospace", "monospace"]
+    return gr.themes.Default(font=letters, font_mono=figures).set(
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
         input_placeholder_color="*neutral_500",

@@ -89,3 +89,29 @@ def served(_addressed):
 def address(served):
     """Where the page is served."""
     return served.local_url
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """One browser for all tests of a module: it takes seconds to start. They are skipped where there is none."""
+    from helpers.browser import Browser
+
+    found = Browser(tmp_path_factory.mktemp("downloads"), 1280)
+    yield found
+    found.driver.quit()
+
+
+@pytest.fixture(scope="module", params=[1280, 390], ids=["desk", "phone"])
+def browser(request, opened, address):
+    opened.resize(request.param)
+    opened.driver.get(address)
+    opened.wait("return document.body.innerText.includes('Which pretrained checkpoint')")
+    yield opened
+    assert [entry for entry in opened.driver.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.fixture
+def fits(browser):
+    """The page is never wider than the window."""
+    yield
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")

@@ -35,6 +35,7 @@ def new_figure(width: float, height: float) -> "Figure":
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise UsageError(
             "pictures need matplotlib, which is not installed. Install it: pip install 'hf-transferability[plots]'."
@@ -43,8 +44,7 @@ def new_figure(width: float, height: float) -> "Figure":
         raise UsageError(
             f"matplotlib has no backend {shown(os.environ.get('MPLBACKEND'))}, as MPLBACKEND asks. Unset MPLBACKEND."
         ) from error
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=_PAD, h_pad=_PAD)  # type: ignore[union-attr]
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=_PAD, h_pad=_PAD), facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
