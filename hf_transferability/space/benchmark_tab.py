@@ -60,7 +60,7 @@ def benchmark_tab() -> BenchmarkTab:
         label="Agreement with fine-tuned performance",
         elem_id="agreement",
         max_height=2000,
-        column_widths=[220, 110, 140, 260],
+        column_widths=[230, 110, 140, 250],
     )
     legend = gr.Markdown(elem_classes="caption")
     places = [pictures(label) for label in ("Agreement", "The metric against fine-tuned performance", "Fine-tuned performance")]

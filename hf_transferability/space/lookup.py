@@ -116,10 +116,11 @@ def agreement_shown(chosen: Benchmark, selection: str, scenario: str, target: st
     import pandas as pd
 
     rows = agreement_table(chosen, selection, scenario, target)
+    several = rows["metric"].duplicated(keep=False)  # a metric in both of its forms
     low_and_high = zip(rows["90 % low"], rows["90 % high"], strict=True)
     frame = pd.DataFrame(
         {
-            "method": [benchmark_words.method(name) for name in rows["metric"]],
+            "method": [benchmark_words.method(*row) for row in zip(rows["metric"], rows["kind"], several, strict=True)],
             "agreement": rows["weighted tau"].to_numpy(),
             "90% interval": ["" if low != low else f"{_plain(low)} to {_plain(high)}" for low, high in low_and_high],
             "kind": [benchmark_words.kind(variant) for variant in rows["kind"]],

@@ -154,9 +154,9 @@ def _reading_inputs() -> dict[str, Any]:
         with gr.Row():
             split = gr.Textbox(label="Split", placeholder="train", max_lines=1, min_width=140)
             images = gr.Textbox(label="Image column", placeholder="the only one", max_lines=1, min_width=140)
-            labels = gr.Textbox(label="Label column", placeholder="label", max_lines=1, min_width=140)
+            labels = gr.Textbox(label="Label column", placeholder="such as label", max_lines=1, min_width=140)
         with gr.Row():
-            groups = gr.Textbox(label="Group column", placeholder="patient", max_lines=1, min_width=140)
+            groups = gr.Textbox(label="Group column", placeholder="such as patient", max_lines=1, min_width=140)
             level = gr.Number(
                 label="Class level of folders (0: found by itself)", value=None, precision=0, minimum=0, min_width=140
             )

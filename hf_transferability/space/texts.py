@@ -12,10 +12,11 @@ from hf_transferability.space import limits
 STYLE = """
 #summary { min-height: 7rem; scroll-margin-top: 1rem; }
 #summary code, #benchmark-summary code { overflow-wrap: anywhere; }
-.prose pre > code { display: block; white-space: pre-wrap; overflow-wrap: anywhere; padding-right: 2.5rem; }
+.prose pre > code { display: block; white-space: pre-wrap; overflow-wrap: anywhere; padding-right: 1.5rem; }
 #legend, #legend li, .caption, .caption li { font-size: .9rem; }
 #one-benchmark { scroll-margin-top: 1rem; }
 #agreement { max-width: 46rem; }
+#ranking p, #agreement p, .picture { font-family: var(--font); }
 #state p { margin: 0 0 .2rem; font-size: .9rem; overflow-wrap: anywhere; }
 #state .beyond, #state .beyond p { color: #a03c00; font-weight: 600; }
 .dark #state .beyond, .dark #state .beyond p { color: #ff9d66; }
