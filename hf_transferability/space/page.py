@@ -94,6 +94,7 @@ def _theme() -> gr.themes.Base:
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_hover_dark="*primary_800",
         color_accent="*primary_700",
+        link_text_color_dark="*secondary_400",
     )
 
 

@@ -52,6 +52,11 @@ _BEST_FIRST = """() => {
   const choices = window.catalogue.map((one, i) => [place(one), i, one]).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   return {__type__: "update", choices: choices.map(one => one[2])};
 }"""
+# To the answer again, for who has waited beside the progress; who has gone elsewhere stays there.
+_FROM_THE_PROGRESS = """() => {
+  const place = document.querySelector("#summary"), top = place.getBoundingClientRect().top;
+  if (top > 0 && top < innerHeight) place.scrollIntoView({block: "start", behavior: "smooth"});
+}"""
 _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 _QUIET: dict[str, Any] = {**_PRIVATE, "show_progress": "hidden"}
 
@@ -96,9 +101,11 @@ def rank_tab() -> RankTab:
     slow: dict[str, Any] = {**_PRIVATE, "show_progress_on": shown[0]}
     files.upload(_on_upload, files, None, queue=False, **_QUIET)
     done = cleared[0].then(_from_inputs, [by_file, files, *fields.values()], shown, **slow, **WORK)
+    made = cleared[1].then(_from_demo, None, shown, **slow, **WORK)
+    for ended in (done.success, made.success):
+        ended(None, None, None, js=_FROM_THE_PROGRESS, **_QUIET)
     for ended in (done.success, done.failure):  # `then` does not come after a failure in a chain
         ended(lambda: None, None, files, **_PRIVATE)  # they have been removed from the disk
-    cleared[1].then(_from_demo, None, shown, **slow, **WORK)
     ready = example_button.click(_from_example, None, shown, concurrency_limit=4, **slow)
     ready.success(None, None, None, js=_TO_THE_ANSWER, **_QUIET)
     for pressed in (button, demo_button, example_button):  # the answer is below the form, out of sight
