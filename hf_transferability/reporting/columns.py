@@ -20,7 +20,7 @@ SHORT = {
     "transferability": "paper", "linear probe": "probe", "parameters": "size", "known elsewhere (targets)": "known",
 }  # fmt: skip
 # What a title means, for who reads the table.
-MEANINGS = {
+READING = {
     "rank": "1 is the candidate to try first; equal scores share a rank.",
     "score": "higher is better; it predicts how candidates compare after fine-tuning, not how accurate they will be.",
     "90% interval": "where the score lies in 90 % of cases, from ten random halves of the images.",

@@ -15,7 +15,7 @@ from hf_transferability.escaping.html import text as escape
 from hf_transferability.files import check_output, write_file
 from hf_transferability.metrics import all_metrics
 from hf_transferability.names import plain_name, to_paste, without_folders
-from hf_transferability.reporting.columns import MEANINGS, columns
+from hf_transferability.reporting.columns import READING, columns
 from hf_transferability.reporting.page_style import POLICY, SCRIPT, STYLE
 from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words, undefined_reasons
 from hf_transferability.results import Row, label_alarm, ranked_rows
@@ -213,7 +213,7 @@ def _pool_relative(rows: Sequence[Row]) -> Iterable[str]:
 def _titles_in_words(document: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, str]]:
     """What each title of the table that is no metric means."""
     titles = {column.title for column in columns(rows, str(document["metric"]), wide=True)}
-    return [(title, text) for title, text in MEANINGS.items() if title in titles]
+    return [(title, text) for title, text in READING.items() if title in titles]
 
 
 def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from hf_transferability.benchmark.advice import FIRST, NEXT
 from hf_transferability.escaping import markdown
 from hf_transferability.metrics import all_metrics
 from hf_transferability.names import SCENARIOS
-from hf_transferability.reporting.columns import MEANINGS, common_flags, count, decimals, flag_cells
+from hf_transferability.reporting.columns import READING, common_flags, count, decimals, flag_cells
 from hf_transferability.reporting.explanations import FLAG_WORDS
 from hf_transferability.reporting.terminal import flag_meanings
 from hf_transferability.results import Row, label_alarm
@@ -62,7 +62,7 @@ def legend(document: Document) -> str:
     """What the titles of the table and each flag in it mean, as Markdown."""
     rows = document["rows"]
     titles = set(_frame(document).columns)
-    entries = [f"**{title}**: {text}" for title, text in MEANINGS.items() if title in titles]
+    entries = [f"**{title}**: {text}" for title, text in READING.items() if title in titles]
     metrics = all_metrics()
     names = [name for name in (document["metric"], *_metric_titles(document)) if name in metrics]
     entries += [f"**{metrics[name].label}**: {markdown.line(_begun(metrics[name].summary))}" for name in names]
