@@ -14,10 +14,10 @@ FORMS = {"default": "this package's form", "published": "published form"}
 
 
 def method(name: str, variant: str = "", several: bool = False) -> str:
-    """A metric, baseline or the ceiling; `several`: with its form, as others of that name are beside it."""
+    """A metric, baseline or the ceiling; `several`: the published form says so, as this package's is beside it."""
     known = all_metrics().get(name)
     text = _METHODS.get(name) or (known.label if known else name).replace("_", " ")
-    return f"{text} ({FORMS[variant]})" if several and variant in FORMS else text
+    return f"{text} ({FORMS[variant]})" if several and variant == "published" else text
 
 
 def kind(variant: str) -> str:

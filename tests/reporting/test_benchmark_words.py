@@ -19,7 +19,7 @@ def test_no_method_of_the_bundled_benchmarks_has_an_underscore_or_shares_its_wor
 @pytest.mark.parametrize(
     ("variant", "several", "text"),
     [
-        ("default", True, "logme (this package's form)"), ("published", True, "logme (published form)"),
+        ("default", True, "logme"), ("published", True, "logme (published form)"),
         ("published", False, "logme"), ("baseline", True, "logme"),
     ],
 )  # fmt: skip
