@@ -120,7 +120,7 @@ def test_meanings_of_columns_are_one_sentence():
         ("benchmark/comparison_notes.py", "uninformative"),
         ("benchmark/compare.py", "share one draw of training images"),
         ("data/local_images.py", "Labels come from the folders"),
-        ("reporting/html.py", "fine-tune each of them"),
+        ("reporting/columns.py", "fine-tune each of them"),
         ("space/lookup.py", "Noise ceiling"),
         ("training/grids.py", "left to other processes"),
     ],

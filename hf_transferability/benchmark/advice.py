@@ -21,6 +21,7 @@ from hf_transferability.benchmark.scored_targets import ScoredTarget, bundled_ta
 from hf_transferability.metrics import get_metric
 from hf_transferability.results import Row
 
+FIRST = "first: "  # how the line with the first candidates begins
 NEXT = "next: "  # how the line with the command begins
 MAKE_TEST_SPLIT = "make a test split (folders train/CLASS and test/CLASS), then "  # what the command needs first
 CHANCE = 0.8  # of having the best candidate among those that are fine-tuned
@@ -86,7 +87,7 @@ def advise(
         lines += _cut_group(ranked, count) if evidence is not None and count is not None else []
     elif not one_score:
         lines = [
-            f"first: {first}, but these images cannot order the {len(ranked)} candidates: take more images, or fine-tune all."
+            f"{FIRST}{first}, but these images cannot order the {len(ranked)} candidates: take more images, or fine-tune all."
         ]
     else:
         lines = [
@@ -171,7 +172,7 @@ def _with_equals(ranked: Sequence[Row], count: int) -> int:
 
 def _first_line(first: str, equal: Sequence[str], tied: Sequence[str]) -> str:
     """The first, those with the same score, and those that the images cannot tell from these."""
-    line = f"first: {first}" + (f", with an equal score {_shortened(equal)}" if equal else "")
+    line = f"{FIRST}{first}" + (f", with an equal score {_shortened(equal)}" if equal else "")
     return f"{line}; these images cannot tell {'them' if equal else 'it'} from {_shortened(tied)}." if tied else f"{line}."
 
 

@@ -46,7 +46,8 @@ class Account:
         if self.split and len(self.rows) > 1:
             parts.append(f"used: {self.split}")
         if self.classes:
-            shown = [f"{one_line(name)} {n}" for name, n in list(self.classes.items())[:_CLASSES_IN_LINE]]
+            counted = list(self.classes.items())[:_CLASSES_IN_LINE]
+            shown = [f"{one_line(name)}: {n}{' images' * (i == 0)}" for i, (name, n) in enumerate(counted)]
             more = len(self.classes) - len(shown)
             level = f" (folder level {self.class_level})" if self.class_level else ""
             parts.append(f"{len(self.classes)} classes{level}: {', '.join(shown)}{f' and {more} more' if more else ''}")

@@ -208,13 +208,18 @@ def _complete(folder: Path, recipe: Mapping[str, Any]) -> bool:
     """Whether the folder holds everything that the recipe makes; False if it is absent, empty or lacks some of its files."""
     if not folder.exists() or not any(folder.iterdir()):
         return False
-    if not (folder / "demo.json").is_file():
+    if not _recipe(folder).is_file():
         raise ValueError(f"`folder` must be absent, empty or made by the demo; got {folder}. Choose another one.")
-    written = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
+    written = json.loads(_recipe(folder).read_text(encoding="utf-8"))
     wanted = {"format": _FORMAT, **recipe}
     if written["recipe"] != wanted:
         raise ValueError(f"`folder` must be made as {wanted}; got {folder} as {written['recipe']}. Choose another one.")
     return all((folder / name).is_file() for name in written["files"])
+
+
+def _recipe(folder: Path) -> Path:
+    """The file that says how a folder was made: beside it, as a file that is no image would be told about in each ranking."""
+    return folder.with_name(f".{folder.name}.json")
 
 
 @contextlib.contextmanager
@@ -227,8 +232,8 @@ def _written_whole(folder: Path, recipe: Mapping[str, Any]) -> Iterator[Path]:
         yield partial
         files = sorted(path.relative_to(partial).as_posix() for path in partial.rglob("*") if path.is_file())
         text = json.dumps({"recipe": {"format": _FORMAT, **recipe}, "files": files}, indent=2)
-        (partial / "demo.json").write_text(text + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
+        _recipe(folder).write_text(text + "\n", encoding="utf-8")
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

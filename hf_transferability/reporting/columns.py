@@ -19,6 +19,15 @@ SHORT = {
     "90% interval": "interval", "tie group": "tie", "first share": "first", "feature quality": "qual", "update ratio": "ratio",
     "transferability": "paper", "linear probe": "probe", "parameters": "size", "known elsewhere (targets)": "known",
 }  # fmt: skip
+# What a title means, for who reads the table.
+READING = {
+    "rank": "1 is the candidate to try first; equal scores share a rank.",
+    "score": "higher is better; it predicts how candidates compare after fine-tuning, not how accurate they will be.",
+    "90% interval": "where the score lies in 90 % of cases, from ten random halves of the images.",
+    "tie group": "these images cannot order candidates of one group: fine-tune each of them, or take more images.",
+    "first share": "in how many of the ten halves the candidate came first; several firsts share a half.",
+    "known elsewhere (targets)": "how it did where others fine-tuned it on other targets: 1 always best, 0 always worst.",
+}
 _MOST_DECIMALS = 6
 _LICENCE = 11  # characters
 

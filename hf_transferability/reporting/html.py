@@ -15,6 +15,7 @@ from hf_transferability.escaping.html import text as escape
 from hf_transferability.files import check_output, write_file
 from hf_transferability.metrics import all_metrics
 from hf_transferability.names import plain_name, to_paste, without_folders
+from hf_transferability.reporting.columns import READING, columns
 from hf_transferability.reporting.page_style import POLICY, SCRIPT, STYLE
 from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words, undefined_reasons
 from hf_transferability.results import Row, label_alarm, ranked_rows
@@ -23,16 +24,14 @@ from hf_transferability.signals import PROGRAM
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_READING = {
-    "rank": "1 is the candidate to try first; equal scores share a rank.",
-    "score": "higher is better; it predicts how candidates compare after fine-tuning, not how accurate they will be.",
-    "interval": "the 90 % interval of the score, from ten random half-samples of the images.",
-    "tie group": "this sample cannot order candidates of one group: fine-tune each of them, or take more images.",
-}
 _KNOWN = (
     "Mean percentile of a checkpoint among what was fine-tuned beside it in the studies below: 0 always worst, 1 always "
     "best; in brackets the number of targets. It uses no image of this target and takes no part in the order."
 )
+_FIRST = (
+    "rank", "checkpoint", "score", "90% interval", "tie group", "first share", "flags", "parameters", "licence",
+    "known elsewhere (targets)",
+)  # fmt: skip
 _POOL = "{names} exist only within this pool of candidates: adding or removing one changes the others' scores."
 _CITATION = (
     "Juodelyte, Ferrante, Lu, Singh, Vanschoren, Cheplygina: On dataset transferability in medical image classification. "
@@ -87,7 +86,7 @@ def page(document: Mapping[str, Any]) -> str:
         f"<h1>{escape(title)}</h1>",
         _choice(document["choice"]) if document.get("choice") else _decision(decision),
         f"<p>{escape(_summary(document, rows))}</p>",
-        *(f"<p>{escape(note[0].upper() + note[1:])}</p>" for note in notes),
+        *(f"<p>{_marked(note[0].upper() + note[1:])}</p>" for note in notes),
         '<h2>Ranking</h2>\n<p class="swipe">Swipe tables and pictures sideways to see all of them.</p>',
         '<div class="wide" tabindex="0" role="region" aria-label="Ranking">',
         _table(document, rows),
@@ -96,7 +95,7 @@ def page(document: Mapping[str, Any]) -> str:
         *_pictures(document),
         "<h2>Details</h2>",
         _flags(rows),
-        _folded("How to read it", *_pool_relative(rows), _list([*_READING.items(), *_metrics_in_words(rows)])),
+        _folded("How to read it", *_pool_relative(rows), _list([*_titles_in_words(document, rows), *_metrics_in_words(rows)])),
         _known(document.get("known") or {}),
         _folded(
             "What was run",
@@ -160,9 +159,14 @@ def _decision(advice: Sequence[str]) -> str:
     paragraphs = []
     for line in advice:
         text, program, command = line.partition(PROGRAM) if line.startswith(NEXT) else (line, "", "")
-        shown = f"<code>{_words(program + command)}</code>" if program else ""
-        paragraphs.append(f"<p>{escape(text[0].upper() + text[1:])}{shown}</p>")
+        shown = f'<code class="command">{_words(program + command)}</code>' if program else ""
+        paragraphs.append(f"<p>{_marked(text[0].upper() + text[1:])}{shown}</p>")
     return f'<section class="decision" aria-label="Decision">{"".join(paragraphs)}</section>'
+
+
+def _marked(text: str) -> str:
+    """A text with its code, which is between backticks, as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _words(command: str) -> str:
@@ -206,6 +210,12 @@ def _pool_relative(rows: Sequence[Row]) -> Iterable[str]:
         yield f"<p>{escape(_POOL.format(names=' and '.join(names)).capitalize())}</p>"
 
 
+def _titles_in_words(document: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """What each title of the table that is no metric means."""
+    titles = {column.title for column in columns(rows, str(document["metric"]), wide=True)}
+    return [(title, text) for title, text in READING.items() if title in titles]
+
+
 def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """What each metric of the table measures: the first sentence of its description."""
     metrics = all_metrics()
@@ -213,9 +223,10 @@ def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _table(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    from hf_transferability.reporting.columns import columns
-
-    shown_columns = columns(rows, str(document["metric"]), wide=True)
+    found = columns(rows, str(document["metric"]), wide=True)
+    # A narrow screen shows the first columns, so what one decides by comes before the numbers of the metrics.
+    places = {title: place for place, title in enumerate(_FIRST)}
+    shown_columns = sorted(found, key=lambda column: places.get(column.title, len(places)))
     kinds = [
         {"checkpoint": "text name", "flags": "text flags"}.get(column.title, "" if column.right else "text")
         for column in shown_columns
@@ -307,7 +318,7 @@ def _provenance(rows: Sequence[Row]) -> str:
 
 
 def _list(entries: Iterable[tuple[str, Any]]) -> str:
-    lines = [f"<dt>{escape(name)}</dt><dd>{escape(_text(value))}</dd>" for name, value in entries]
+    lines = [f"<dt>{escape(name)}</dt><dd>{_marked(_text(value))}</dd>" for name, value in entries]
     return "<dl>\n" + "\n".join(lines) + "\n</dl>"
 
 

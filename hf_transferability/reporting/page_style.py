@@ -25,7 +25,7 @@ p, li, dd { max-width: 46rem; }
 .decision { background: var(--box); border-left: .3rem solid var(--edge); padding: .6rem 1rem; }
 .decision p { margin: .3rem 0; overflow-wrap: anywhere; }
 .decision p:first-child { font-size: 1.1rem; font-weight: 600; }
-.decision code { display: block; padding: .3rem 0; }
+.decision .command { display: block; padding: .3rem 0; }
 .word { display: inline-block; max-width: 100%; }
 .swipe { display: none; color: var(--faint); }
 .wide { overflow-x: auto; }

@@ -37,7 +37,7 @@ def rank_checkpoints(
     """Rank pretrained checkpoints by how well they should do on an image dataset after fine-tuning, without fine-tuning them.
 
     Args:
-        dataset: Hub id (OWNER/NAME) of a public dataset of labelled images, of at most 500 MB.
+        dataset: Hub id (OWNER/NAME) of a public dataset of labelled images, of at most 1.5 GB.
         checkpoints: Hub ids (OWNER/NAME or OWNER/NAME@REVISION) of at most 6 public checkpoints of at most 100 million
             parameters each.
         sample_size: images to draw, 12 to 500.
@@ -61,7 +61,7 @@ def rank_checkpoints(
         "split": split, "image_column": image_column, "label_column": label_column, "group_column": group_column,
         "class_level": class_level, "window": window, "keep_masks": keep_masks,
     }  # fmt: skip
-    return show_errors(_rank)(dataset, checkpoints, sample_size, scenario, metric, reading, visitor(request))
+    return show_errors(_rank, str)(dataset, checkpoints, sample_size, scenario, metric, reading, visitor(request))
 
 
 def _rank(
@@ -106,7 +106,7 @@ def lookup_benchmark(
         "agreement": weighted Kendall tau with interval of every metric, of baselines that look at no target image, and of the
         noise ceiling; "pairs": source, target, score and fine-tuned test AUC; "benchmarks" and "selections": what there is.
     """
-    return show_errors(_lookup)(scenario, metric, target, benchmark, selection)
+    return show_errors(_lookup, str)(scenario, metric, target, benchmark, selection)
 
 
 def _lookup(scenario: str, metric: str, target: str, benchmark: str, selection: str) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def list_candidates(
         others pass; "unknown": how many might, as a fact of them is unknown.
     """
 
-    return show_errors(_candidates)(domain, max_parameters, licence, task, search, limit)
+    return show_errors(_candidates, str)(domain, max_parameters, licence, task, search, limit)
 
 
 def _candidates(domain: str, max_parameters: str, licence: str, task: str, search: str, limit: int) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def explain(name: str) -> str:
     Returns:
         Plain text.
     """
-    return show_errors(_explain)(name)
+    return show_errors(_explain, str)(name)
 
 
 def _explain(name: str) -> str:

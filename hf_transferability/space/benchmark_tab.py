@@ -8,8 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from hf_transferability.benchmark.ground_truth import PUBLISHED
+from hf_transferability.benchmark import bundled
+from hf_transferability.benchmark.ground_truth import PUBLISHED, in_words
 from hf_transferability.ranking.choices import DEFAULT_METRICS
+from hf_transferability.reporting import benchmark_words
 from hf_transferability.space import benchmarks, links, lookup, texts
 from hf_transferability.space.benchmarks import FIRST
 from hf_transferability.space.parts import AT_ONCE, SCENARIOS, drawing, drawn, into_address, link, pictures, show_errors
@@ -39,13 +41,17 @@ def benchmark_tab() -> BenchmarkTab:
     """Build the tab, which is filled when it is opened."""
     gr.Markdown(texts.BENCHMARK)
     overview = pictures("Agreement in all benchmarks")
+    gr.Markdown(lookup.leaderboard_caption(), elem_classes="caption")
+    with gr.Accordion("What the methods are", open=False):
+        gr.Markdown(lookup.methods_in_words(), elem_classes="caption")
+    gr.Markdown("### One benchmark", elem_id="one-benchmark")
     with gr.Row(elem_id="benchmark-choices"):
-        name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark")
+        name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark", scale=2, min_width=300)
         metric = gr.Dropdown([DEFAULT_METRICS[0]], value=DEFAULT_METRICS[0], label="Metric")
         target = gr.Dropdown([("all targets", "mean")], value="mean", label="Target")
     with gr.Row():
-        scenario = gr.Radio(SCENARIOS[1:], value="source_dataset", label="What the candidates differ in")
-        selection = gr.Radio([PUBLISHED], value=PUBLISHED, label="Fine-tuned performance is that of", visible=False)
+        scenario = gr.Radio(SCENARIOS[1:], value="source_dataset", label="What the candidates differ in", min_width=300)
+        selection = gr.Radio([PUBLISHED], value=PUBLISHED, label="Fine-tuned performance is the", visible=False, min_width=300)
     address = link("benchmark")
     summary = gr.Markdown(elem_id="benchmark-summary")
     table = gr.Dataframe(
@@ -53,13 +59,14 @@ def benchmark_tab() -> BenchmarkTab:
         wrap=True,
         label="Agreement with fine-tuned performance",
         elem_id="agreement",
-        max_height=640,
-        column_widths=[200, *[110] * 4],
+        max_height=2000,
+        column_widths=[230, 110, 140, 250],
     )
+    legend = gr.Markdown(elem_classes="caption")
     places = [pictures(label) for label in ("Agreement", "The metric against fine-tuned performance", "Fine-tuned performance")]
     asked: list[Any] = [name, scenario, selection, metric, target]
     shown: dict[str, Any] = {
-        "fn": show_errors(look), "inputs": asked, "outputs": [*asked, address, summary, table, *places, overview],
+        "fn": show_errors(look), "inputs": asked, "outputs": [*asked, address, summary, table, legend, *places, overview],
         "api_visibility": "private", **AT_ONCE,
     }  # fmt: skip
     into_address(gr.on([item.input for item in asked], **shown), address)
@@ -80,7 +87,7 @@ def existing(name: str, scenario: str, selection: str, metric: str, target: str)
 def look(*wished: str) -> list[Any]:
     """What the tab shows of a benchmark; arguments as for `existing`."""
     name, scenario, selection, metric, target = view = existing(*wished)
-    names = list(benchmarks.shown()[0])
+    names = [(bundled.title(each) or each, each) for each in benchmarks.shown()[0]]
     benchmark = lookup.chosen_benchmark(name)
     metrics, targets = lookup.choices(benchmark, selection, scenario)
     chosen = (benchmark, selection, scenario)
@@ -88,15 +95,16 @@ def look(*wished: str) -> list[Any]:
         gr.Dropdown(names, value=benchmark.name),
         gr.Radio([item for item in SCENARIOS if item[1] in benchmark.scenarios], value=scenario),
         gr.Radio(
-            [(_spaced(item), item) for item in benchmark.selections], value=selection, visible=len(benchmark.selections) > 1
+            [(in_words(item), item) for item in benchmark.selections], value=selection, visible=len(benchmark.selections) > 1
         ),
-        gr.Dropdown(metrics, value=metric),
-        gr.Dropdown([("all targets", "mean"), *((item, item) for item in targets)], value=target),
+        gr.Dropdown([(benchmark_words.method(item), item) for item in metrics], value=metric),
+        gr.Dropdown([(benchmark_words.target(item), item) for item in ("mean", *targets)], value=target),
         links.benchmark_link(*view),
         lookup.benchmark_summary(*chosen, target),
-        lookup.agreement_table(*chosen, target).style.format(precision=3, na_rep=""),
+        lookup.agreement_shown(*chosen, target),
+        lookup.agreement_legend(*chosen, target),
         _picture(_AGREEMENT, lookup.agreement_picture, *chosen),
-        _picture(_SCORES.format(metric=metric), lookup.scores_picture, *chosen, metric, target),
+        _picture(_SCORES.format(metric=benchmark_words.method(metric)), lookup.scores_picture, *chosen, metric, target),
         _picture(_PERFORMANCE, lookup.performance_picture, *chosen),
         _picture(_OVERVIEW, lookup.leaderboard_picture),
     ]
@@ -104,10 +112,6 @@ def look(*wished: str) -> list[Any]:
 
 def _one_of(known: Sequence[str], wished: str) -> str:
     return wished if wished in known else known[0]
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
 
 
 @lru_cache(_KEPT)

@@ -11,8 +11,12 @@ from hf_transferability.space import limits
 
 @lru_cache(maxsize=1)
 def choices() -> list[tuple[str, str]]:
-    """Text and id of every checkpoint of the bundled catalogue that nothing known keeps this page from ranking."""
-    return [(_in_words(entry), entry.id) for entry in bundled() if not _obstacle(entry)]
+    """Text and id of every checkpoint of the bundled catalogue that nothing known keeps this page from ranking.
+
+    Those that are downloaded most come first, as far as that is known, then those whose licence is known.
+    """
+    entries = sorted(bundled(), key=lambda entry: (-(entry.downloads or 0), entry.licence is None))
+    return [(_in_words(entry), entry.id) for entry in entries if not _obstacle(entry)]
 
 
 def ids(chosen: Sequence[str]) -> list[str]:

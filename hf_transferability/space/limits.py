@@ -31,7 +31,7 @@ def check_request(dataset: str, checkpoints: Sequence[str], sample_size: int) ->
         UsageError: names the bound that is exceeded, or says why a repository cannot be read.
     """
     if not checkpoints:
-        raise UsageError("`checkpoints` must name at least one checkpoint; got none. Write one Hub id per line.")
+        raise UsageError("`checkpoints` must name at least one checkpoint; got none. Choose or type a Hub id.")
     for text in exceeded(dataset, checkpoints):
         raise UsageError(text)
     if not 12 <= sample_size <= IMAGES:

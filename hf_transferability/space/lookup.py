@@ -7,18 +7,21 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hf_transferability.benchmark.foreign_metrics import FOREIGN_METRICS
 from hf_transferability.benchmark.leaderboard import bundled_leaderboard
 from hf_transferability.errors import UsageError
+from hf_transferability.escaping import markdown
 from hf_transferability.metrics import all_metrics
 from hf_transferability.ranking.choices import DEFAULT_METRICS
-from hf_transferability.reporting import plots
-from hf_transferability.space import benchmarks
+from hf_transferability.reporting import benchmark_words, plots
+from hf_transferability.reporting.explanations import TERMS
+from hf_transferability.space import benchmarks, texts
 from hf_transferability.space.benchmarks import Benchmark
-from hf_transferability.space.texts import code
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from pandas.io.formats.style import Styler
 
 _KEPT = 512  # answers and pictures that are kept; a picture of the page has some 30 kB
 
@@ -74,9 +77,11 @@ def benchmark_summary(chosen: Benchmark, selection: str, scenario: str, target: 
 
     rows = _agreement(chosen, selection, scenario, target)
     metrics, targets = choices(chosen, selection, scenario)
-    shown = f"{len(targets)} targets" if target == "mean" else f"target {code(target)}"
+    shown = f"{len(targets)} targets" if target == "mean" else f"the target {benchmark_words.target(target)}"
     truth = in_words(selection, measures=_truth(chosen, selection, scenario, target)["measure"])
-    lines = [f"**{bundled.title(chosen.name) or chosen.name}**: {len(metrics)} metrics, {shown}. Ground truth: {truth}."]
+    lines = [
+        f"**{bundled.title(chosen.name) or chosen.name}**: {len(metrics)} metrics, {shown}. Fine-tuned performance: {truth}."
+    ]
     ceiling = rows[(rows["variant"] == CEILING) & rows["value"].notna()]
     if len(ceiling):
         value, low, high = ceiling[["value", "low", "high"]].iloc[0]
@@ -100,6 +105,84 @@ def agreement_table(chosen: Benchmark, selection: str, scenario: str, target: st
     titles = {"metric": "metric", "value": "weighted tau", "low": "90 % low", "high": "90 % high", "variant": "kind"}
     rows = _agreement(chosen, selection, scenario, target)[list(titles)].rename(columns=titles)
     return rows.sort_values("weighted tau", ascending=False, na_position="last").round(3)
+
+
+def agreement_shown(chosen: Benchmark, selection: str, scenario: str, target: str = "mean") -> "Styler":
+    """The table of `agreement_table` in plain words, numbers as numbers so that they sort.
+
+    Raises:
+        UsageError: see there.
+    """
+    import pandas as pd
+
+    rows = agreement_table(chosen, selection, scenario, target)
+    several = rows["metric"].duplicated(keep=False)  # a metric in both of its forms
+    low_and_high = zip(rows["90 % low"], rows["90 % high"], strict=True)
+    frame = pd.DataFrame(
+        {
+            "method": [benchmark_words.method(*row) for row in zip(rows["metric"], rows["kind"], several, strict=True)],
+            "agreement": rows["weighted tau"].to_numpy(),
+            "90% interval": ["" if low != low else f"{_plain(low)} to {_plain(high)}" for low, high in low_and_high],
+            "kind": [benchmark_words.kind(variant) for variant in rows["kind"]],
+        }
+    )
+    forms: dict[str, Any] = {"agreement": _plain}
+    return frame.style.format(forms, na_rep="")
+
+
+def agreement_legend(chosen: Benchmark, selection: str, scenario: str, target: str = "mean") -> str:
+    """What the words of that table mean, as Markdown.
+
+    Raises:
+        UsageError: see there.
+    """
+    rows = agreement_table(chosen, selection, scenario, target)
+    over = ", mean over the targets" if target == "mean" else ""
+    lines = [f"**agreement**: weighted Kendall tau{over}: 1 is the same order as after fine-tuning, 0 chance, -1 the reverse."]
+    forms = [form for form in benchmark_words.FORMS if form in set(rows["kind"])]
+    lines += [f"**{benchmark_words.FORMS[form]}**: {_without_capital(TERMS[form])}" for form in forms]
+    others = rows[~rows["kind"].isin(forms)]
+    for name, kind in sorted(zip(others["metric"], others["kind"], strict=True), key=lambda pair: pair[1]):
+        text = TERMS.get(name, "").removeprefix("The noise ceiling: ").removeprefix(_BASELINE)
+        what = f"**{benchmark_words.method(name)}**" + (" (baseline: no image of the target)" if kind == "baseline" else "")
+        lines += [f"{what}: {_without_capital(text)}"] if text else []
+    return "\n".join(f"- {line}" for line in lines)
+
+
+_BASELINE = "A baseline that looks at no image of the target: "
+
+
+def _without_capital(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _plain(value: float) -> str:
+    return f"{round(value, 2) + 0:.2f}"  # + 0: no -0.00
+
+
+def leaderboard_caption() -> str:
+    """What the columns and rows of the picture over all benchmarks are, as Markdown."""
+    from hf_transferability.benchmark import bundled
+
+    lines = []
+    for column in bundled_leaderboard()["columns"]:
+        if column["scored"]:
+            sources = column["benchmarks"]
+            title = bundled.title(sources[0]) if len(sources) == 1 else ""
+            size = f"{column['n_targets']} targets, up to {column['n_sources']} candidates"
+            text = f"- **{benchmark_words.column(column['name'])}**: {column['about']}; {size}."
+            lines.append(f"{text} {title}." if title else text)
+    return texts.LEADERBOARD + "\n".join(lines)
+
+
+def methods_in_words() -> str:
+    """What every metric and baseline of the benchmarks is, as Markdown."""
+    entries = {name: registered.summary for name, registered in all_metrics().items()}
+    entries |= {name: f"{text}." for name, text in FOREIGN_METRICS.items()}
+    shown = [f"- **{benchmark_words.method(name)}**: {markdown.line(text)}" for name, text in entries.items()]
+    baselines = [name for name in TERMS if TERMS[name].startswith(_BASELINE)]
+    shown += [f"- **{benchmark_words.method(name)}** (baseline): {TERMS[name].removeprefix(_BASELINE)}" for name in baselines]
+    return "\n".join(shown)
 
 
 def leaderboard_picture() -> "Figure":

@@ -19,7 +19,7 @@ _READ = """() => {
   window.linkIsRead = true;
   const asked = new URLSearchParams(location.search);
   if (asked.get("ranking") === "example") document.querySelector("#show-example").click();
-  if (asked.has("benchmark")) document.querySelector("#benchmark-choices").scrollIntoView();
+  if (asked.has("benchmark")) document.querySelector("#one-benchmark").scrollIntoView();
 }"""
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -40,6 +40,7 @@ def build() -> gr.Blocks:
         into_address(benchmark_place.select(**benchmark.look), benchmark.link)
         about_place.select(None, None, None, js=f"() => ({RESTORED})(location.origin + '{links.ABOUT}')", **_QUIET)
         _open_link(page, query, tabs, ranking, benchmark)
+        page.load(None, None, ranking.link, js="() => location.origin + location.pathname + '?tab=rank'", **_QUIET)
         page.unload(_on_unload)
         gr.api(api.rank_checkpoints, api_name="rank_checkpoints", **WORK)
         for answer in (api.lookup_benchmark, api.list_candidates, api.explain):
@@ -77,12 +78,23 @@ def launch(host: str | None = None, port: int | None = None, **options: Any) -> 
 
 
 def _theme() -> gr.themes.Base:
-    """Gradio's own look, with the grey of explanations dark enough to be read."""
-    return gr.themes.Default().set(
+    """Gradio's own look, with letters dark enough to be read on their ground, and with fonts that have every letter in bold."""
+    font, mono = (gr.themes.LocalFont(name, weights=(400, 700)) for name in ("Source Sans Pro", "IBM Plex Mono"))
+    letters: list[Any] = [font, "ui-sans-serif", "system-ui", "sans-serif"]
+    figures: list[Any] = [mono, "ui-monospace", "monospace"]
+    return gr.themes.Default(font=letters, font_mono=figures).set(
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="*neutral_400",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
+        color_accent="*primary_700",
+        link_text_color_dark="*secondary_400",
     )
 
 

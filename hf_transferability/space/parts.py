@@ -4,6 +4,7 @@ import base64
 import contextlib
 import gc
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -38,6 +39,8 @@ RESTORED = """(link) => {
   if (theme) query.set("__theme", theme);
   history.replaceState(history.state, "", location.pathname + (query.size ? `?${query}` : ""));
 }"""
+_PER_INCH = (64, 104)  # pixels of the page for an inch of a picture, at least and at most
+_CODE = re.compile(r"`([^`]*)`")
 _DRAWING = threading.Lock()  # Matplotlib's fonts are shared between threads
 
 
@@ -68,7 +71,12 @@ def drawn(figure: "Figure", text: str, whole: bool = True) -> str:
     figure.savefig(content, format="webp")
     data = base64.b64encode(content.getvalue()).decode()
     kind = "wide whole" if whole else "wide"
-    image = f'<img alt="{escape(text)}" src="data:image/webp;base64,{data}">'
+    inches, height = figure.get_size_inches()
+    pixels, high = round(inches * figure.dpi), round(height * figure.dpi)
+    # The size keeps the page from moving when the picture arrives; letters have nearly one size in all pictures.
+    low, most = (round(scale * inches) for scale in _PER_INCH)
+    size = f'width="{pixels}" height="{high}" style="min-width: {low}px; max-width: {most}px"'
+    image = f'<img alt="{escape(text)}" {size} src="data:image/webp;base64,{data}">'
     return f'<div class="{kind}" tabindex="0" role="region" aria-label="Picture">{image}</div>'
 
 
@@ -82,17 +90,31 @@ def into_address(event: Any, field: gr.Textbox) -> None:
     event.then(None, field, field, js=_ADDRESS, api_visibility="private", show_progress="hidden")
 
 
-def show_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, with this package's errors raised as those that Gradio shows to the visitor."""
+def show_errors(function: Callable[..., Any], told: Callable[[str], str] | None = None) -> Callable[..., Any]:
+    """The function, with this package's errors raised as those that Gradio shows to the visitor.
+
+    Args:
+        function: what a visitor or a program calls.
+        told: how an error's text is told; by default without Markdown, and with no HTML, as visitors see it.
+    """
 
     @wraps(function)
     def call(*inputs: Any, **more: Any) -> Any:
         try:
             return function(*inputs, **more)
         except TransferabilityError as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from error
+            raise gr.Error((told or _for_visitors)(str(error)), duration=None, print_exception=False) from error
 
     return call
+
+
+def _for_visitors(text: str) -> str:
+    return escape(plain(text))
+
+
+def plain(text: str) -> str:
+    """A text without the marks of Markdown around code: names stay bare, and commands get quotes."""
+    return _CODE.sub(lambda found: f'"{found[1]}"' if " " in found[1] else found[1], text)
 
 
 def visitor(request: gr.Request | None) -> str:

@@ -10,11 +10,17 @@ from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.space import limits
 
 STYLE = """
-#summary { min-height: 7rem; }
+#summary { min-height: 7rem; scroll-margin-top: 1rem; }
 #summary code, #benchmark-summary code { overflow-wrap: anywhere; }
+.prose pre > code { display: block; white-space: pre-wrap; overflow-wrap: anywhere; padding-right: 1.5rem; }
+#legend, #legend li, .caption, .caption li { font-size: .9rem; }
+#one-benchmark { scroll-margin-top: 1rem; }
+#agreement { max-width: 46rem; }
+#ranking p, #agreement p, .picture { font-family: var(--font); }
 #state p { margin: 0 0 .2rem; font-size: .9rem; overflow-wrap: anywhere; }
 #state .beyond, #state .beyond p { color: #a03c00; font-weight: 600; }
 .dark #state .beyond, .dark #state .beyond p { color: #ff9d66; }
+.dark { --color-accent: var(--primary-400); }
 :root:has(.dark) { color-scheme: dark; }
 #examples button { white-space: normal; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
@@ -23,9 +29,7 @@ STYLE = """
 .pictures .whole { flex-basis: 100%; max-width: none; }
 .picture .wide { overflow-x: auto; }
 .picture .wide:focus-visible { outline: 2px solid #0072b2; outline-offset: 1px; }
-.picture img { display: block; width: 100%; min-width: 34rem; max-width: 66rem; margin: auto; }
-.picture img { background: #fff; border-radius: .2rem; }
-.picture .whole img { min-width: 42rem; }
+.picture img { display: block; width: 100%; height: auto; margin: auto; background: #fff; border-radius: .2rem; }
 @media (max-width: 40rem) { .picture .wide::before { content: "Swipe sideways to see all of the picture."; font-size: .8rem; } }
 """
 
@@ -53,10 +57,8 @@ SEARCH = "Type to search the catalogue and choose with the arrow keys or the mou
 LINK_REFUSED = "The link asks for what this page does not have or take: {names}. Choose it below."
 
 EXAMPLES = """\
-### Try it
-
-The package's demo: seven small checkpoints for five kinds of handwritten digits. Show a ranking that is ready, or make and rank
-the checkpoints now.
+**New here?** Show the ranking of the package's demo (seven small checkpoints for five kinds of handwritten digits), run that
+demo, or let the form below be filled in with a dataset and checkpoints of the Hub.
 """
 
 LIMITS = f"""\
@@ -78,6 +80,13 @@ chance. Compare every metric with the baselines, which look at no target image, 
 results.
 """
 
+LEADERBOARD = """\
+Each number is the agreement of a method with fine-tuning in one set of results: the mean weighted Kendall tau over its targets.
+The lowest of a row is bold, and again under **worst**. A dash: these results lack what the method needs. A baseline looks at no
+image of the target. What the columns are:
+
+"""
+
 _SETS, *_ends = agreement_range(DEFAULT_METRICS[0])
 _OURS = "{:.2f} to {:.2f}".format(*_ends)
 _PAPERS = "{:.2f} to {:.2f}".format(*agreement_range("transferability")[1:])
@@ -93,7 +102,7 @@ remove a candidate.
 
 - **Interval**: 90 %, from ten random half-samples of the images.
 - **Tie group**: this sample cannot order candidates of one group. Fine-tune each of them, or take more images.
-- **Flags** say why to trust a row less; each is explained above the ranking.
+- **Flags** say why to trust a row less; each is explained below the ranking.
 
 ## How far to trust it
 

@@ -5,26 +5,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hf_transferability import files
-from hf_transferability.benchmark.advice import NEXT
 from hf_transferability.errors import UsageError, shown, unknown_name
-from hf_transferability.escaping import markdown
-from hf_transferability.metrics import all_metrics
 from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.registration import hub_folder
 from hf_transferability.reporting import html
-from hf_transferability.reporting.columns import count, flag_cells
-from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words
-from hf_transferability.results import label_alarm
-from hf_transferability.signals import PROGRAM
 from hf_transferability.space import limits, worker
-from hf_transferability.space.texts import code
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from pandas.io.formats.style import Styler
 
 Document = dict[str, Any]
 Tell = Callable[[str, float], None]  # called with what is being done, and the share that is done
@@ -33,14 +21,6 @@ Tell = Callable[[str, float], None]  # called with what is being done, and the s
 READING = ("split", "image_column", "label_column", "group_column", "class_level", "window", "keep_masks")
 _LONGEST_NAME = 200  # characters
 _PLACE = re.compile(r"\[(\d+)/(\d+)\] |checkpoint (\d+) of (\d+)")
-# Columns of the table for people, before and after those of the metrics: key of a row -> title.
-_BEFORE = {
-    "rank": "rank", "checkpoint": "checkpoint", "score": "score", "low": "90 % low", "high": "90 % high",
-    "tie_group": "tie group", "first_share": "first share",
-}  # fmt: skip
-_AFTER = {
-    "known_elsewhere": "known elsewhere", "parameters": "parameters", "licence": "licence", "flags": "flags", "error": "failed",
-}  # fmt: skip
 
 
 def rank_checkpoints(
@@ -114,47 +94,6 @@ def example() -> Document:
     return document
 
 
-def summary(document: Document) -> str:
-    """The sample, the notes and the flags of a ranking, as Markdown."""
-    where, rows = document["dataset"], document["rows"]
-    ranked = sum(row["score"] is not None for row in rows)
-    lines = [f"**{ranked} of {len(rows)} candidates ranked by {document['metric']}**{scenario_in_words(document)}."]
-    if where.get("images"):
-        lines.append(f"Sample: {where['images']} images of {code(where['id'])}, seed {where.get('seed', 0)}.")
-    if account := (where.get("account") or {}).get("line"):
-        lines.append(f"Data: {code(account)}")
-    alarm = label_alarm(document)
-    lines[:0] = [f"**{_note(note)}**" for note in alarm]
-    lines += [_note(note) for note in document["notes"] if note not in alarm]
-    lines += [f"Flag {code(flag_in_words(flag))}: {markdown.line(meaning)}." for flag, meaning in flag_meanings(rows)]
-    lines += [f"Failed: {code(row['checkpoint'])}: {code(row['error'])}" for row in rows if row["error"]]
-    return "\n\n".join(lines)
-
-
-def table(document: Document) -> "Styler":
-    """The rows for people: numbers as numbers, so that they sort, shown in short; columns without a value are left out."""
-    import pandas as pd
-
-    rows = []
-    for row, flags in zip(document["rows"], flag_cells(document["rows"]), strict=True):
-        low, high = row.get("interval") or (None, None)
-        shown = {**row, "low": low, "high": high, "flags": flags}
-        cells = {title: shown.get(name) for name, title in _BEFORE.items()}
-        cells |= {title: row.get(name) for name, title in _metric_titles(document).items()}
-        rows.append(cells | {title: shown.get(name) for name, title in _AFTER.items()})
-    frame = pd.DataFrame(rows)
-    frame = frame.loc[:, [column for column in frame if frame[column].notna().any() and (frame[column] != "").any()]]
-    return frame.style.format(_cell_formats(frame), na_rep="")
-
-
-def _cell_formats(frame: "pd.DataFrame") -> dict[str, Any]:
-    """How each column of numbers is shown: sizes such as 11.7M, shares in percent, scores with three decimals."""
-    formats: dict[str, Any] = {str(title): "{:.3f}" for title in frame.select_dtypes("number")}
-    formats |= {"rank": "{:g}", "tie group": "{:g}", "first share": "{:.0%}", "known elsewhere": "{:.2f}"}
-    formats["parameters"] = lambda size: count(int(size))
-    return {title: form for title, form in formats.items() if title in frame}
-
-
 def write_files(document: Document, folder: str | Path) -> list[str]:
     """The ranking as JSON, CSV and a page, for download."""
     paths = [Path(folder, f"ranking{ending}") for ending in (".json", ".csv", ".html")]
@@ -196,16 +135,3 @@ def _done(lines: Iterator[str | Document], tell: Tell) -> Document:
             share = (number - 1) / total
         tell(line, share)
     raise AssertionError("the worker ends with a document or an error")
-
-
-def _note(text: str) -> str:
-    """A note as a paragraph of Markdown; the command that it ends with is a block of its own, which can be copied."""
-    words, program, command = text.partition(PROGRAM) if text.startswith(NEXT) else (text, "", "")
-    block = f"\n\n```sh\n{' '.join((program + command).split())}\n```" if program else ""
-    return markdown.line(words[0].upper() + words[1:].rstrip()) + block
-
-
-def _metric_titles(document: Document) -> dict[str, str]:
-    """The metrics of a ranking beside the one that it is sorted by, with what tables call them."""
-    metrics = all_metrics()
-    return {name: metrics[name].label for name in document["rows"][0] if name in metrics and name != document["metric"]}

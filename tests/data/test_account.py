@@ -123,7 +123,7 @@ def two_of_one_kind(root: Path) -> None:
     images(root, "train/a", "train/b", "val/a", "val/b", "dev/a", "dev/b")
 
 
-AB_12 = "2 classes (folder level {}): a 12, b 12; left out: nothing."
+AB_12 = "2 classes (folder level {}): a: 12 images, b: 12; left out: nothing."
 LAYOUTS = {
     lower_case_splits: ({}, "splits: test 24, train 24 of 48 image files; used: train; " + AB_12.format(2)),
     capital_splits: ({}, "splits: test 24, train 24 of 48 image files; used: train; " + AB_12.format(2)),
@@ -131,29 +131,29 @@ LAYOUTS = {
         {}, "splits: test 24, train 24, validation 24 of 72 image files; used: train; " + AB_12.format(2)),
     class_first: ({}, "splits: test 24, train 24 of 48 image files; used: train; " + AB_12.format(1)),
     class_names_with_split_words: (
-        {}, "split train 48 of 48 image files; 4 classes (folder level 1): bus 12, no_test 12, train_interior 12, "
-        "train_station 12; left out: nothing."),
+        {}, "split train 48 of 48 image files; 4 classes (folder level 1): bus: 12 images, no_test: 12, train_interior: 12, "
+        "train_station: 12; left out: nothing."),
     file_names_with_split_words: ({}, "split train 24 of 24 image files; " + AB_12.format(1)),
     file_names_are_splits: ({}, "splits: test 8, train 24 of 32 image files; used: train; " + AB_12.format(1)),
     wrapped: ({}, "split train 24 of 24 image files; " + AB_12.format(3)),
     one_folder_below_the_class: ({}, "split train 24 of 24 image files; " + AB_12.format(2)),
     avif: ({}, "split train 24 of 24 image files; " + AB_12.format(1)),
     other_files: (
-        {}, "split train 24 of 25 image files; 2 classes (folder level 1): a 12, b 12; left out: 1 .npy files, 1 .txt files, "
-        "1 hidden files, 1 images outside the class folders."),
+        {}, "split train 24 of 25 image files; 2 classes (folder level 1): a: 12 images, b: 12; "
+        "left out: 1 .npy files, 1 .txt files, 1 hidden files, 1 images outside the class folders."),
     metadata_beside_class_folders: (
         {}, "split train 24 of 24 image files; " + AB_12.format(2)
         + " Labels come from the folders, because the metadata have no label column; another needs --label-column."),
     metadata_that_lacks_images: (
-        {}, "split train 26 of 30 image files; 2 classes: a 13, b 13; left out: 4 images that metadata does not name, "
+        {}, "split train 26 of 30 image files; 2 classes: a: 13 images, b: 13; left out: 4 images that metadata does not name, "
         "1 rows of metadata without an image file."),
-    csv_beside_images: ({"image_column": "path"}, "split train 24; 2 classes: a 12, b 12; left out: nothing."),
+    csv_beside_images: ({"image_column": "path"}, "split train 24; 2 classes: a: 12 images, b: 12; left out: nothing."),
     csv_beside_class_folders: (
-        {}, "split train 24 of 24 image files; 2 classes (folder level 1): a 12, b 12; left out: 1 .csv files."),
-    parquet: ({}, "splits: train 24, test 12; used: train; 2 classes: a 12, b 12; left out: nothing."),
-    saved: ({}, "splits: train 24, test 12; used: train; 2 classes: a 12, b 12; left out: nothing."),
+        {}, "split train 24 of 24 image files; 2 classes (folder level 1): a: 12 images, b: 12; left out: 1 .csv files."),
+    parquet: ({}, "splits: train 24, test 12; used: train; 2 classes: a: 12 images, b: 12; left out: nothing."),
+    saved: ({}, "splits: train 24, test 12; used: train; 2 classes: a: 12 images, b: 12; left out: nothing."),
     nested: (
-        {"class_level": 2}, "split train 24 of 24 image files; 2 classes (folder level 2): a 16, b 8; left out: nothing. "
+        {"class_level": 2}, "split train 24 of 24 image files; 2 classes (folder level 2): a: 16 images, b: 8; left out: nothing. "
         "Images of 3 folders that are no classes are used together."),
     endings_in_capitals: ({}, "split train 24 of 24 image files; " + AB_12.format(1)),
     two_of_one_kind: (
@@ -174,9 +174,8 @@ def test_the_line_of_a_layout(make, tmp_path):
 def test_the_line_of_a_dataset_in_memory_and_of_a_stream():
     data = table([0, 1] * 12, AB)
     held = DatasetDict(train=data, validation=table([0, 1] * 6, AB))
-    assert (
-        load_target(held).account == "splits: train 24, validation 12; used: train; 2 classes: a 12, b 12; left out: nothing."
-    )
+    line = "splits: train 24, validation 12; used: train; 2 classes: a: 12 images, b: 12; left out: nothing."
+    assert load_target(held).account == line
     stream = load_target(data.to_iterable_dataset(), sample=20)
     assert stream.account == (
         "split (unnamed) 24; left out: nothing. Of a stream, repeated images are looked for in the drawn sample only."
@@ -325,10 +324,10 @@ def test_the_default_sample_is_bounded():
 
 def test_line_of_many_classes_and_of_several_labels():
     account = Account({"train": 30}, "train", {f"c{i}": 3 for i in range(10)})
-    assert account.line().startswith("split train 30; 10 classes: c0 3, ")
-    assert "c7 3 and 2 more; left out: nothing." in account.line()
+    assert account.line().startswith("split train 30; 10 classes: c0: 3 images, ")
+    assert "c7: 3 and 2 more; left out: nothing." in account.line()
     multi = load_target(table([[0], [0, 1], []] * 8, List(AB)))
-    assert "2 classes: a 16, b 8" in multi.account
+    assert "2 classes: a: 16 images, b: 8" in multi.account
     assert np.array_equal(multi.labels.sum(axis=0), [16, 8])
 
 

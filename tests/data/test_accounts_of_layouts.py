@@ -26,7 +26,7 @@ def test_nothing_vanishes(name, tmp_path):
         files = [path for path in folder.rglob("*") if path.is_file() and path.name != "metadata.csv"]
         assert used + sum(account["left_out"].values()) == len(files)
     assert f"{len(account['classes'])} classes" in line
-    assert all(f"{label} {count}" in line for label, count in account["classes"].items())
+    assert all(f"{label}: {count}" in line for label, count in account["classes"].items())
     if name != "several findings, --label-separator":  # whose images are counted for each of their labels
         assert sum(account["classes"].values()) == account["rows"][account["split"]]
     assert min(account["classes"].values()) >= PER_CLASS // 2

@@ -24,7 +24,7 @@ def test_masks_beside_images_are_counted_and_may_be_kept(tmp_path):
     target = load_target(tmp_path, sample_size="all")
     assert len(target) == 24
     assert target.account.endswith(
-        "2 classes (folder level 1): benign 12, normal 12; left out: 14 masks beside their images, such as "
+        "2 classes (folder level 1): benign: 12 images, normal: 12; left out: 14 masks beside their images, such as "
         f"benign/benign (0)_mask.png. {NOTE}"
     )
     assert "benign (0)" not in target.provenance["account"]["line"]

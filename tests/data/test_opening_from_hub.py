@@ -110,7 +110,8 @@ def answers(libraries, tmp_path_factory):
 
 def test_usual_folders_are_read_whole_and_as_a_stream(answers):
     line = (
-        "splits: train 24, test 24 of 48 image files; used: train; 2 classes (folder level 2): a 12, b 12; left out: nothing."
+        "splits: train 24, test 24 of 48 image files; used: train; 2 classes (folder level 2): a: 12 images, b: 12; "
+        "left out: nothing."
     )
     assert answers["a/plain"] == [line, 24, ["a", "b"]]
     assert answers["a/plain streamed"] == 20
@@ -118,7 +119,7 @@ def test_usual_folders_are_read_whole_and_as_a_stream(answers):
 
 def test_files_that_no_configuration_and_no_row_names_are_counted(answers):
     line = (
-        "split train 24; 2 classes: a 12, b 12; left out: 1 .jsonl files that are not read, such as other.jsonl, "
+        "split train 24; 2 classes: a: 12 images, b: 12; left out: 1 .jsonl files that are not read, such as other.jsonl, "
         "2 .png files that are not read, such as scans/24.png, 1 .zip files that are not read, such as more.zip."
     )
     assert answers["a/table"] == [line, 24, ["a", "b"]]
@@ -180,7 +181,7 @@ def test_what_datasets_reads_without_labels_is_named_with_the_remedy(answers, na
 
 def test_masks_beside_images(answers):
     assert answers["a/masks"][0].startswith(
-        "split train 36 of 36 image files; 2 classes (folder level 1): a 12, b 12; left out: 12 masks"
+        "split train 36 of 36 image files; 2 classes (folder level 1): a: 12 images, b: 12; left out: 12 masks"
     )
     assert answers["a/masks"][1] == 24
     assert "the stream holds masks beside their images" in answers["a/masks streamed"]

@@ -34,7 +34,7 @@ def test_rows_of_every_table(tmp_path, kind):
     repeated = folder_of(tmp_path / "equal", kind, {"path": "./3.png", "label": "b"})
     target = load_target(repeated, image_column="path", sample="all")
     assert sorted(target.positions) == list(range(24))
-    assert target.account == "split train 25; 2 classes: a 12, b 12; left out: 1 repeated rows."
+    assert target.account == "split train 25; 2 classes: a: 12 images, b: 12; left out: 1 repeated rows."
     other = folder_of(tmp_path / "other", kind, {"path": "3.png", "label": "a"})
     for options in ({}, {"streaming": True, "sample": 30}):
         with pytest.raises(TargetError, match=DIFFERENT):

@@ -50,7 +50,7 @@ def test_archives_are_read_as_if_they_were_unpacked(name, tmp_path):
     plain(tmp_path / "plain")
     target = load_target(tmp_path / "zip", sample="all")
     assert pairs(target) == pairs(load_target(tmp_path / "plain", sample="all"))
-    assert f"2 classes (folder level {target.provenance['account']['class_level']}): a 12, b 12" in target.account
+    assert f"2 classes (folder level {target.provenance['account']['class_level']}): a: 12 images, b: 12" in target.account
     checked, report = check_images(target)
     assert not report.corrupt and len(checked) == 24
 
@@ -61,7 +61,8 @@ def test_one_class_packed_and_the_other_not(tmp_path):
         file.unlink()
     (tmp_path / "b").rmdir()
     pack(tmp_path / "b.zip", "")
-    assert load_target(tmp_path).account.startswith("split train 24 of 24 image files; 2 classes (folder level 1): a 12, b 12")
+    start = "split train 24 of 24 image files; 2 classes (folder level 1): a: 12 images, b: 12"
+    assert load_target(tmp_path).account.startswith(start)
 
 
 def test_what_is_left_out_of_an_archive_is_counted(tmp_path):

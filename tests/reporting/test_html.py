@@ -59,6 +59,22 @@ def test_it_holds_table_flags_reasons_and_what_was_run(page):
     assert rows == 2 * (1 + 7)  # the ranking, and what was run
 
 
+def test_what_one_decides_by_comes_before_the_metrics():
+    document = ranking_of(5, 2)
+    document["rows"][1]["flags"] = ["n<=d"]
+    text = html.page(document)
+    titles = re.findall(r"<th[^>]*>([^<]*)</th>", text)
+    first = ["rank", "checkpoint", "score", "90% interval", "tie group", "flags", "parameters", "licence"]
+    assert titles[: len(first)] == first
+    assert "feature quality" in titles[len(first) :]
+
+
+def test_code_in_a_sentence_is_code():
+    document = ranking_of(2)
+    document["notes"] = ["see `hf-transferability explain <b>`."]
+    assert "<p>See <code>hf-transferability explain &lt;b&gt;</code>.</p>" in html.page(document)
+
+
 def test_it_needs_no_network_and_its_only_script_is_its_own(page):
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(images) == 4

@@ -89,3 +89,31 @@ def served(_addressed):
 def address(served):
     """Where the page is served."""
     return served.local_url
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """One browser for all tests of a module: it takes seconds to start. They are skipped where there is none."""
+    from helpers.browser import Browser
+
+    found = Browser(tmp_path_factory.mktemp("downloads"), 1280)
+    yield found
+    found.driver.quit()
+
+
+@pytest.fixture(scope="module", params=[1280, 390], ids=["desk", "phone"])
+def browser(request, opened, address):
+    opened.resize(request.param)
+    opened.driver.get(address)
+    opened.wait("return document.body.innerText.includes('Which pretrained checkpoint')")
+    yield opened
+    told = [entry for entry in opened.driver.get_log("browser") if entry["level"] == "SEVERE"]
+    leaving = ("AbortError", "Connection errored out")  # what Gradio tells of its stream when one goes to another page
+    assert [entry for entry in told if not any(text in entry["message"] for text in leaving)] == []
+
+
+@pytest.fixture
+def fits(browser):
+    """The page is never wider than the window."""
+    yield
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")

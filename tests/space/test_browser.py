@@ -1,139 +1,17 @@
 """The page in a real browser, at the width of a desk and of a phone. Skipped where chromium or selenium is not installed."""
 
 import json
-import os
-import shutil
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.browser import COLUMN, PATIENCE, WORK, Keys
 
 from hf_transferability.space import limits, work, worker
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-if not (CHROMIUM and DRIVER):
-    pytest.skip("there is no browser: apt-get install chromium chromium-driver", allow_module_level=True)
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's and Selenium's own
-PATIENCE = 40.0  # seconds for what takes one
-WORK = 300.0  # for what loads networks, on a busy machine
-
-
-class Browser:
-    """One tab; `wait` polls a script until it gives something, and `shot` keeps a picture where SCREENSHOTS says."""
-
-    def __init__(self, folder: Path, width: int):
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-proxy-server"):
-            options.add_argument(word)
-        options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-        self.resize(width)
-
-    def resize(self, width):
-        self.width = width
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-    def run(self, script, *arguments):
-        return self.driver.execute_script(script, *arguments)
-
-    def wait(self, script, *arguments, patience=PATIENCE):
-        end = time.monotonic() + patience
-        while not (found := self.run(script, *arguments)):
-            assert time.monotonic() < end, f"never true: {script} {arguments}: {self.run('return document.body.innerText')}"
-            time.sleep(0.1)
-        return found
-
-    def click(self, text, kind="button:not([role=tab])"):
-        """The button of that text that is seen; Gradio also has hidden copies of tabs, which no key reaches."""
-        script = """return [...document.querySelectorAll(arguments[0])].find(
-            b => b.innerText.trim() === arguments[1] && b.offsetParent && b.tabIndex >= 0)"""
-        button = self.wait(script, kind, text)
-        self.run("arguments[0].scrollIntoView({block: 'center'})", button)
-        button.click()
-
-    def open(self, tab):
-        self.click(tab, "button[role=tab]")
-
-    def type(self, label, text):
-        script = """const label = [...document.querySelectorAll('label')].find(l => l.innerText.startsWith(arguments[0]));
-            return label && label.querySelector('textarea, input')"""
-        field = self.wait(script, label)
-        field.clear()
-        field.send_keys(text)
-
-    def choose(self, text):
-        """Put this, and nothing else, into the search box for checkpoints."""
-        self.run("document.querySelector('#checkpoints .remove-all')?.click()")
-        field = self.wait("return document.querySelector('#checkpoints input')")
-        self.run("arguments[0].scrollIntoView({block: 'center'})", field)
-        field.send_keys(text, Keys.ENTER, Keys.ESCAPE)
-        self.wait("return document.querySelector('#checkpoints .token')")
-
-    def unnamed(self):
-        """Controls and tables that a screen reader finds, but has no name for."""
-        self.driver.execute_cdp_cmd("Accessibility.enable", {})
-        nodes = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-        kinds = (
-            "button", "textbox", "searchbox", "slider", "spinbutton", "combobox", "checkbox", "radio", "link", "tab", "grid",
-            "columnheader", "region",
-        )  # fmt: skip
-        seen = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
-        assert len([kind for kind, _ in seen if kind in kinds]) > 5
-        return [kind for kind, name in seen if kind in kinds and not name.strip()]
-
-    def toast(self, patience=PATIENCE):
-        """The text of the error that is shown; closes it."""
-        text = self.wait("return document.querySelector('.toast-body')?.innerText", patience=patience)
-        self.run("document.querySelectorAll('.toast-close').forEach(button => button.click())")
-        self.wait("return !document.querySelector('.toast-body')")
-        return text
-
-    def pictures(self):
-        """Widths in pixels of the pictures that are seen and loaded."""
-        script = """return [...document.querySelectorAll('.picture img')].filter(i => i.offsetParent && i.complete)
-            .map(i => i.naturalWidth)"""
-        return self.run(script)
-
-    def shot(self, name):
-        if folder := os.environ.get("SCREENSHOTS"):
-            self.driver.save_screenshot(str(Path(folder, f"{name}-{self.width}.png")))
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory):
-    """One browser for all of these tests: it takes seconds to start."""
-    found = Browser(tmp_path_factory.mktemp("downloads"), 1280)
-    yield found
-    found.driver.quit()
-
-
-@pytest.fixture(scope="module", params=[1280, 390], ids=["desk", "phone"])
-def browser(request, opened, address):
-    opened.resize(request.param)
-    opened.driver.get(address)
-    opened.wait("return document.body.innerText.includes('Which pretrained checkpoint')")
-    yield opened
-    assert [entry for entry in opened.driver.get_log("browser") if entry["level"] == "SEVERE"] == []
-
-
-@pytest.fixture
-def fits(browser):
-    """The page is never wider than the window."""
-    yield
-    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
-
-
-COLUMN = """const cells = [...document.querySelectorAll(`#ranking [role=gridcell][data-col="${arguments[0]}"]`)];
-    cells.sort((a, b) => a.ariaRowIndex - b.ariaRowIndex);
-    return cells.length ? cells.map(cell => cell.innerText.trim()) : null"""
 
 
 MENU = "return [...document.querySelectorAll('[role=menuitem]')].find(item => item.innerText.includes(arguments[0]))"
@@ -174,7 +52,7 @@ def test_the_catalogue_is_searched_and_bounds_are_told_as_one_types(browser, fit
 
 
 def test_an_example_fills_the_form_and_its_link_fills_it_again(browser, fits):
-    browser.click("Example: chest X-rays, four architectures")
+    browser.click("Fill in: chest X-rays, four architectures")
     browser.wait(STATE, "4 of at most 6 checkpoints, 69.5M parameters together.")
     link = browser.wait(f"const link = (() => {{ {LINK} }})(); return link.includes('resnet-50') && link")
     assert browser.run("return location.href") == link
@@ -204,11 +82,11 @@ def test_a_link_shows_the_example_and_one_a_view_of_a_benchmark(browser, fits, a
 
 def test_the_table_sorts(browser, fits):
     before = browser.wait(COLUMN, 1)
-    menu = browser.wait("return document.querySelectorAll('#ranking .cell-menu-button')[8]")
+    menu = browser.wait("return document.querySelectorAll('#ranking .cell-menu-button')[10]")
     browser.run("arguments[0].scrollIntoView({block: 'center', inline: 'center'}); arguments[0].click()", menu)
     browser.run("arguments[0].click()", browser.wait(MENU, "Sort ascending"))
     browser.wait(f"const now = (() => {{ {COLUMN} }})(); return now && now.join() !== arguments[1]", 1, ",".join(before))
-    ratios = [float(text) for text in browser.wait(COLUMN, 8)]
+    ratios = [float(text) for text in browser.wait(COLUMN, 10)]
     assert ratios == sorted(ratios)
     assert sorted(browser.run(COLUMN, 1)) == sorted(before)
 
@@ -250,7 +128,7 @@ def test_the_demo_is_run_to_the_end(browser, fits, small_demo, quick_work, monke
         return work._done(worker.run(["rank"], words, visitor=visitor), listen)
 
     monkeypatch.setattr(work, "run_demo", run_demo)
-    browser.click("Run it here, about two minutes")
+    browser.click("Run the example here, about two minutes")
     browser.wait("return document.querySelector('#summary')?.innerText.includes('starting')")
     # The page goes to the answer, which is below the form.
     browser.wait(
@@ -349,11 +227,11 @@ def test_the_benchmark_is_drawn(browser, fits):
         .filter(i => i.offsetParent && i.complete && i.naturalWidth).length === 4""",
         patience=WORK,
     )
-    assert "mean_rank_elsewhere" in browser.run("return document.querySelector('#agreement').innerText")
+    assert "mean rank elsewhere" in browser.run("return document.querySelector('#agreement').innerText")
     assert "Noise ceiling 0.65" in browser.run("return document.querySelector('#benchmark-summary').innerText")
     browser.shot("benchmark")
     browser.run(RADIO, "architecture")
-    browser.wait("return document.querySelector('#agreement').innerText.includes('parameter_count')", patience=WORK)
+    browser.wait("return document.querySelector('#agreement').innerText.includes('number of parameters')", patience=WORK)
     browser.wait("return location.search.includes('scenario=architecture')")
 
 

@@ -14,6 +14,15 @@ def test_choices_show_size_and_licence_of_all_that_can_be_ranked_here():
     assert set(texts) == {entry.id for entry in bundled()} - refused
 
 
+def test_what_is_known_best_comes_first():
+    entries = {entry.id: entry for entry in bundled()}
+    places = [
+        (-(entries[identifier].downloads or 0), entries[identifier].licence is None) for _, identifier in candidates.choices()
+    ]
+    assert places == sorted(places)
+    assert not places[0][1] and places[-1][1]  # there are licences that nobody knows, and these are last
+
+
 def test_typed_and_pasted_ids_are_taken_apart_and_named_once():
     assert candidates.ids(["a/b", "c/d,e/f\n a/b", " "]) == ["a/b", "c/d", "e/f"]
 

@@ -59,3 +59,36 @@ def test_pictures_are_drawn_once_for_all_visitors_and_ahead_of_them(monkeypatch)
     assert overview.count('src="data:image/webp;base64,') == 1
     drawn = [item for item in shown if isinstance(item, str) and "<img" in item]
     assert len({re.search(r'alt="([^"]{30,})"', item)[1] for item in drawn}) == len(drawn) == 4
+
+
+@pytest.mark.parametrize("name", ["paper", "open", "chaves2024"])
+def test_the_table_for_people_has_plain_words_and_one_form_of_numbers(name):
+    chosen = lookup.chosen_benchmark(name)
+    asked = (chosen, chosen.selections[0], chosen.scenarios[0])
+    frame, rows = lookup.agreement_shown(*asked).data, lookup.agreement_table(*asked)
+    assert frame["agreement"].tolist() == rows["weighted tau"].tolist()  # which sort as numbers
+    texts = [*frame.columns, *frame["method"], *frame["90% interval"], *frame["kind"]]
+    assert not [text for text in texts if "_" in text]
+    assert frame["method"].is_unique  # two forms of a metric have two names
+    assert all(re.fullmatch(r"|-?\d\.\d\d to -?\d\.\d\d", text) for text in frame["90% interval"])
+    assert not [text for text in texts if "-0.00" in text]
+    legend = lookup.agreement_legend(*asked)
+    assert "**agreement**: weighted Kendall tau" in legend
+    for method, kind in zip(frame["method"], frame["kind"], strict=True):
+        if kind in ("baseline", "noise ceiling"):
+            assert f"**{method}**" in legend
+        else:
+            assert f"**{kind.partition(', ')[2]}**" in legend
+
+
+def test_every_column_of_the_overview_is_explained_and_every_method():
+    document = lookup.bundled_leaderboard()
+    caption, methods = lookup.leaderboard_caption(), lookup.methods_in_words()
+    (axes,) = lookup.leaderboard_picture().axes
+    *columns, worst = [label.get_text().replace("\n", " ") for label in axes.get_xticklabels()]
+    assert re.findall(r"^- \*\*(.+?)\*\*: ", caption, re.MULTILINE) == columns
+    assert f"**{worst}**" in caption
+    assert "hundredth" not in caption
+    rows = {label.get_text().removesuffix(" (baseline)") for label in axes.get_yticklabels()} - {"random order"}
+    assert len(rows) > 15 and rows <= set(re.findall(r"\*\*(.+?)\*\*", methods))
+    assert str(next(column["n_targets"] for column in document["columns"] if column["name"] == "chaves_med")) in caption

@@ -14,6 +14,7 @@ import pytest
 
 from hf_transferability.benchmark import bundled
 from hf_transferability.cli import main
+from hf_transferability.reporting import benchmark_words
 from hf_transferability.space import benchmark_tab, links, worker
 
 gradio_client = pytest.importorskip("gradio_client")
@@ -79,7 +80,8 @@ def test_a_dataset_that_needs_its_columns_named_is_ranked(client, at_hub, quick_
     where = document["dataset"]
     assert (where["label_column"], where["image_column"], where["group_column"]) == ("finding", "scan", "patient")
     assert (where["split"], where["groups"]) == ("later", 8)
-    assert where["account"]["line"] == "splits: earlier 24, later 24; used: later; 2 classes: no 12, yes 12; left out: nothing."
+    line = "splits: earlier 24, later 24; used: later; 2 classes: no: 12 images, yes: 12; left out: nothing."
+    assert where["account"]["line"] == line
     with pytest.raises(Exception, match="must be named"):
         client.predict("alice/columns", ["alice/one"], 24, api_name="/rank_checkpoints")
     with pytest.raises(Exception, match="must have LOW below HIGH"):
@@ -186,8 +188,9 @@ def test_examples_of_the_guide_run(address, at_hub, quick_work, capsys):
 def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page():
     name, scenario, selection, metric, target = view = benchmark_tab.existing("open", "architecture", "moon", "moon", "moon")
     assert (name, scenario, selection, target) == ("open", "source_dataset", "mean_of_best_5", "mean")
-    *_, link, summary, table, _, _, _, overview = benchmark_tab.look("open", "architecture", "moon", "moon", "moon")
-    assert metric in set(table.data["metric"])
+    *_, link, summary, table, legend, _, _, _, overview = benchmark_tab.look("open", "architecture", "moon", "moon", "moon")
+    assert benchmark_words.method(metric) in set(table.data["method"])
+    assert "**agreement**" in legend
     assert "open datasets" in summary
     assert links.looked_up(links.asked(link)) == list(view)
     assert "in all bundled benchmarks" in overview

@@ -1,9 +1,18 @@
 """What the tabs of the page share."""
 
+import base64
 import gc
+import io
+import re
 import weakref
 
-from hf_transferability.space.parts import drawing
+import gradio as gr
+import pytest
+from PIL import Image
+
+from hf_transferability.errors import UsageError
+from hf_transferability.reporting.plots.style import new_figure
+from hf_transferability.space.parts import drawing, drawn, plain, show_errors
 
 
 class Figure:
@@ -23,3 +32,29 @@ def test_figures_are_gone_after_drawing():
         assert figure() is None
     finally:
         gc.enable()
+
+
+def test_code_in_a_message_is_told_without_marks():
+    assert plain("`dataset` must be `a` ``") == "dataset must be a "
+    assert plain("use `hf-transferability rank` there") == 'use "hf-transferability rank" there'
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"), [(None, "split must be a text; got &lt;b&gt;x."), (str, "`split` must be a text; got <b>x.")]
+)
+def test_visitors_see_errors_as_plain_text_and_programs_as_they_are(told, shown):
+    def refuse():
+        raise UsageError("`split` must be a text; got <b>x.")
+
+    with pytest.raises(gr.Error) as error:
+        show_errors(refuse, told)()
+    assert error.value.message == shown
+
+
+def test_a_picture_has_its_size_before_it_is_there():
+    """Without it, the page moves away under a link that leads to a place below the picture."""
+    html = drawn(new_figure(5, 3), "nothing")
+    width, height = (int(re.search(rf'{name}="(\d+)"', html)[1]) for name in ("width", "height"))
+    content = re.search(r"base64,([^\"]+)", html)[1]
+    assert Image.open(io.BytesIO(base64.b64decode(content))).size == (width, height)
+    assert "max-width: 520px" in html  # letters of a small picture are not larger than those of a wide one

@@ -146,36 +146,6 @@ def test_the_example_is_a_ranking_that_was_really_made():
     assert document["dataset"]["id"] == "target"
     assert document["versions"]["torch"]
     assert str(Path.home()) not in json.dumps(document)
-    frame, shown = work.table(document).data, work.table(document).to_html()
-    assert frame["checkpoint"].iloc[0] == document["rows"][0]["checkpoint"]
-    assert "failed" not in frame
-    assert all(frame[column].dtype.kind in "if" for column in ("score", "90 % low", "feature quality", "parameters"))
-    assert ">311k<" in shown
-    assert "311,200" not in shown and "nan" not in shown
-
-
-def test_notes_are_sentences_and_the_next_command_can_be_copied():
-    text = work.summary(work.example())
-    assert "\n\nFirst: digits.\n\n" in text
-    assert "\n\nNext:\n\n```sh\nhf-transferability finetune --dataset target --checkpoint digits" in text
-    assert "Flag `unstable`: " in text
-
-
-def test_an_alarm_about_the_labels_comes_first():
-    document = ranking_of(2)
-    alarm = "check the labels: they look shuffled."
-    document |= {"notes": ["another note.", alarm], "label_check": {"p_value": 0.4, "alarm": alarm}}
-    text = work.summary(document)
-    assert text.startswith("**Check the labels: they look shuffled.**\n\n") and text.count("heck the labels") == 1
-
-
-def test_the_table_and_the_summary_show_failures_as_text():
-    document = ranking_of(2, 1)
-    document["rows"][-1]["checkpoint"] = "a/`b`](http://x)"
-    text = work.summary(document)
-    assert "Failed: `` a/`b`](http://x) ``" in text
-    assert "`model <script>alert(0)</script> is gated" in text
-    assert work.table(document).data["failed"].notna().sum() == 1
 
 
 def test_three_files_are_offered(tmp_path):
@@ -213,9 +183,3 @@ def test_options_of_reading_are_words_that_no_value_can_leave(monkeypatch):
     for wrong in ({"split": "a\0b"}, {"split": "x" * 201}, {"output": "file"}):
         with pytest.raises(UsageError):
             work.rank_checkpoints("a/b", ["c/d"], reading=wrong)
-
-
-def test_the_summary_has_the_account_of_the_data():
-    document = ranking_of(2)
-    document["dataset"]["account"] = {"line": "split train 40 of 41 image files; left out: 1 `<b>` file."}
-    assert "Data: `` split train 40 of 41 image files; left out: 1 `<b>` file. ``" in work.summary(document)

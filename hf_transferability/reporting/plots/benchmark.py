@@ -4,16 +4,18 @@ The tables are those of `benchmark.tables`; a target that is its own source is n
 """
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_transferability.agreement import weighted_tau
 from hf_transferability.benchmark.comparison_rows import BASELINE, CEILING, MEAN
-from hf_transferability.benchmark.ground_truth import PUBLISHED, one_measure, unit
+from hf_transferability.benchmark.ground_truth import PUBLISHED, in_words, one_measure, unit
 from hf_transferability.benchmark.newest import newest
 from hf_transferability.benchmark.pools import Pool, methods, pools
 from hf_transferability.errors import UndefinedAgreement, UsageError
+from hf_transferability.reporting import benchmark_words
 from hf_transferability.reporting.plots.style import (
     BLUE,
     FONT,
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_COLOUR = "colour: worst to best of each target"
+_LETTERS, _NAMES = 12.5, 2.3  # letters of a title in an inch, and inches of the names beside a map
 _MOST_NUMBERS = 1000  # cells of a map; more would take a minute to write and could not be read
 SCENARIO_NAMES = {"source_dataset": "candidates differ in source dataset", "architecture": "candidates differ in architecture"}
 
@@ -42,7 +46,7 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
     """Fine-tuned performance of every source on every target, one map per benchmark and scenario.
 
     The colour is scaled within each target, from its worst source to its best, because targets differ more than sources do; the
-    number is the performance in hundredths, AUC where a pair has several measures; a map of very many pairs has no numbers.
+    number is the performance, AUC where a pair has several measures; a map of very many pairs has no numbers.
     Sources and targets stand in the order of their mean.
 
     Args:
@@ -64,15 +68,17 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
         grid = grid.loc[within.mean(axis=1).sort_values(ascending=False).index]
         name = SCENARIO_NAMES.get(str(scenario), str(scenario))
         name = f"{benchmark}, {name}" if several else name
-        panels.append(
-            (name, f"{unit(drawn['measure'])} x 100, {selection}", grid[grid.mean().sort_values(ascending=False).index])
-        )
-    heights = [0.27 * len(grid) + 1.7 for _, _, grid in panels]
-    figure = new_figure(max(2.6 + 0.62 * max(len(grid.columns) for _, _, grid in panels), 6), sum(heights))
-    for axes, (name, figure_shown, grid) in zip(_stacked(figure, heights), panels, strict=True):
+        grid = grid[grid.mean().sort_values(ascending=False).index]
+        grid.index = [benchmark_words.source(str(each), str(scenario)) for each in grid.index]
+        grid.columns = [benchmark_words.target(str(each)) for each in grid.columns]
+        panels.append(([f"Fine-tuned performance: {name}", in_words(selection, measures=drawn["measure"]), _COLOUR], grid))
+    width = max(2.6 + 0.62 * max(len(grid.columns) for _, grid in panels), 6)
+    titles = ["\n".join(_folded(text, width) for text in texts) for texts, _ in panels]
+    heights = [0.27 * len(grid) + 1.3 + 0.19 * title.count("\n") for title, (_, grid) in zip(titles, panels, strict=True)]
+    figure = new_figure(width, sum(heights))
+    for axes, title, (_, grid) in zip(_stacked(figure, heights), titles, panels, strict=True):
         _draw_map(axes, grid)
-        title = f"Fine-tuned performance: {name}\ntest {figure_shown.replace('_', ' ')}"
-        axes.set_title(plain(f"{title}; colour: worst to best of each target"), fontsize=FONT + 1, loc="left", color=INK)
+        axes.set_title(plain(title), fontsize=FONT + 1, loc="left", color=INK)
     return figure
 
 
@@ -111,7 +117,7 @@ def score_against_auc(
         axes.tick_params(labelsize=FONT - 2)
         axes.locator_params(nbins=4)
         axes.xaxis.get_offset_text().set_size(FONT - 2)
-        axes.set_title(plain(pool.target), fontsize=FONT, loc="left", color=INK)
+        axes.set_title(plain(benchmark_words.target(pool.target)), fontsize=FONT, loc="left", color=INK)
         try:
             tau = weighted_tau(sign * values, performance)
         except UndefinedAgreement:
@@ -120,11 +126,13 @@ def score_against_auc(
             axes.set_title(f"τ = {_hundredths(tau)}", fontsize=FONT, loc="right", color=BLUE if tau > 0 else VERMILLION)
         names = performance.sort_values(ascending=False).index
         order = [names[0], names[-1], *names[1:-1]] if len(names) > 1 else names  # the best and the worst first
-        points.append((axes, [(values[name], performance[name]) for name in order], [(str(name),) for name in order]))
+        texts = [(benchmark_words.source(str(name), scenario),) for name in order]
+        points.append((axes, [(values[name], performance[name]) for name in order], texts))
     for axes in cells[len(drawn_pools) :]:
         axes.set_visible(False)
     lower = " (lower counts as better, as in the paper)" if sign < 0 else ""
-    figure.supxlabel(plain(f"{metric}{lower}; {SCENARIO_NAMES.get(scenario, scenario)}"), fontsize=FONT + 1)
+    shown = f"{benchmark_words.method(metric)}{lower}; {SCENARIO_NAMES.get(scenario, scenario)}"
+    figure.supxlabel(plain(shown), fontsize=FONT + 1)
     figure.supylabel(f"fine-tuned performance (test {unit(pool.measure for pool, _ in drawn_pools)})", fontsize=FONT + 1)
     settle(figure)
     for axes, places, texts in points:
@@ -154,7 +162,8 @@ def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "
         raise UsageError(f"the table of agreement has no weighted_tau of scenario {scenario}. Choose another.")
     part = part[part["selection"] == part["selection"].iloc[0]]
     variants = part.groupby("metric")["variant"].nunique()
-    part = part.assign(name=[_name(metric, variant, variants) for metric, variant in part[["metric", "variant"]].to_numpy()])
+    names = [benchmark_words.method(name, form, variants[name] > 1) for name, form in part[["metric", "variant"]].to_numpy()]
+    part = part.assign(name=names)
     kinds = part.drop_duplicates("name").set_index("name")["variant"]
     means = part[part["target"] == MEAN].set_index("name")
     grid = part[part["target"] != MEAN].pivot(index="name", columns="target", values="value")
@@ -221,7 +230,7 @@ def _draw_map(axes: "Axes", grid: "pd.DataFrame") -> None:
     for (i, j), value in np.ndenumerate(values) if values.size <= _MOST_NUMBERS else ():
         if np.isfinite(value):
             colour = "white" if shares[i, j] < 0.55 else INK
-            axes.text(j, i, f"{100 * value:.1f}", ha="center", va="center", fontsize=FONT - 1, color=colour)
+            axes.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=FONT - 1, color=colour)
     _cell_axes(axes, list(grid.index), list(grid.columns))
 
 
@@ -236,9 +245,8 @@ def _draw_agreement_map(axes: "Axes", grid: "pd.DataFrame") -> None:
 
 
 def _cell_axes(axes: "Axes", rows: list[str], columns: list[str]) -> None:
-    axes.set_xticks(
-        range(len(columns)), [plain(str(name)) for name in columns], rotation=40, ha="right", rotation_mode="anchor"
-    )
+    titles = [plain(benchmark_words.target(str(name))) for name in columns]
+    axes.set_xticks(range(len(columns)), titles, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(rows)), [plain(str(name)) for name in rows])
     as_cells(axes, len(columns), len(rows))
 
@@ -257,10 +265,9 @@ def _agreement_legend(figure: "Figure", ceiling: bool, baselines: bool) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=FONT - 1, frameon=False)
 
 
-def _name(metric: str, variant: str, variants: "pd.Series") -> str:
-    """What a line of the chart is called; the variant is said where a metric has several."""
-    name = metric.replace("_", " ")
-    return f"{name} ({variant})" if variants[metric] > 1 else name
+def _folded(text: str, width: float) -> str:
+    """A title that begins above the map, so that it ends within a figure of so many inches."""
+    return "\n".join(textwrap.wrap(text, int(_LETTERS * (width - _NAMES)), break_on_hyphens=False))
 
 
 def _hundredths(value: float) -> str:

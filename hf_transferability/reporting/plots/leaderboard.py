@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_transferability.reporting import benchmark_words
 from hf_transferability.reporting.plots.style import FONT, GREY, INK, new_figure
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ _LOWEST, _HIGHEST = -0.4, 0.8  # ends of the colours; the numbers say what lies 
 def leaderboard(document: Mapping[str, Any]) -> "Figure":
     """A map of agreement: a row per metric and baseline, a column per benchmark that has scores, and the worst column.
 
-    The number is the mean weighted Kendall tau in hundredths, the worst of a row in bold; a dash where a benchmark lacks the
-    metric. Metrics come first, by their worst column, then the baselines that look at no data of the target.
+    The number is the mean weighted Kendall tau, the worst of a row in bold; a dash where a benchmark lacks the metric.
+    Metrics come first, by their worst column, then the baselines that look at no data of the target.
 
     Args:
         document: what `benchmark.leaderboard.Leaderboard.to_dict()` makes.
@@ -50,13 +51,14 @@ def leaderboard(document: Mapping[str, Any]) -> "Figure":
             "fontweight": "bold" if worst else "normal",
             "fontsize": FONT,
         }
-        axes.text(place, line, f"{100 * value:.0f}", ha="center", va="center", **style)
-    axes.set_xticks(range(len(columns) + 1), [*(name.replace("_", "\n") for name in columns), "worst"], fontsize=FONT)
-    labels = [f"{name} ({kinds[name]})" if kinds[name] == "baseline" else name for name in names]
-    axes.set_yticks(range(len(names)), [label.replace("_", " ") for label in labels], fontsize=FONT)
+        axes.text(place, line, f"{round(value, 2) + 0:.2f}", ha="center", va="center", **style)
+    titles = [benchmark_words.column(name).replace(" ", "\n") for name in columns]
+    axes.set_xticks(range(len(columns) + 1), [*titles, "worst"], fontsize=FONT)
+    labels = [benchmark_words.method(name) + " (baseline)" * (kinds[name] == "baseline") for name in names]
+    axes.set_yticks(range(len(names)), labels, fontsize=FONT)
     axes.axvline(len(columns) - 0.5, color="white", linewidth=3)
     axes.tick_params(length=0, labelcolor=INK, top=True, labeltop=True, bottom=False, labelbottom=False)
     for side in axes.spines.values():
         side.set_visible(False)
-    axes.set_title("agreement with fine-tuning in all benchmarks (mean weighted Kendall tau, hundredths)", fontsize=FONT + 1)
+    axes.set_title("Agreement with fine-tuning in all benchmarks (mean weighted Kendall tau)", fontsize=FONT + 1, pad=10)
     return figure

@@ -37,7 +37,7 @@ _NAME = 52  # letters of a name's line
 _LINE = 0.17  # inches
 _PAIR = 4.6  # inches, height of the two pictures side by side
 _SAME_SIZE = 1.05  # networks whose sizes differ by less than this factor have one size
-_DOUBTS = ("at_floor", "metric_at_floor", "trained_on_target")  # flags that say: this score may mean nothing
+_DOUBTS = ("at_floor", "metric_at_floor", "no_relation", "trained_on_target")  # flags that say: this score may mean nothing
 
 
 def ranking(document: Document) -> "Figure":
@@ -201,15 +201,9 @@ def _draw_scores(axes: "Axes", document: Document) -> None:
                 fontsize=FONT, color=VERMILLION if row["error"] else GREY, va="center",
             )  # fmt: skip
     ranks = ["" if row["rank"] is None else f"{row['rank']}  " for row in rows]
-    names = [plain(name) for name in _folded(rows)]
-    axes.set_yticks(places, [f"{name}" for name in names])
+    axes.set_yticks(places, [f"{rank}{plain(name)}" for rank, name in zip(ranks, _folded(rows), strict=True)])
     tidy(axes)
-    axes.tick_params(axis="y", length=0, pad=14 + 6 * len(str(len(rows))))
-    for rank, place in zip(ranks, places, strict=True):
-        axes.annotate(
-            rank, (0, place), (-6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=FONT,
-            color=GREY, ha="right", va="center", annotation_clip=False,
-        )  # fmt: skip
+    axes.tick_params(axis="y", length=0)
     _draw_ties(axes, rows, places, slots)
     axes.set_xlabel(_metric_label(document))
     axes.set_title(plain(_title(document, rows)), fontsize=FONT + 2, loc="left", color=INK)

@@ -22,6 +22,7 @@ BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", 
 INK, GREY, PALE = "#222222", "#6b6b6b", "#d9d9d9"
 FONT = 9  # points, of names and numbers
 DPI = 150
+_PAD = 0.09  # inches around each part of a picture
 FORMATS = (".png", ".svg")
 
 
@@ -34,6 +35,7 @@ def new_figure(width: float, height: float) -> "Figure":
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise UsageError(
             "pictures need matplotlib, which is not installed. Install it: pip install 'hf-transferability[plots]'."
@@ -42,7 +44,7 @@ def new_figure(width: float, height: float) -> "Figure":
         raise UsageError(
             f"matplotlib has no backend {shown(os.environ.get('MPLBACKEND'))}, as MPLBACKEND asks. Unset MPLBACKEND."
         ) from error
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=_PAD, h_pad=_PAD), facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 

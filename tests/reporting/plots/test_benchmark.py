@@ -31,7 +31,7 @@ def test_the_map_holds_every_fine_tuned_performance(truth):
     assert len(figure.axes) == 2
     for axes, (_, part) in zip(figure.axes, truth.groupby("scenario", sort=False), strict=True):
         found = cells(axes)
-        expected = {(row.source, row.target): f"{100 * row.performance:.1f}" for row in part.itertuples()}
+        expected = {(row.source, row.target): f"{row.performance:.3f}" for row in part.itertuples()}
         assert found == expected
         shades = axes.images[0].get_array()
         assert np.ma.allclose(shades.min(axis=0), 0)  # each target has its own worst
@@ -48,7 +48,7 @@ def test_benchmarks_are_not_mixed(truth):
         found = cells(axes)
         scenario = "architecture" if "architecture" in axes.get_title(loc="left") else "source_dataset"
         own = frame[frame.scenario == scenario]
-        assert found == {(row.source, row.target): f"{100 * row.performance:.1f}" for row in own.itertuples()}
+        assert found == {(row.source, row.target): f"{row.performance:.3f}" for row in own.itertuples()}
 
 
 def test_of_several_figures_of_one_pair_the_papers_selection_and_the_newest_are_drawn(truth):
@@ -56,7 +56,20 @@ def test_of_several_figures_of_one_pair_the_papers_selection_and_the_newest_are_
     mean = own.assign(selection="mean_of_best_5", performance=0.1)
     older, newer = own.assign(performance=0.2, date="2024"), own.assign(date="2025", checkpoint_revision="sha256:1")
     (axes,) = ground_truth_heatmap(pd.concat([mean, newer, older])).axes
-    assert cells(axes) == {(row.source, row.target): f"{100 * row.performance:.1f}" for row in own.itertuples()}
+    assert cells(axes) == {(row.source, row.target): f"{row.performance:.3f}" for row in own.itertuples()}
+
+
+@pytest.mark.parametrize("name", ["open", "paper", "medmnistplus"])
+def test_titles_of_the_map_are_whole_and_names_are_words(name):
+    figure = ground_truth_heatmap(bundled.load("ground_truth", name))
+    figure.draw_without_rendering()
+    width = figure.get_size_inches()[0] * figure.dpi
+    for axes in figure.axes:
+        title = axes.title if axes.get_title() else axes._left_title
+        extent = title.get_window_extent()
+        assert extent.width > 100
+        assert extent.x0 >= 0 and extent.x1 <= width
+        assert "_" not in title.get_text() + "".join(tick.get_text() for tick in axes.get_xticklabels())
 
 
 @pytest.mark.parametrize(
@@ -113,8 +126,13 @@ def test_the_chart_orders_metrics_and_draws_baselines_and_ceiling_apart():
         mean_rank_elsewhere=[0.4, 0.4, 0.4], split_half=[0.8, 0.8, 0.9],
     )  # fmt: skip
     left, right = agreement_chart(agreement).axes
-    assert [tick.get_text() for tick in left.get_yticklabels()] == ["transferability", "mean rank elsewhere", "logme", "random"]
-    assert [tick.get_text() for tick in right.get_yticklabels()][-1] == "split half"
+    assert [tick.get_text() for tick in left.get_yticklabels()] == [
+        "transferability",
+        "mean rank elsewhere",
+        "logme",
+        "random order",
+    ]
+    assert [tick.get_text() for tick in right.get_yticklabels()][-1] == "noise ceiling"
     assert cells(right)["logme", "b"] == "–"
     assert cells(right)["logme", "c"] == "0.00"
     dashed = [line.get_xdata()[0] for line in left.lines if line.get_linestyle() == "--"]

@@ -46,7 +46,8 @@ def test_scores_name_every_candidate_in_order_without_overlap(n, failed):
     axes = figure.axes[0]
     ticks = axes.get_yticklabels()
     names = [tick.get_text().replace("\n", "") for tick in ticks]
-    assert names == [row["checkpoint"] for row in ranking_of(n, failed)["rows"]]
+    rows = ranking_of(n, failed)["rows"]
+    assert names == [f"{row['rank']}  {row['checkpoint']}" if row["rank"] else row["checkpoint"] for row in rows]
     renderer = figure.canvas.get_renderer()
     assert overlapping([(tick.get_text(), tick.get_window_extent(renderer)) for tick in ticks]) == []
     heights = [tick.get_position()[1] for tick in ticks]

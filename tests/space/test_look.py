@@ -1,0 +1,189 @@
+"""How the page looks in a real browser: what comes first, where a link leads, colours, letters, and words.
+
+Skipped where chromium or selenium is not installed.
+"""
+
+import re
+import time
+
+import pytest
+from helpers.browser import Keys
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's and Selenium's own
+
+# Red, green, blue and opacity of a CSS colour, as the browser draws it.
+SHADE = """const shade = text => {
+    const context = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d");
+    context.fillStyle = text; context.fillRect(0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data];
+};"""
+# Of every element with letters that is seen: these letters, their colour, that of the ground that they stand on (the first of
+# its parents that is not see-through), and their font.
+LETTERS = (
+    SHADE
+    + """
+    const found = [];
+    for (const seen of document.querySelectorAll("body *")) {
+        const style = getComputedStyle(seen), own = [...seen.childNodes].filter(node => node.nodeType === 3);
+        const text = own.map(node => node.textContent).join("").trim();
+        if (!seen.offsetParent || !text || style.visibility === "hidden" || style.opacity < 0.1) continue;
+        let ground = seen;
+        while (ground.parentElement && shade(getComputedStyle(ground).backgroundColor)[3] < 255) ground = ground.parentElement;
+        found.push([text, shade(style.color), shade(getComputedStyle(ground).backgroundColor), style.fontFamily]);
+    }
+    return found"""
+)
+TOP = "const place = document.querySelector(arguments[0])?.getBoundingClientRect(); return place ? place.top : null"
+OPTIONS = "return [...document.querySelectorAll('[role=option]')].map(option => option.innerText.trim())"
+TITLES = """return [...document.querySelectorAll('#ranking [role=columnheader]')].map(
+    head => [head.innerText.trim().replace(/\\s+/g, ' '), head.getBoundingClientRect().right])"""
+
+
+def contrast(letters, ground):
+    """The ratio of WCAG 2.2 between two colours: 1 for the same, 21 for black on white."""
+
+    def light(colour):
+        parts = [part / 255 for part in colour[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, lighter = sorted((light(letters), light(ground)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def opened_at(browser, address, query, theme="light"):
+    browser.driver.get(f"{address}{query}&__theme={theme}")
+    browser.wait("return window.linkIsRead")
+
+
+def settled(browser, selector):
+    """Where the top of an element is, in pixels of the window, when it has not moved for a second."""
+    seen, since, end = None, time.monotonic(), time.monotonic() + 40
+    while seen is None or time.monotonic() < since + 1:
+        assert time.monotonic() < end, f"{selector} moves or is missing: {seen}"
+        if (now := browser.run(TOP, selector)) != seen:
+            seen, since = now, time.monotonic()
+        time.sleep(0.1)
+    return seen
+
+
+def test_contrast_is_that_of_wcag():
+    assert contrast([0, 0, 0], [255, 255, 255]) == pytest.approx(21)
+    assert contrast([249, 115, 22], [255, 255, 255]) == pytest.approx(2.80, abs=0.01)  # Gradio's own orange
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["?tab=rank&ranking=example", "?tab=benchmark&benchmark=open", "?tab=about"])
+def test_all_letters_can_be_read_and_are_of_two_fonts(browser, fits, address, view, theme):
+    opened_at(browser, address, view, theme)
+    if "about" not in view:
+        browser.wait("return document.querySelectorAll('.picture img').length >= 3")
+    time.sleep(1)  # colours fade in
+    found = browser.run(LETTERS)
+    texts = [text for text, *_ in found]
+    expected = "Rank checkpoints for a labelled (medical) image dataset without fine-tuning any of them."
+    assert expected in texts and len(texts) > 30
+    assert "Rank" in texts  # also on the orange button, where the tab is open
+    assert [(text, colours) for text, *colours, _ in found if contrast(*colours) < 4.5] == []
+    assert {font.split(",")[0].strip('"') for *_, font in found} <= {"Source Sans Pro", "IBM Plex Mono"}
+    browser.shot(f"colours-{theme}")
+
+
+def test_bold_letters_are_of_the_font_of_the_text(browser, fits):
+    """Gradio's own semi-bold has some letters only, so that single words came in another font."""
+    script = """const weights = [400, 600, 700];
+    return Promise.all(weights.map(weight => document.fonts.load(`${weight} 16px "Source Sans Pro"`))).then(() => {
+        const context = document.createElement("canvas").getContext("2d");
+        const width = font => (context.font = font, context.measureText(arguments[0]).width);
+        return weights.map(weight => ["serif", "monospace"].map(
+            other => width(`${weight} 16px "Source Sans Pro", ${other}`)));
+    })"""
+    script = script.replace("arguments[0]", repr("Which pretrained checkpoint should you fine-tune? JQXZ 0123456789 (90%)"))
+    for serif, mono in browser.run(script):
+        assert serif == pytest.approx(mono)  # no letter is taken from the font that comes after
+
+
+def test_examples_come_before_the_form(browser, fits, address):
+    opened_at(browser, address, "?tab=rank")
+    form = browser.run(TOP, "#checkpoints")
+    buttons = browser.run(
+        "return [...document.querySelectorAll('#examples button')].map(b => b.getBoundingClientRect().bottom)"
+    )
+    assert len(buttons) == 4
+    assert 0 < max(buttons) < form
+    assert max(buttons) < 900  # in the first window
+
+
+def test_a_link_leads_to_the_answer(browser, fits, address):
+    opened_at(browser, address, "?tab=rank&ranking=example")
+    browser.wait("return document.querySelectorAll('.picture img').length >= 3")
+    assert -5 <= settled(browser, "#summary") < 100
+    opened_at(browser, address, "?tab=benchmark&benchmark=open")
+    browser.wait("return document.querySelector('#benchmark-summary')?.innerText.includes('open datasets')")
+    assert -5 <= settled(browser, "#one-benchmark") < 100
+
+
+def test_what_one_decides_by_comes_before_the_metrics(browser, fits, address):
+    opened_at(browser, address, "?tab=rank&ranking=example")
+    titles = browser.wait(f"const found = (() => {{ {TITLES} }})(); return found.length > 8 && found")
+    names = [name for name, _ in titles]
+    assert names[:9] == [
+        "rank", "checkpoint", "score", "90% interval", "tie group", "first share", "flags", "parameters", "licence",
+    ]  # fmt: skip
+    legend = browser.run("return document.querySelector('#legend').innerText")
+    assert "first share: in how many" in legend
+    if browser.width > 600:
+        assert titles[8][1] <= browser.width
+    browser.shot("ranking")
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("resnet50", r"timm/resnet50\."),
+        ("microsoft/resnet-50", "microsoft/resnet-50 "),
+        ("vit-base", "google/vit-base-patch16-224 "),
+    ],
+)
+def test_the_search_puts_the_same_name_first(browser, fits, address, typed, first):
+    opened_at(browser, address, "?tab=rank")
+    field = browser.wait("return document.querySelector('#checkpoints input')")
+    browser.run("arguments[0].scrollIntoView({block: 'center'})", field)
+    field.send_keys(typed)
+    browser.wait(f"const found = (() => {{ {OPTIONS} }})(); return RegExp('^' + arguments[0]).test(found[0])", first)
+    options = browser.run(OPTIONS)
+    assert all(typed in option.lower() for option in options)
+    begins = [bool(re.match(rf"[^/]*/{re.escape(typed.split('/')[-1])}", option)) for option in options]
+    assert begins == sorted(begins, reverse=True)  # names that begin with it come before those that hold it
+    field.send_keys(Keys.ARROW_DOWN, Keys.ENTER)
+    assert browser.wait("return document.querySelector('#checkpoints .token')?.innerText").strip() == options[0]
+
+
+def test_errors_are_plain_text(browser, fits, address):
+    opened_at(browser, address, "?tab=rank")
+    browser.type("Dataset", "/etc/<b>passwd")
+    browser.choose("a/b")
+    browser.click("Rank")
+    assert "dataset must be a Hub id, OWNER/NAME; got '/etc/<b>passwd'." in browser.toast()
+    assert "`" not in browser.run("return document.querySelector('#state').innerText")
+
+
+def test_benchmarks_are_told_in_words_and_their_table_is_whole(browser, fits, address):
+    for name in ("paper", "open", "chaves2024"):
+        opened_at(browser, address, f"?tab=benchmark&benchmark={name}")
+        browser.wait(
+            "return document.querySelector('#benchmark-link input')?.value.includes(arguments[0])", f"benchmark={name}"
+        )
+        browser.wait("return document.querySelectorAll('.picture img').length >= 4")
+        panel = "[...document.querySelectorAll('[role=tabpanel]')].find(each => each.querySelector('#one-benchmark'))"
+        words = browser.run(f"return {panel}.innerText")
+        values = browser.run(f"return [...{panel}.querySelectorAll('[role=combobox]')].map(box => box.value)")
+        assert "noise ceiling" in words and len(values) == 3
+        assert re.findall(r"\S*\w_\w\S*", words + " ".join(values)) == []
+        shown = browser.run("""const cells = [...document.querySelectorAll('#agreement [role=gridcell]')];
+            const rows = new Set(cells.map(cell => cell.ariaRowIndex)).size;
+            const box = document.querySelector('#agreement [role=grid]')?.parentElement;
+            return [rows, box ? box.scrollHeight - box.clientHeight : null]""")
+        assert shown[0] > 10
+        assert shown[1] is not None and shown[1] <= 2
+    browser.shot("words")
