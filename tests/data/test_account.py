@@ -153,8 +153,8 @@ LAYOUTS = {
     parquet: ({}, "splits: train 24, test 12; used: train; 2 classes: a: 12 images, b: 12; left out: nothing."),
     saved: ({}, "splits: train 24, test 12; used: train; 2 classes: a: 12 images, b: 12; left out: nothing."),
     nested: (
-        {"class_level": 2}, "split train 24 of 24 image files; 2 classes (folder level 2): a: 16 images, b: 8; left out: nothing. "
-        "Images of 3 folders that are no classes are used together."),
+        {"class_level": 2}, "split train 24 of 24 image files; 2 classes (folder level 2): a: 16 images, b: 8; left out: "
+        "nothing. Images of 3 folders that are no classes are used together."),
     endings_in_capitals: ({}, "split train 24 of 24 image files; " + AB_12.format(1)),
     two_of_one_kind: (
         {}, "splits: dev 24, train 24, val 24 of 72 image files; used: train; " + AB_12.format(2)),
