@@ -88,7 +88,7 @@ def _located(name: str, options: LoadOptions, processor_only: bool = False) -> S
     try:
         model = hub.resolve_model(repo_id, revision or None, options.token)
     except Exception as error:
-        raise CheckpointError(hub.explain(error, "model", name) + similar_folder(name)) from error
+        raise CheckpointError(hub.explain_name(error, "model", name)) from error
     known = reviewed(repo_id)
     if known and known.architecture and not options.architecture and "config.json" not in model.files and not processor_only:
         options = replace(options, architecture=f"timm:{known.architecture}")

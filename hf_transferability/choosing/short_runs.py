@@ -7,6 +7,7 @@ time that counts is the sum of all runs in the folder, whoever made them.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from hf_transferability.progress import Progress
 from hf_transferability.training import run_files
 from hf_transferability.training.grids import run_grid
 from hf_transferability.training.one_run import load_checkpoint
+from hf_transferability.training.samples import Splits
 from hf_transferability.training.settings import Protocol, RowLabels, Setting, SplitNames
 
 # Of the rates of `open`, this pair comes nearest to the best of all; of the paper's, one of about these (docs/choosing.md).
@@ -56,6 +58,11 @@ class ShortRuns:
     sources: Mapping[str, str]
     load: LoadOptions
     reading: Mapping[str, Any]
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The images, read when they are first needed. All runs share them, and what is decoded as far as memory allows."""
+        return Splits(self.dataset, names=self.split_names, token=self.load.token, **self.reading)
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,8 @@ def _run(contender: Contender, work: ShortRuns, progress: Progress) -> Result:
 
 def _grid(names: Sequence[str], work: ShortRuns, progress: Progress) -> None:
     """Make the runs of these contenders that are not there yet, if all that are there were made in the same way."""
+    if "splits" not in vars(work):
+        progress.stage("reading images")
     run_grid(
         work.dataset,
         {work.sources[name]: name for name in names},
@@ -166,6 +175,7 @@ def _grid(names: Sequence[str], work: ShortRuns, progress: Progress) -> None:
         protocol=replace(PROTOCOL, image_size=work.load.image_size),
         labels=work.labels,
         split_names=work.split_names,
+        splits=work.splits,
         progress=progress,
         **work.reading,
         **{name: value for name, value in vars(work.load).items() if name != "image_size"},  # the protocol has it

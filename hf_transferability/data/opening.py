@@ -30,7 +30,6 @@ from hf_transferability.data.unread import configured_files, named_images, split
 from hf_transferability.data.unreadable import dataset_error, refuse_unlabelled_archives
 from hf_transferability.errors import TargetError, TransferabilityError, UsageError, first_line, unknown_name
 from hf_transferability.escaping.terminal import printable
-from hf_transferability.names import similar_folder
 from hf_transferability.quiet import without_log
 
 _CARD = "Correct `data_files` of the dataset's card."
@@ -273,8 +272,10 @@ def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[
     try:
         commit = hub.resolve_dataset(name, options.revision, token)
     except Exception as error:
-        no_folder = f"there is no folder {name}; " if may_be_path(name) else ""
-        raise _access_error(error)(no_folder + hub.explain(error, "dataset", name) + similar_folder(name)) from error
+        told = hub.explain_name(error, "dataset", name)
+        no_folder = f"there is no folder {name}"
+        told = told if told.startswith(no_folder) or not may_be_path(name) else f"{no_folder}; {told}"
+        raise _access_error(error)(told) from error
     try:
         described = foreign.check_hub_cards(name, commit, token)
         build = partial(hub.call, datasets.load_dataset_builder, name, name=options.config, revision=commit, token=token)

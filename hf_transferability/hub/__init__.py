@@ -5,7 +5,7 @@ downloads with their sha256, and `messages` turns errors into sentences for the 
 """
 
 from hf_transferability.hub.cached import Snapshot
-from hf_transferability.hub.messages import explain
+from hf_transferability.hub.messages import explain, explain_name
 from hf_transferability.hub.reading import (
     dataset_head,
     download,
@@ -28,6 +28,7 @@ __all__ = [
     "dataset_head",
     "download",
     "explain",
+    "explain_name",
     "fetch",
     "is_connection_error",
     "pull_request_with_safetensors",

@@ -28,6 +28,7 @@ from hf_transferability.hub.retries import (
     response_of,
 )
 from hf_transferability.hub.verified import DamagedFileError
+from hf_transferability.names import similar_folder
 
 _CANNOT_STORE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}
 
@@ -80,6 +81,24 @@ def explain(error: Exception, kind: str, name: str) -> str:
             f"({_detail(error)}).{_cached_note(kind, repo_id)} Check the connection and run again."
         )
     return f"the Hub failed for {kind} {name}: {first_line(error)}. Run again later; what is finished is kept."
+
+
+def explain_name(error: Exception, kind: str, name: str) -> str:
+    """As `explain`, for what a user gave as a folder or a Hub id: if a folder is called nearly so, it comes first.
+
+    Args:
+        error: from a Hub client.
+        kind: "model" or "dataset".
+        name: as the user gave it.
+    """
+    similar, of_hub = similar_folder(name), explain(error, kind, name)
+    if not similar or caused_by(error, GatedRepoError, DisabledRepoError, RevisionNotFoundError):  # these are on the Hub
+        return of_hub
+    if caused_by(error, RepositoryNotFoundError):
+        login = "If it is private there, log in with `hf auth login` (or set HF_TOKEN)."
+        return f"there is no folder {name}, and no such {kind} on the Hub.{similar} {login}"
+    no_folder = f"there is no folder {name}.{similar}"
+    return no_folder if caused_by(error, HFValidationError) else f"{no_folder} If it is on the Hub: {of_hub}"
 
 
 def explain_publishing(error: Exception, repo_id: str, kind: str = "dataset", dry_run: bool = False) -> str:

@@ -202,7 +202,8 @@ def reason(error: Exception) -> str:
 
 def _resolved(name: str, work: Work) -> tuple[Source | None, dict[str, Any], str | None]:
     """The resolved checkpoint and the key of its arrays, or the reason why there are none."""
-    work.progress.stage("resolving")
+    if not (work.kept and work.kept.has_resolved(name)):
+        work.progress.stage("resolving")
     try:
         resolving = work.downloads.resolve if work.downloads else partial(resolve, options=work.load)
         source = work.kept.resolve(name, resolving) if work.kept else resolving(name)

@@ -22,11 +22,11 @@ class NetworkCache:
 
     def __init__(self, budget: int | None = None, n_processes: int = 1):
         self._budget = int(_SHARE * free_memory() / n_processes) if budget is None else budget
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, Source | Exception] = {}
         self._networks: dict[str, tuple[Checkpoint, int]] = {}
 
     def resolve(self, name: str, resolve: Callable[[str], Source]) -> Source:
-        """The source of a candidate; the same commit in all stages.
+        """The source of a candidate; the same commit in all stages. One that cannot be resolved is not tried again.
 
         Args:
             name: the candidate.
@@ -36,8 +36,18 @@ class NetworkCache:
             CheckpointError: it cannot be resolved.
         """
         if name not in self._sources:
-            self._sources[name] = resolve(name)
-        return self._sources[name]
+            try:
+                self._sources[name] = resolve(name)
+            except Exception as error:
+                self._sources[name] = error
+        source = self._sources[name]
+        if isinstance(source, Exception):
+            raise source
+        return source
+
+    def has_resolved(self, name: str) -> bool:
+        """Whether a candidate was resolved before, or could not be."""
+        return name in self._sources
 
     def get(self, name: str) -> "Checkpoint | None":
         """The loaded network of a candidate, if it was kept."""

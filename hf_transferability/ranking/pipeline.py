@@ -42,12 +42,16 @@ def scored_candidates(
             futures.append(scorers.score(entries[-1].read) if score else None)
             outcome = CACHED if entries[-1].cached else "extracted"
             work.progress.finish(outcome if error is None else f"FAILED: {error}")
-        work.progress.stage("scoring", len(entries), "candidates")
+        n_scored = sum(future is not None for future in futures)
+        if n_scored:
+            work.progress.stage("scoring", n_scored, "candidates")
         scorers.use_cores(usable_cores())
-        candidates = []
+        candidates, done = [], 0
         for entry, future in zip(entries, futures, strict=True):
             candidates.append(_with_scores(entry.candidate, future))
-            work.progress.advance(len(candidates))
+            if future is not None:
+                done += 1
+                work.progress.advance(done)
     for note in scorers.notes():
         work.progress.note(note)
     return candidates, [entry.read for entry in entries]

@@ -102,6 +102,7 @@ def run_grid(
     protocol: Protocol | None = None,
     labels: RowLabels | None = None,
     split_names: SplitNames | None = None,
+    splits: Splits | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> "pd.DataFrame":
@@ -116,6 +117,7 @@ def run_grid(
         protocol: how every run is made.
         labels: benchmark and scenario of the rows.
         split_names: names of the dataset's splits.
+        splits: the dataset as it was read with these names and options, for calls that share it; default it is read.
         progress: gets the progress; default none.
         options: fields of `checkpoints.options.LoadOptions`, and of `data.options.SampleOptions` but for split, sample_size,
             draw, seed and streaming.
@@ -135,8 +137,9 @@ def run_grid(
     sources = _named(checkpoints)
     columns, load_options = _reading_options(options)
     progress, state = given(progress), Processes()
-    progress.stage("reading images")
-    splits = Splits(dataset, names=split_names, token=load_options.token, **columns)
+    if splits is None:
+        progress.stage("reading images")
+        splits = Splits(dataset, names=split_names, token=load_options.token, **columns)
     for split in splits.pools.values():
         tell_reading(split.target, progress)
     hyperparameters = grid_settings(grid, len(splits.classes))

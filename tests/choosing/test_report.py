@@ -5,16 +5,18 @@ from hf_transferability.choosing.report import card_section
 from hf_transferability.progress import NullProgress
 
 
-def test_labels_that_look_shuffled_are_told_with_the_answer(pool, cache, tmp_path, make_target, instant_runs, monkeypatch):
-    from hf_transferability.ranking import label_check
+def test_labels_that_look_shuffled_are_told_before_anything_is_fine_tuned_and_with_the_answer(
+    pool, cache, tmp_path, make_target, instant_runs, all_compared, monkeypatch
+):
+    from hf_transferability.ranking import run
 
-    monkeypatch.setattr(label_check, "label_p_value", lambda *given: 0.4)
+    monkeypatch.setattr(run, "candidate_p_value", lambda *given: 0.4)  # of the first; the others may still have a relation
     target = make_target(n=48, n_classes=3, splits=("train", "validation", "test"))
     told: list[str] = []
     progress = NullProgress()
-    monkeypatch.setattr(progress, "note", told.append)
+    monkeypatch.setattr(progress, "note", lambda text: told.append(text) if not instant_runs else None)
     choice = choose(target, pool, tmp_path, budget=1000, cache_dir=cache, progress=progress)
-    assert told and not [note for note in told if note.startswith("check the labels")]  # once: with the answer
+    assert instant_runs and len([note for note in told if note.startswith("check the labels")]) == 1  # time to stop
     assert isinstance(choice, Choice)
     assert choice.lines[0].startswith("check the labels") and choice.lines[1].startswith("recommended")
     assert "Check the labels" in card_section(choice.to_dict(), choice.ranking.to_dict())

@@ -9,6 +9,7 @@ from hf_transferability.choosing.contenders import Contender
 from hf_transferability.choosing.short_runs import ShortRuns, fine_tune_within, source_names
 from hf_transferability.choosing.timing import Images
 from hf_transferability.progress import NullProgress
+from hf_transferability.training.samples import Splits
 from hf_transferability.training.settings import RowLabels, SplitNames
 
 EACH = 120.0  # seconds of the two runs of a contender
@@ -41,6 +42,15 @@ def test_the_budget_is_spent_in_rank_order(within, pool, instant_runs):
     assert [result.name for result in more.results] == pool and more.left_out == []
     assert instant_runs == [pool[0]] * 2 + [pool[1]] * 2 + [pool[2]] * 2
     assert [result.validation_auc for result in more.results] == [0.6, 0.9, 0.6]
+
+
+def test_all_contenders_share_the_images_that_are_read_once(within, pool, monkeypatch):
+    read, load = [], Splits._load
+    monkeypatch.setattr(
+        Splits, "_load", staticmethod(lambda dataset, name, options: read.append(name) or load(dataset, name, options))
+    )
+    assert len(within(2 * EACH).results) == 2 and len(within(10 * EACH).results) == 3  # the second call also checks the first's
+    assert read == ["train", "validation", "test"]
 
 
 def test_a_budget_for_fewer_than_two_starts_nothing_and_says_what_works(within, instant_runs):

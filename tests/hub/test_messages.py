@@ -42,6 +42,28 @@ def test_the_message_says_what_to_do(error, texts):
 
 
 @pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConnectError("refused"), "there is no folder here/targt. Did you mean here/target? If it is on the Hub: no network: "),
+        (
+            answered(404, errors.RepositoryNotFoundError),
+            "there is no folder here/targt, and no such dataset on the Hub. Did you mean here/target? If it is private there, "
+            "log in with `hf auth login` (or set HF_TOKEN).",
+        ),
+        (errors.HFValidationError("bad"), "there is no folder here/targt. Did you mean here/target?"),
+        (answered(403, errors.GatedRepoError), "dataset here/targt is gated: "),  # it is on the Hub
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_a_folder_that_is_called_nearly_so_comes_first(error, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert hub.explain_name(error, "dataset", "here/targt") == hub.explain(error, "dataset", "here/targt")
+    (tmp_path / "here" / "target").mkdir(parents=True)
+    message = hub.explain_name(error, "dataset", "here/targt")
+    assert message.startswith(told) and (told.endswith(" ") or message == told)
+
+
+@pytest.mark.parametrize(
     ("error", "texts"),
     [
         (answered(401), ["does not accept your token (401", "hf auth login"]),

@@ -11,7 +11,8 @@ from hf_transferability import UsageError, rank
 from hf_transferability.checkpoints import loading
 from hf_transferability.cli import main
 from hf_transferability.extraction import passes
-from hf_transferability.ranking import dropping, race
+from hf_transferability.progress import NullProgress
+from hf_transferability.ranking import downloads, dropping, race
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.estimates import Stage, estimated
 from hf_transferability.ranking.scoring import Scores
@@ -135,6 +136,16 @@ def test_a_race_takes_what_an_earlier_ranking_has_extracted(large, five, plain, 
     assert work == ([], [])
     assert sum("dropped" in row["flags"] for row in result.rows) == 3
     assert plain.rows[0]["checkpoint"] in [row["checkpoint"] for row in result.rows if row["rank"] is not None]
+
+
+def test_each_candidate_is_resolved_once_and_one_that_is_missing_never_again(large, five, tmp_path, strict, monkeypatch):
+    resolved, told, resolve = [], [], downloads.resolve
+    monkeypatch.setattr(downloads, "resolve", lambda name, options: resolved.append(name) or resolve(name, options))
+    progress = NullProgress()
+    monkeypatch.setattr(progress, "stage", lambda name, *given: told.append(name))
+    missing = str(tmp_path / "missing")
+    rank(large, [missing, *five], race=True, keep=2, cache_dir=tmp_path / "cache", progress=progress)
+    assert sorted(resolved) == sorted([missing, *five]) and told.count("resolving") == len(resolved)
 
 
 def test_small_pools_and_metrics_of_gradients_do_not_race(large, five, plain, cache):

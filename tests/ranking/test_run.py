@@ -14,6 +14,7 @@ import hf_transferability
 from hf_transferability import UsageError, rank
 from hf_transferability.metrics import all_metrics, get_metric
 from hf_transferability.metrics.transferability import combine
+from hf_transferability.progress import NullProgress
 from hf_transferability.ranking import downloads
 
 
@@ -87,6 +88,15 @@ def test_a_failing_candidate_is_a_row_and_the_rest_is_ranked(target, pool, cache
     assert all(row["score"] is not None for row in result.rows[:3])
     # A failed candidate is not part of the pool, so it cannot move the others' scores.
     assert [row["score"] for row in result.rows[:3]] == [row["score"] for row in rank(target, pool, cache_dir=cache).rows]
+
+
+def test_where_nothing_could_be_read_nothing_is_scored(target, pool, cache, tmp_path, monkeypatch):
+    told, progress = [], NullProgress()
+    monkeypatch.setattr(progress, "stage", lambda name, total=None, unit="": told.append((name, total)))
+    rank(target, [tmp_path / "nowhere"], cache_dir=cache, progress=progress)
+    assert told and [stage for stage in told if stage[0] == "scoring"] == []
+    rank(target, [tmp_path / "nowhere", *pool], cache_dir=cache, progress=progress)
+    assert [stage for stage in told if stage[0] == "scoring"] == [("scoring", len(pool))]
 
 
 def test_an_unexpected_failure_of_one_candidate_leaves_the_rest(target, pool, cache, monkeypatch):
