@@ -18,6 +18,7 @@ def without_own(document: dict) -> dict:
     return document | {"rows": shown}
 
 
+START, ONE_JOB = "^/api/jobs/alice_secret$", "^/api/jobs/alice_secret/[0-9a-f]+(/cancel)?$"
 JOBS = ("--jobs", "cpu-basic", "--per-job", "1", "--push-to", "lab/pool", "--yes")
 
 
@@ -60,6 +61,40 @@ def test_the_table_of_jobs_is_that_of_one_machine(world, faults):
     key = ["source", "metric", "target"]
     same = published[names].sort_values(key, ignore_index=True).equals(expected_rows[names].sort_values(key, ignore_index=True))
     assert same and set(published["metric"]) >= {"consensus", "logme"}
+
+
+FAULTS = {  # name -> faults of the machines, those of the Hub, and how many jobs are started in place of two
+    "one never starts": (["", "waits"], [], 3),
+    "one dies before its work": (["dies"], [], 3),
+    "one dies after its work": (["", "dies late"], [], 2),
+    "the answer to a start is lost": ([], [(START, {"methods": {"POST"}, "lost": True, "times": 1})], 2),
+    "that of one that dies is lost, too": (["dies"], [(START, {"methods": {"POST"}, "lost": True, "times": 1})], 3),
+    "a start does not arrive": ([], [(START, {"methods": {"POST"}, "reset": True, "times": 1})], 2),
+    "looks at jobs have no answer": ([], [(ONE_JOB, {"methods": {"GET"}, "lost": True, "times": 2})], 2),
+    "the stop of one has no answer": (["waits"], [(ONE_JOB, {"methods": {"POST"}, "lost": True, "times": 1})], 3),
+    "the parts cannot be read at once": ([], [("/lab/faulty/resolve/.*parts", {"status": 503, "times": 2})], 2),
+    "what they print is lost": ([], [("/logs$", {"reset": True})], 2),
+}
+
+
+@pytest.fixture(scope="module")
+def table_of_one_machine(world):
+    return without_own(json.loads(world.alice("rank", "lab/x-rays", *NAMES[:3], "--format", "json").out))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_goes_wrong_once_the_table_is_that_of_one_machine(world, faults, table_of_one_machine, fault):
+    world.machines.faults, planned, n_jobs = list(FAULTS[fault][0]), *FAULTS[fault][1:]
+    for address, how in planned:
+        faults.add(address, **how)
+    before = len(world.machines.jobs)
+    world.hub.requests.clear()
+    words = ("--jobs", "l4x1", "--per-job", "2", "--push-to", "lab/faulty", "--yes", "--start-minutes", "0.05")
+    done = world.alice("rank", "lab/x-rays", *NAMES[:3], *words, "--format", "json")
+    assert done.status == 0, done.err
+    assert without_own(json.loads(done.out)) == table_of_one_machine
+    assert len(world.machines.jobs) - before == n_jobs, done.err
+    assert not planned or [request for request in world.hub.requests if request.fault]
 
 
 @pytest.mark.parametrize("names", [("lab/one", "lab/two"), ("lab/one", "lab/three")], ids=["one architecture", "two"])
