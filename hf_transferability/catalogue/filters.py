@@ -1,7 +1,7 @@
 """Filters over entries of the catalogue, and which of them left nothing."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hf_transferability.catalogue.entries import DOMAINS, MEDICAL, Entry
@@ -61,8 +61,13 @@ class Selected:
     unknown: int = 0
 
 
-def select(entries: Iterable[Entry], filters: Filters) -> Selected:
+def select(entries: Iterable[Entry], filters: Filters, written: Mapping[str, str] | None = None) -> Selected:
     """The entries that pass all filters; one of which a needed fact is unknown does not pass, and is counted.
+
+    Args:
+        entries: to choose from.
+        filters: what they must be.
+        written: option such as "--max-params" -> how the user wrote the filter, where that was no option.
 
     Raises:
         UsageError: none passes; the text names the filter that removes most.
@@ -78,8 +83,12 @@ def select(entries: Iterable[Entry], filters: Filters) -> Selected:
     if not passed and tests:
         removed = {text: sum(not test(entry) for entry in entries) for text, test in tests.items()}
         worst = max(removed, key=lambda text: removed[text])
+        n_unknown = sum(tests[worst](entry) is None for entry in entries)
+        because = f", {n_unknown} of them as it is unknown" if n_unknown else ""
+        name = (written or {}).get(worst.split()[0], worst)
         raise UsageError(
-            f"No checkpoint passes these filters: {worst} removes most, {removed[worst]} of {len(entries)}. Relax it first."
+            f"No checkpoint passes these filters: {name} removes most, {removed[worst]} of {len(entries)}{because}. "
+            "Relax it first."
         )
     return Selected(passed, unknown)
 

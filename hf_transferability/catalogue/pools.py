@@ -14,7 +14,7 @@ from typing import Any
 
 from hf_transferability.catalogue.entries import Entry, bundled
 from hf_transferability.catalogue.filters import AUDIENCES, Filters, count, select
-from hf_transferability.errors import UsageError, unknown_name
+from hf_transferability.errors import UsageError, nearest, unknown_name
 
 SOURCES = ("timm", "transfergraph", "curated")
 MOST_BYTES = 10_000_000  # of a file of ids
@@ -61,6 +61,9 @@ def candidates(checkpoints: Sequence[str], pools: Sequence[str]) -> list[str]:
 
 
 def _hint(source: str, colon: str) -> str:
+    known = SOURCES if colon else AUDIENCES
+    if meant := nearest(source, known):
+        return f"Did you mean {meant}{colon}?"
     if colon:
         return f"Sources: {', '.join(SOURCES)}."
     return "See `hf-transferability candidates`."
@@ -68,6 +71,7 @@ def _hint(source: str, colon: str) -> str:
 
 def _expression(source: str, conditions: str) -> list[Entry]:
     values: dict[str, str] = {}
+    written: dict[str, str] = {}
     for condition in filter(None, conditions.split(",")):
         match = _CONDITION.fullmatch(condition)
         if not match or (match[2] == "=") == (match[1] == "params"):
@@ -77,6 +81,7 @@ def _expression(source: str, conditions: str) -> list[Entry]:
         if match[1] not in _KEYS:
             raise UsageError(unknown_name("--candidates", match[1], _KEYS))
         values[match[1]] = match[3]
+        written["--max-params" if match[1] == "params" else f"--{match[1]}"] = condition.strip()
     try:
         filters = Filters(
             audience=values.get("for"),
@@ -86,15 +91,24 @@ def _expression(source: str, conditions: str) -> list[Entry]:
             search=values.get("search"),
             source=source,
         )
-        top = int(values["top"]) if "top" in values else None
-        if top is not None and top < 1:
-            raise ValueError(f"top must be 1 or more; got {top}")
+        top = _whole(values["top"]) if "top" in values else None
     except ValueError as error:
         raise UsageError(f"`--candidates` {error}. Correct it.") from None
-    entries = select(bundled(), filters).entries
+    entries = select(bundled(), filters, written).entries
     if top is None:
         return entries
     return sorted(entries, key=lambda entry: -(entry.imagenet_top1 or 0.0))[:top]
+
+
+def _whole(text: str) -> int:
+    """The number of `top=`.
+
+    Raises:
+        ValueError: no such number.
+    """
+    if not re.fullmatch("[0-9]{1,9}", text) or not int(text):
+        raise ValueError(f"top must be 1 or more; got {text!r}")
+    return int(text)
 
 
 def _from_file(path: Path) -> list[str]:

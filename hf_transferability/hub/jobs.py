@@ -7,14 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.errors import OfflineModeIsEnabled
 
-from hf_transferability.errors import JobError
+from hf_transferability.errors import JobError, first_line
 from hf_transferability.hub.messages import explain_publishing
-from hf_transferability.hub.retries import TEMPORARY_STATUS, call, is_connection_error, response_of
+from hf_transferability.hub.retries import (
+    TEMPORARY_STATUS,
+    call,
+    cannot_connect,
+    caused_by,
+    is_connection_error,
+    response_of,
+)
 
 ENDED = ("COMPLETED", "CANCELED", "ERROR", "DELETED")
 WAITING = "SCHEDULING"  # the stage of a job that has no machine yet
 _ATTEMPTS = 3  # to start a job
+_AGAIN = "Run the same command again in a few minutes: jobs that it has started go on, and none is started twice."
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,14 @@ def explain_job(error: Exception, namespace: str) -> str:
     """What happened to a request about jobs, and what to do."""
     response = response_of(error)
     status = response.status_code if response is not None else None
+    namespace = namespace or "your account"
+    if caused_by(error, OfflineModeIsEnabled):
+        return "offline mode is on (HF_HUB_OFFLINE), so no job can be started or watched. Unset it."
+    if response is None and is_connection_error(error):
+        how = "cannot be reached" if cannot_connect(error) else "broke off the connection"
+        return f"the Hub at {constants.ENDPOINT} {how} ({first_line(error)}). {_AGAIN}"
+    if status in TEMPORARY_STATUS:
+        return f"the Hub is busy or broken ({status} for the jobs of {namespace}). {_AGAIN}"
     if status == 402:
         return (
             f"the Hub starts no job for {namespace} without credit (402). Add some at {constants.ENDPOINT}/settings/billing, "

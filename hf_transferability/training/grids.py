@@ -137,9 +137,7 @@ def run_grid(
     sources = _named(checkpoints)
     columns, load_options = _reading_options(options)
     progress, state = given(progress), Processes()
-    if splits is None:
-        progress.stage("reading images")
-        splits = Splits(dataset, names=split_names, token=load_options.token, **columns)
+    splits = splits or _read(dataset, split_names, load_options, columns, progress)
     for split in splits.pools.values():
         tell_reading(split.target, progress)
     hyperparameters = grid_settings(grid, len(splits.classes))
@@ -174,6 +172,12 @@ def run_grid(
         if run_files.run_files(folder):
             write_tables(folder)
     return collect(place)
+
+
+def _read(dataset: Any, names: SplitNames, load_options: LoadOptions, columns: Mapping[str, Any], progress: Progress) -> Splits:
+    """The images of all splits."""
+    progress.stage("reading images")
+    return Splits(dataset, names=names, token=load_options.token, **columns)
 
 
 def _reading_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], LoadOptions]:

@@ -33,8 +33,10 @@ def test_what_passes_and_what_lacks_a_fact(filters, ids, unknown):
 
 
 def test_the_filter_that_removes_most_is_named():
-    with pytest.raises(UsageError, match=r"--max-params 1k removes most, 4 of 4"):
+    with pytest.raises(UsageError, match=r"--max-params 1k removes most, 4 of 4, 2 of them as it is unknown\. Relax"):
         select(ENTRIES, Filters(max_params=1000, licences=["mit"]))
+    with pytest.raises(UsageError, match=r"--search zzz removes most, 4 of 4\. Relax"):
+        select(ENTRIES, Filters(search="zzz"))
 
 
 def test_an_unknown_audience_is_wrong_usage():

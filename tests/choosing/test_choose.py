@@ -13,7 +13,6 @@ from hf_transferability.extraction import passes
 from hf_transferability.publishing import collecting, publish
 from hf_transferability.training import one_run
 
-
 pytestmark = pytest.mark.usefixtures("all_compared")
 
 
