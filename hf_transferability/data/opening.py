@@ -73,7 +73,10 @@ def open_dataset(dataset: Any, options: SampleOptions, token: str | None = None)
         return _with_checked_rows(opened, options)
     name = str(dataset)
     folder = local_folder(name)
-    opened = open_hub_dataset(name, options, token) if folder is None else _open_folder(name, folder, options, token)
+    if folder is None:
+        opened = open_hub_dataset(name, options, token, by_user=True)
+    else:
+        opened = _open_folder(name, folder, options, token)
     opened = _with_checked_rows(opened, options)
     if options.class_level is not None and opened.account.class_level is None:
         raise UsageError(f"`class_level` acts on folders of images only; the labels of {name} are in a column. Leave it out.")
@@ -249,9 +252,15 @@ def _folder_builder(folder: Path, options: SampleOptions, token: str | None) -> 
     return builder, chosen.notes if chosen else ()
 
 
-def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Opened:
-    """Open a split of a Hub dataset, whatever folders this machine has; see `open_dataset`."""
-    builder, commit = _hub_builder(name, options, token)
+def open_hub_dataset(name: str, options: SampleOptions, token: str | None, *, by_user: bool = False) -> Opened:
+    """Open a split of a Hub dataset, whatever folders this machine has; see `open_dataset`.
+
+    Args:
+        name: Hub id.
+        options, token: as in `open_dataset`.
+        by_user: a user gave the name, who may have meant a folder; errors about others, such as those of a card, tell of none.
+    """
+    builder, commit = _hub_builder(name, options, token, by_user)
     try:
         opened = _open_builder(builder, name, commit, place_of(name, commit), options)
     except UsageError:  # folders of classes such as test_positive may have been taken for splits
@@ -267,14 +276,15 @@ def open_hub_dataset(name: str, options: SampleOptions, token: str | None) -> Op
     return replace(opened, account=account)
 
 
-def _hub_builder(name: str, options: SampleOptions, token: str | None) -> tuple[Any, str | None]:
+def _hub_builder(name: str, options: SampleOptions, token: str | None, by_user: bool = True) -> tuple[Any, str | None]:
     """The builder of a Hub dataset, and its commit."""
     try:
         commit = hub.resolve_dataset(name, options.revision, token)
     except Exception as error:
-        told = hub.explain_name(error, "dataset", name)
+        told = hub.explain_name(error, "dataset", name) if by_user else hub.explain(error, "dataset", name)
         no_folder = f"there is no folder {name}"
-        told = told if told.startswith(no_folder) or not may_be_path(name) else f"{no_folder}; {told}"
+        if by_user and may_be_path(name) and not told.startswith(no_folder):
+            told = f"{no_folder}; {told}"
         raise _access_error(error)(told) from error
     try:
         described = foreign.check_hub_cards(name, commit, token)

@@ -13,7 +13,7 @@ from hf_transferability.names import KEEP
 
 REACH = 2.5  # spreads above its score within which a candidate may still be among the best
 LAST_REACH = 1.0  # the same on the whole sample, where its score is the one of a ranking without a race
-SHARE = 1 / 3  # of the sample asked for, at the stage before it
+SHARES = (1 / 6, 1 / 3)  # of the sample asked for, at the stages before it
 _SMALLEST = 24  # images of a stage: halves of fewer say nothing
 _PER_CLASS = 8  # images of a stage for each class
 
@@ -36,10 +36,9 @@ class BelowThreshold:
 
 
 def stage_sizes(n_images: int, n_classes: int) -> list[int]:
-    """Images of each stage of a race, the sample asked for last; that one alone where it is too small to be divided."""
+    """Images of each stage of a race, the sample asked for last; fewer stages where its shares are too small."""
     smallest = max(_SMALLEST, _PER_CLASS * n_classes)
-    first = round(SHARE * n_images)
-    return [first, n_images] if first >= smallest else [n_images]
+    return [size for size in (round(share * n_images) for share in SHARES) if size >= smallest] + [n_images]
 
 
 def below_threshold(

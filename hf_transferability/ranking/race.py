@@ -104,6 +104,8 @@ def run_race(names: Sequence[str], work: Work, metrics: Sequence[str], request: 
     for number, size in enumerate(sizes):
         work.progress.note(f"race: features of {len(raced.names)} candidates on {size} of {len(target)} images.")
         raced = _after_stage(raced, number, samples, work, metrics, asked, keep)
+    if work.gradients:
+        work.progress.note(f"race: gradients of the {len(raced.names)} candidates that are left.")
     return raced
 
 

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from hf_transferability.metrics import get_metric
 from hf_transferability.names import SCENARIOS
 from hf_transferability.ranking.candidates import Candidate
-from hf_transferability.ranking.estimates import Stage, change_error, estimated
+from hf_transferability.ranking.estimates import Stage, estimate_errors, estimated
 from hf_transferability.ranking.pool import metric_over_pool
 from hf_transferability.ranking.scoring import Value
 
@@ -38,7 +38,9 @@ def to_restore(stages: Sequence[Stage], now: Sequence[Candidate], sorting: str, 
     dropped_candidates = estimated(stages, now)
     if not get_metric(sorting).is_pool_relative or not dropped_candidates:
         return []
-    errors = {key: _WIDER * error for key, error in change_error(stages, now).items()}
+    errors = {
+        name: {key: _WIDER * error for key, error in of_one.items()} for name, of_one in estimate_errors(stages, now).items()
+    }
     scores = _scores(now, dropped_candidates, sorting, variant)
     if not np.isfinite(scores).any():
         return []
@@ -46,12 +48,12 @@ def to_restore(stages: Sequence[Stage], now: Sequence[Candidate], sorting: str, 
     first, firsts = int(np.nanargmax(scores)), set(np.flatnonzero(scores == best).tolist())
     rng, others = np.random.default_rng(seed), np.zeros(len(now), dtype=int)
     for _ in range(_DRAWS):
-        drawn = _scores(now, [_drawn(candidate, errors, rng) for candidate in dropped_candidates], sorting, variant)
+        drawn = _scores(now, [_drawn(one, errors[one.name], rng) for one in dropped_candidates], sorting, variant)
         if (winner := int(np.nanargmax(drawn))) not in firsts and drawn[winner] > drawn[first]:
             others[winner] += 1
     if others.sum() <= _DOUBT * _DRAWS:
         return []
-    weights = [_between(one, now[first], now[int(others.argmax())], errors) for one in dropped_candidates]
+    weights = [_between(one, now[first], now[int(others.argmax())], errors[one.name]) for one in dropped_candidates]
     order = np.argsort(weights)[::-1][:_AT_ONCE].tolist()
     return [dropped_candidates[place].name for place in order if weights[place] > _NEGLIGIBLE]
 

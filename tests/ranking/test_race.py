@@ -160,7 +160,8 @@ def test_small_pools_and_metrics_of_gradients_do_not_race(large, five, plain, ca
 def test_the_command_races_and_shows_who_was_dropped(large, five, cache, strict, capsys):
     words = ["rank", str(large), *five, "--cache-dir", str(cache), "--race", "--keep", "2", "--wide"]
     assert main(words) == 0
-    assert "dropped: --race dropped it" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "dropped: --race dropped it" in out and "race: gradients of the 2 candidates that are left." in err
     assert main(["rank", str(large), *five, "--keep", "2"]) == 2
     assert "`--keep` needs --race" in capsys.readouterr().err
 
