@@ -12,8 +12,7 @@ import numpy as np
 from hf_transferability.names import KEEP
 
 REACH = 2.5  # spreads above its score within which a candidate may still be among the best
-LAST_REACH = 1.0  # the same on the whole sample, where its score is the one of a ranking without a race
-SHARES = (1 / 6, 1 / 3)  # of the sample asked for, at the stages before it
+SHARE = 1 / 3  # of the sample asked for, at the stage before it
 _SMALLEST = 24  # images of a stage: halves of fewer say nothing
 _PER_CLASS = 8  # images of a stage for each class
 
@@ -36,13 +35,26 @@ class BelowThreshold:
 
 
 def stage_sizes(n_images: int, n_classes: int) -> list[int]:
-    """Images of each stage of a race, the sample asked for last; fewer stages where its shares are too small."""
+    """Images of each stage of a race, the sample asked for last; that one alone where it is too small to be divided."""
     smallest = max(_SMALLEST, _PER_CLASS * n_classes)
-    return [size for size in (round(share * n_images) for share in SHARES) if size >= smallest] + [n_images]
+    first = round(SHARE * n_images)
+    return [first, n_images] if first >= smallest else [n_images]
+
+
+def best_positions(scores: Sequence[float | None], keep: int = KEEP) -> list[int]:
+    """The positions of the K best scores and of those equal to the K-th.
+
+    Example:
+        >>> best_positions([0.9, 0.5, None, 0.5, 0.1], keep=2)
+        [0, 1, 3]
+    """
+    judged = sorted((score for score in scores if score is not None), reverse=True)
+    lowest = judged[min(keep, len(judged)) - 1] if judged else 0.0
+    return [i for i, score in enumerate(scores) if score is not None and score >= lowest]
 
 
 def below_threshold(
-    scores: Sequence[float | None], halves: Sequence[Sequence[float | None]], keep: int = KEEP, last: bool = False
+    scores: Sequence[float | None], halves: Sequence[Sequence[float | None]], keep: int = KEEP
 ) -> list[BelowThreshold]:
     """The candidates of a stage that are dropped.
 
@@ -50,7 +62,6 @@ def below_threshold(
         scores: of each candidate; one without a score is not judged.
         halves: scores on the half-samples, [n_halves][n_candidates].
         keep: how many at least go on.
-        last: they are scores of the whole sample.
 
     Example:
         >>> [entry.position for entry in below_threshold([0.9, 0.5, 0.1], [[0.9, 0.6, 0.1], [0.9, 0.4, 0.2]], keep=2)]
@@ -64,7 +75,7 @@ def below_threshold(
     if spread is None:
         return []
     threshold = float(np.sort(values)[-keep])
-    highest = values + (LAST_REACH if last else REACH) * spread
+    highest = values + REACH * spread
     return [
         BelowThreshold(judged[i], float(values[i]), float(highest[i]), threshold)
         for i in np.flatnonzero(highest < threshold).tolist()

@@ -14,11 +14,19 @@ _NORMAL = 1.4826  # median absolute deviations of a normal distribution that mak
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: its candidates with their scores, and those of them that are dropped, by position."""
+    """One stage.
+
+    Attributes:
+        images: of its sample.
+        candidates: with their scores.
+        below: those of them that are dropped, by position.
+        scores: by the metric that sorts; None for those that are not judged.
+    """
 
     images: int
     candidates: Sequence[Candidate]
     below: Sequence[BelowThreshold]
+    scores: Sequence[float | None] = ()
 
 
 def estimated(stages: Sequence[Stage], now: Sequence[Candidate]) -> list[Candidate]:
@@ -70,24 +78,15 @@ def _plus(value: Value, change: float | None) -> Value:
     return value + change if isinstance(value, float) and change is not None else None
 
 
-def estimate_errors(stages: Sequence[Stage], now: Sequence[Candidate]) -> dict[str, dict[str, float]]:
-    """Of each candidate of `estimated`, by its name: key -> standard error of its value.
-
-    That is how far the change of one candidate's value since its stage lies from the median change.
-    """
+def change_error(stages: Sequence[Stage], now: Sequence[Candidate]) -> dict[str, float]:
+    """Key -> how far the change of one candidate's value lies from the median change, as a standard deviation."""
+    changes: dict[str, list[float]] = {}
     current = {one.name: one.scores for one in now if one.scores is not None and not one.untrained}
-    errors: dict[str, dict[str, float]] = {}
-    for stage in stages:
-        changes: dict[str, list[float]] = {}
-        for one in stage.candidates:
-            if one.scores is None or one.name not in current:
-                continue
-            for key, value in one.scores.values.items():
-                later = current[one.name].values.get(key)
-                if isinstance(value, float) and isinstance(later, float):
-                    changes.setdefault(key, []).append(later - value)
-        of_stage = {
-            key: _NORMAL * float(np.median(np.abs(np.subtract(all_, np.median(all_))))) for key, all_ in changes.items()
-        }
-        errors |= {stage.candidates[entry.position].name: of_stage for entry in stage.below}
-    return errors
+    for one in stages[-1].candidates if stages else ():
+        if one.scores is None or one.name not in current:
+            continue
+        for key, value in one.scores.values.items():
+            later = current[one.name].values.get(key)
+            if isinstance(value, float) and isinstance(later, float):
+                changes.setdefault(key, []).append(later - value)
+    return {key: _NORMAL * float(np.median(np.abs(np.array(numbers) - np.median(numbers)))) for key, numbers in changes.items()}

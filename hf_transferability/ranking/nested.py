@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from hf_transferability.data.subsets import labels_of, nested_order, part_of
-from hf_transferability.data.targets import Labelled, Target
+from hf_transferability.data.targets import Labelled
 from hf_transferability.extraction.cache import Arrays
 from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate, is_cached, store
 
@@ -15,7 +16,7 @@ Read = Callable[[], Arrays | None]
 
 
 class NestedSamples:
-    """The samples of a race's stages. Each stage extracts the images that a candidate's last one did not have.
+    """The samples of a race's stages. Each stage extracts the images that the one before it did not have.
 
     Features of an image do not depend on the others. Gradient norms do, so the whole sample gets a pass of its own where a
     metric needs them.
@@ -29,9 +30,10 @@ class NestedSamples:
         self.sizes = list(sizes)
         self._work = work
         self._order = nested_order(work.target)
-        self._parts: dict[tuple[int, int], Target] = {}  # from, to: places in the order
+        cuts = [0, *self.sizes]
+        self._rows = [self._order[start:stop] for start, stop in pairwise(cuts)]
+        self._parts = [part_of(work.target, rows) for rows in self._rows]
         self._read: dict[str, list[Read]] = {}
-        self._reached: dict[str, int] = {}  # images that a candidate has arrays of
         self._seconds: dict[str, float] = {}
         self._whole: dict[str, Found] = {}
 
@@ -76,15 +78,11 @@ class NestedSamples:
         return stage == len(self.sizes) - 1
 
     def _extracted(self, name: str, stage: int) -> Found:
-        """A candidate with the arrays of the images that a stage has more than its own last one; it may have missed some."""
-        start, stop, work = self._reached.get(name, 0), self.sizes[stage], self._work
-        rows = self._order[start:stop]
-        if (start, stop) not in self._parts:
-            self._parts[start, stop] = part_of(work.target, rows)
+        """A candidate with the arrays of the images that a stage has more than the one before it."""
+        rows, work = self._rows[stage], self._work
         pixels = work.store.part(rows.tolist()) if work.store else None
-        part = replace(work, target=self._parts[start, stop], gradients=False, batches="balanced", store=pixels)
+        part = replace(work, target=self._parts[stage], gradients=False, batches="balanced", store=pixels)
         found = find_candidate(name, part)
-        self._reached[name] = stop
         self._read.setdefault(name, []).append(found.read)
         self._seconds[name] = self._seconds.get(name, 0.0) + (found.candidate.facts.get("seconds") or 0.0)
         return found

@@ -1,7 +1,7 @@
 """A race: all candidates on a small sample, and only those that may still be among the best on a larger one.
 
 Every stage computes what the order needs and no more: features of the images that the stage before did not have. Where metrics
-need gradients, which take a second pass and do not decide, only those get them that are near the best on the whole sample, too.
+need gradients, which take a second pass and do not decide, only the best on the whole sample get them.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from typing import Any
 from hf_transferability.errors import UsageError
 from hf_transferability.extraction.pixels import PixelStore
 from hf_transferability.names import SCENARIOS
-from hf_transferability.ranking.candidates import Candidate, Work, find_candidate
+from hf_transferability.ranking.candidates import Candidate, Found, Work, find_candidate
 from hf_transferability.ranking.choices import keys_to_compute, needs_gradients
-from hf_transferability.ranking.dropping import BelowThreshold, below_threshold, stage_sizes
+from hf_transferability.ranking.dropping import BelowThreshold, below_threshold, best_positions, stage_sizes
 from hf_transferability.ranking.estimates import Stage, estimated
 from hf_transferability.ranking.nested import NestedSamples
 from hf_transferability.ranking.network_cache import NetworkCache
@@ -53,7 +53,7 @@ class Raced:
     """The outcome of the stages before the whole sample.
 
     Attributes:
-        names: candidates that go on.
+        names: candidates that go on; at the end, those on the whole sample.
         failed: candidates that could not be read; they need no second attempt.
         dropped: the dropped candidates; in the main process alone.
         stages: what each stage found; in the main process alone.
@@ -97,16 +97,32 @@ def run_race(names: Sequence[str], work: Work, metrics: Sequence[str], request: 
         why = "more candidates than it keeps" if len(names) <= keep else "a larger sample"
         work.progress.note(f"no race: it needs {why}.")
         return Raced(list(names), find_candidate)
-    work = replace(work, kept=NetworkCache(n_processes=work.state.num_processes), store=work.store or PixelStore())
+    kept = NetworkCache(n_processes=work.state.num_processes)
+    work = replace(work, kept=kept, store=work.store or PixelStore())
     samples = NestedSamples(work, sizes)
     asked = Request(keys_to_compute([sorting], target.task, request.variant, ()), request.variant, RACING_HALVES, request.seed)
-    raced = Raced(list(names), lambda name, whole: samples.find_again(name, whole))
+    raced = Raced(list(names), find_candidate)
     for number, size in enumerate(sizes):
         work.progress.note(f"race: features of {len(raced.names)} candidates on {size} of {len(target)} images.")
         raced = _after_stage(raced, number, samples, work, metrics, asked, keep)
-    if work.gradients:
-        work.progress.note(f"race: gradients of the {len(raced.names)} candidates that are left.")
-    return raced
+    best = _best(raced, work, keep)
+    kept.keep_only(best)
+    if work.gradients and len(best) < len(raced.names):
+        work.progress.note(f"race: gradients of the {len(best)} best only; the ranks of the others do not need them.")
+
+    def find(name: str, whole: Work) -> Found:
+        return samples.find_again(name, replace(whole, gradients=whole.gradients and name in best))
+
+    return replace(raced, find=find)
+
+
+def _best(raced: Raced, work: Work, keep: int) -> set[str]:
+    """The K best on the whole sample, the same names in every process."""
+    names: set[str] = set()
+    if work.state.is_main_process:
+        stage = raced.stages[-1]
+        names = {stage.candidates[i].name for i in best_positions(stage.scores, keep)}
+    return work.state.broadcast(names)
 
 
 def _after_stage(
@@ -137,9 +153,6 @@ def _after_stage(
         out = {entry.candidate.name for entry in dropped} | {one.name for one in failed}
     out = work.state.broadcast(out)
     going_on = [one.name for one in found if one.name not in out]
-    assert work.kept is not None
-    if last:
-        work.kept.keep_only(going_on)
     return replace(raced, names=going_on, failed=[*raced.failed, *failed])
 
 
@@ -170,7 +183,7 @@ def _stage(
     pool = _over_stage(candidates, metrics, variant, dropped_candidates)
     scores = pool.metrics[metrics[0]]
     trained = [None if one.untrained else scores.values[i] for i, one in enumerate(candidates)]
-    out = below_threshold(trained, scores.halves, keep, last)
+    out = [] if last else below_threshold(trained, scores.halves, keep)
     dropped = [
         Dropped(candidates[entry.position], entry.position, pool, size, _detail(entry, keep, len(candidates), size))
         for entry in out
@@ -178,7 +191,7 @@ def _stage(
     dropped += [
         Dropped(one, i, pool, size, f"untrained, after {size} images") for i, one in enumerate(candidates) if one.untrained
     ]
-    return Stage(size, candidates, out), dropped
+    return Stage(size, candidates, out, trained), dropped
 
 
 def _over_stage(

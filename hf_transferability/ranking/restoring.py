@@ -1,8 +1,8 @@
 """Who must come back into a race: candidates that cannot be first themselves, but whose values may decide who is.
 
 A score that is made of ranks counts who lies between two candidates. Of the dropped, the values on the whole
-sample are only estimated. So they are drawn many times as far as the estimates may be wrong, and while another candidate comes
-first too often, those that are most likely to lie between the two are scored on the whole sample as well.
+sample are only estimated. So they are drawn many times as far as the estimates may be wrong, and while another candidate ever comes
+first, those that are most likely to lie between the two are scored on the whole sample as well.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,12 @@ from scipy.stats import norm
 from hf_transferability.metrics import get_metric
 from hf_transferability.names import SCENARIOS
 from hf_transferability.ranking.candidates import Candidate
-from hf_transferability.ranking.estimates import Stage, estimate_errors, estimated
+from hf_transferability.ranking.estimates import Stage, change_error, estimated
 from hf_transferability.ranking.pool import metric_over_pool
 from hf_transferability.ranking.scoring import Value
 
 _DRAWS = 60
 _WIDER = 1.5  # than the error of those that are known on both samples, which are the best and no others
-_DOUBT = 0.02  # share of draws in which another candidate may be first
 _AT_ONCE = 3
 _NEGLIGIBLE = 0.01
 
@@ -38,22 +37,19 @@ def to_restore(stages: Sequence[Stage], now: Sequence[Candidate], sorting: str, 
     dropped_candidates = estimated(stages, now)
     if not get_metric(sorting).is_pool_relative or not dropped_candidates:
         return []
-    errors = {
-        name: {key: _WIDER * error for key, error in of_one.items()} for name, of_one in estimate_errors(stages, now).items()
-    }
+    errors = {key: _WIDER * error for key, error in change_error(stages, now).items()}
     scores = _scores(now, dropped_candidates, sorting, variant)
     if not np.isfinite(scores).any():
         return []
-    best = float(np.nanmax(scores))
-    first, firsts = int(np.nanargmax(scores)), set(np.flatnonzero(scores == best).tolist())
+    first = int(np.nanargmax(scores))  # of several with one score the one that is listed first
     rng, others = np.random.default_rng(seed), np.zeros(len(now), dtype=int)
     for _ in range(_DRAWS):
-        drawn = _scores(now, [_drawn(one, errors[one.name], rng) for one in dropped_candidates], sorting, variant)
-        if (winner := int(np.nanargmax(drawn))) not in firsts and drawn[winner] > drawn[first]:
+        drawn = _scores(now, [_drawn(candidate, errors, rng) for candidate in dropped_candidates], sorting, variant)
+        if drawn[winner := int(np.nanargmax(drawn))] > drawn[first]:  # also one that shares the first place by the estimates
             others[winner] += 1
-    if others.sum() <= _DOUBT * _DRAWS:
+    if not others.any():
         return []
-    weights = [_between(one, now[first], now[int(others.argmax())], errors[one.name]) for one in dropped_candidates]
+    weights = [_between(one, now[first], now[int(others.argmax())], errors) for one in dropped_candidates]
     order = np.argsort(weights)[::-1][:_AT_ONCE].tolist()
     return [dropped_candidates[place].name for place in order if weights[place] > _NEGLIGIBLE]
 

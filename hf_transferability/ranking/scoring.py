@@ -295,6 +295,8 @@ def _missing(metric: Metric, arrays: Arrays) -> str | None:
             return f"{metric.name} is undefined: {error}"
     if "source_probabilities" in metric.inputs and arrays.source_probabilities is None:
         return f"{metric.name} needs source probabilities, and the checkpoint has no source head"
+    if "gradient_norms" in metric.inputs and not arrays.with_gradients:
+        return f"{metric.name} needs gradients, which a race computes for its best only"
     if "gradient_norms" in metric.inputs and arrays.gradient_norms is None:
         traced = ", ".join(arrays.facts["layers"]) or "none"
         return f"{metric.name} needs two gradient layers; traced: {traced}"

@@ -10,7 +10,7 @@ third of the default sample, with ten half-samples, in three random orders, and 
 
 `pools`: pools are drawn of networks of all three kinds, which differ in size, and of one kind. The package's own rules run over
 them: who is dropped, who comes back, the estimates and the final order. Cost: images times passes, where features take one
-pass and gradients `--gradients` passes (2.1 measured for a ResNet-18 of 64 px).
+pass and gradients, which the best get, `--gradients` passes (2.1 measured for a ResNet-18 of 64 px).
 
 `benchmarks`: pools of all sources of a target of `open` and `open_regnet`. Their tables hold scores and intervals of the whole
 sample; those of a third and of half-samples are drawn around them with the spread that the interval gives.
@@ -32,7 +32,7 @@ from hf_transferability.data.targets import load_target
 from hf_transferability.metrics import collect_flags, score
 from hf_transferability.metrics._sample import Sample
 from hf_transferability.ranking.candidates import Candidate
-from hf_transferability.ranking.dropping import below_threshold
+from hf_transferability.ranking.dropping import below_threshold, best_positions
 from hf_transferability.ranking.estimates import Stage, estimated
 from hf_transferability.ranking.pool import metric_over_pool
 from hf_transferability.ranking.restoring import to_restore
@@ -169,8 +169,8 @@ def candidates(pool: dict[str, Numbers], sample: str) -> list[Candidate]:
     ]
 
 
-def raced(pool: dict[str, Numbers]) -> tuple[list[str], int, list[str]]:
-    """Who shares the first place after a race, how many were on the whole sample, and who has the best places there."""
+def raced(pool: dict[str, Numbers]) -> tuple[list[str], list[str], int]:
+    """Who shares the first place after a race, who was on the whole sample, and how many of them get gradients."""
     before, whole = candidates(pool, "before"), {one.name: one for one in candidates(pool, "now")}
     scores = metric_over_pool("consensus", before, "source_dataset")
     halves = [metric_over_pool("consensus", before, "source_dataset", half=half) for half in range(HALVES)]
@@ -183,7 +183,8 @@ def raced(pool: dict[str, Numbers]) -> tuple[list[str], int, list[str]]:
         stage = Stage(0, before, [entry for entry in stage.below if names[entry.position] not in back])
     final = metric_over_pool("consensus", [*now, *estimated([stage], now)], "source_dataset")[: len(now)]
     best = max(value for value in final if value is not None)
-    return [one.name for one, value in zip(now, final, strict=True) if value == best], len(now), [one.name for one in now]
+    firsts = [one.name for one, value in zip(now, final, strict=True) if value == best]
+    return firsts, [one.name for one in now], len(best_positions(final, KEEP))
 
 
 def main() -> None:
@@ -194,7 +195,6 @@ def main() -> None:
     parser.add_argument("--pools", type=int, default=150)
     parser.add_argument("--size", type=int, default=30)
     parser.add_argument("--gradients", type=float, default=2.1, help="passes that gradients take, in passes for features")
-    parser.add_argument("--last", type=int, default=5, help="candidates that get gradients")
     options = parser.parse_args()
     if options.what == "features":
         make_features(*options.folders)
@@ -207,24 +207,25 @@ def main() -> None:
     else:
         sets = {name: benchmark_pools(name, options.pools) for name in ("open", "open_regnet")}
     for title, pools in sets.items():
-        same, shared, kept, sizes, wholes = [], [], [], [], []
+        same, shared, kept, sizes, wholes, lasts = [], [], [], [], [], []
         for pool in pools:
             every = candidates(pool, "now")
             plain = metric_over_pool("consensus", every, "source_dataset")
             best = {one.name for one, value in zip(every, plain, strict=True) if value == max(filter(None, plain))}
-            firsts, on_whole, names = raced(pool)
+            firsts, names, last = raced(pool)
             same.append(firsts[0] in best)
             shared.append(bool(best & set(firsts)))
             kept.append(bool(best & set(names)))
             sizes.append(len(pool))
-            wholes.append(on_whole)
-        n, whole = float(np.mean(sizes)), float(np.mean(wholes))
+            wholes.append(len(names))
+            lasts.append(last)
+        n, whole, last = (float(np.mean(counts)) for counts in (sizes, wholes, lasts))
         passes = n * SHARE + whole * (1 - SHARE)
         dear = options.gradients
         print(
             f"{title}: {len(same)} pools of {n:.1f}; the first listed is a first of the plain ranking in {np.mean(same):.1%}, "
             f"one of those with rank 1 in {np.mean(shared):.1%}; it is on the whole sample in {np.mean(kept):.1%}; {whole:.1f} "
-            f"candidates are; {n * dear / (passes + options.last * dear):.2f} times cheaper with gradients for {options.last}, "
+            f"candidates are; {n * dear / (passes + last * dear):.2f} times cheaper with gradients for {last:.1f}, "
             f"{n / passes:.2f} times without gradients"
         )
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_transferability.ranking.dropping import below_threshold, stage_sizes
+from hf_transferability.ranking.dropping import below_threshold, best_positions, stage_sizes
 
 
 def halves_around(scores: list[float], spread: float, n: int = 10) -> list[list[float]]:
@@ -27,6 +27,12 @@ def test_as_many_go_on_as_are_to_be_kept():
     assert below_threshold(scores, halves_around(scores, 0.001), keep=4) == []
     equal = [0.5] * 6
     assert below_threshold(equal, halves_around(equal, 0.001), keep=2) == []
+
+
+def test_the_best_are_as_many_as_asked_for_and_those_equal_to_the_last():
+    assert best_positions([0.1, 0.9, None, 0.8, 0.8, 0.7], keep=2) == [1, 3, 4]
+    assert best_positions([0.1, None, 0.3], keep=3) == [0, 2]
+    assert best_positions([None, None]) == []
 
 
 def test_a_candidate_without_score_or_spread_is_not_judged():

@@ -53,7 +53,6 @@ def work(monkeypatch):
 def strict(monkeypatch):
     """Everything below the K-th best is dropped, and nobody comes back."""
     monkeypatch.setattr(dropping, "REACH", 0.0)
-    monkeypatch.setattr(dropping, "LAST_REACH", 0.0)
     monkeypatch.setattr(race, "to_restore", lambda *given: [])
 
 
@@ -103,7 +102,7 @@ def test_without_gradients_only_new_images_are_extracted_and_a_later_run_finds_t
 
 
 def test_who_comes_back_is_ranked_as_without_a_race(large, five, plain, tmp_path, strict, work, monkeypatch):
-    """The first of the dropped is brought back, once; on the whole sample nobody is dropped."""
+    """The first of the dropped is brought back, once. On the whole sample nobody is dropped, and two get gradients."""
     asked = []
 
     def to_restore(stages, now, *given):
@@ -112,7 +111,6 @@ def test_who_comes_back_is_ranked_as_without_a_race(large, five, plain, tmp_path
         return sorted(behind)[:1] if len(asked) == 1 else []
 
     monkeypatch.setattr(race, "to_restore", to_restore)
-    monkeypatch.setattr(dropping, "LAST_REACH", 1e9)
     result = rank(large, five, race=True, keep=2, cache_dir=tmp_path)
     (behind, survivors), (still_behind, now) = asked
     back = behind[0]
@@ -121,14 +119,19 @@ def test_who_comes_back_is_ranked_as_without_a_race(large, five, plain, tmp_path
     assert sorted(name for name, row in rows.items() if "dropped" in row["flags"]) == still_behind
     expected = {row["checkpoint"]: row for row in plain.rows}
     for name in now:
-        same = ("feature_quality", "logme", "feature_update_ratio", "batches")
+        same = ("feature_quality", "logme", "batches")
         assert {key: rows[name][key] for key in same} == {key: expected[name][key] for key in same}
-        assert rows[name]["rank"] is not None
-    assert sorted(entry for entry in work[1] if entry[0] == back) == [
-        (back, 30, False),
-        (back, IMAGES - 30, False),
-        (back, IMAGES, True),
+        assert rows[name]["rank"] is not None and rows[name]["interval"] is not None
+    *best, third = [row for row in result.rows if row["rank"] is not None]
+    assert [row["feature_update_ratio"] for row in best] == [
+        expected[row["checkpoint"]]["feature_update_ratio"] for row in best
     ]
+    assert third["feature_update_ratio"] is third["transferability"] is None
+    assert "needs gradients, which a race computes for its best only" in third["undefined"]["feature_update_ratio"]
+    passes_of = {name: sorted(entry[1:] for entry in work[1] if entry[0] == name) for name in now}
+    features = [(30, False), (IMAGES - 30, False)]
+    assert passes_of[third["checkpoint"]] == features and passes_of[back][:2] == features
+    assert [passes_of[row["checkpoint"]] for row in best] == [[*features, (IMAGES, True)]] * 2
 
 
 def test_a_race_takes_what_an_earlier_ranking_has_extracted(large, five, plain, cache, strict, work):
@@ -161,7 +164,7 @@ def test_the_command_races_and_shows_who_was_dropped(large, five, cache, strict,
     words = ["rank", str(large), *five, "--cache-dir", str(cache), "--race", "--keep", "2", "--wide"]
     assert main(words) == 0
     out, err = capsys.readouterr()
-    assert "dropped: --race dropped it" in out and "race: gradients of the 2 candidates that are left." in err
+    assert "dropped: --race dropped it" in out and "race: features of 2 candidates on 90 of 90 images." in err
     assert main(["rank", str(large), *five, "--keep", "2"]) == 2
     assert "`--keep` needs --race" in capsys.readouterr().err
 
@@ -184,11 +187,14 @@ def test_who_stayed_behind_changes_by_the_median_of_the_others():
 
 def test_two_processes_race_as_one_does(program, large, five, tmp_path):
     """Both go on with the same candidates, or one would wait for the other for ever."""
-    words = ["rank", str(large), *five, "--race", "--keep", "2", "--format", "json", "--metric", "logme"]
+    words = ["rank", str(large), *five, "--race", "--keep", "2", "--format", "json"]
     done, other = connected(program, [*words, "--cache-dir", str(tmp_path)])
     assert (done.returncode, other.returncode, other.stdout) == (0, 0, ""), done.stderr
-    alone = rank(large, five, metrics=["logme"], race=True, keep=2, cache_dir=tmp_path / "alone")
+    alone = rank(large, five, race=True, keep=2, cache_dir=tmp_path / "alone")
     rows = json.loads(done.stdout)["rows"]
     assert [row["checkpoint"] for row in rows] == [row["checkpoint"] for row in alone.rows]
     dropped = [row.get("dropped_at") for row in rows]
-    assert dropped == [row.get("dropped_at") for row in alone.rows] and any(dropped)
+    assert dropped == [row.get("dropped_at") for row in alone.rows]
+    with_gradients = [row["feature_update_ratio"] is not None for row in rows]
+    assert with_gradients == [row["feature_update_ratio"] is not None for row in alone.rows]
+    assert True in with_gradients and False in with_gradients

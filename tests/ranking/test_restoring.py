@@ -29,6 +29,11 @@ def test_one_that_may_lie_between_the_first_two_comes_back():
     assert back((0.0, 0.1, 0.2), (0.75, 0.35)) == ["X"]
 
 
+def test_one_that_may_part_two_who_share_the_first_place_comes_back():
+    """By the estimates A and B are equal; one between them makes one of them the only first."""
+    assert back((0.0, 0.1, 0.2), (0.3, 0.45)) == ["X"]
+
+
 def test_nobody_comes_back_where_the_estimates_are_exact_or_far_away():
     assert back((0.1, 0.1, 0.1), (0.75, 0.35)) == []
     assert back((0.0, 0.1, 0.2), (-9.0, -9.0)) == []
