@@ -1,8 +1,8 @@
 """Who must come back into a race: candidates that cannot be first themselves, but whose values may decide who is.
 
-A score that is made of ranks counts who lies between two candidates. Of the dropped, the values on the whole
-sample are only estimated. So they are drawn many times as far as the estimates may be wrong, and while another candidate ever comes
-first, those that are most likely to lie between the two are scored on the whole sample as well.
+A score that is made of ranks counts who lies between two candidates. Of the dropped, the values on the whole sample are only
+estimated. So they are drawn many times as far as the estimates may be wrong, and while another candidate ever comes first,
+those that are most likely to lie between the two are scored on the whole sample as well.
 """
 
 from collections.abc import Sequence

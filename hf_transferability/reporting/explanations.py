@@ -25,8 +25,8 @@ FLAGS = {
     "one_slice": "A finding may lie in another slice. Choose by --slice and --axis, or save the slices that show it as images.",
     "several_frames": "Choose the frame or page that shows the finding, such as --frame middle for a stack of slices.",
     "extra_channels": "Networks expect one or three channels. Convert the images yourself if another channel matters.",
-    "dropped": "With --race all candidates are scored on a part of the sample first, and those that go on, on all of it. At "
-    "either stage a candidate is dropped if its score plus a margin for its spread is below the K-th best (--keep K): its row "
+    "dropped": "With --race all candidates are scored on a part of the sample first, and those that go on, on all of it. A "
+    "candidate is dropped if its score plus a margin for its spread is below the K-th best (--keep K) on that part: its row "
     "has its last score, the number of images behind it (dropped_at) and what decided. Rank without --race, or raise --keep.",
     "untrained": "It comes after every trained network, whatever the metric and the scenario. Check whether the right weights "
     "were loaded. A network without normalisation layers, such as VGG or NFNet, cannot be recognised in this way: leave "
