@@ -22,7 +22,7 @@ from hf_transferability.ranking.label_check import shuffled_labels, unrelated_fl
 
 UNSTABLE = "unstable"  # the flag that several metrics give one candidate for different reasons
 _SHUFFLES = 5  # a useless network exceeds the highest of five floors in one case of six, a single one in every second
-_PROTOCOL = 7  # of half-samples, floors and what is stored; part of the key of stored scores
+_PROTOCOL = 8  # of half-samples, floors and what is stored; part of the key of stored scores
 Value = float | dict[str, float] | None
 
 
