@@ -70,7 +70,11 @@ class SoftNeighbours:
             far += squares[block.start : block.stop, None]
             size = block.stop - block.start
             far[:, :size][self._not_above[size]] = np.inf
-            return far, far.min(axis=1), far.min(axis=0)
+            by_row = far.min(axis=1)
+            if by_row.min() < 0:  # rounding can make a squared distance negative, of images far from zero by much
+                np.maximum(far, 0.0, out=far)
+                np.maximum(by_row, 0.0, out=by_row)
+            return far, by_row, far.min(axis=0)
 
         nearest = np.full(len(z), np.inf, dtype=z.dtype)
         pairs = []
@@ -78,7 +82,6 @@ class SoftNeighbours:
             pairs.append(far)
             np.minimum(nearest[block.start : block.stop], by_row, out=nearest[block.start : block.stop])
             np.minimum(nearest[block.start :], by_column, out=nearest[block.start :])
-        np.maximum(nearest, 0.0, out=nearest)  # rounding can make a squared distance negative
         with_ones = np.concatenate([z, np.ones((len(z), 1), dtype=z.dtype)], axis=1)
         middle = np.median(nearest)
         near = np.abs(nearest - middle).max() < _FARTHEST[z.dtype]

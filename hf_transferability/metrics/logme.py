@@ -21,6 +21,7 @@ _PUBLISHED_TOLERANCE = 1e-3
 _ROUNDS = 20_000
 _TOLERANCE = 1e-11
 _HALVINGS = 100  # of an interval, far more than it takes to reach rounding
+_EXPLAINED = 1e-8  # share of a target that is left by features which explain it
 _EPSILON = 1e-5  # keeps alpha and beta finite at a perfect fit, as in the published code
 
 
@@ -98,7 +99,8 @@ class _Evidence:
         means = x.mean(axis=0, dtype=np.float64)
         eigenvalues, directions = sample.axes
         largest = _largest_eigenvalue(eigenvalues, n * (directions @ means) ** 2, n * float(means @ means))
-        used = eigenvalues > largest * max(n, self._d) * np.finfo(np.float64).eps
+        # Beside the widest axis, not beside the means: centred features are exact however far they lie from zero.
+        used = eigenvalues > eigenvalues[0] * max(n, self._d) * np.finfo(np.float64).eps
         directions = directions[used]
         along = directions @ means
         outside = means - along @ directions
@@ -111,9 +113,15 @@ class _Evidence:
         sums = targets.sum(axis=0)
         centred = targets - sums / n
         self._sums = sums[:, None]
-        self._projected = (directions @ (sample.centred.T @ centred)).T / np.sqrt(eigenvalues[used])
-        rest = (centred**2).sum(axis=0) - (self._projected**2).sum(axis=1)
-        self._rest = np.maximum(rest, 0.0)[:, None]
+        widths = np.sqrt(eigenvalues[used])[:, None]
+        projected = directions @ (sample.centred.T @ centred) / widths
+        squares = (centred**2).sum(axis=0)
+        rest = squares - (projected**2).sum(axis=0)
+        explained = rest <= _EXPLAINED * squares
+        if explained.any():  # nothing but rounding is left of these differences
+            fitted = sample.centred @ (directions.T @ (projected[:, explained] / widths))
+            rest[explained] = ((centred[:, explained] - fitted) ** 2).sum(axis=0)
+        self._projected, self._rest = projected.T, rest[:, None]
 
     def at_fixed_point(self) -> np.ndarray:
         """Evidence per image [n_targets] where prior and noise agree with what they imply."""

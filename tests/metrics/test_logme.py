@@ -96,6 +96,38 @@ def test_regression_targets(make_arrays, scored):
             scored("logme", {**arrays, "labels": labels})
 
 
+def evidence_by_singular_values(x, t):
+    """The evidence at the fixed point from the singular values of the features as they are, without any limit of rank."""
+    (n, d), (u, singular, _) = x.shape, np.linalg.svd(x, full_matrices=False)
+    along = u.T @ t
+    s, projected, rest = (singular / singular[0]) ** 2, along**2, ((t - u @ along) ** 2).sum()
+    alpha = beta = 1.0
+    for _ in range(5000):
+        r = alpha / beta
+        residual, m2 = (projected / (1 + s / r) ** 2).sum() + rest, (s * projected / (s + r) ** 2).sum()
+        gamma = (s / (s + r)).sum()
+        alpha, beta = gamma / (m2 + 1e-5), (n - gamma) / (residual + 1e-5)
+    logs = np.log(beta * s + alpha).sum() + (d - len(s)) * np.log(alpha)
+    return (d * np.log(alpha) + n * np.log(beta) - beta * residual - alpha * m2 - logs - n * np.log(2 * np.pi)) / (2 * n)
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 5), (20, 30)])
+def test_features_far_from_zero_keep_their_axes(n, d, scored):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, d)) + 1e7
+    target = x[:, 0] + 0.1 * rng.standard_normal(n)
+    value = scored("logme", {"features": x, "labels": target})[0][0]
+    assert value == pytest.approx(evidence_by_singular_values(x, target), rel=1e-5)
+
+
+def test_what_is_left_of_a_target_that_features_explain(scored):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200, 5))
+    target = 1e5 * x[:, 0] + 1e-3 * rng.standard_normal(200)
+    value = scored("logme", {"features": x, "labels": target})[0][0]
+    assert value == pytest.approx(evidence_by_singular_values(x, target), rel=1e-6)
+
+
 def test_refuses_zeros():
     with pytest.raises(ValueError, match=r"^`features` must not be zero throughout; got only zeros"):
         score("logme", features=np.zeros((9, 2)), labels=[0, 1, 2] * 3)

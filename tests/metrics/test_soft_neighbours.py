@@ -75,3 +75,13 @@ def test_threads_change_no_bit() -> None:
     alone, pull_alone = SoftNeighbours(codes).value_and_pull(z)
     assert value == alone
     np.testing.assert_array_equal(pull, pull_alone)
+
+
+@pytest.mark.parametrize("few", [0.0, 1.1])
+def test_distances_that_rounding_makes_very_negative(few: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_soft_neighbours, "_FEW", few)
+    z, codes = images(150, 3, 1e-3)
+    z += 1e9  # squares of 1e18 are rounded to hundreds, far beyond the exponents that are numbers
+    value, pull = SoftNeighbours(codes).value_and_pull(z)
+    assert 0 <= value <= len(z)
+    assert np.isfinite(pull).all()
