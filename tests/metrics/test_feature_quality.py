@@ -78,3 +78,9 @@ def test_half_samples_in_the_cheaper_form_spread_as_exact_ones(n, d, kind):
     assert np.mean(cheap) == pytest.approx(np.mean(exact), abs=0.03)  # exact ones move by 0.02 with a rounding error
     # Single halves take other paths by rounding, which moves the spread of ten of them by a tenth or two.
     assert np.std(cheap, ddof=1) == pytest.approx(np.std(exact, ddof=1), rel=0.35)
+
+
+def test_more_classes_than_half_the_images(make_arrays, scored):
+    value, flags = scored("feature_quality", make_arrays(n=60, d=4, classes=50))
+    assert 0 <= value[0] <= 1
+    assert "single_image_class" in flags
