@@ -76,7 +76,7 @@ class OnDevice:
 
     def __init__(self, device: torch.device, *, always: bool = False):
         self.place, self._always = Place(device), always
-        self._checking = threading.Lock()
+        self._checking, self._telling = threading.Lock(), threading.Lock()
         self.trusted: dict[str, bool] = {}
         self._notes: list[str] = []
         self._told: set[str] = set()
@@ -92,7 +92,9 @@ class OnDevice:
 
     def notes(self) -> list[str]:
         """What went wrong since the last call, a sentence for each kind of work."""
-        notes, self._notes = self._notes, []
+        with self._telling:
+            notes, self._notes = self._notes, []
+            self._told.clear()
         return notes
 
     def compute(self, work: str, inputs: tuple[Any, ...]) -> Callable[..., Any] | None:
@@ -128,9 +130,10 @@ class OnDevice:
         return False
 
     def _tell(self, work: str, note: str) -> None:
-        if work not in self._told:
-            self._told.add(work)
-            self._notes.append(note)
+        with self._telling:
+            if work not in self._told:
+                self._told.add(work)
+                self._notes.append(note)
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from scipy.linalg import solve_triangular
 
 from hf_transferability.metrics._accelerator import on_accelerator
 from hf_transferability.metrics._lbfgs import minimise
+from hf_transferability.metrics._sample import first_of_equal_rows
 
 MOST_STEPS = 500
 _CURVATURE = 2e-3  # p (1 - p) of a typical image and class near the solution; it decides the number of steps only
@@ -72,10 +73,12 @@ def _probabilities_of_wide(
     The weights of a fold's solution are a combination of its standardised images, so that an orthonormal basis of these
     takes the place of the features, with the same penalty.
     """
+    first = first_of_equal_rows(images)
     probabilities, converged = [], True
     for rows, mean, variance in zip(training, means, variances.T, strict=True):
         standardised = (images - mean) / np.sqrt(variance, dtype=np.float32)
         eigenvalues, vectors = np.linalg.eigh(standardised @ standardised.T)
+        vectors = vectors[first]  # duplicate images stay equal, where rounding would order them
         eigenvalues = np.maximum(eigenvalues, 0)
         to_weights = 1 / np.sqrt(_CURVATURE * eigenvalues + 1)
         fold, settled = _fit(

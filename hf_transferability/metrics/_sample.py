@@ -98,6 +98,13 @@ def centred(x: np.ndarray) -> np.ndarray:
     return x - x.mean(axis=0)
 
 
+def first_of_equal_rows(x: np.ndarray) -> np.ndarray:
+    """Position of the first row that is the same bit by bit, for each row [n]."""
+    rows = np.ascontiguousarray(x).view(np.dtype((np.void, x.shape[1] * x.itemsize))).ravel()
+    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    return first[inverse]
+
+
 def seeded_subsample(targets: list[np.ndarray], largest: int, seed: int) -> np.ndarray | slice:
     """Rows to keep, in their order: all of them, or about `largest` with two images of every class of every target
     among them.

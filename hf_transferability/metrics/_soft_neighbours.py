@@ -37,6 +37,18 @@ class _Block:
     same: tuple[tuple[slice, slice], ...]
 
 
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of images [n_pairs]: how probable, up to a factor of the image, each of them picks the other, and whether they are
+    of one class."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+    outward: np.ndarray
+    inward: np.ndarray
+    same: np.ndarray
+
+
 class SoftNeighbours:
     """The objective for images sorted by class.
 
@@ -85,8 +97,13 @@ class SoftNeighbours:
         with_ones = np.concatenate([z, np.ones((len(z), 1), dtype=z.dtype)], axis=1)
         middle = np.median(nearest)
         near = np.abs(nearest - middle).max() < _FARTHEST[z.dtype]
-        combine = self._of_all_pairs if near and self._share(pairs, nearest) > _FEW else self._of_few_pairs
-        value, pull = combine(pairs, nearest, with_ones)
+        many = self._share(pairs, nearest) > _FEW
+        if near and many:
+            value, pull = self._of_all_pairs(pairs, nearest, with_ones)
+        else:
+            # One after the other where they are many, so that lists of pairs take no more memory than the distances.
+            at_once = [[number] for number in range(len(pairs))] if many else [list(range(len(pairs)))]
+            value, pull = self._of_few_pairs(pairs, at_once, nearest, with_ones)
         return value, pull[:, :-1] - pull[:, -1:] * z
 
     def _share(self, pairs: list[np.ndarray], nearest: np.ndarray) -> float:
@@ -100,27 +117,45 @@ class SoftNeighbours:
             looked += rows.size
         return found / looked
 
-    def _of_few_pairs(self, pairs: list[np.ndarray], nearest: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray]:
-        n, dtype = len(z), z.dtype
-        reach = nearest + _NEGLIGIBLE[dtype]
+    def _of_few_pairs(
+        self, pairs: list[np.ndarray], at_once: list[list[int]], nearest: np.ndarray, z: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        n = len(z)
+        sums, same_sums = np.zeros((2, n))
+        for numbers in at_once:
+            listed = self._list(pairs, numbers, nearest)
+            for images, weights in ((listed.rows, listed.outward), (listed.columns, listed.inward)):
+                sums += np.bincount(images, weights, n)
+                same_sums += np.bincount(images, weights * listed.same, n)
+        p = same_sums / sums
+        shares, sums = p.astype(z.dtype), sums.astype(z.dtype)
+        pull = np.zeros_like(z)
+        for numbers in at_once:
+            if len(at_once) > 1:
+                listed = self._list(pairs, numbers, nearest)
+            weights = listed.outward * ((listed.same - shares[listed.rows]) / sums[listed.rows])
+            weights += listed.inward * ((listed.same - shares[listed.columns]) / sums[listed.columns])
+            starts = np.concatenate([[0], np.cumsum(np.bincount(listed.rows, minlength=n))])
+            w = csr_array((weights, listed.columns, starts), shape=(n, n))
+            pull += w @ z + w.T @ z
+        return float(p.sum()), pull
 
-        def kept(block: _Block, far: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _list(self, pairs: list[np.ndarray], numbers: list[int], nearest: np.ndarray) -> "_Pairs":
+        """The pairs of some blocks that are not negligible."""
+        reach = nearest + _NEGLIGIBLE[nearest.dtype]
+
+        def kept(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            block, far = self._blocks[number], pairs[number]
             limits = np.maximum(reach[block.start : block.stop, None], reach[block.start :])
             places = np.flatnonzero(far <= limits)
             row, column = np.divmod(places, far.shape[1])
             return row + block.start, column + block.start, far.ravel()[places]
 
-        rows, columns, far = map(np.concatenate, zip(*self._do(kept, self._blocks, pairs), strict=True))
-        same = (self._codes[rows] == self._codes[columns]).astype(dtype)
-        outward, inward = (np.exp(np.clip(nearest[images] - far, _SMALLEST[dtype], 0.0)) for images in (rows, columns))
-        sums = np.bincount(rows, outward, n) + np.bincount(columns, inward, n)
-        p = (np.bincount(rows, outward * same, n) + np.bincount(columns, inward * same, n)) / sums
-        shares, sums = p.astype(dtype), sums.astype(dtype)
-        outward *= (same - shares[rows]) / sums[rows]
-        inward *= (same - shares[columns]) / sums[columns]
-        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
-        w = csr_array((outward + inward, columns, starts), shape=(n, n))
-        return float(p.sum()), w @ z + w.T @ z
+        rows, columns, far = map(np.concatenate, zip(*self._do(kept, numbers), strict=True))
+        smallest = _SMALLEST[nearest.dtype]
+        outward, inward = (np.exp(np.clip(nearest[images] - far, smallest, 0.0)) for images in (rows, columns))
+        same = (self._codes[rows] == self._codes[columns]).astype(nearest.dtype)
+        return _Pairs(rows, columns, outward, inward, same)
 
     def _of_all_pairs(self, pairs: list[np.ndarray], nearest: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray]:
         n, dtype = len(z), z.dtype

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from hf_transferability.metrics import score
 from hf_transferability.metrics._lbfgs import Minimum
+from hf_transferability.metrics._logistic import cross_validated_probabilities
 
 
 def test_features_that_say_nothing_are_one_half(scored):
@@ -103,3 +104,12 @@ def test_large_samples_are_subsampled(monkeypatch, make_arrays, scored):
 def test_refuses_one_row_for_all():
     with pytest.raises(ValueError, match=r"^`features` must vary between images"):
         score("linear_probe", features=np.ones((9, 2)), labels=[0, 1, 2] * 3)
+
+
+def test_duplicate_images_have_one_probability_also_where_features_are_wide():
+    rng = np.random.default_rng(4)
+    x = np.repeat(rng.standard_normal((30, 400)), 2, axis=0)
+    codes = np.concatenate([[0, 1, 2], rng.integers(0, 3, 57)])
+    training = rng.random((4, 60)) < 0.7
+    probabilities, _ = cross_validated_probabilities(x - x.mean(axis=0), codes, training, 1e-7)
+    np.testing.assert_array_equal(probabilities[:, ::2], probabilities[:, 1::2])

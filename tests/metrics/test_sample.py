@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hf_transferability.metrics import score
-from hf_transferability.metrics._sample import Sample
+from hf_transferability.metrics._sample import Sample, first_of_equal_rows
 
 
 @pytest.mark.parametrize("name", ["gbc", "h_score", "knn", "linear_probe", "logme", "parc", "sfda", "transrate"])
@@ -42,3 +42,8 @@ def test_what_metrics_share_is_made_once_for_each_key(make_arrays):
 
     assert [sample.shared("a", make), sample.shared("a", make), sample.shared("b", make)] == [0, 0, 1]
     assert sample.part(np.arange(10)).shared("a", make) == 2  # another sample shares nothing with it
+
+
+def test_the_first_of_equal_rows():
+    x = np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0], [1.0, 2.5], [3.0, 4.0]], dtype=np.float32)
+    assert first_of_equal_rows(x).tolist() == [0, 1, 0, 3, 1]

@@ -85,3 +85,12 @@ def test_distances_that_rounding_makes_very_negative(few: float, monkeypatch: py
     value, pull = SoftNeighbours(codes).value_and_pull(z)
     assert 0 <= value <= len(z)
     assert np.isfinite(pull).all()
+
+
+def test_an_image_far_from_images_that_are_all_near_each_other():
+    z, codes = images(400, 3, 0.1)
+    z[5] = 300.0  # too far for one exponential of both directions, while no other pair is negligible
+    value, pull = SoftNeighbours(codes).value_and_pull(z)
+    wanted, wanted_pull = defined(z, codes)
+    assert value == pytest.approx(wanted, rel=1e-9)
+    np.testing.assert_allclose(pull, wanted_pull, atol=1e-9 * np.abs(wanted_pull).max())
