@@ -327,7 +327,7 @@ def check_images(
         elif report.brightest is not None and report.brightest < _DARK:
             flags["windowed"] += f", which leaves them dark (at most {report.brightest} of 255): choose --window LOW,HIGH"
     if report.corrupt:
-        flags["corrupt_skipped"] = f"{len(report.corrupt)} of {len(target)} images"
+        flags["corrupt_skipped"] = _skipped(target, list(report.corrupt))
     readable = [i for i in range(len(target)) if i not in report.corrupt]
     codes, class_names = target.labels[readable], target.class_names
     if target.task == "single_label":
@@ -350,6 +350,30 @@ def check_images(
     return _with_groups(
         _with_duplicates(checked), [target.group_names[i] for i in readable] if target.group_names else []
     ), report
+
+
+def _skipped(target: Target, corrupt: list[int]) -> str:
+    """How many images are left out, and of which classes.
+
+    Raises:
+        TargetError: a class of which none is left.
+    """
+    text = f"{len(corrupt)} of {len(target)} images"
+    if target.task != "single_label":
+        return text
+    names = [printable(str(name)) for name in target.class_names]
+    drawn = np.bincount(target.labels, minlength=len(names))
+    skipped = np.bincount(target.labels[corrupt], minlength=len(names))
+    lost = np.flatnonzero((skipped > 0) & (skipped == drawn))
+    if len(lost):
+        others = f" (and {len(lost) - 1} more classes)" if len(lost) > 1 else ""
+        raise TargetError(
+            f"class {names[lost[0]]} would be lost: none of its {drawn[lost[0]]} images in the sample can be decoded{others}. "
+            "Repair them, or move the class away."
+        )
+    named = [f"{names[code]} {skipped[code]}" for code in np.flatnonzero(skipped)]
+    more = f" and {len(named) - 5} more classes" if len(named) > 5 else ""
+    return f"{text} ({', '.join(named[:5])}{more})"
 
 
 def _with_duplicates(target: Target) -> Target:
