@@ -40,7 +40,8 @@ def explained(
     if decision.runner_up:
         lines.append(f"runner-up: {decision.runner_up}{_auc(decision, decision.runner_up)}.")
     if decision.by == "ranking":
-        lines.append(f"the ranking decides: {why_not or 'too few short runs ended'}.")
+        too_few = "no time was left to compare two: pass a larger --budget" if outcome.left_out else "too few short runs ended"
+        lines.append(f"the ranking decides: {why_not or too_few}.")
     else:
         lines += _within_error(decision)
     lines += [_loss(decision, ranking), *_failed(ranking)]
