@@ -32,7 +32,7 @@ class Filters:
     source: str | None = None
 
     def tests(self) -> dict[str, Callable[[Entry], object]]:
-        """Each filter in use but the source, as an option's text, and whether an entry passes it: None where its fact is unknown."""
+        """Each filter in use but the source, as an option's text, and whether an entry passes it; None: a fact is unknown."""
         tests: dict[str, Callable[[Entry], object]] = {}
         if self.audience:
             wanted = MEDICAL if self.audience == "medical" else (self.audience,)
