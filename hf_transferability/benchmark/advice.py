@@ -202,10 +202,11 @@ def _chance_line(
     chances_of_best, size, targets = evidence["chance_of_best"], evidence["pool_size"], evidence["n_targets"]
     benchmarks = len(evidence["benchmarks"])
     if size < n_candidates:
-        enough = _first_above(chances_of_best)
+        enough, share = _first_above(chances_of_best), _enough(evidence, n_candidates)
+        fewer = f"of {n_candidates} that is {share}, and {count} are ranked."  # a race has dropped the others
         return (
             f"in benchmark pools of {size} the best is among the first {enough} in {chances_of_best[enough - 1]:.0%} of cases; "
-            f"the same share of {n_candidates} is {count}."
+            + (f"the same share of {n_candidates} is {share}." if share <= count else fewer)
         )
     if count == len(chances_of_best):
         return f"the benchmarks do not say which of these {count} could be left out: fine-tune all of them."

@@ -21,7 +21,7 @@ class Filters:
         licences: licences in the Hub's names; any of them will do.
         task: the Hub's name of a task.
         search: text that the id holds, in any case.
-        source: "timm", "transfergraph", "curated" or "hub".
+        source: "timm", "transfergraph", "curated" or "hub"; entries of others do not count at all.
     """
 
     audience: str | None = None
@@ -32,10 +32,8 @@ class Filters:
     source: str | None = None
 
     def tests(self) -> dict[str, Callable[[Entry], object]]:
-        """Each filter in use as an option's text, and whether an entry passes it: None where the entry's fact is unknown."""
+        """Each filter in use but the source, as an option's text, and whether an entry passes it; None: a fact is unknown."""
         tests: dict[str, Callable[[Entry], object]] = {}
-        if self.source:
-            tests[f"source {self.source}"] = lambda entry: entry.source == self.source
         if self.audience:
             wanted = MEDICAL if self.audience == "medical" else (self.audience,)
             tests[f"--for {self.audience}"] = lambda entry: entry.domain and entry.domain in wanted
@@ -74,7 +72,7 @@ def select(entries: Iterable[Entry], filters: Filters, written: Mapping[str, str
     """
     if filters.audience and filters.audience not in AUDIENCES:
         raise UsageError(unknown_name("--for", filters.audience, AUDIENCES))
-    entries, tests = list(entries), filters.tests()
+    entries, tests = [entry for entry in entries if filters.source in (None, entry.source)], filters.tests()
     passed, unknown = [], 0
     for entry in entries:
         answers = [test(entry) for test in tests.values()]

@@ -80,6 +80,9 @@ def _expression(source: str, conditions: str) -> list[Entry]:
             )
         if match[1] not in _KEYS:
             raise UsageError(unknown_name("--candidates", match[1], _KEYS))
+        if match[1] in values:
+            either = " Several licences are licence=mit|apache-2.0." if match[1] == "licence" else ""
+            raise UsageError(f"`--candidates` has more than one condition for {match[1]}: leave one.{either}")
         values[match[1]] = match[3]
         written["--max-params" if match[1] == "params" else f"--{match[1]}"] = condition.strip()
     try:

@@ -132,7 +132,8 @@ def choose(
     outcome, why_not = _compared(budget, selected, work, ranking, splits, reports)
     ranking.save(folder / RANKING)
     evidence = (ranking.advice or {}).get("evidence")
-    decision = decide(selected, outcome.results, evidence)
+    n_candidates = sum(row["score"] is not None for row in ranking.rows)
+    decision = decide(selected, outcome.results, evidence, n_candidates)
     compared = decision.recommended in [result.name for result in outcome.results]  # other runs there were not checked
     cost, run = _cost(ranking, outcome, extracted), best_run(decision.recommended, work) if compared else None
 

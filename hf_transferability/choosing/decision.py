@@ -64,7 +64,12 @@ class Decision:
         return asdict(self)
 
 
-def decide(contenders: Sequence[Contender], results: Sequence[Result], evidence: Mapping[str, Any] | None) -> Decision:
+def decide(
+    contenders: Sequence[Contender],
+    results: Sequence[Result],
+    evidence: Mapping[str, Any] | None,
+    n_candidates: int | None = None,
+) -> Decision:
     """The contender that is expected to be best after its short runs; the first of the ranking without two to compare.
 
     A validation AUC is known up to its standard error. As far as the contenders differ by more than that, their own figures
@@ -74,6 +79,7 @@ def decide(contenders: Sequence[Contender], results: Sequence[Result], evidence:
         contenders: in rank order.
         results: of those that were fine-tuned.
         evidence: what the benchmarks say of such a ranking; see `benchmark.advice.chances`.
+        n_candidates: of the ranking, where these may be more than the pools of the evidence have.
     """
     compared = sorted((result for result in results if result.validation_auc is not None), key=lambda result: result.rank)
     if len(compared) < 2:
@@ -83,7 +89,7 @@ def decide(contenders: Sequence[Contender], results: Sequence[Result], evidence:
     scores = {contender.name: contender.score for contender in contenders}
     expected, spread = _expected(compared, [scores[result.name] for result in compared])
     order = np.argsort(-expected, kind="stable")
-    inside, outside = _loss_inside(expected[order], spread), _loss_outside(len(compared), evidence)
+    inside, outside = _loss_inside(expected[order], spread), _loss_outside(len(compared), evidence, n_candidates)
     total = None if outside is None else round(inside + outside, 4)
     first, second = (compared[place].name for place in order[:2].tolist())
     return Decision(first, second, "fine-tuning", total, list(results))
@@ -122,15 +128,16 @@ def _loss_inside(expected: np.ndarray, spread: float) -> float:
     return float(np.mean(drawn.max(axis=1) - drawn[:, 0]))
 
 
-def _loss_outside(n_compared: int, evidence: Mapping[str, Any] | None) -> float | None:
+def _loss_outside(n_compared: int, evidence: Mapping[str, Any] | None, n_candidates: int | None) -> float | None:
     """What is lost because the best may not be among those that were compared.
 
     The share of the benchmarks' pools in which it is not among so many of the first, times what the first loses there on
-    average where it is not the best itself.
+    average where it is not the best itself. Of a pool that is larger than those, the same share of the pool counts.
     """
     if evidence is None:
         return None
     chances = evidence["chance_of_best"]
-    missed = 1 - chances[min(n_compared, len(chances)) - 1]
+    place = n_compared * min(1.0, len(chances) / (n_candidates or len(chances)))
+    missed = 1 - float(np.interp(place, range(len(chances) + 1), [0.0, *chances]))
     first_missed = 1 - chances[0]
     return float(missed * evidence["regret"] / first_missed) if first_missed > 0 else 0.0

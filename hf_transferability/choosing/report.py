@@ -40,7 +40,8 @@ def explained(
     if decision.runner_up:
         lines.append(f"runner-up: {decision.runner_up}{_auc(decision, decision.runner_up)}.")
     if decision.by == "ranking":
-        lines.append(f"the ranking decides: {why_not or 'too few short runs ended'}.")
+        too_few = "no time was left to compare two: pass a larger --budget" if outcome.left_out else "too few short runs ended"
+        lines.append(f"the ranking decides: {why_not or too_few}.")
     else:
         lines += _within_error(decision)
     lines += [_loss(decision, ranking), *_failed(ranking)]
@@ -115,12 +116,14 @@ def card_section(choice: Mapping[str, Any], ranking: Mapping[str, Any]) -> str:
         return "No checkpoint was chosen.\n"
     dataset, n_scored = ranking["dataset"], sum(row["score"] is not None for row in ranking["rows"])
     failed = f" ({len(ranking['rows']) - n_scored} more could not be ranked)" if n_scored < len(ranking["rows"]) else ""
+    dropped = [row["dropped_at"] for row in ranking["rows"] if row["score"] is not None and row.get("dropped_at")]
+    raced = f"; a race dropped {len(dropped)} of them after {max(dropped)} images" if dropped else ""
     chosen, target = (markdown.text(plain_name(name)) for name in (choice["recommended"], dataset.get("id") or "(files)"))
     lines = [
         "## How the base checkpoint was chosen",
         "",
         f"{chosen} was chosen for {target} among {n_scored} checkpoints{failed} by `hf-transferability choose`: ranked by "
-        f"{markdown.text(ranking['metric'])} on {dataset.get('images')} images (seed {dataset.get('seed')}), "
+        f"{markdown.text(ranking['metric'])} on {dataset.get('images')} images (seed {dataset.get('seed')}{raced}), "
         f"then decided by {'short fine-tuning' if choice['by'] == 'fine-tuning' else 'the ranking'}.",
         "",
     ]

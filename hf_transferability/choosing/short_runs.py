@@ -31,6 +31,7 @@ from hf_transferability.training.settings import Protocol, RowLabels, Setting, S
 SETTINGS = (Setting(32, 0.01, 0.9, 0.0), Setting(32, 0.04, 0.9, 0.0))
 PROTOCOL = Protocol(epochs=10, patience=4, validation_per_class=200)
 _SETTINGS_FILE, _STEPS_FILE = "settings.json", "steps.json"
+_OTHER_STEPS = f"`output` must be a folder of `choose`; {_STEPS_FILE} in it has other content. Remove it."
 
 
 @dataclass(frozen=True)
@@ -104,27 +105,30 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
     stored = {contender.name: _result(contender, work) for contender in contenders}
     if done := [name for name, result in stored.items() if result.runs == len(SETTINGS)]:
         _grid(done, work, OneOfSeveral(progress))  # trains nothing: refuses runs of other images, options or revisions
-    estimates, results, earlier = {}, {}, 0.0
+    estimates, results, earlier, longer = {}, {}, 0.0, 1.0  # longer: how many times as long as expected runs have taken
     for contender in contenders:
         finished = stored[contender.name]
         earlier += finished.seconds
         if contender.name in done:
             results[contender.name] = finished
+            if measured := _stored_steps(work).get(_step_key(contender, work)):  # else this call would allow more than that one
+                longer = max(longer, finished.seconds / _seconds_of_runs(_step_of(measured), work))
             continue
         try:
             step = _step(contender, work, progress)
         except CheckpointError as error:
             results[contender.name] = Result(contender.name, contender.rank, note=str(error))
             continue
-        estimates[contender.name] = len(SETTINGS) * run_seconds(step, work.images, PROTOCOL)
+        estimates[contender.name] = _seconds_of_runs(step, work)
     needed = _least(contenders, estimates, results)
     if needed is not None and needed > budget:
         return Outcome(_ordered(results, contenders), [*estimates], needed, _spent(results), _spent(results))
-    left_out, longer = [], 1.0  # how many times as long as expected runs have taken
+    left_out: list[str] = []
     for contender in contenders:
         if contender.name not in estimates:
             continue
-        if _spent(results) + longer * estimates[contender.name] > budget:
+        others = [estimates[name] for name in estimates if name not in (contender.name, *results, *left_out)]
+        if longer * _needed_now(estimates[contender.name], others, results) > budget - _spent(results):
             left_out.append(contender.name)
             continue
         progress.start(1 + contenders.index(contender), len(contenders), plain_name(contender.name))
@@ -143,6 +147,16 @@ def _least(contenders: Sequence[Contender], estimates: Mapping[str, float], resu
     if len(known) >= 2 or len(known) + len(estimates) < 2:
         return None
     return sum(known) + sum(sorted(estimates.values())[: 2 - len(known)])
+
+
+def _needed_now(seconds: float, others: Sequence[float], results: Mapping[str, Result]) -> float:
+    """What the runs of a contender take, and while there is nothing to compare it with, those of the cheapest other one."""
+    alone = all(result.validation_auc is None for result in results.values())
+    return seconds + (min(others, default=0.0) if alone else 0.0)
+
+
+def _seconds_of_runs(step: Step, work: ShortRuns) -> float:
+    return len(SETTINGS) * run_seconds(step, work.images, PROTOCOL)
 
 
 def _ordered(results: Mapping[str, Result], contenders: Sequence[Contender]) -> list[Result]:
@@ -232,9 +246,7 @@ def _step(contender: Contender, work: ShortRuns, progress: Progress) -> Step:
     Raises:
         CheckpointError: it cannot be loaded or trained.
     """
-    file = work.folder / _STEPS_FILE
-    stored = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    key = contender.name if work.load.image_size is None else f"{contender.name} at {work.load.image_size}"
+    stored, key = _stored_steps(work), _step_key(contender, work)
     if key not in stored:
         progress.stage(f"measuring a step of {plain_name(contender.name)}")
         checkpoint = load_checkpoint(contender.name, work.load)
@@ -242,8 +254,28 @@ def _step(contender: Contender, work: ShortRuns, progress: Progress) -> Step:
             raise checkpoint
         step = measured_step(checkpoint, work.n_classes, SETTINGS[0].batch_size, Processes().device)
         stored[key] = asdict(step)
-        replace_file(file, (json.dumps(stored, indent=1) + "\n").encode())
+        replace_file(work.folder / _STEPS_FILE, (json.dumps(stored, indent=1) + "\n").encode())
+    return _step_of(stored[key])
+
+
+def _step_key(contender: Contender, work: ShortRuns) -> str:
+    return contender.name if work.load.image_size is None else f"{contender.name} at {work.load.image_size}"
+
+
+def _stored_steps(work: ShortRuns) -> dict[str, Any]:
+    """The measured steps of earlier calls, by `_step_key`."""
+    file = work.folder / _STEPS_FILE
     try:
-        return Step(**stored[key])
+        stored = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    except ValueError:
+        stored = None
+    if not isinstance(stored, dict):
+        raise UsageError(_OTHER_STEPS)
+    return stored
+
+
+def _step_of(stored: Any) -> Step:
+    try:
+        return Step(**stored)
     except TypeError as error:
-        raise UsageError(f"`output` must be a folder of `choose`; {file.name} in it has other content. Remove it.") from error
+        raise UsageError(_OTHER_STEPS) from error

@@ -143,6 +143,12 @@ def _metric_columns(row: Mapping[str, Any], name: str, version: int, ranking: Ma
 
 
 def _pool(ranking: Mapping[str, Any], name: str) -> str:
-    """A name for the set of candidates over which a metric was scaled, those with a value."""
-    members = sorted(str(row["revision"]) for row in ranking["rows"] if row.get(name) is not None)
-    return f"{len(members)} candidates, {hashlib.sha256(chr(10).join(members).encode()).hexdigest()[:12]}"
+    """A name for the set of candidates over which a metric was scaled, those with a value.
+
+    Of those that a race has dropped the pool holds estimates, so it is another one than that of a ranking without a race.
+    """
+    rows = [row for row in ranking["rows"] if row.get(name) is not None]
+    dropped = [row for row in rows if row.get("dropped_at") is not None]
+    members = sorted([str(row["revision"]) for row in rows] + [f"dropped {row['revision']}" for row in dropped])
+    count = f"{len(rows)} candidates" + (f" ({len(dropped)} dropped by a race)" if dropped else "")
+    return f"{count}, {hashlib.sha256(chr(10).join(members).encode()).hexdigest()[:12]}"

@@ -115,7 +115,7 @@ def score_pool(
             raised.setdefault("constant_over_pool", f"{name} {numbers.pop():.4g}")
         for flag, detail in raised.items():
             notes.setdefault((flag, describe(flag, detail)), []).append(name)
-            for i in trained:  # the untrained have no part in what holds for the pool
+            for i in compared or trained:  # the untrained, and who lacks the metric, have no part in what holds for its pool
                 flags[i].setdefault(flag, f"{name}: {detail}" if detail else name)
         with collect_flags():  # what holds for a half says nothing about the whole
             halves = [metric_over_pool(name, members, scenario, variant, half)[:n] for half in range(n_halves)]

@@ -183,6 +183,15 @@ def test_a_pool_larger_than_the_benchmarks_gets_the_same_share():
     assert len(found["text"][1].split()) <= 25
 
 
+def test_few_that_a_race_leaves_of_a_large_pool_are_not_called_the_same_share():
+    found = advise(rows(*(f"c{i}" for i in range(5))), "consensus", "default", "architecture", "data", pool_size=50)
+    evidence = found["evidence"]
+    needed = next(k for k, chance in enumerate(evidence["chance_of_best"], 1) if chance >= advice.CHANCE)
+    share = math.ceil(needed * 50 / evidence["pool_size"])
+    assert share > 5 == found["fine_tune"] and found["text"][1].endswith(f"; of 50 that is {share}, and 5 are ranked.")
+    assert len(found["text"][1].split()) <= 25
+
+
 def test_a_target_of_several_benchmarks_counts_once():
     targets = {target.target for part in COLUMNS for target in bundled_targets(part.name)}
     assert chances("consensus", "default", "architecture", 3)["n_targets"] <= len(targets)

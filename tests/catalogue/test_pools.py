@@ -64,6 +64,9 @@ def test_ids_and_pools_mix_and_each_is_taken_once(tmp_path):
         ("timm:params<1k", "filters: params<1k removes most"),
         ("timm:top=3, licence=gpl-9", "filters: licence=gpl-9 removes most"),
         ("timm:for=nobody", "--for"),
+        ("curated:params<1k", r"params<1k removes most, (\d+) of \1,"),  # of its own, not of the whole catalogue
+        ("timm:params<30M,params<60M", "more than one condition for params: leave one\\.$"),
+        ("timm:licence=mit,licence=apache-2.0", r"more than one condition for licence: .* licence=mit\|apache-2.0"),
     ],
 )
 def test_bad_names_of_pools(name, message):

@@ -49,6 +49,17 @@ def test_the_expected_loss_falls_with_clearer_figures_and_with_more_contenders()
     assert decided([0.9, 0.7], evidence=None).expected_loss is None
 
 
+def test_few_of_a_pool_that_is_larger_than_the_benchmarks_count_as_the_same_share_of_it():
+    contenders = [Contender(name, place, True, 1 - place / 10) for place, name in enumerate("abcd", 1)]
+    results = [
+        Result(one.name, one.rank, auc, auc, 0.01, 600, 2) for one, auc in zip(contenders, [0.9] + [0.7] * 3, strict=True)
+    ]
+    losses = [decide(contenders, results, EVIDENCE, n).expected_loss for n in (5, 10, 20)]
+    # Four of 10 are two of 5, four of 20 one of 5: what is missed has these chances.
+    expected = [(1 - chance) * 0.03 / (1 - 0.4) for chance in (0.9, 0.6, 0.4)]
+    np.testing.assert_allclose(losses, expected, atol=2e-3)
+
+
 def test_the_standard_error_of_an_auc_is_that_of_repeated_samples():
     rng, labels = np.random.default_rng(0), np.repeat([0, 1], 100)
     aucs = [roc_auc_score(labels, rng.normal(labels * 1.2)) for _ in range(400)]

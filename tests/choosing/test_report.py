@@ -23,3 +23,13 @@ def test_labels_that_look_shuffled_are_told_before_anything_is_fine_tuned_and_wi
     assert "Check the labels" in (tmp_path / "model_card.md").read_text()
     assert choice.ranking.advice is not None and choice.ranking.advice["text"] == []
     assert choice.decision.expected_loss is None  # nobody measured what is lost by an order of noise
+
+
+def test_the_card_says_what_a_race_dropped(pool, cache, tmp_path, make_target, instant_runs, all_compared):
+    target = make_target(n=48, n_classes=3, splits=("train", "validation", "test"))
+    choice = choose(target, pool, tmp_path, budget=1000, cache_dir=cache)
+    ranking = choice.ranking.to_dict()
+    assert "on 48 images (seed 0), then decided" in card_section(choice.to_dict(), ranking)
+    ranking["rows"][-1]["dropped_at"] = 16
+    raced = card_section(choice.to_dict(), ranking)
+    assert "on 48 images (seed 0; a race dropped 1 of them after 16 images), then decided" in raced

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hf_transferability import UsageError
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.choosing.contenders import Contender
 from hf_transferability.choosing.short_runs import ShortRuns, fine_tune_within, source_names
@@ -17,7 +18,7 @@ EACH = 120.0  # seconds of the two runs of a contender
 
 @pytest.fixture
 def within(target, pool, tmp_path, instant_runs):
-    """within(budget, seconds) -> outcome, where a contender's two runs are expected to take so long."""
+    """within(budget, seconds) -> outcome, where a contender's two runs are expected to take so long; or those of each."""
     contenders = [Contender(name, place, True) for place, name in enumerate(pool, 1)]
     folder = tmp_path / "runs"
     work = ShortRuns(
@@ -25,9 +26,13 @@ def within(target, pool, tmp_path, instant_runs):
     )  # fmt: skip
     folder.mkdir()
 
-    def run(budget: float, seconds: float = EACH):
-        step = {"training": seconds / 4, "evaluation": 0.0, "batch_size": 32}  # two runs of two epochs of one step
-        (folder / "steps.json").write_text(json.dumps(dict.fromkeys(pool, step)))
+    def run(budget: float, *seconds: float):
+        each = seconds if len(seconds) > 1 else (seconds or (EACH,)) * len(pool)
+        steps = {
+            name: {"training": one / 4, "evaluation": 0.0, "batch_size": 32}  # two runs of two epochs of one step
+            for name, one in zip(pool, each, strict=True)
+        }
+        (folder / "steps.json").write_text(json.dumps(steps))
         return fine_tune_within(budget, contenders, work, NullProgress())
 
     return run
@@ -60,8 +65,28 @@ def test_a_budget_for_fewer_than_two_starts_nothing_and_says_what_works(within, 
 
 
 def test_runs_that_take_longer_than_expected_leave_fewer_for_the_next(within, pool):
-    outcome = within(2 * EACH, seconds=EACH / 10)
+    outcome = within(2.5 * EACH, EACH / 10)
     assert [result.name for result in outcome.results] == pool[:2] and outcome.left_out == pool[2:]
+    again = within(2.5 * EACH, EACH / 10)  # nor does the same call start what the first one had no time for
+    assert (again.left_out, again.results) == (outcome.left_out, outcome.results)
+
+
+def test_a_first_that_would_leave_nothing_to_compare_it_with_is_left_out(within, pool, instant_runs):
+    outcome = within(2.5 * EACH, 2 * EACH, EACH, EACH)
+    assert [result.name for result in outcome.results] == pool[1:] and outcome.left_out == pool[:1]
+    assert instant_runs == [pool[1]] * 2 + [pool[2]] * 2
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[]", "a step of another form"])
+def test_other_measured_steps_are_refused(target, pool, tmp_path, instant_runs, content):
+    text = json.dumps({pool[0]: {"training": 1.0}}) if content.startswith("a step") else content
+    (tmp_path / "steps.json").write_text(text)
+    work = ShortRuns(
+        target, tmp_path, Images(32, 0, 0), 3, SplitNames(), RowLabels(), source_names(pool), LoadOptions(), {}
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="`output` must be a folder of `choose`; steps\\.json"):
+        fine_tune_within(1e9, [Contender(name, place, True) for place, name in enumerate(pool, 1)], work, NullProgress())
+    assert instant_runs == []
 
 
 def test_a_contender_that_cannot_be_trained_is_a_result_with_its_reason(target, pool, tmp_path, instant_runs):

@@ -121,6 +121,19 @@ def test_scores_from_another_pool_replace_nothing():
     assert merged.frame.groupby("pool").score.unique().map(list).tolist() in ([[0.7], [0.1]], [[0.1], [0.7]])
 
 
+def test_scores_of_a_race_replace_none_of_a_ranking_without():
+    """A race knows only estimates of whom it drops, so the others may get other scores than over all of them."""
+    rows = [{**ROW, "checkpoint": f"owner/{each}", "revision": each * 40} for each in "abc"]
+    raced = [{**row, "transferability": 0.1, "date": "2025-06-02T12:00:00+00:00"} for row in rows]
+    raced[2]["dropped_at"] = 100
+    plain, race = (
+        score_rows.scores(changed(rows=each, metric_versions={"transferability": 1}), "mine") for each in (rows, raced)
+    )
+    assert race["pool"].str.startswith("3 candidates (1 dropped by a race), ").all()
+    merged = merge(plain, race, "scores")
+    assert (merged.added, merged.replaced, len(merged.frame)) == (2, 0, 5)
+
+
 def test_a_pool_that_failed_has_no_rows():
     frame = score_rows.scores(changed(rows=RANKING["rows"][2:]), "mine")
     assert len(frame) == 0

@@ -153,6 +153,13 @@ def test_flags_of_the_pool_are_not_given_to_untrained_candidates():
     assert [list(flags) for flags in pool.flags] == [["pool_of_two"], ["pool_of_two"], []]
 
 
+def test_flags_of_the_pool_are_not_given_to_candidates_without_the_metric():
+    """A race computes gradients, and so the score of the paper, for its best only."""
+    scores = [paper(0.5, 1.0), paper(0.75, 3.0), Scores({"feature_quality": 0.2})]
+    pool = score_pool(candidates(*scores), ["transferability"], "source_dataset")
+    assert [list(flags) for flags in pool.flags] == [["pool_of_two"], ["pool_of_two"], []]
+
+
 def agreeing(quality: float, *halves: float) -> Scores:
     """Scores whose two members of the consensus agree, also on the half-samples."""
     names = ("feature_quality", "logme")
