@@ -30,8 +30,12 @@ input[type=radio]:focus-visible, input[type=range]:focus-visible { outline: 2px 
 #examples button { white-space: normal; }
 .figures { overflow-x: auto; }
 .figures table { border-collapse: collapse; font-size: .9rem; white-space: nowrap; }
-.figures th, .figures td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--border-color-primary); }
-.figures th[scope=row] { text-align: left; font-weight: 400; }
+.figures th, .figures td { padding: .2rem .6rem; text-align: right; border: 0; }
+.figures th, .figures td { border-bottom: 1px solid var(--border-color-primary); }
+.figures tr > :first-child { text-align: left; white-space: normal; position: sticky; left: 0; }
+.figures tr > :first-child { background: var(--block-background-fill); }
+.figures th[scope=row] { font-weight: 400; }
+@media (max-width: 40rem) { .figures tr > :first-child { max-width: 8rem; } }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
 .pictures { justify-content: center; }
 .pictures .wide { flex: 1 1 34rem; min-width: 0; max-width: 44rem; }
