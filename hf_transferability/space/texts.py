@@ -29,7 +29,8 @@ input[type=radio]:focus-visible, input[type=range]:focus-visible { outline: 2px 
 #benchmark-choices input { padding-right: 1.6rem; text-overflow: ellipsis; }
 #examples button { white-space: normal; }
 .figures { overflow-x: auto; }
-.figures table { border-collapse: collapse; font-size: .9rem; white-space: nowrap; }
+.figures table { border-collapse: collapse; border: 0; font-size: .9rem; white-space: nowrap; }
+.figures tr { border: 0; }
 .figures th, .figures td { padding: .2rem .6rem; text-align: right; border: 0; }
 .figures th, .figures td { border-bottom: 1px solid var(--border-color-primary); }
 .figures tr > :first-child { text-align: left; white-space: normal; position: sticky; left: 0; }
