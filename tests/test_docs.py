@@ -282,3 +282,15 @@ def test_ci_finds_the_test_command_in_the_readme():
     text = (ROOT / "README.md").read_text("utf-8")
     block = text.partition("<!-- test command -->\n")[2].partition("<!-- end -->")[0]
     assert re.fullmatch(r"```sh\n.* -m pytest .*\n```\n", block)
+
+
+CARDS = [ROOT / "space" / "README.md", ROOT / "metrics" / "transferability" / "README.md"]
+
+
+@pytest.mark.parametrize("path", [*GUIDES, *CARDS, CARDS[1].with_name("app.py")], ids=ids)
+def test_nobody_is_told_to_install_the_package_from_an_index(path):
+    """It is on none, and somebody else may take the name. With an extra, pip finds the package that is installed already."""
+    found = re.findall(r"pip install [^`\n&]*", path.read_text("utf-8"))
+    assert [text for text in found if re.search(r"hf-transferability(?!\[)", text)] == []
+    if path.name == "space.md":
+        assert "hf-transferability[space]" not in path.read_text("utf-8")

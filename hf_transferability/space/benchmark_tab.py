@@ -18,7 +18,7 @@ from hf_transferability.space.parts import AT_ONCE, SCENARIOS, drawing, drawn, i
 
 _KEPT = 512  # pictures, of some 60 kB each
 # What a picture shows, for those who cannot see it.
-_OVERVIEW = "Agreement of every metric and baseline with fine-tuned performance in all bundled benchmarks."
+_OVERVIEW = "Agreement of every method with fine-tuned performance in all bundled benchmarks; the table below has the numbers."
 _AGREEMENT = "Agreement of every metric with fine-tuned performance, with its interval and by target; the table has the means."
 _SCORES = "Scores of the metric {metric} against fine-tuned performance, one plot for each target."
 _PERFORMANCE = "Fine-tuned performance of every source on every target."
@@ -42,6 +42,8 @@ def benchmark_tab() -> BenchmarkTab:
     gr.Markdown(texts.BENCHMARK)
     overview = pictures("Agreement in all benchmarks")
     gr.Markdown(lookup.leaderboard_caption(), elem_classes="caption")
+    with gr.Accordion("The numbers as a table", open=False):
+        gr.HTML(lookup.leaderboard_figures())
     with gr.Accordion("What the methods are", open=False):
         gr.Markdown(lookup.methods_in_words(), elem_classes="caption")
     gr.Markdown("### One benchmark", elem_id="one-benchmark")

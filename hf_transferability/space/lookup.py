@@ -11,6 +11,7 @@ from hf_transferability.benchmark.foreign_metrics import FOREIGN_METRICS
 from hf_transferability.benchmark.leaderboard import bundled_leaderboard
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping import markdown
+from hf_transferability.escaping.html import text as escape
 from hf_transferability.metrics import all_metrics
 from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.reporting import benchmark_words, plots
@@ -102,9 +103,13 @@ def agreement_table(chosen: Benchmark, selection: str, scenario: str, target: st
     Raises:
         UsageError: no such selection, scenario or target.
     """
+    return _best_first(chosen, selection, scenario, target).round(3)
+
+
+def _best_first(chosen: Benchmark, selection: str, scenario: str, target: str) -> "pd.DataFrame":
     titles = {"metric": "metric", "value": "weighted tau", "low": "90 % low", "high": "90 % high", "variant": "kind"}
     rows = _agreement(chosen, selection, scenario, target)[list(titles)].rename(columns=titles)
-    return rows.sort_values("weighted tau", ascending=False, na_position="last").round(3)
+    return rows.sort_values("weighted tau", ascending=False, na_position="last")
 
 
 def agreement_shown(chosen: Benchmark, selection: str, scenario: str, target: str = "mean") -> "Styler":
@@ -115,7 +120,7 @@ def agreement_shown(chosen: Benchmark, selection: str, scenario: str, target: st
     """
     import pandas as pd
 
-    rows = agreement_table(chosen, selection, scenario, target)
+    rows = _best_first(chosen, selection, scenario, target)  # not rounded yet: a number is rounded once, as in the pictures
     several = rows["metric"].duplicated(keep=False)  # a metric in both of its forms
     low_and_high = zip(rows["90 % low"], rows["90 % high"], strict=True)
     frame = pd.DataFrame(
@@ -183,6 +188,26 @@ def methods_in_words() -> str:
     baselines = [name for name in TERMS if TERMS[name].startswith(_BASELINE)]
     shown += [f"- **{benchmark_words.method(name)}** (baseline): {TERMS[name].removeprefix(_BASELINE)}" for name in baselines]
     return "\n".join(shown)
+
+
+def leaderboard_figures() -> str:
+    """The numbers of the picture over all benchmarks as a table in HTML, for screen readers and for copying."""
+    document = bundled_leaderboard()
+    columns = [column["name"] for column in document["columns"] if column["scored"]]
+    cells: dict[str, dict[str, float]] = {name: {} for name in dict.fromkeys(row["metric"] for row in document["rows"])}
+    for row in document["rows"]:
+        cells[row["metric"]][row["column"]] = row["weighted_tau"]
+    kinds = {row["metric"]: row["kind"] for row in document["rows"]}
+    titles = ["method", *(benchmark_words.column(name) for name in columns), "worst"]
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    lines = []
+    for name in [name for name in cells if name in document["worst"]]:  # in the order of the picture
+        title = benchmark_words.method(name) + " (baseline)" * (kinds[name] == "baseline")
+        values = [cells[name].get(column) for column in columns] + [document["worst"][name]["weighted_tau"]]
+        shown = "".join(f"<td>{'-' if value is None else _plain(value)}</td>" for value in values)
+        lines.append(f'<tr><th scope="row">{escape(title)}</th>{shown}</tr>')
+    about = 'class="figures" tabindex="0" role="region" aria-label="Agreement in all benchmarks, as a table"'
+    return f"<div {about}><table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
 
 
 def leaderboard_picture() -> "Figure":

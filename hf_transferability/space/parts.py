@@ -109,7 +109,7 @@ def show_errors(function: Callable[..., Any], told: Callable[[str], str] | None 
 
 
 def _for_visitors(text: str) -> str:
-    return escape(plain(text))
+    return escape(plain(text[:1].upper() + text[1:]))  # a name of code, which is between backticks, keeps its letters
 
 
 def plain(text: str) -> str:

@@ -19,10 +19,24 @@ STYLE = """
 #ranking p, #agreement p, .picture { font-family: var(--font); }
 #state p { margin: 0 0 .2rem; font-size: .9rem; overflow-wrap: anywhere; }
 #state .beyond, #state .beyond p { color: #a03c00; font-weight: 600; }
-.dark #state .beyond, .dark #state .beyond p { color: #ff9d66; }
+.dark #state .beyond p { color: #ff9d66; }
 .dark { --color-accent: var(--primary-400); }
 :root:has(.dark) { color-scheme: dark; }
+input[type=radio]:focus-visible, input[type=range]:focus-visible { outline: 2px solid #0072b2 !important; outline-offset: 2px; }
+.dark input[type=radio]:focus-visible { outline-color: #56b4e9 !important; }
+.dark input[type=range]:focus-visible { outline-color: #56b4e9 !important; }
+#checkpoints .secondary-wrap { min-width: 11rem; }
+#benchmark-choices input { padding-right: 1.6rem; text-overflow: ellipsis; }
 #examples button { white-space: normal; }
+.figures { overflow-x: auto; }
+.figures table { border-collapse: collapse; border: 0; font-size: .9rem; white-space: nowrap; }
+.figures tr { border: 0; }
+.figures th, .figures td { padding: .2rem .6rem; text-align: right; border: 0; }
+.figures th, .figures td { border-bottom: 1px solid var(--border-color-primary); }
+.figures tr > :first-child { text-align: left; white-space: normal; position: sticky; left: 0; }
+.figures tr > :first-child { background: var(--block-background-fill); }
+.figures th[scope=row] { font-weight: 400; }
+@media (max-width: 40rem) { .figures tr > :first-child { max-width: 8rem; } }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
 .pictures { justify-content: center; }
 .pictures .wide { flex: 1 1 34rem; min-width: 0; max-width: 44rem; }
@@ -82,8 +96,9 @@ results.
 
 LEADERBOARD = """\
 Each number is the agreement of a method with fine-tuning in one set of results: the mean weighted Kendall tau over its targets.
-The lowest of a row is bold, and again under **worst**. A dash: these results lack what the method needs. A baseline looks at no
-image of the target. What the columns are:
+The lowest of a row is bold, and again under **worst**. A dash: these results lack what the method needs. Methods are
+ordered by their worst number: first the metrics that at least half of the columns have, then the other metrics, then the
+baselines, which look at no image of the target. What the columns are:
 
 """
 

@@ -25,7 +25,7 @@ How well would a pretrained checkpoint do on your labelled images after fine-tun
 `.safetensors` file with the arrays `features` [n_samples, n_features] and `labels` [n_samples], and, for the metrics that need
 them, `source_probabilities` [n_samples, n_source_classes] and `gradient_norms` [n_batches, 2]. Scores tell candidates apart
 on one sample of images: upload one file per checkpoint. Do not upload data that must not leave your organisation:
-`pip install hf-transferability` computes the same on your own machine.
+the wheel in the files of this Space, installed with pip, computes the same on your own machine.
 """
 
 

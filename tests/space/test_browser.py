@@ -162,7 +162,7 @@ def test_every_bound_is_explained(browser, fits, at_hub, monkeypatch):
         "PARAMETERS": "parameters; alice/one has",
         "CHECKPOINT_BYTES": "MB of checkpoints",
         "DATASET_BYTES": "reads datasets of at most",
-        "SECONDS": "the work is stopped after",
+        "SECONDS": "The work is stopped after",
     }
     for bound, text in bounds.items():
         with monkeypatch.context() as patch:

@@ -72,11 +72,16 @@ def test_contrast_is_that_of_wcag():
     assert contrast([249, 115, 22], [255, 255, 255]) == pytest.approx(2.80, abs=0.01)  # Gradio's own orange
 
 
+BEYOND = "?tab=rank&checkpoint=owkin/phikon-v2"  # larger than the page takes
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["?tab=rank&ranking=example", "?tab=benchmark&benchmark=open", "?tab=about"])
+@pytest.mark.parametrize("view", [BEYOND, "?tab=rank&ranking=example", "?tab=benchmark&benchmark=open", "?tab=about"])
 def test_all_letters_can_be_read_and_are_of_two_fonts(browser, fits, address, view, theme):
     opened_at(browser, address, view, theme)
-    if "about" not in view:
+    if view == BEYOND:
+        browser.wait("return document.querySelector('#state .beyond')")
+    elif "about" not in view:
         browser.wait("return document.querySelectorAll('.picture img').length >= 3")
     time.sleep(1)  # colours fade in
     found = browser.run(LETTERS)
@@ -187,3 +192,46 @@ def test_benchmarks_are_told_in_words_and_their_table_is_whole(browser, fits, ad
         assert shown[0] > 10
         assert shown[1] is not None and shown[1] <= 2
     browser.shot("words")
+
+
+FOCUSED = """const seen = document.activeElement, style = getComputedStyle(seen);
+    return [seen.tagName, seen.type, style.outlineStyle, parseFloat(style.outlineWidth)]"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_one_sees_where_the_keyboard_is(browser, fits, address, theme):
+    """Gradio shows no focus on radio buttons and sliders."""
+    opened_at(browser, address, "?tab=rank", theme)
+    time.sleep(1)
+    kinds = set()
+    for _ in range(24):
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        tag, kind, style, width = browser.run(FOCUSED)
+        if kind in ("radio", "range"):
+            kinds.add(kind)
+            assert style == "solid" and width >= 2, (tag, kind)
+    assert kinds == {"radio", "range"}
+
+
+def test_what_is_typed_beside_chosen_checkpoints_is_seen(browser, fits, address):
+    chosen = ("microsoft/resnet-18", "microsoft/resnet-50", "timm/densenet121.tv_in1k", "timm/convnext_tiny.fb_in1k")
+    opened_at(browser, address, "?tab=rank" + "".join(f"&checkpoint={name}" for name in chosen))
+    browser.wait("return document.querySelectorAll('#checkpoints .token').length === 4")
+    assert browser.run("return document.querySelector('#checkpoints input').clientWidth") > 90
+
+
+def test_the_name_of_a_benchmark_ends_before_the_arrow(browser, fits, address):
+    opened_at(browser, address, "?tab=benchmark&benchmark=open")
+    browser.wait("return document.querySelector('#benchmark-choices input')?.value.includes('open datasets')")
+    gap = """const field = document.querySelector('#benchmark-choices input'), style = getComputedStyle(field);
+        const arrow = field.parentElement.querySelector('.icon-wrap').getBoundingClientRect();
+        return arrow.left - (field.getBoundingClientRect().right - parseFloat(style.paddingRight))"""
+    assert browser.run(gap) >= 0
+
+
+def test_the_numbers_of_the_overview_are_a_table_for_screen_readers(browser, fits, address):
+    opened_at(browser, address, "?tab=benchmark")
+    browser.click("The numbers as a table\n▼")
+    browser.wait("return document.querySelector('.figures')?.offsetParent")
+    assert browser.run("return document.querySelectorAll('.figures tbody th[scope=row]').length") > 15
+    assert browser.unnamed() == []

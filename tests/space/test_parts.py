@@ -51,6 +51,18 @@ def test_visitors_see_errors_as_plain_text_and_programs_as_they_are(told, shown)
     assert error.value.message == shown
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"), [("the dataset is empty.", "The dataset is empty."), ("`split` is empty.", "split is empty.")]
+)
+def test_an_error_begins_with_a_capital_but_names_keep_their_letters(text, shown):
+    def refuse():
+        raise UsageError(text)
+
+    with pytest.raises(gr.Error) as error:
+        show_errors(refuse)()
+    assert error.value.message == shown
+
+
 def test_a_picture_has_its_size_before_it_is_there():
     """Without it, the page moves away under a link that leads to a place below the picture."""
     html = drawn(new_figure(5, 3), "nothing")
