@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hf_transferability.choosing.decision import Decision
+from hf_transferability.choosing.decision import Decision, standard_error
 from hf_transferability.choosing.short_runs import PROTOCOL, SETTINGS, Outcome
 from hf_transferability.escaping import markdown
 from hf_transferability.names import plain_name
@@ -43,7 +43,7 @@ def explained(
         too_few = "no time was left to compare two: pass a larger --budget" if outcome.left_out else "too few short runs ended"
         lines.append(f"the ranking decides: {why_not or too_few}.")
     else:
-        lines += _within_error(decision)
+        lines += [*_within_error(decision), _standard_error(decision)]
     lines += [_loss(decision, ranking), *_failed(ranking)]
     failed = [f"{result.name} ({result.note.rstrip('.')})" for result in decision.results if result.note]
     lines += [f"not compared: {'; '.join(failed)}."] if failed else []
@@ -173,6 +173,14 @@ def _within_error(decision: Decision) -> list[str]:
         f"{best.name} has the highest validation AUC ({best.validation_auc:.3f}), but {best.validation_images} images are too "
         "few to prefer it over the order of the ranking."
     ]
+
+
+def _standard_error(decision: Decision) -> str:
+    """How far the validation AUCs can be trusted."""
+    compared = [result for result in decision.results if result.validation_auc is not None]
+    n_images = min(result.validation_images or 1 for result in compared)
+    error = max(standard_error(result.validation_auc or 0.0, n_images) for result in compared)
+    return f"validation AUCs of {n_images} images have a standard error of about {error:.2g}: smaller differences say little."
 
 
 def _loss(decision: Decision, ranking: Ranking) -> str:
