@@ -60,8 +60,9 @@ def refuse_absent(named: Sequence[str], place: Place, folder: Path, images: Sequ
         return
     name = os.path.basename(paths[0].replace("\\", "/"))
     same = [path for path in images if name in (os.path.basename(path), os.path.splitext(os.path.basename(path))[0])]
+    shown = printable(os.path.relpath(paths[0], folder)[-80:])
     remedy = f"such as {printable(same[0][-80:])}" if len(same) == 1 else "with their folders and endings"
     raise TargetError(
-        f"the table names {len(paths)} files, none of which is in the folder, for example "
-        f"{printable(os.path.relpath(paths[0], folder)[-80:])}. Write their paths relative to {printable(folder.name)}, {remedy}."
+        f"the table names {len(paths)} files, none of which is in the folder, for example {shown}. "
+        f"Write their paths relative to {printable(folder.name)}, {remedy}."
     )

@@ -2,7 +2,15 @@
 
 import pytest
 
-from hf_transferability.data.split_words import cohort_words, is_cohort, is_numbered_part, kinds_within, says_nothing, split_kind, words_of
+from hf_transferability.data.split_words import (
+    cohort_words,
+    is_cohort,
+    is_numbered_part,
+    kinds_within,
+    says_nothing,
+    split_kind,
+    words_of,
+)
 
 
 @pytest.mark.parametrize(
