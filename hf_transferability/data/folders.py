@@ -128,7 +128,7 @@ def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int
 
 
 def _splits_below(folders: list[tuple[str, ...]], level: int) -> int | None:
-    """A deeper level of folders train, test and so on, where one folder of a level, such as "Training data", holds all images."""
+    """A deeper level of folders train, test and so on, where one folder such as "Training data" holds all images."""
     for below in range(level + 1, min(map(len, folders)) + 1):
         kinds = {split_kind(parts[below - 1]) for parts in folders}
         if None not in kinds and len(kinds) > 1:
