@@ -43,18 +43,20 @@ def _names_any(table: Path, names: Collection[str]) -> bool:
     return any(os.path.basename(cell) in names for cell in cells if cell)
 
 
-def refuse_absent(named: Sequence[str], place: Place, folder: Path, images: Sequence[str]) -> None:
+def refuse_absent(named: Sequence[str] | None, place: Place | None, folder: Path, images: Sequence[str]) -> None:
     """Refuse rows none of which leads to an image, as those that hold its name only, or its path from another folder.
 
     Args:
-        named: the file of each row, "" for an embedded image; see `repeated_rows.named_files`.
-        place: where the images may lie; rows that name others are refused when they are read.
+        named: the file of each row, "" for an embedded image; see `repeated_rows.named_files`. None where unknown.
+        place: where the images may lie; rows that name others are refused when they are read. None for anywhere.
         folder: the dataset's folder.
         images: paths of its images, relative to it.
 
     Raises:
         TargetError: with an example, and the path that it should be, where it can be told.
     """
+    if named is None or place is None:
+        return
     paths = [path for path in named if path and "::" not in path and is_inside(path, place)]
     if not paths or len(paths) < len(named) or any(map(os.path.exists, paths)):
         return

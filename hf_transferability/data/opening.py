@@ -152,15 +152,13 @@ def _with_unread(opened: Opened, folder: Path, builder: Any, options: SampleOpti
     """The opened split with what the builder of `datasets` and the rows leave of the folder, in its account.
 
     Raises:
-        UsageError: images in hidden folders, which a builder of image files leaves out.
-        TargetError: rows none of which leads to an image.
+        UsageError, TargetError: images in hidden folders, which a builder leaves out; rows none of which leads to an image.
     """
     files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
     if builder.name in hub_files.FOLDERS:
         listing.refuse_hidden_folders(files)
     named = _named(opened, builder, options)
-    if named and opened.place is not None:
-        refuse_absent(named, opened.place, folder, files.images)
+    refuse_absent(named, opened.place, folder, files.images)
     left_out, examples = unread_files(folder, files, configured_files(builder), named)
     notes = opened.account.notes
     note, name = split_list_note(files.others)

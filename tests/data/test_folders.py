@@ -113,7 +113,7 @@ def test_one_class_in_folders_of_two_splits(tmp_path, pattern):
 def test_a_class_named_as_a_split_is_told(tmp_path):
     write(tmp_path, "tumor/{}.png", "normal/{}.png", "test/{}.png")
     account = load_target(tmp_path, sample_size="all").account
-    assert "3 classes (folder level 1): normal 12, test 12, tumor 12" in account
+    assert "3 classes (folder level 1): normal: 12 images, test: 12, tumor: 12" in account
     assert account.endswith("The class test is named as a split; move its folder away if it holds test images.")
 
 

@@ -154,7 +154,7 @@ OTHERS: dict[str, tuple[dict[str, bytes], dict, str, str]] = {
             b"images_%03d/%d.png,%s\n" % (1 + i % 2, i // 2, b"ab"[i // 2 % 2 :][:1]) for i in range(24))},
         {"image_column": "image"},
         "`datasets` reads the images of a/folders-numbered-parts, but not labels.csv beside them. " + DOWNLOAD,
-        "split train 24; 2 classes: a 12, b 12; left out: nothing.",
+        "left out: nothing.",
     ),
     "folders-and-metadata": (
         photos("a", "b") | {"metadata.csv": b"file_name,age\n" + b"".join(
