@@ -244,14 +244,15 @@ def sample_size(text: str) -> int | str:
 def seed(text: str) -> int:
     """Read a seed: 0 or more, of 32 bits."""
     if not _is_whole(text, LARGEST_SEED):
-        raise argparse.ArgumentTypeError(f"must be 0 or a positive whole number; got {shown(text)}")
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {LARGEST_SEED}; got {shown(text)}")
     return int(text)
 
 
 def positive(text: str) -> int:
     """Read a count: 1 or more."""
     if not _is_whole(text, LARGEST_WHOLE) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive whole number; got {shown(text)}")
+        most = f" up to {LARGEST_WHOLE}" if text.isdecimal() and int(text[:50]) else ""
+        raise argparse.ArgumentTypeError(f"must be a positive whole number{most}; got {shown(text)}")
     return int(text)
 
 

@@ -44,7 +44,7 @@ def partly_splits(names: Collection[str], level: int | None, *, beside: bool = F
     return UsageError(
         f"the folders {listed(names)}{' and the images beside them' * beside} look only partly like splits. Name all split "
         "folders train, validation or test, or rename them to use all images"
-        + (f"; if these are classes, pass --class-level {level}." if level else ".")
+        + (f"; if these are classes, pass --class-level {level}." if level and len(names) > 1 else ".")
     )
 
 

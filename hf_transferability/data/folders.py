@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from hf_transferability.data.file_names import named_splits
 from hf_transferability.data.folder_parts import labelled_levels, listed, partly_splits, refuse_parts
-from hf_transferability.data.split_words import KIND_OF, is_cohort, kinds_within, says_nothing, split_kind, words_of
+from hf_transferability.data.split_words import (
+    KIND_OF,
+    is_cohort,
+    is_numbered_part,
+    kinds_within,
+    says_nothing,
+    split_kind,
+    words_of,
+)
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import one_line
 
@@ -92,12 +100,13 @@ def refuse_doubt(arrangement: Arrangement, split: str | None) -> None:
 
 def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int | None:
     """The folder level that names the splits; None where none does."""
+    doubt = None
     for level in range(1, max(map(len, folders), default=0) + 1):
         names = {parts[level - 1] for parts in folders if len(parts) >= level}
         complete = all(len(parts) >= level for parts in folders)
         split_names = {name: kind for name in names if (kind := split_kind(name))}
         if complete and len(split_names) == len(names):
-            return level
+            return (len(names) == 1 and _splits_below(folders, level)) or level
         with_folders = {parts[level - 1] for parts in folders if len(parts) > level}
         partly = {name: kinds for name in names if (kinds := kinds_within(name))}
         partial_kinds = set().union(*partly.values())
@@ -109,7 +118,21 @@ def _split_level(folders: list[tuple[str, ...]], class_level: int | None) -> int
         parts = any(is_cohort(name) for name in with_folders) and len(with_folders) > 1
         mixed = len(set(split_names.values())) > 1 or (apart and (several or "test" in partial_kinds or split_names or parts))
         if level != class_level and mixed:
-            raise partly_splits(names, level, beside=not complete)
+            error = partly_splits(names, level, beside=not complete)
+            if not complete or len(names) > 1:
+                raise error
+            doubt = doubt or error  # one folder of all images, as "train_test_split"; those below may be the splits
+    if doubt is not None:
+        raise doubt
+    return None
+
+
+def _splits_below(folders: list[tuple[str, ...]], level: int) -> int | None:
+    """A deeper level of folders train, test and so on, where one folder such as "Training data" holds all images."""
+    for below in range(level + 1, min(map(len, folders)) + 1):
+        kinds = {split_kind(parts[below - 1]) for parts in folders}
+        if None not in kinds and len(kinds) > 1:
+            return below
     return None
 
 
@@ -150,10 +173,28 @@ def _refuse_no_classes(folders: list[tuple[str, ...]], class_level: int | None) 
     names = {parts[class_level - 1] for parts in folders if len(parts) >= class_level} if class_level else set()
     parts = {name for name in names if split_kind(name) or is_cohort(name)}
     if parts and all(name in parts or says_nothing(name) for name in names):
-        raise UsageError(
-            f"the folders {listed(names)} do not look like classes. Name the column of a table's paths by --image-column; "
-            f"if these are classes, pass --class-level {class_level}."
-        )
+        raise _no_classes(names, class_level)
+
+
+def refuse_parts_as_classes(names: Collection[str], class_level: int | None) -> None:
+    """Refuse numbered parts of one set of images, such as images_001 and images_002, as classes.
+
+    Args:
+        names: of the classes.
+        class_level: their level.
+
+    Raises:
+        UsageError: all names are such.
+    """
+    if all(map(is_numbered_part, names)):
+        raise _no_classes(names, class_level)
+
+
+def _no_classes(names: Collection[str], class_level: int | None) -> UsageError:
+    return UsageError(
+        f"the folders {listed(names)} do not look like classes. Name the column of a table's paths by --image-column; "
+        f"if these are classes, pass --class-level {class_level}."
+    )
 
 
 def _refuse_split_classes(folders: list[tuple[str, ...]], class_level: int | None) -> None:

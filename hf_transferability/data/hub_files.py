@@ -11,6 +11,7 @@ from huggingface_hub import HfApi
 from hf_transferability import hub
 from hf_transferability.data.account import Account
 from hf_transferability.data.folders import Arrangement, arrange, refuse_doubt
+from hf_transferability.data.labels import LABEL_NAMES
 from hf_transferability.data.listing import (
     ARCHIVES,
     TABLES,
@@ -23,7 +24,7 @@ from hf_transferability.data.local_images import left_out, refuse_vanishing
 from hf_transferability.data.medical.signature import DICOM_ENDINGS
 from hf_transferability.data.metadata import NAMES
 from hf_transferability.data.options import SampleOptions
-from hf_transferability.data.split_words import split_kind
+from hf_transferability.data.split_words import is_numbered_part, split_kind
 from hf_transferability.data.table_splits import refuse_merged
 from hf_transferability.data.unread import configured_files, may_hold_rows, split_list_note, unread_names
 from hf_transferability.data.zip_archives import ENDING
@@ -71,11 +72,13 @@ def compared(
     if files is None:
         return replace(account, found=len(every))
     refuse_dicom(files, name)
-    _refuse_tables_beside_images(builder, files, name)
+    _refuse_tables_beside_images(builder, files, name, options)
     listing = _listing(files)
     images = {split: [path for path in paths if is_image_name(path)] for split, paths in used.items()}
-    level = None
-    if not any(os.path.basename(path) in NAMES for path in files):
+    level, described = None, any(os.path.basename(path) in NAMES for path in files)
+    if described:
+        _refuse_lost_folders(builder, options, listing, name)
+    else:
         refuse_hidden_folders(listing)
         arrangement = arrange([*listing.images, *listing.suspects()], options.class_level)
         refuse_vanishing(
@@ -86,8 +89,11 @@ def compared(
         _refuse_lost_labels(builder, options, sorted(set(arrangement.classes.values())), name)
         level = arrangement.class_level
     counts = left_out(listing, level)
-    if unused := len(set(listing.images) - {path for paths in images.values() for path in paths}):
+    held = {path for paths in images.values() for path in paths}
+    if unused := len(set(listing.images) - held):
         counts["image files that no split holds"] = unused
+    if described and min(account.rows.values(), default=-1) >= 0 and (unnamed := len(held) - sum(account.rows.values())) > 0:
+        counts["images that metadata does not name"] = unnamed
     account = replace(account, class_level=level, found=len(listing.images), left_out=counts)
     return _with_list_note(account, [path for path in files if os.path.basename(path) not in NAMES])
 
@@ -142,9 +148,11 @@ def _listing(files: Sequence[str]) -> Listing:
                 listing.hidden_images.append(path)
         elif is_image_name(path):
             listing.images.append(path)
-        elif "/" in path and os.path.basename(path) not in NAMES:
-            is_table = os.path.splitext(path)[1].lower() in TABLES
-            (listing.tables if is_table else listing.others).append(path)
+        elif os.path.basename(path) not in NAMES:
+            if os.path.splitext(path)[1].lower() in TABLES:
+                listing.tables += [path] if may_hold_rows(path) else []
+            elif "/" in path:
+                listing.others.append(path)
     return listing
 
 
@@ -168,15 +176,32 @@ def _refuse_lost_labels(builder: Any, options: SampleOptions, classes: Sequence[
         raise UsageError(f"`datasets` reads no classes from {name}, though its folders name them. {DOWNLOAD.format(name)}")
 
 
-def _refuse_tables_beside_images(builder: Any, files: Sequence[str], name: str) -> None:
-    """Refuse images without labels beside tables, which `datasets` reads only if they are called metadata.
+def _refuse_lost_folders(builder: Any, options: SampleOptions, listing: Listing, name: str) -> None:
+    """Refuse class folders with metadata that have no label column, of which `datasets` drops the classes."""
+    if options.label_column is not None or set(LABEL_NAMES).intersection(builder.info.features or ()):
+        return
+    try:
+        classes = set(arrange(listing.images, options.class_level).classes.values())
+    except UsageError:  # the folders do not tell classes
+        return
+    if len(classes) > 1:
+        raise UsageError(
+            f"`datasets` reads no classes from {name}, though its folders name them. {DOWNLOAD.format(name)} "
+            "If a column of the metadata has the labels, pass --label-column."
+        )
+
+
+def _refuse_tables_beside_images(builder: Any, files: Sequence[str], name: str, options: SampleOptions) -> None:
+    """Refuse images without labels, or in numbered parts, beside tables, which `datasets` reads only if called metadata.
 
     Raises:
         UsageError: names one of the tables.
     """
     tables = [path for path in files if os.path.splitext(path)[1].lower() in TABLES and may_hold_rows(path)]
     folders = {os.path.dirname(path) for path in files if is_image_name(path)}
-    if len(builder.info.features or ()) == 1 and len(folders) == 1 and tables:
+    unlabelled = len(builder.info.features or ()) == 1 and len(folders) == 1
+    parts = options.class_level is None and all(is_numbered_part(os.path.basename(folder)) for folder in folders)
+    if tables and (unlabelled or parts):
         raise UsageError(
             f"`datasets` reads the images of {name}, but not {printable(tables[0][-80:])} beside them. {DOWNLOAD.format(name)} "
             "Name its column of paths by --image-column."

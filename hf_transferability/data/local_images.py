@@ -9,10 +9,11 @@ from typing import Any
 import datasets
 
 from hf_transferability.data.account import Account
-from hf_transferability.data.folders import Arrangement, arrange, refuse_doubt
+from hf_transferability.data.folders import Arrangement, arrange, refuse_doubt, refuse_parts_as_classes
 from hf_transferability.data.labels import LABEL_NAMES
 from hf_transferability.data.listing import Listing
 from hf_transferability.data.metadata import Metadata, read_metadata
+from hf_transferability.data.named_images import NOTE, tables_of_images
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.unread import split_list_note
 from hf_transferability.errors import TargetError, UsageError
@@ -43,6 +44,9 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
     refuse_doubt(arrangement, options.split)
     refuse_vanishing(arrangement, set(listing.images), suspects)
     _refuse_empty_classes(arrangement, listing.empty)
+    naming = tables_of_images(folder, listing) if arrangement.classes else []
+    if naming and options.class_level is None:
+        refuse_parts_as_classes(set(arrangement.classes.values()), arrangement.class_level)
     counts = left_out(listing, arrangement.class_level)
     images = set(listing.images)
     if stray := images.intersection(arrangement.shallow):
@@ -69,8 +73,8 @@ def read_image_folder(folder: Path, listing: Listing, options: SampleOptions) ->
         found=len(listing.images),
         class_level=arrangement.class_level,
         left_out=counts,
-        notes=(note,) if note and len(tables) == 1 else (),
-        examples={note: name} if note else {},
+        notes=((note,) if note and len(tables) == 1 else ()) + ((NOTE,) if naming else ()),
+        examples=({note: name} if note else {}) | ({NOTE: printable(naming[0][-80:])} if naming else {}),
     )
     return datasets.DatasetDict(tables), account
 

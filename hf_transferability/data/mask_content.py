@@ -99,11 +99,11 @@ def _pairs_by_kind(paths: Sequence[str], labels: Sequence[str], known: set[int])
     for (label, _), places in beside.items():
         for stem, i in places.items():
             for boundary in _BOUNDARY.finditer(stem):
-                start, end = boundary.span()
-                if (image := places.get(stem[:start])) is not None:
-                    kinds[(label, re.sub("[0-9]+", "0", f"*{stem[start:]}"))].append((i, image))
-                if (image := places.get(stem[end:])) is not None:
-                    kinds[(label, re.sub("[0-9]+", "0", f"{stem[:end]}*"))].append((i, image))
+                for cut in range(boundary.start(), boundary.end() + 1):  # also between ")" and "_" of "x (1)_lesion"
+                    if cut < len(stem) and (image := places.get(stem[:cut])) is not None:
+                        kinds[(label, re.sub("[0-9]+", "0", f"*{stem[cut:]}"))].append((i, image))
+                    if cut and (image := places.get(stem[cut:])) is not None:
+                        kinds[(label, re.sub("[0-9]+", "0", f"{stem[:cut]}*"))].append((i, image))
     for mask, image in _pairs(by_stem.values()):
         kinds[(labels[mask], parts[mask][:-1], parts[image][:-1])].append((mask, image))
     return kinds

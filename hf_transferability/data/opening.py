@@ -22,6 +22,7 @@ from hf_transferability.data.folder_cache import cache_folder
 from hf_transferability.data.image_files import Place, place_of
 from hf_transferability.data.local_folder import local_folder, may_be_path, refuse_several
 from hf_transferability.data.local_tables import local_tables
+from hf_transferability.data.named_images import refuse_absent
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.split_columns import refuse_split_column
 from hf_transferability.data.split_words import kinds_within, split_kind
@@ -151,12 +152,14 @@ def _with_unread(opened: Opened, folder: Path, builder: Any, options: SampleOpti
     """The opened split with what the builder of `datasets` and the rows leave of the folder, in its account.
 
     Raises:
-        UsageError: images in hidden folders, which a builder of image files leaves out.
+        UsageError, TargetError: images in hidden folders, which a builder leaves out; rows none of which leads to an image.
     """
     files = listing.list_files(folder, options.follow_links, place_of(str(folder), None).folders)
     if builder.name in hub_files.FOLDERS:
         listing.refuse_hidden_folders(files)
-    left_out, examples = unread_files(folder, files, configured_files(builder), _named(opened, builder, options))
+    named = _named(opened, builder, options)
+    refuse_absent(named, opened.place, folder, files.images)
+    left_out, examples = unread_files(folder, files, configured_files(builder), named)
     notes = opened.account.notes
     note, name = split_list_note(files.others)
     if note and len(opened.account.rows) == 1:

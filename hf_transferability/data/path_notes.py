@@ -11,7 +11,7 @@ _MAY_BE_TEST = "Names of the images' folders say that some may be for testing; l
 
 
 def path_notes(
-    paths: Sequence[str], labels: Sequence[object], *, class_folders: bool, files: bool
+    paths: Sequence[str], labels: Sequence[object], *, class_folders: bool, files: bool, for_testing: bool = False
 ) -> tuple[list[str], dict[str, str]]:
     """Notes on rows of one split that are used together, and note -> names, which are not kept.
 
@@ -20,6 +20,7 @@ def path_notes(
         labels: of these images.
         class_folders: the labels are the names of folders, which have been looked at.
         files: rows name files, and do not only say where an embedded image came from.
+        for_testing: the rows are a test split, of which names may say so.
 
     Raises:
         UsageError: rows that name files in folders of which some may be for testing.
@@ -32,7 +33,7 @@ def path_notes(
     if class_folders:
         note, names = joined(levels)
     else:
-        suspect = [names for names, _ in levels.values() if may_be_test(names)]
+        suspect = [names for names, _ in levels.values() if may_be_test(names) and not for_testing]
         if suspect and files:
             raise UsageError(
                 f"the rows name images in the folders {listed(suspect[0])}, of which some may be for testing. "
@@ -42,4 +43,4 @@ def path_notes(
     if note:
         notes.append(note)
         examples[note] = names
-    return notes + name_notes(paths, labels), examples
+    return notes if for_testing else notes + name_notes(paths, labels), examples

@@ -18,6 +18,8 @@ _WHOLE = {kind: re.compile(f"{_FILLER}(?:{'|'.join(words)}){_FILLER}[0-9]*") for
 _COHORT = re.compile(f"{_FILLER}(?:{'|'.join((*_COHORTS, *_UNSEEN))})(?:cohort|{_FILLER})[0-9]*")
 _ANY = re.compile("|".join((*KIND_OF, *_COHORTS, *_UNSEEN, "hold", "held")), re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+[^A-Za-z0-9]+")  # begins names such as 01_train
+_INNER_SHORT = re.compile(r"(?<=[a-z])T([RS])(?![A-Za-z])")  # of BraTS, which is no test set; imagesTs is one
+_NUMBERED_PART = re.compile(r"[a-z0-9]*?(?:images?|imgs?|pictures?|photos?|parts?|batch|chunk|shard|archive)[0-9]+")
 _IMAGES = re.compile(r"(?:images?|imgs?|pictures?|photos?|scans?|data|dataset|raw|all|files?)[0-9]*")
 
 
@@ -62,9 +64,15 @@ def says_nothing(name: str) -> bool:
     return _IMAGES.fullmatch(_plain(name)) is not None
 
 
+def is_numbered_part(name: str) -> bool:
+    """Whether a name is a word for images or parts with a number, such as "images_001" and "HAM10000_images_part_1"."""
+    return _NUMBERED_PART.fullmatch(_plain(name)) is not None
+
+
 def words_of(name: str) -> list[str]:
     """The words of a name in lower case, also of those that capitals begin: "TestData_1" -> ["test", "data", "1"]."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", _TWO_WORDS.sub(r"\1\2", name))
+    name = _INNER_SHORT.sub(lambda found: found[0].lower(), _TWO_WORDS.sub(r"\1\2", name))
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", name)
     return [word.lower() for word in words]
 
 

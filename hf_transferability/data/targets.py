@@ -228,7 +228,8 @@ def _with_path_notes(drawn: Drawn, opened: Opened, reader: LabelReader) -> Drawn
     if reader.names and reader.has_classes:
         labels = [reader.names[label] for label in labels]
     class_folders = opened.account.class_level is not None
-    notes, examples = path_notes(drawn.paths, labels, class_folders=class_folders, files=files)
+    for_testing = split_kind(str(opened.where["split"]).partition("[")[0]) == "test"
+    notes, examples = path_notes(drawn.paths, labels, class_folders=class_folders, files=files, for_testing=for_testing)
     return replace(drawn, notes=(*drawn.notes, *notes), examples={**drawn.examples, **examples})
 
 

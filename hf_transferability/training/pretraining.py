@@ -24,6 +24,7 @@ from hf_transferability.checkpoints.loading import quiet_transformers
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.targets import load_target
 from hf_transferability.errors import TransferabilityError, UsageError, first_line
+from hf_transferability.escaping import markdown
 from hf_transferability.extraction.processes import Processes
 from hf_transferability.files import check_new_folder
 from hf_transferability.names import plain_name
@@ -159,6 +160,8 @@ def pretrain(
         facts = options.facts(state.num_processes, n_images)
         if sample.group_column is not None:
             facts["groups"] = f"{sum(pool.target.provenance['groups'] for pool in pools)} ({sample.group_column})"
+        for name, pool in zip(names, pools, strict=True) if options.trains else ():
+            facts["data" if len(pools) == 1 else f"data of {markdown.text(name)}"] = pool.target.provenance["account"]["line"]
         card = model_card.render(output.name, datasets, licence, classes, facts)
         _save(model, options.image_size, card, output)
     state.wait_for_everyone()

@@ -32,7 +32,12 @@ from hf_transferability.cli import main
         (["rank", "target", "a", "--window", "nan,1"], "must have LOW below HIGH"),
         (["rank", "target", "a", "--window", "-5,-10"], "must have LOW below HIGH; got '-5,-10'"),
         (["rank", "target", "a", "--micro-batch", "-1"], "must be a positive whole number"),
-        (["rank", "target", "a", "--seed", "-1"], "must be 0 or a positive whole number; got '-1'"),
+        (["rank", "target", "a", "--seed", "-1"], "must be a whole number from 0 to 4294967295; got '-1'"),
+        (["rank", "target", "a", "--seed", str(2**70)], "must be a whole number from 0 to 4294967295; got '11805"),
+        (
+            ["rank", "target", "a", "--sample-size", str(2**70)],
+            f"must be a positive whole number up to {2**63 - 1}; got '11805",
+        ),
         (["rank", "target", "a", "--draw", "all"], "stratified"),
         (["rank", "target", "a", "--met", "logme"], "--met"),
         (["rank", "target", "a", "--metrics", "all"], "unrecognized arguments: --metrics. Did you mean --metric?"),

@@ -46,6 +46,26 @@ def test_splits_below_and_above_the_classes_are_splits(parts):
         assert set(arrangement.classes.values()) == {"a", "b"}
 
 
+@pytest.mark.parametrize("top", ["train_test_split", "Training data", "Test set v2", "BraTS20_Training"])
+def test_splits_below_one_folder_of_all_images(top):
+    arrangement = arrange(files(*(f"{top}/{part}/{label}/{{}}.png" for label in "ab" for part in ("train", "val"))))
+    assert {split: len(found) for split, found in arrangement.splits.items()} == {"train": 24, "validation": 24}
+    assert arrangement.class_level == 3
+
+
+@pytest.mark.parametrize("top", ["train_and_test", "Test_data_of_site_A"])
+def test_one_folder_of_all_images_that_may_be_of_several_splits(top):
+    with pytest.raises(UsageError, match=f"{PARTLY}.* or rename them to use all images.$"):
+        arrange(files(*(f"{top}/{label}/{{}}.png" for label in "ab")))
+
+
+@pytest.mark.parametrize("top", ["MICCAI_BraTS_2019_Data_Training", "BraTS2020", "ISIC_2019_Training_Input"])
+def test_names_of_public_datasets_that_are_no_splits(top):
+    arrangement = arrange(files(*(f"{top}/{label}/{{}}.nii" for label in ("HGG", "LGG"))))
+    assert list(arrangement.splits) == ["train"]
+    assert arrangement.class_level == 2
+
+
 @pytest.mark.parametrize("part", ["test", "external", "Test_images", "my_test"])
 def test_a_test_folder_beside_images_of_a_class(tmp_path, part):
     write(tmp_path, f"a/{part}/{{}}.png", "a/{}.png", "b/{}.png")
@@ -93,7 +113,7 @@ def test_one_class_in_folders_of_two_splits(tmp_path, pattern):
 def test_a_class_named_as_a_split_is_told(tmp_path):
     write(tmp_path, "tumor/{}.png", "normal/{}.png", "test/{}.png")
     account = load_target(tmp_path, sample_size="all").account
-    assert "3 classes (folder level 1): normal 12, test 12, tumor 12" in account
+    assert "3 classes (folder level 1): normal: 12 images, test: 12, tumor: 12" in account
     assert account.endswith("The class test is named as a split; move its folder away if it holds test images.")
 
 

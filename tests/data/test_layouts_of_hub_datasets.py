@@ -108,6 +108,7 @@ LAYOUTS: dict[str, tuple[dict[str, bytes], dict]] = {
     "folders-no-classes": (photos("internal", "external"), {}),
     "folders-names": (photos("a", "b") | photos("a", "b", name="{}_external.png"), {}),
     "metadata": (photos("", n=24) | {"metadata.csv": rows(FLAT, fold=[0, 1])}, {}),
+    "metadata-some-named": (photos("", n=30) | {"metadata.csv": rows(FLAT)}, {}),
     "metadata-patients": (photos("", n=24) | {"metadata.csv": rows(FLAT, patient=["nan", "p"])}, {"group_column": "patient"}),
     "metadata-splits": (photos("", n=24) | {"metadata.csv": rows(FLAT, split=["train", "test"])}, {}),
     "metadata-masks": (
@@ -147,6 +148,20 @@ OTHERS: dict[str, tuple[dict[str, bytes], dict, str, str]] = {
         PHOTOS | {"train.csv": TRAIN, "test.csv": b"id,image\n1,images/1.png\n"}, {"image_column": "image"},
         "the tables of a/kaggle have different columns (train.csv, test.csv). " + DOWNLOAD,
         "Tables without the columns of images and labels are left out.",
+    ),
+    "folders-numbered-parts": (
+        photos("images_001", "images_002") | {"labels.csv": b"image,label\n" + b"".join(
+            b"images_%03d/%d.png,%s\n" % (1 + i % 2, i // 2, b"ab"[i // 2 % 2 :][:1]) for i in range(24))},
+        {"image_column": "image"},
+        "`datasets` reads the images of a/folders-numbered-parts, but not labels.csv beside them. " + DOWNLOAD,
+        "left out: nothing.",
+    ),
+    "folders-and-metadata": (
+        photos("a", "b") | {"metadata.csv": b"file_name,age\n" + b"".join(
+            b"%s/%d.png,%d\n" % (label, i, 30 + i) for label in (b"a", b"b") for i in range(12))},
+        {},
+        "`datasets` reads no classes from a/folders-and-metadata, though its folders name them. " + DOWNLOAD,
+        "Labels come from the folders, because the metadata have no label column; another needs --label-column.",
     ),
     "folders-sites": (
         photos("a/site1", "a/site2", "b/site1", "b/site2"), {"class_level": 1},
@@ -212,5 +227,6 @@ def test_layouts_are_refused_told_or_read_whole(answers):
         assert "masks beside their images" in kinds[name]
     for name in ("folders-list", "metadata-list", "parquet-list"):
         assert "if they are named by a file that is not read" in kinds[name]
+    assert kinds["metadata-some-named"].endswith("left out: 6 images that metadata does not name.")
     for name in ("parquet-folds", "metadata"):
         assert "Column fold has" in kinds[name]

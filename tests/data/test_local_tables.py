@@ -53,7 +53,7 @@ def test_a_label_column_of_another_name_and_a_submission(folder):
 def test_a_test_table_with_labels_stays_a_split(folder):
     (folder / "train.csv").write_text(table(TRAIN))
     (folder / "test.csv").write_text(table([{**row, "label": "a"} for row in TEST]))
-    line = "splits: test 12, train 24; used: train; 2 classes: a 12, b 12; left out: nothing."
+    line = "splits: test 12, train 24; used: train; 2 classes: a: 12 images, b: 12; left out: nothing."
     assert load_target(folder, image_column="image", sample_size="all").account == line
 
 

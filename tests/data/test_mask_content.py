@@ -42,6 +42,7 @@ def photos(folder, *names):
     [
         ("{}", "{}_lesion"), ("{}", "{}_mask_left"), ("img{}", "img{}mask"), ("{}", "{}_roi"), ("{}", "{}_tumor_mask"),
         ("{}", "lesion_{}"), ("ISIC_{}", "ISIC_{}.attribute"), ("scans/{}", "lesions/{}"), ("{}", "{}L"),
+        ("x ({})", "x ({})_lesion"),
     ],
 )  # fmt: skip
 def test_masks_of_any_name(tmp_path, image, name):

@@ -1,6 +1,7 @@
 """Pre-training: the checkpoint, its card, and arguments that are refused."""
 
 import json
+import re
 
 import datasets
 import numpy as np
@@ -53,6 +54,9 @@ def test_a_union_has_the_classes_of_its_parts_side_by_side(union):
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md", "config.json", "model.safetensors", "preprocessor_config.json",
     ]  # fmt: skip
+    card = (folder / "README.md").read_text()
+    for part, n in zip(parts, (3, 2), strict=True):  # the account of each
+        assert re.search(rf"^- data of {part.name}: split.*; {n} classes: .*; left out: nothing", card, re.MULTILINE)
     processor = AutoImageProcessor.from_pretrained(folder)
     assert processor(np.zeros((30, 40, 3), np.uint8), return_tensors="pt")["pixel_values"].shape == (1, 3, 24, 24)
 
