@@ -131,8 +131,8 @@ def run_grid(
         TypeError: an unknown option.
     """
     protocol, labels, split_names = protocol or Protocol(), labels or RowLabels(), split_names or SplitNames()
-    arguments.text("dataset", dataset, path=True)
-    arguments.text("folder", folder, path=True)
+    for name, path in {"dataset": dataset, "folder": folder}.items():
+        arguments.text(name, path, path=True)
     arguments.whole("seeds", seeds, 1, _MOST_RUNS)
     sources = _named(checkpoints)
     columns, load_options = _reading_options(options)
@@ -147,16 +147,16 @@ def run_grid(
     shared = _shared_columns(target, splits, protocol, labels, provenance.hardware(state.device.type))
     context = RunContext(str(dataset), draw, protocol, shared, state.device)
     place = Path(folder) / file_name(target)
-    loading = {"loading": load_options.identity(), "processor": load_options.processor}
-    document = context.protocol_document(hyperparameters) | loading
-    run_files.check_protocol(place, document, store=False)
+    document = context.protocol_document(hyperparameters)
+    document |= {"loading": load_options.identity(), "processor": load_options.processor}
+    run_files.check_protocol(place, document)
+    shared_labels = {"benchmark": labels.benchmark, "scenario": labels.scenario}
     for source, checkpoint in sources.items():
-        shared_labels = {"benchmark": labels.benchmark, "scenario": labels.scenario}
         run_files.check_source(place / file_name(source), source, str(checkpoint), shared_labels, load_options)
     queue = RunQueue(_groups(place, sources, hyperparameters, seeds))
     load_options = replace(load_options, image_size=protocol.image_size)
     context = _checked_before_any_run(queue, context, load_options, progress)
-    run_files.check_protocol(place, document)
+    run_files.check_protocol(place, document, {name: pool.target.provenance["account"] for name, pool in splits.pools.items()})
     state.wait_for_everyone()  # processes that start together must not take each other's new failures for earlier ones
     try:
         # Again until nothing is open: another process may have been stopped in the middle of a run that it had claimed.

@@ -1,4 +1,5 @@
-"""The files of a grid: TARGET/protocol.json, TARGET/SOURCE/run-0000.json for every run, and a lock for each run in progress.
+"""The files of a grid: TARGET/protocol.json, TARGET/account.json (what was read of the target), TARGET/SOURCE/run-0000.json for
+every run, and a lock for each run in progress.
 
 A process claims a run by a file lock, which the operating system releases when the process ends, even if it is killed.
 """
@@ -74,13 +75,13 @@ def claim(file: Path) -> Iterator[bool]:
 _BEFORE = {"loading": "", "processor": None, "normalisation": OWN, "dtype": DTYPE}
 
 
-def check_protocol(folder: Path, protocol: Mapping[str, Any], store: bool = True) -> None:
+def check_protocol(folder: Path, protocol: Mapping[str, Any], accounts: Mapping[str, Mapping[str, Any]] | None = None) -> None:
     """Compare how the runs of a target's folder are made with what is stored.
 
     Args:
         folder: the target's folder.
         protocol: everything in which runs may not differ.
-        store: store the protocol where there is none.
+        accounts: split -> the account of its data, to store both where there is no protocol; None to store nothing.
 
     Raises:
         UsageError: the folder cannot be made, or has runs that were made in another way.
@@ -90,8 +91,9 @@ def check_protocol(folder: Path, protocol: Mapping[str, Any], store: bool = True
     make_folder(folder, "output")
     with FileLock(folder / ".protocol.lock"):  # if two start at once, the second must read what the first has written
         if not file.exists():
-            if not store:
+            if accounts is None:
                 return
+            replace_file(folder / "account.json", (json.dumps(accounts, indent=2) + "\n").encode())
             replace_file(file, (text + "\n").encode())
         stored = _BEFORE | read_run(file)
     requested = _BEFORE | json.loads(text)

@@ -58,7 +58,7 @@ def test_of_two_protocols_at_once_one_is_refused(tmp_path, monkeypatch):
     def check(size):
         start.wait()
         try:
-            run_files.check_protocol(tmp_path / "target", {"image_size": size})
+            run_files.check_protocol(tmp_path / "target", {"image_size": size}, {"train": {}})
         except UsageError as error:
             refused.append(str(error))
 

@@ -92,6 +92,8 @@ def test_each_network_is_trained_at_its_own_size(target, networks, grid, tmp_pat
     assert set(runs["dtype"]) == {"float32"} and runs["preprocessing"]["mae"].startswith("32 px, random views")
     protocol = json.loads((tmp_path / "out" / target.name / "protocol.json").read_text())
     assert protocol["image_size"] == protocol["normalisation"] == "each network's own" and protocol["dtype"] == "float32"
+    accounts = json.loads((tmp_path / "out" / target.name / "account.json").read_text())
+    assert set(accounts) >= {"train", "test"} and all("left out: nothing" in account["line"] for account in accounts.values())
 
 
 def test_half_precision_is_trained_in_float32(networks):
