@@ -7,7 +7,7 @@ from typing import Any
 import datasets
 import numpy as np
 
-from hf_transferability.errors import UsageError, unknown_name
+from hf_transferability.errors import UsageError, shown, unknown_name
 from hf_transferability.names import means_missing
 
 _LARGEST_EXACT = 2**53  # larger floats may stand for several whole numbers
@@ -21,8 +21,14 @@ def check_group_column(features: Mapping[str, Any], column: str, others: Sequenc
     Raises:
         UsageError: with the columns that exist.
     """
+    usable = [name for name in features if name not in others]
+    if column not in features and not usable:
+        raise UsageError(
+            f"`group_column` must be a column beside images and labels; got {shown(column)}, and there is none. "
+            "For files in folders, name the group of every file in a metadata.csv beside them."
+        )
     if column not in features:
-        raise UsageError(unknown_name("group_column", column, features))
+        raise UsageError(unknown_name("group_column", column, usable))
     if column in others:
         raise UsageError(f"`group_column` must not be the column of images or labels; got {column}. Choose another column.")
     feature = features[column]

@@ -135,3 +135,9 @@ def test_groups_of_arrays():
     assert made.provenance["groups"] == 2
     with pytest.raises(UsageError, match="one entry per image"):
         labelled_arrays(np.array([0, 1] * 10), {"id": "(files)"}, np.array([1, 2]))
+
+
+def test_without_a_column_that_could_group_the_remedy_is_a_metadata_file():
+    data = table([0, 1] * 12, AB)
+    text = r"`group_column` must be a column beside images and labels; got 'PatientID', and there is none.* in a metadata.csv"
+    refused(text, data, group_column="PatientID")
