@@ -61,3 +61,24 @@ class OneOfSeveral(Passing):
     def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
         if name != "trying every checkpoint":
             super().stage(name, total, unit)
+
+
+class OutOfTime(BaseException):
+    """A run that a budget does not cover; no `Exception`, as a run that fails is another thing."""
+
+
+class WithinTime(OneOfSeveral):
+    """Reports of a grid of one contender that end it after some seconds, at its next epoch.
+
+    Raises:
+        OutOfTime: in `advance`.
+    """
+
+    def __init__(self, progress: Progress, seconds: float):
+        super().__init__(progress)
+        self._ends = time.monotonic() + seconds
+
+    def advance(self, done: int) -> None:
+        super().advance(done)
+        if time.monotonic() > self._ends:
+            raise OutOfTime

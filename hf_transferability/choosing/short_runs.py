@@ -14,7 +14,7 @@ from typing import Any
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.choosing.contenders import Contender
 from hf_transferability.choosing.decision import Result
-from hf_transferability.choosing.reports import OneOfSeveral
+from hf_transferability.choosing.reports import OneOfSeveral, OutOfTime, WithinTime
 from hf_transferability.choosing.timing import Images, Step, measured_step, run_seconds
 from hf_transferability.errors import CheckpointError, UsageError
 from hf_transferability.extraction.processes import Processes
@@ -86,7 +86,7 @@ class Outcome:
 
 
 def fine_tune_within(budget: float, contenders: Sequence[Contender], work: ShortRuns, progress: Progress) -> Outcome:
-    """Fine-tune contenders in rank order while the next one fits into the budget.
+    """Fine-tune contenders in rank order while the next one fits into the budget; one that does not after all is stopped.
 
     Args:
         budget: seconds for all runs, those of earlier calls on the folder included.
@@ -132,7 +132,14 @@ def fine_tune_within(budget: float, contenders: Sequence[Contender], work: Short
             left_out.append(contender.name)
             continue
         progress.start(1 + contenders.index(contender), len(contenders), plain_name(contender.name))
-        result = _run(contender, work, OneOfSeveral(progress))
+        _read_images(work, progress)
+        remaining = budget - _spent(results) - stored[contender.name].seconds
+        try:
+            result = _run(contender, work, WithinTime(progress, remaining))
+        except OutOfTime:
+            progress.finish("stopped, as the budget was spent")
+            left_out += [name for name in estimates if name not in (*results, *left_out)]
+            break
         progress.finish("failed" if result.validation_auc is None else "done")
         results[contender.name] = result
         if result.runs:
@@ -178,8 +185,7 @@ def _run(contender: Contender, work: ShortRuns, progress: Progress) -> Result:
 
 def _grid(names: Sequence[str], work: ShortRuns, progress: Progress) -> None:
     """Make the runs of these contenders that are not there yet, if all that are there were made in the same way."""
-    if "splits" not in vars(work):
-        progress.stage("reading images")
+    _read_images(work, progress)
     run_grid(
         work.dataset,
         {work.sources[name]: name for name in names},
@@ -194,6 +200,13 @@ def _grid(names: Sequence[str], work: ShortRuns, progress: Progress) -> None:
         **work.reading,
         **{name: value for name, value in vars(work.load).items() if name != "image_size"},  # the protocol has it
     )
+
+
+def _read_images(work: ShortRuns, progress: Progress) -> None:
+    """Read the images if they are not there yet: before runs, so that no run is charged for it."""
+    if "splits" not in vars(work):
+        progress.stage("reading images")
+        _ = work.splits
 
 
 def source_names(names: Sequence[str]) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """Short runs within a budget: who gets its runs, who does not, and what a second call repeats."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from hf_transferability import UsageError
 from hf_transferability.checkpoints.options import LoadOptions
+from hf_transferability.choosing import reports
 from hf_transferability.choosing.contenders import Contender
 from hf_transferability.choosing.short_runs import ShortRuns, fine_tune_within, source_names
 from hf_transferability.choosing.timing import Images
@@ -106,3 +108,20 @@ def test_two_folders_of_one_name_have_runs_of_their_own(tmp_path):
         (tmp_path / parent / "net").mkdir(parents=True)
         names.append(str(tmp_path / parent / "net"))
     assert list(source_names([*names, "owner/net"]).values()) == ["net", "net-2", "owner/net"]
+
+
+def test_a_run_that_takes_longer_than_the_budget_is_stopped_and_left_out(within, pool, monkeypatch):
+    seconds = iter(range(0, 10_000, 100))  # each look at the clock is 100 seconds later
+    monkeypatch.setattr(reports, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    outcome = within(2.2 * EACH, EACH)
+    assert [result.name for result in outcome.results] == pool[:1]  # its second look was in time
+    assert outcome.left_out == pool[1:] and outcome.needed is None
+
+
+def test_a_failure_of_a_run_does_not_hide_that_time_is_over(monkeypatch):
+    monkeypatch.setattr(reports, "time", SimpleNamespace(monotonic=iter([0.0, 5.0, 11.0]).__next__))
+    within_time = reports.WithinTime(NullProgress(), 10)
+    within_time.advance(1)
+    with pytest.raises(reports.OutOfTime):
+        within_time.advance(2)
+    assert not issubclass(reports.OutOfTime, Exception)  # so that it is no failed run
