@@ -181,7 +181,8 @@ def _cut_group(ranked: Sequence[Row], count: int) -> list[str]:
     group = ranked[count - 1]["tie_group"]
     rest = [row for row in ranked[count:] if not _has_no_relation(row)]
     more = [row["checkpoint"] for row in rest if group is not None and row["tie_group"] == group]
-    return [f"also in tie group {group}, so perhaps as good: {_shortened(more)}."] if more else []
+    last = ranked[count - 1]["checkpoint"]
+    return [f"perhaps as good as {last}, as they share tie group {group}: {_shortened(more)}."] if more else []
 
 
 def _has_no_relation(row: Row) -> bool:

@@ -54,7 +54,7 @@ def test_it_says_which_of_a_tie_group_are_left_out():
     count = found["fine_tune"]
     assert 1 < count < 5
     others = ", ".join("abcde"[count:])
-    assert found["text"][2] == f"also in tie group 2, so perhaps as good: {others}."
+    assert found["text"][2] == f"perhaps as good as {'abcde'[count - 1]}, as they share tie group 2: {others}."
 
 
 def test_runs_are_those_of_finetune():
