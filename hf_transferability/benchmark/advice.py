@@ -77,7 +77,8 @@ def advise(
         evidence, count = None, len(ranked)
     command = None
     if dataset is not None and task != "regression":
-        of_use = [row for row in ranked[: count or 1 + len(tied)] if row is ranked[0] or not _has_no_relation(row)]
+        taken = ranked[: count or 1 + len(tied)]
+        of_use = [row for row in taken if row is ranked[0] or not _has_no_relation(row)]
         chosen = " ".join(f"--checkpoint {shlex.quote(row['checkpoint'])}" for row in of_use)
         more = "".join(f" {shlex.quote(word)}" for word in words)
         command = f"hf-transferability finetune --dataset {shlex.quote(dataset)} {chosen}{more} --output runs"
@@ -94,6 +95,8 @@ def advise(
             f"all {len(ranked)} candidates have one score, so {metric} does not order them: fine-tune all, or sort by another."
         ]
     if command:
+        if skipped := [row["checkpoint"] for row in taken if row not in of_use]:
+            lines.append(f"left out of the command, as flagged no_relation: {_shortened(skipped)}.")
         needed = "" if has_test_split else MAKE_TEST_SPLIT
         runs = f"fine-tune in {RUNS * len(of_use)} runs, or let `choose` keep to a budget of minutes: "
         lines.append(f"{NEXT}{needed}{runs}{command}")

@@ -57,6 +57,15 @@ def test_it_says_which_of_a_tie_group_are_left_out():
     assert found["text"][2] == f"perhaps as good as {'abcde'[count - 1]}, as they share tie group 2: {others}."
 
 
+def test_it_says_which_candidates_its_command_leaves_out():
+    given = rows(*"abc", tie_groups=[1, 1, 1])
+    given[1]["flags"] = {"no_relation": "p = 0.4"}
+    found = advise(given, "consensus", "default", "source_dataset", "data")
+    assert found["text"][1] == "left out of the command, as flagged no_relation: b."
+    assert "--checkpoint a --checkpoint c " in found["command"] and "--checkpoint b" not in found["command"]
+    assert "left out" not in " ".join(advise(rows(*"abc"), "consensus", "default", "source_dataset", "data")["text"])
+
+
 def test_runs_are_those_of_finetune():
     defaults = inspect.signature(run_grid).parameters
     settings = grid_settings(defaults["grid"].default, n_classes=2)
