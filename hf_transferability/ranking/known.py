@@ -85,8 +85,9 @@ def _described(candidate: Candidate, results: known.KnownResults, hashed: bool, 
 
 def _of_the_original(folder: Path, results: known.KnownResults, token: str | None) -> known.Known | None:
     """The results of the repository that a local copy names, if the Hub states the same sha256 for its weights."""
+    file = folder / "config.json"
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
+        config = json.loads(file.read_text("utf-8")) if file.is_file() else {}  # reading a named pipe would never end
     except (OSError, ValueError, RecursionError):  # the loader says what is wrong with it
         config = {}
     names = named_ids(config) if isinstance(config, dict) else []

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import threading
 
 import pandas as pd
 import pytest
@@ -214,6 +216,17 @@ def test_a_local_copy_has_the_results_of_the_repository_with_the_same_weights(
     found = rows(copy)
     add_known(found, read_known(), {"id": "owner/scans"})
     assert found[0]["known_targets"] is None
+
+
+def test_a_copy_whose_configuration_is_a_named_pipe_keeps_nobody_waiting(tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    os.mkfifo(copy / "config.json")
+    found = rows(copy)
+    work = threading.Thread(target=add_known, args=(found, read_known(), {"id": "owner/scans"}), daemon=True)
+    work.start()
+    work.join(60)
+    assert not work.is_alive() and found[0]["known_targets"] is None
 
 
 def test_rank_shows_it_and_changes_no_score(make_target, make_checkpoint, tmp_path):
