@@ -120,9 +120,9 @@ def test_the_account_of_what_was_used(load, arrays):
     metric = load("logme")
     assert metric.account == ""
     metric.compute(predictions=arrays["features"], references=arrays["labels"])
-    assert metric.account == "split (arrays) 120; 3 classes: 0 40, 1 40, 2 40; left out: nothing."
+    assert metric.account == "split (arrays) 120; 3 classes: 0: 40 images, 1: 40, 2: 40; left out: nothing."
     metric.compute(predictions=arrays["features"], references=np.eye(3, dtype=int)[arrays["labels"]])
-    assert metric.account == "split (arrays) 120; 3 classes: 0 40, 1 40, 2 40; left out: nothing."
+    assert metric.account == "split (arrays) 120; 3 classes: 0: 40 images, 1: 40, 2: 40; left out: nothing."
     metric.compute(predictions=arrays["features"], references=np.linspace(0, 1, 120))
     assert metric.account == "split (arrays) 120; left out: nothing."
 
@@ -444,6 +444,6 @@ def test_one_column_is_taken_as_labels_and_groups(name, load, arrays):
     expected = load(name).compute(**inputs)
     metric = load(name)
     assert metric.compute(**columns) == expected
-    assert metric.account.startswith("split (arrays) 120; 3 classes: 0 40, 1 40, 2 40")
+    assert metric.account.startswith("split (arrays) 120; 3 classes: 0: 40 images, 1: 40, 2: 40")
     metric.add_batch(**columns)
     assert metric.compute() == expected

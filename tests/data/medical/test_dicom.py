@@ -267,7 +267,7 @@ def test_bad_files_are_named_or_left_out_and_counted(tmp_path):
         check_images(load_target(tmp_path))
     assert "Roe" not in str(caught.value)
     target, _ = check_images(load_target(tmp_path), skip_corrupt=True)
-    assert target.flags["corrupt_skipped"] == "1 of 17 images"
+    assert target.flags["corrupt_skipped"] == "1 of 17 images (normal 1)"
     assert len(target) == 16
 
 
