@@ -127,7 +127,7 @@ def is_inside(path: str, place: Place) -> bool:
         place: where its images may lie.
     """
     *members, last = path.split("::")
-    if not all(_UNPACKED.match(member) for member in members):
+    if "\0" in path or not all(_UNPACKED.match(member) for member in members):
         return False
     if place.prefix and last.startswith(place.prefix):
         return ".." not in last.split("/")

@@ -38,6 +38,8 @@ def _paths(cells: pa.ChunkedArray) -> list[str] | None:
     """The path in each cell, "" for an embedded image and for none; None where cells are the images, which are not read."""
     if pa.types.is_struct(cells.type) and cells.type.get_field_index("path") >= 0:
         paths = pc.struct_field(cells, "path")
+        if not (pa.types.is_string(paths.type) or pa.types.is_large_string(paths.type)):
+            return None
         if cells.type.get_field_index("bytes") >= 0:
             paths = pc.if_else(pc.is_valid(pc.struct_field(cells, "bytes")), "", paths)
     elif pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):

@@ -6,7 +6,7 @@ from bad_input import cases, outcomes
 
 CHOSEN = {
     "files": ("a fifo", "labels: 0-d", "labels: 3-d", ".npy header: no header", "features: empty", "a member that is no array"),
-    "datasets": ("named ~nosuchuser", "named NUL", "card configs data_files: number", "image column: ftp", "a fifo image", "card: a circle", "card: aliases", "a link in a circle", "good folder with '--class-level 9'"),
+    "datasets": ("named ~nosuchuser", "named NUL", "card configs data_files: number", "image column: ftp", "image column: NUL", "image column: path of a number", "a fifo image", "card: a circle", "card: aliases", "a link in a circle", "good folder with '--class-level 9'"),
     "layouts": (
         "split in a struct of metadata.jsonl", "split in a JSON text of data.jsonl --streaming", "no split in deep JSON of data.jsonl", "tables called development and holdout", "folders called internal and external", "labels.csv in latin-1",
         "labels.jsonl in cp1252", "labels.csv beside patients.csv", "class folders in x.tar.gz", "frames out of range: --frame 1 --skip-corrupt", "masks beside images", "masks only", "folders main and test_set below classes", "file names of which some say train and test",
@@ -16,7 +16,7 @@ CHOSEN = {
         "group: some infinite", "group: large floats", "group in metadata: beyond 32 bits", "20 digits in a metadata file", "DICOM bomb", "DICOM of nested sequences", "DICOM WindowWidth b'nan'", "DICOM RescaleSlope b'1e308'", "DICOM NumberOfFrames b'-1'", "DICOM BitsAllocated 12",
         "NIfTI bomb", "NIfTI extension 2147483647", "NIfTI first length -1", "NIfTI affine nan", "--leak-check nan",
     ),
-    "checkpoints": ("card datasets: number", "card: a large head", "vit of 10^6 layers", "config.json is deep", "adapter b'[]'", "config.json is long"),
+    "checkpoints": ("card datasets: number", "card: a large head", "vit of 10^6 layers", "config.json is deep", "config.json is a fifo", "adapter b'[]'", "config.json is long"),
     "options": (
         "pretrain --batch-size '18446744073709551616'", "pretrain --seed '18446744073709551616'", "finetune --seeds '99999999'",
         "grid: nested 10,000 deep", "grid: nested 200,000 deep", "finetune --dropout 'nan'", "finetune --validation-per-class '99999999'",
