@@ -61,6 +61,6 @@ def account_of_labels(labels: np.ndarray) -> Account:
     if task == "single_label":
         classes, numbers = np.unique(labels, return_counts=True)
         counts = dict(zip(map(str, classes), numbers.tolist(), strict=True))
-    elif task == "multi_label":
+    elif task == "multi_label" and labels.dtype.kind in "iubf" and np.isin(labels, (0, 1)).all():  # metrics refuse others
         counts = {str(column): int(number) for column, number in enumerate(labels.sum(axis=0))}
     return Account({"(arrays)": len(labels)}, "(arrays)", counts)

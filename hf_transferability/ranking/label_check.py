@@ -95,7 +95,7 @@ def candidate_p_value(read: Callable[[], Arrays | None], target: Labelled, seed:
 
 
 def _stored_p_value(arrays: Arrays, target: Labelled, seed: int, cache: Cache) -> float | None:
-    if arrays.features.ndim != 2:
+    if arrays.features.ndim != 2 or len(arrays.features) != len(target.labels):  # a file may have them beside probabilities
         return None
     labels = hashlib.sha256(f"{target.labels.dtype} {target.labels.shape} ".encode() + target.labels.tobytes())
     if target.groups is not None:

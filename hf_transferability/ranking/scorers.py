@@ -114,5 +114,5 @@ class _Budget:
 
 
 def _bytes(arrays: Arrays) -> int:
-    n = len(arrays.features)  # files of probabilities alone hold an empty array
+    n = len(arrays.features) if arrays.features.ndim else 0  # files of probabilities alone hold an empty array
     return _COPIES * 8 * arrays.features.size + _PAIR_BYTES * min(n, _MOST_IMAGES) ** 2

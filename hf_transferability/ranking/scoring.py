@@ -288,7 +288,7 @@ def _inputs(metric: Metric, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _missing(metric: Metric, arrays: Arrays) -> str | None:
-    if "features" in metric.inputs and arrays.features is not None and len(arrays.features):
+    if "features" in metric.inputs and arrays.features is not None and arrays.features.ndim and len(arrays.features):
         try:
             check_varying(arrays.features)  # a metric that has a value for dead features could list their network first
         except ValueError as error:

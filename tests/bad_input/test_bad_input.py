@@ -5,7 +5,7 @@ import pytest
 from bad_input import cases, outcomes
 
 CHOSEN = {
-    "files": ("a fifo", "labels: 0-d", "labels: 3-d", ".npy header: no header", "features: empty", "a member that is no array"),
+    "files": ("a fifo", "labels: 0-d", "labels: 3-d", "labels: 2-d NaN", "labels: 2-d text", "features: 0-d", "features: no rows", "features: one row", ".npy header: no header", "features: empty", "a member that is no array"),
     "datasets": ("named ~nosuchuser", "named NUL", "card configs data_files: number", "image column: ftp", "image column: NUL", "image column: path of a number", "a fifo image", "card: a circle", "card: aliases", "a link in a circle", "good folder with '--class-level 9'"),
     "layouts": (
         "split in a struct of metadata.jsonl", "split in a JSON text of data.jsonl --streaming", "no split in deep JSON of data.jsonl", "tables called development and holdout", "folders called internal and external", "labels.csv in latin-1",
