@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from hf_transferability.accelerated.place import Place
+from hf_transferability.metrics._logistic import free_and_missing
 
 _LOGITS = 5  # arrays of the size of all logits that are held at once
 
@@ -47,14 +48,11 @@ def loss(
     held = coordinates.nbytes + to_weights.nbytes + _LOGITS * n * folds * classes * coordinates.itemsize
     if held > place.budget():
         return None
-    counts = np.stack([np.bincount(codes[rows], minlength=classes) for rows in training])
-    free = counts > 0
-    binary = free.sum(axis=1) == 2  # one logit, that of the second class; the first one's is 0
-    free[np.flatnonzero(binary), free[binary].argmax(axis=1)] = False
+    free, missing = free_and_missing(codes, training)
     dtype = coordinates.dtype
     images, weights_of, middles = place.put(coordinates), place.put(to_weights), place.put(centres)
     squares = place.put(np.repeat(variances, classes, axis=1).astype(dtype))
-    offsets = place.put(np.where(counts > 0, 0.0, -np.inf).astype(dtype))
+    offsets = place.put(np.where(missing, -np.inf, 0.0).astype(dtype))
     weight = place.put(training.T[:, :, None].astype(dtype))
     target = place.put((codes[:, None, None] == np.arange(classes)).astype(dtype))
     own_class = place.put(codes.astype(np.int64))[:, None, None].expand(n, folds, 1)

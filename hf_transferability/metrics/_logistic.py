@@ -123,6 +123,18 @@ def _fit(
     return problem.probabilities(u), bool(np.abs(result.gradient).max() <= _ENOUGH * smallest)
 
 
+def free_and_missing(codes: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the classes of each fold, bool [n_folds, n_classes]: those whose logit is free, and those without training images.
+
+    Two classes are one logit, that of the second; the first one's is 0.
+    """
+    counts = np.stack([np.bincount(codes[rows], minlength=codes.max() + 1) for rows in training])
+    free = counts > 0
+    binary = free.sum(axis=1) == 2
+    free[np.flatnonzero(binary), free[binary].argmax(axis=1)] = False
+    return free, counts == 0
+
+
 class _Problem:
     """The logistic regressions of some folds as one problem, in the precision of the arrays.
 
@@ -141,11 +153,7 @@ class _Problem:
         training: np.ndarray,
     ):
         classes = codes.max() + 1
-        counts = np.stack([np.bincount(codes[rows], minlength=classes) for rows in training])
-        free, missing = counts > 0, counts == 0
-        # Two classes are one logit, that of the second; the first one's is 0.
-        binary = free.sum(axis=1) == 2
-        free[np.flatnonzero(binary), free[binary].argmax(axis=1)] = False
+        free, missing = free_and_missing(codes, training)
         dtype = coordinates.dtype
         self._coordinates, self._to_weights, self._centres, self._codes = coordinates, to_weights, centres, codes
         self._shape = len(coordinates), len(training), classes
