@@ -15,6 +15,7 @@ from hf_transferability.data.account import Account
 from hf_transferability.data.columns import find_image_column
 from hf_transferability.data.drawing import Drawn, draw
 from hf_transferability.data.duplicates import Origins, duplicates, examples_by_file, examples_by_row
+from hf_transferability.data.group_hints import group_note
 from hf_transferability.data.groups import SMALLEST, check_group_column, group_codes, group_names
 from hf_transferability.data.header_flags import header_flags
 from hf_transferability.data.headers import read_header
@@ -185,6 +186,8 @@ def load_target(
         with without_log(*LOGGERS):  # of a stream
             drawn = draw(opened.table, image_column, reader, options, opened.place)
         drawn = _with_path_notes(drawn, opened, reader)
+        if options.group_column is None and (note := group_note(opened.table, (image_column, label_column))):
+            drawn = replace(drawn, notes=(*drawn.notes, note))
         medical = Medical()
         encoded = [medical.convert(image_bytes(record, opened.place, token), options) for record in drawn.records]
     except TransferabilityError:

@@ -1,6 +1,7 @@
 """The matrix of bad input: every case through its door, one line each, and totals.
 
-Run from a checkout, in about ten minutes: python tests/bad_input/matrix.py [KIND ...] [--only TEXT] [--every N] [--bad]
+Run from a checkout, in about ten minutes: python tests/bad_input/matrix.py [KIND ...] [--only TEXT] [--every N]
+[--seed N] [--bad]
 --only: cases whose name holds the text. --bad: print only what is wrong. Exit status: 1 if a case is wrong.
 """
 
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(cases.KINDS)}; default all")
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th case of each kind, for a quick look")
+    parser.add_argument("--seed", type=int, default=0, help="of the damage at random; another seed, other damage")
     parser.add_argument("--bad", action="store_true", help="print only what is wrong")
     options = parser.parse_args()
     if unknown := set(options.kinds) - set(cases.KINDS):
@@ -33,7 +35,7 @@ def main() -> int:
     totals: dict[str, Counter] = {}
     folder = Path(_HOME.name)
     seen: Counter = Counter()
-    for case in cases.of_kinds(options.kinds or cases.KINDS, folder):
+    for case in cases.of_kinds(options.kinds or cases.KINDS, folder, options.seed):
         if options.only not in case.name:
             continue
         seen[case.kind] += 1
