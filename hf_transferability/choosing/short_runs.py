@@ -6,8 +6,9 @@ time that counts is the sum of all runs in the folder, whoever made them.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -280,7 +281,7 @@ def _stored_steps(work: ShortRuns) -> dict[str, Any]:
     file = work.folder / _STEPS_FILE
     try:
         stored = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         stored = None
     if not isinstance(stored, dict):
         raise UsageError(_OTHER_STEPS)
@@ -288,7 +289,11 @@ def _stored_steps(work: ShortRuns) -> dict[str, Any]:
 
 
 def _step_of(stored: Any) -> Step:
-    try:
-        return Step(**stored)
-    except TypeError as error:
-        raise UsageError(_OTHER_STEPS) from error
+    names = [field.name for field in fields(Step)]
+    if not isinstance(stored, dict) or sorted(stored) != sorted(names):
+        raise UsageError(_OTHER_STEPS)
+    if any(isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf for value in stored.values()):
+        raise UsageError(_OTHER_STEPS)
+    if stored["batch_size"] < 1:
+        raise UsageError(_OTHER_STEPS)
+    return Step(**stored)

@@ -210,10 +210,17 @@ def _complete(folder: Path, recipe: Mapping[str, Any]) -> bool:
         return False
     if not _recipe(folder).is_file():
         raise ValueError(f"`folder` must be absent, empty or made by the demo; got {folder}. Choose another one.")
-    written = json.loads(_recipe(folder).read_text(encoding="utf-8"))
+    try:
+        written = json.loads(_recipe(folder).read_text(encoding="utf-8"))
+    except ValueError:
+        written = None
     wanted = {"format": _FORMAT, **recipe}
-    if written["recipe"] != wanted:
-        raise ValueError(f"`folder` must be made as {wanted}; got {folder} as {written['recipe']}. Choose another one.")
+    if not isinstance(written, dict) or not all(isinstance(name, str) for name in written.get("files") or [None]):
+        raise ValueError(
+            f"`folder` must be absent, empty or made by the demo; {_recipe(folder)} is damaged. Remove both, or choose another."
+        )
+    if written.get("recipe") != wanted:
+        raise ValueError(f"`folder` must be made as {wanted}; got {folder} as {written.get('recipe')}. Choose another one.")
     return all((folder / name).is_file() for name in written["files"])
 
 

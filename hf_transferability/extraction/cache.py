@@ -1,4 +1,7 @@
-"""Arrays on disk: one safetensors file per checkpoint, sample and extraction method, found by a key of their contents."""
+"""Arrays on disk: one safetensors file per checkpoint, sample and extraction method, found by a key of their contents.
+
+Every file holds the sha256 of what was written: where a bit has changed since, the file counts as absent.
+"""
 
 import contextlib
 import hashlib
@@ -45,7 +48,7 @@ class Arrays:
 
     def digest(self, names: Collection[str] = ARRAYS) -> str:
         """sha256 over these arrays; each array is read once, however often and with whichever others it is asked for."""
-        return hashlib.sha256("".join(self._digest(name) for name in ARRAYS if name in names).encode()).hexdigest()
+        return _sha256("".join(self._digest(name) for name in ARRAYS if name in names))
 
     def _digest(self, name: str) -> str:
         """Name, form and sha256 of the values of an array; nothing where there is none."""
@@ -61,13 +64,21 @@ class Arrays:
 _NOT_THERE = (OSError, SafetensorError, KeyError, TypeError, ValueError)  # no file, or one that is damaged
 
 
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _entry(file: Any, key: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], bool]:
     """Facts, flags and with_gradients of the arrays in an open file.
 
     Raises:
         KeyError: they are of another key.
+        ValueError: they are not what was written.
     """
-    stored = json.loads(file.metadata()["entry"])
+    text = file.metadata()["entry"]
+    if file.metadata()["entry_sha256"] != _sha256(text):
+        raise ValueError("damaged")
+    stored = json.loads(text)
     if stored["key"] != key:
         raise KeyError("another key")
     return stored["facts"], stored["flags"], stored.get("with_gradients", True)  # earlier versions stored no others
@@ -107,8 +118,10 @@ class Cache:
             with safe_open(self._path(key, "safetensors"), framework="numpy") as file:
                 facts, flags, complete = _entry(file, key)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+                digest = file.metadata()["arrays_sha256"]
             probabilities, norms = tensors.get("source_probabilities"), tensors.get("gradient_norms")
-            return Arrays(tensors["features"], probabilities, norms, facts, flags, complete)
+            arrays = Arrays(tensors["features"], probabilities, norms, facts, flags, complete)
+            return arrays if arrays.digest() == digest else None
         except _NOT_THERE:
             return None
 
@@ -128,21 +141,24 @@ class Cache:
         partial = {} if arrays.with_gradients else {"with_gradients": False}
         entry = json.dumps({"key": key, "facts": arrays.facts, "flags": arrays.flags} | partial)
         contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        return self._store(self._path(key, "safetensors"), save(contiguous, metadata={"entry": entry}))
+        metadata = {"entry": entry, "entry_sha256": _sha256(entry), "arrays_sha256": arrays.digest()}
+        return self._store(self._path(key, "safetensors"), save(contiguous, metadata=metadata))
 
     def read_json(self, key: dict[str, Any]) -> Any:
         """The small entry stored under a key; None if there is none or it is damaged."""
         try:
-            return json.loads(self._path(key, "json").read_text())
+            digest, _, text = self._path(key, "entry").read_text("utf-8").partition("\n")
+            return json.loads(text) if digest == _sha256(text) else None
         except (OSError, ValueError):
             return None
 
     def write_json(self, key: dict[str, Any], value: Any) -> bool:
         """Store a small entry atomically; returns whether that succeeded, else see `failure`."""
-        return self._store(self._path(key, "json"), json.dumps(value).encode())
+        text = json.dumps(value)
+        return self._store(self._path(key, "entry"), f"{_sha256(text)}\n{text}".encode())
 
     def _path(self, key: dict[str, Any], suffix: str) -> Path:
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        digest = _sha256(json.dumps(key, sort_keys=True))
         return self.folder / f"{digest}.{suffix}"
 
     def _store(self, path: Path, content: bytes) -> bool:

@@ -5,12 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_transferability.errors import UsageError
-from hf_transferability.metrics import all_metrics
-
-_OF_A_ROW = (
-    "rank", "checkpoint", "score", "flags", "error", "n_features", "parameters", "licence", "revision", "seconds",
-)  # fmt: skip
-_NEEDED = ("dataset", "scenario", "metric", "rows")
+from hf_transferability.escaping.terminal import printable
+from hf_transferability.reporting.ranking_form import misfit
 
 
 def read_ranking(path: str | Path) -> dict[str, Any]:
@@ -28,16 +24,8 @@ def read_ranking(path: str | Path) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} must be a ranking saved as .json; it is no JSON. Save it with --output FILE.json.") from error
-    if not _is_ranking(document):
-        raise UsageError(f"{path} must be a ranking saved as .json; got something else. Save it with --output FILE.json.")
+    if (place := misfit(document)) is not None:
+        raise UsageError(
+            f"{path} must be a ranking saved as .json; {printable(place)} is not as in one. Save it with --output FILE.json."
+        )
     return document
-
-
-def _is_ranking(document: Any) -> bool:
-    """Whether a document has what tables, pictures and pages need of a ranking."""
-    if not isinstance(document, dict) or any(not document.get(name) for name in _NEEDED):
-        return False
-    dataset, rows = document["dataset"], document["rows"]
-    if not isinstance(dataset, dict) or not isinstance(rows, list) or document["metric"] not in all_metrics():
-        return False
-    return all(isinstance(row, dict) and set(_OF_A_ROW) <= set(row) and isinstance(row["flags"], list) for row in rows)

@@ -7,12 +7,14 @@ A process claims a run by a file lock, which the operating system releases when 
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hf_transferability.benchmark.tables import TABLES, Column
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.checkpoints.resolving import resolve
 from hf_transferability.errors import CheckpointError, UsageError
@@ -37,8 +39,34 @@ def run_files(folder: str | Path) -> list[Path]:
 
 
 def read_run(file: Path) -> dict[str, Any]:
-    """The row of a run."""
-    return json.loads(file.read_text("utf-8"))
+    """The row of a run.
+
+    Raises:
+        UsageError: the file was damaged since it was written.
+    """
+    row = _object(file)
+    if row is None or not all(_fits(row.get(name), column) for name, column in TABLES["runs"].columns.items()):
+        raise UsageError(f"{file} is damaged: it is no longer the result of a run. Remove it, and the run is made again.")
+    return row
+
+
+def _object(file: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None if it holds none."""
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _fits(value: Any, column: Column) -> bool:
+    if value is None:
+        return not column.needed
+    if column.kind == "text":
+        return isinstance(value, str)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        return False
+    return column.kind == "number" or (0 <= value <= 1 if column.kind == "share" else float(value).is_integer())
 
 
 def write_run(file: Path, row: Mapping[str, Any]) -> None:
@@ -95,7 +123,12 @@ def check_protocol(folder: Path, protocol: Mapping[str, Any], accounts: Mapping[
                 return
             replace_file(folder / "account.json", (json.dumps(accounts, indent=2) + "\n").encode())
             replace_file(file, (text + "\n").encode())
-        stored = _BEFORE | read_run(file)
+        written = _object(file)
+        if written is None:
+            raise UsageError(
+                f"{file} is damaged: how the runs beside it were made is not known. Restore it, or choose another --output."
+            )
+        stored = _BEFORE | written
     requested = _BEFORE | json.loads(text)
     if stored != requested:
         differing = [name for name in requested if stored.get(name) != requested[name]]

@@ -59,6 +59,7 @@ def cases(good: SimpleNamespace) -> Iterator[tuple]:
         ("saved", made / "ranking", _draw),
         ("cached", made / "cache", partial(_rank_cached, good, made)),
         ("resumed", made / "runs", partial(_finetune, good)),
+        ("resumed", made / "choice", partial(_choose, good, made / "another")),
     ):
         for file in _chosen(folder):
             for number in range(EACH):
@@ -68,7 +69,7 @@ def cases(good: SimpleNamespace) -> Iterator[tuple]:
 
 def _chosen(folder: Path) -> list[Path]:
     """The files below the folder, of images only some; relative to it."""
-    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
     images = [file for file in files if file.suffix in _IMAGES]
     return [file for file in files if file not in images[5:]]
 
@@ -187,6 +188,11 @@ def _finetune(good: SimpleNamespace, output: Path) -> int:
     return main(["finetune", "--dataset", str(good.dataset), "--checkpoint", str(good.timm), *words, *more])
 
 
+def _choose(good: SimpleNamespace, another: Path, output: Path) -> int:
+    words = ("--budget", "1", "--image-size", "16", "--cache-dir", str(good.folder / "arrays"), "--output", str(output))
+    return main(["choose", str(good.dataset), str(good.timm), str(another), *words])
+
+
 def _made(good: SimpleNamespace) -> Path:
     """The folder of whole files; made in a process of its own, as the other good inputs are."""
     folder = good.folder / "damaged"
@@ -207,6 +213,7 @@ def _make(good: SimpleNamespace, folder: Path) -> None:
     import datasets
     import numpy as np
     from helpers import medical
+    from helpers.formats import save_timm
     from PIL import Image
 
     images = sorted((good.images / "train").rglob("*.png"))
@@ -233,8 +240,10 @@ def _make(good: SimpleNamespace, folder: Path) -> None:
     datasets.load_dataset("imagefolder", data_dir=str(good.images), split="train").save_to_disk(folder / "saved")
     (folder / "arrays").mkdir()
     (folder / "ranking").mkdir()
+    save_timm(folder / "another", "test_vit", {}, 2)
     rng = np.random.default_rng(0)
     for name in ("one", "two"):
         np.savez(folder / "arrays" / f"{name}.npz", features=rng.normal(size=(24, 5)), labels=np.arange(24) % 2)
     assert _ranked_with(good, folder / "cache", folder / "ranking" / "ranking.json") == 0
     assert _finetune(good, folder / "runs") == 0
+    assert _choose(good, folder / "another", folder / "choice") == 0

@@ -79,9 +79,13 @@ def test_a_first_that_would_leave_nothing_to_compare_it_with_is_left_out(within,
     assert instant_runs == [pool[1]] * 2 + [pool[2]] * 2
 
 
-@pytest.mark.parametrize("content", ["no JSON", "[]", "a step of another form"])
+@pytest.mark.parametrize("content", ["no JSON", "[]", "[" * 10**5, "a step of another form", "a step of no images"])
 def test_other_measured_steps_are_refused(target, pool, tmp_path, instant_runs, content):
-    text = json.dumps({pool[0]: {"training": 1.0}}) if content.startswith("a step") else content
+    steps = {
+        "a step of another form": {"training": 1.0},
+        "a step of no images": {"training": 1.0, "evaluation": 1.0, "batch_size": 0},
+    }
+    text = json.dumps({pool[0]: steps[content]}) if content in steps else content
     (tmp_path / "steps.json").write_text(text)
     work = ShortRuns(
         target, tmp_path, Images(32, 0, 0), 3, SplitNames(), RowLabels(), source_names(pool), LoadOptions(), {}

@@ -39,11 +39,31 @@ def test_what_is_not_a_ranking_is_refused_in_our_own_words(tmp_path, capsys):
         path.write_bytes(content)
         assert main([command, str(path)]) == 2
         said = capsys.readouterr().err
-        assert re.search(r"x\.json must be a ranking saved as \.json; (got something else|it is no JSON)\. Save it", said)
+        assert re.search(r"x\.json must be a ranking saved as \.json; (.* is not as in one|it is no JSON)\. Save it", said)
         assert not re.search("Errno|codec|Expecting|char 0|Error", said)
     for name in (tmp_path / "none.json", tmp_path):
         assert main(["plot", str(name)]) == 2
         assert f"there is no file {name}. Name a ranking" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change, place",
+    [
+        (lambda ranking: ranking["rows"][1].update(score="0.3"), "rows[1].score"),
+        (lambda ranking: ranking["rows"][0].update(interval=[0.1]), "rows[0].interval"),
+        (lambda ranking: ranking["rows"][2]["flags"].append(3), "rows[2].flags[0]"),
+        (lambda ranking: ranking["rows"][0].pop("error"), "rows[0].error"),
+        (lambda ranking: ranking["rows"][0].update(intervals={"logme": 1}), "rows[0].intervals.logme"),
+        (lambda ranking: ranking.update(notes="x"), "notes"),
+        (lambda ranking: ranking.update(advice={"text": [{}]}), "advice.text[0]"),
+    ],
+)
+def test_a_ranking_that_was_changed_by_hand_names_the_place(tmp_path, capsys, change, place):
+    ranking = json.loads(json.dumps(ranking_of(3)))
+    change(ranking)
+    (tmp_path / "x.json").write_text(json.dumps(ranking))
+    assert main(["report", str(tmp_path / "x.json")]) == 2
+    assert f"must be a ranking saved as .json; {place} is not as in one." in capsys.readouterr().err
 
 
 def test_an_ending_that_cannot_be_written_is_refused(saved, capsys):

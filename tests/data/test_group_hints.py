@@ -35,7 +35,9 @@ def test_numbers_are_groups_too():
     ],
 )
 def test_other_columns_are_not_taken_for_groups(values, column, kind):
-    assert "group-column" not in account([bool(value) for value in values] if kind == "bool" else values, column=column, kind=kind)
+    assert "group-column" not in account(
+        [bool(value) for value in values] if kind == "bool" else values, column=column, kind=kind
+    )
 
 
 def test_whoever_named_groups_or_asks_for_these_labels_is_told_nothing():

@@ -71,6 +71,14 @@ def test_somebody_elses_folder_is_refused_and_kept(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"files": [1]}'])
+def test_a_damaged_recipe_is_named(tmp_path, content):
+    folder = making.make_target(tmp_path / "target", **TINY_TARGET)
+    (tmp_path / ".target.json").write_text(content)
+    with pytest.raises(ValueError, match=r"`folder` must be .* made by the demo; .*\.target\.json is damaged\. Remove both"):
+        making.make_target(folder, **TINY_TARGET)
+
+
 def test_another_seed_or_size_is_refused(made):
     target = made[0].target
     with pytest.raises(ValueError, match=r"`folder` must be made as .*'seed': 1.*Choose another one\."):

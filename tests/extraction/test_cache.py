@@ -99,6 +99,21 @@ def test_a_damaged_file_is_no_entry_and_is_replaced(cache, damage):
     assert_same(cache.read(KEY), arrays(1))
 
 
+@pytest.mark.parametrize("where", ["features", "norms", "a fact"])
+def test_one_flipped_bit_is_noticed(cache, where):
+    """In the arrays and in the facts: a wrong number is worse than to extract once more."""
+    cache.write(KEY, arrays())
+    path = cache._path(KEY, "safetensors")
+    content = bytearray(path.read_bytes())
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    names = {"features": "features", "norms": "gradient_norms"}
+    at = content.index(b"facts") + 12 if where == "a fact" else 8 + size + header[names[where]]["data_offsets"][0]
+    content[at] ^= 1
+    path.write_bytes(content)
+    assert cache.read(KEY) is None
+
+
 def test_a_foreign_file_is_no_entry(cache):
     from safetensors.numpy import save_file
 
@@ -129,9 +144,12 @@ def test_json_entries(cache):
     cache.write(KEY, arrays())
     assert cache.read_json(KEY) == value
     assert cache.read_json({**KEY, "kind": "images"}) is None
-    cache._path(KEY, "json").write_text('{"modes": {')
+    path = cache._path(KEY, "entry")
+    path.write_text(path.read_text().replace("3", "4"))
     assert cache.read_json(KEY) is None
-    cache._path(KEY, "json").write_bytes(b"\xff\xfe")
+    path.write_text('{"modes": {')
+    assert cache.read_json(KEY) is None
+    cache._path(KEY, "entry").write_bytes(b"\xff\xfe")
     assert cache.read_json(KEY) is None
 
 

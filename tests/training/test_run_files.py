@@ -1,5 +1,6 @@
 """Files of runs: which runs may share a folder."""
 
+import json
 import shutil
 import threading
 import time
@@ -94,3 +95,39 @@ def test_finished_rows_with_other_labels_are_refused(target, checkpoint, grid, t
     run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **SMALL_GRID)
     with pytest.raises(UsageError, match=f"must all have one {next(iter(labels))}; .* Choose another --output"):
         run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **SMALL_GRID, labels=RowLabels(**labels))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe",
+        b'{"status": "o',
+        b"[]",
+        b"[" * 10**5,
+        b"{}",
+        {"test_auc": "0.7"},
+        {"seconds": True},
+        {"test_auc": 1.5},
+        {"run": None},
+    ],
+)
+def test_a_damaged_result_is_named_and_is_made_again_once_it_is_removed(
+    target, checkpoint, grid, tmp_path, content, instant_runs
+):
+    before = run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **SMALL_GRID)
+    (file,) = tmp_path.rglob("run-*.json")
+    whole = json.loads(file.read_text())
+    file.write_bytes(json.dumps(whole | content).encode() if isinstance(content, dict) else content)
+    with pytest.raises(UsageError, match=r"run-0000\.json is damaged: .* Remove it, and the run is made again\."):
+        run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **SMALL_GRID)
+    file.unlink()
+    assert run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **SMALL_GRID)["test_auc"].equals(before["test_auc"])
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"null"])
+def test_a_damaged_protocol_is_named(target, checkpoint, grid, tmp_path, content, instant_runs):
+    run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **SMALL_GRID)
+    (file,) = tmp_path.rglob("protocol.json")
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match=r"protocol\.json is damaged: .* Restore it, or choose another --output\."):
+        run_grid(target, [checkpoint], tmp_path, grid=grid(0.05), **SMALL_GRID)

@@ -1,0 +1,79 @@
+"""The form of a saved ranking: what its fields hold, so that one that was changed by hand is refused, not drawn wrongly."""
+
+from typing import Any
+
+from hf_transferability.metrics import all_metrics
+
+TEXT, FLAG = str, bool
+NUMBER, PAIR = "a number", "two numbers"
+NOTHING = type(None)
+
+_PAIR_OR_NONE = (PAIR, NOTHING)
+_TEXT_OR_NONE = (TEXT, NOTHING)
+_NUMBER_OR_NONE = (NUMBER, NOTHING)
+_ACCOUNT = {"line": TEXT, "notes": [TEXT], "classes": {...: NUMBER}, "rows": {...: NUMBER}, "left_out": {...: NUMBER}}
+_DATASET = {"id": TEXT, "split": TEXT, "images": NUMBER, "classes": [TEXT], "modes": {...: NUMBER}, "account": _ACCOUNT}
+_ADVICE = {
+    "text": [TEXT], "first": _TEXT_OR_NONE, "not_told_apart": [TEXT], "fine_tune": _NUMBER_OR_NONE, "command": _TEXT_OR_NONE,
+    "evidence": ({"chance_of_best": [NUMBER], "benchmarks": [TEXT]}, NOTHING),
+}  # fmt: skip
+_NEEDED_IN_ROWS = {
+    "rank": _NUMBER_OR_NONE, "checkpoint": TEXT, "score": _NUMBER_OR_NONE, "flags": [TEXT], "error": _TEXT_OR_NONE,
+    "n_features": _NUMBER_OR_NONE, "parameters": _NUMBER_OR_NONE, "licence": _TEXT_OR_NONE, "revision": _TEXT_OR_NONE,
+    "seconds": _NUMBER_OR_NONE,
+}  # fmt: skip
+_ROW = {
+    **_NEEDED_IN_ROWS, "interval": _PAIR_OR_NONE, "tie_group": _NUMBER_OR_NONE, "first_share": _NUMBER_OR_NONE,
+    "known_elsewhere": _NUMBER_OR_NONE, "known_targets": _NUMBER_OR_NONE, "known_medical": _NUMBER_OR_NONE,
+    "known_studies": [TEXT], "flag_details": {...: TEXT}, "undefined": {...: TEXT}, "intervals": {...: _PAIR_OR_NONE},
+    "variant": TEXT, "training_datasets": [TEXT], "layers": [TEXT], "untrained": FLAG,
+}  # fmt: skip
+_LABEL_CHECK = {"p_value": _NUMBER_OR_NONE, "alarm": _TEXT_OR_NONE}
+_KNOWN = {"studies": {...: {...: (TEXT, NUMBER, FLAG, NOTHING)}}, "left_out": [TEXT]}
+_DOCUMENT = {
+    "dataset": _DATASET, "scenario": TEXT, "metric": TEXT, "notes": [TEXT], "metric_versions": {...: NUMBER},
+    "versions": {...: TEXT}, "advice": (_ADVICE, NOTHING), "label_check": (_LABEL_CHECK, NOTHING), "known": (_KNOWN, NOTHING),
+}  # fmt: skip
+_NEEDED = ("dataset", "scenario", "metric", "rows")
+
+
+def misfit(document: Any) -> str | None:
+    """The first place where a document is not as a saved ranking, such as "rows[3].score"; None where it is one.
+
+    Fields that are not known here may hold anything.
+    """
+    if not isinstance(document, dict):
+        return "the whole"
+    for name in _NEEDED:
+        if not document.get(name):
+            return name
+    row = {**_ROW, **dict.fromkeys(all_metrics(), _NUMBER_OR_NONE)}
+    found = _misfit(document, {**_DOCUMENT, "rows": [row]}, "")
+    if found is not None:
+        return found
+    for number, each in enumerate(document["rows"]):
+        for name in _NEEDED_IN_ROWS:
+            if name not in each:
+                return f"rows[{number}].{name}"
+    return None if document["metric"] in all_metrics() else "metric"
+
+
+def _misfit(value: Any, form: Any, place: str) -> str | None:
+    if isinstance(form, tuple):
+        found = [_misfit(value, each, place) for each in form]
+        return None if None in found else max((each for each in found if each is not None), key=len)
+    if form == NUMBER:
+        return None if isinstance(value, int | float) and not isinstance(value, bool) else place
+    if form == PAIR:
+        return place if not isinstance(value, list) or len(value) != 2 else _misfit(value, [NUMBER], place)
+    if isinstance(form, type):
+        return None if isinstance(value, form) else place
+    if not isinstance(value, type(form)):
+        return place
+    if isinstance(form, list):
+        parts = [(each, form[0], f"{place}[{number}]") for number, each in enumerate(value)]
+    elif ... in form:
+        parts = [(each, form[...], f"{place}.{name}") for name, each in value.items()]
+    else:
+        parts = [(value[name], each, f"{place}.{name}".lstrip(".")) for name, each in form.items() if name in value]
+    return next((found for found in (_misfit(*part) for part in parts) if found is not None), None)
