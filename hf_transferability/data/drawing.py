@@ -91,14 +91,18 @@ def _from_table(
     raw = table[reader.column][:]
     paths = masks.stored_paths(table, image_column)
     read = reading(table, image_column, place)
-    if paths and not options.keep_masks and (found := masks.all_masks(paths, raw, read)):
-        masks.refuse_many(paths, raw, found)
-        kept = [i for i in range(len(table)) if i not in found]
-        table, numbers, raw = table.select(kept), [numbers[i] for i in kept], [raw[i] for i in kept]
-        left_out[masks.KEPT_OUT] = len(found)
-        examples[masks.KEPT_OUT] = masks.shown(paths[next(iter(found))])
-        notes, paths = (masks.NOTE,), [paths[i] for i in kept]
-        read = reading(table, image_column, place)
+    if paths and not options.keep_masks:
+        among = masks.find_masks(paths, raw, read)
+        masks.refuse_doubtful(paths, raw, among)
+        called = among.notes(paths)
+        notes, examples = tuple(called), dict(called)
+        if found := among.found:
+            kept = [i for i in range(len(table)) if i not in found]
+            table, numbers, raw = table.select(kept), [numbers[i] for i in kept], [raw[i] for i in kept]
+            left_out[masks.KEPT_OUT] = len(found)
+            examples[masks.KEPT_OUT] = masks.shown(paths[next(iter(found))])
+            notes, paths = (masks.NOTE, *notes), [paths[i] for i in kept]
+            read = reading(table, image_column, place)
     reader.refuse_missing(raw, numbers)
     labels = reader.settle(raw)
     if paths and not options.keep_masks and reader.has_classes:
@@ -147,10 +151,12 @@ def _from_stream(
     positions, records, _ = (list(column) for column in zip(*drawn, strict=True)) if drawn else ([], [], [])
     refuse_different(records, labels[: len(drawn)], positions, place)
     paths = [(record or {}).get("path") or "" for record in records]
+    called = {}
     if not options.keep_masks:
-        _refuse_masks(paths, labels[: len(drawn)], reader, lambda row: _bytes(records[row], place))
+        called = _refuse_masks(paths, labels[: len(drawn)], reader, lambda row: _bytes(records[row], place))
     note = _STREAMED.format(" and masks" if any(paths) and not options.keep_masks else "")
-    return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, notes=(note, *assigning.notes()), paths=paths)
+    notes = (note, *called, *assigning.notes())
+    return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, examples=called, notes=notes, paths=paths)
 
 
 def reading(table: datasets.Dataset, image_column: str, place: Place | None) -> masks.Read:
@@ -166,14 +172,17 @@ def _bytes(record: Any, place: Place | None) -> bytes:
         return b""
 
 
-def _refuse_masks(paths: Sequence[str], labels: Sequence[Any], reader: LabelReader, read: masks.Read) -> None:
-    if found := masks.all_masks(paths, labels, read):
+def _refuse_masks(paths: Sequence[str], labels: Sequence[Any], reader: LabelReader, read: masks.Read) -> dict[str, str]:
+    """Refuse masks in a stream; note on files that are only called so -> one of them."""
+    among = masks.find_masks(paths, labels, read)
+    if found := {**among.found, **among.unclear}:
         raise UsageError(
             f"the stream holds masks beside their images, such as {masks.shown(paths[next(iter(found))])}. "
             "Load it whole, or pass --keep-masks to take them as images."
         )
     if reader.has_classes:
         masks.refuse_class_of_masks(paths, labels, reader.names, read)
+    return among.notes(paths)
 
 
 def _check_draw(reader: LabelReader, options: SampleOptions) -> None:

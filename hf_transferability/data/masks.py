@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import datasets
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pyarrow.compute as pc
 
 from hf_transferability.data.image_files import LONGEST_PATH, file_and_folder
 from hf_transferability.data.inner_paths import below_common_folder, parts_of
-from hf_transferability.data.mask_content import Read, are_masks, masks_by_content, pairs_of_classes
+from hf_transferability.data.mask_content import LOOKED_AT, Pair, Read, are_masks, masks_by_content, pairs_of_classes
+from hf_transferability.data.mask_pixels import IMAGE, MASK, UNCLEAR, looks_like
 from hf_transferability.data.sampling import SMALLEST_SAMPLE
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
@@ -30,6 +32,29 @@ _BESIDE, _ONE_BESIDE = "*", "?"  # a folder of images, and the only other folder
 _ROWS = 1000  # read at once
 _MOST_MASKS = 3  # of one image on average; more may be numbered images
 _NEARLY_ALL = 0.9  # of a class
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The masks among the files of a dataset.
+
+    Attributes:
+        found: position of each mask -> position of its image.
+        images: positions of files that are called masks, but look like images.
+        unclear: position of each file that is called a mask, of which the content tells neither -> position of its image.
+    """
+
+    found: dict[int, int]
+    images: list[int] = field(default_factory=list)
+    unclear: dict[int, int] = field(default_factory=dict)
+
+    def notes(self, paths: Sequence[str]) -> dict[str, str]:
+        """Note on files that are called masks and are used -> one of them; empty without any."""
+        if not self.images:
+            return {}
+        n = len(self.images)
+        note = f"Files that are called masks but look like images are used ({n}); move them away if they are masks."
+        return {note: shown(paths[self.images[0]])}
 
 
 def stored_paths(table: datasets.Dataset, column: str) -> list[str] | None:
@@ -59,22 +84,43 @@ def masks_of(paths: Sequence[str], labels: Sequence[object]) -> dict[int, int]:
     return _found(paths, list(map(str, labels)))
 
 
-def all_masks(paths: Sequence[str], labels: Sequence[object], read: Read) -> dict[int, int]:
-    """As `masks_of`, with those that content tells in addition to names; see `masks_by_content`."""
-    by_name = masks_of(paths, labels)
-    return by_name | masks_by_content(paths, labels, by_name, read)
+def find_masks(paths: Sequence[str], labels: Sequence[object], read: Read) -> Masks:
+    """The masks that both names and content tell, and those that content tells alone; see `masks_by_content`.
 
-
-def refuse_many(paths: Sequence[str], labels: Sequence[object], found: dict[int, int]) -> None:
-    """Refuse masks that may be images, as they are many for their images, or because too few images would remain.
+    A file that cannot be read, or whose content tells nothing, is taken as the others that are called masks, if these agree.
 
     Args:
         paths, labels: as in `masks_of`.
-        found: what it returned.
+        read: the encoded image of a row.
+    """
+    named = masks_of(paths, labels)
+    looks = {mask: looks_like(read(mask)) for mask in named}
+    sure = set(looks.values()) - {UNCLEAR}
+    others = sure.pop() if len(sure) == 1 else UNCLEAR
+    looks = {mask: others if kind == UNCLEAR else kind for mask, kind in looks.items()}
+    by_kind = {kind: {mask: named[mask] for mask in named if looks[mask] == kind} for kind in (MASK, IMAGE, UNCLEAR)}
+    found = by_kind[MASK] | masks_by_content(paths, labels, named, read)
+    return Masks(found, list(by_kind[IMAGE]), by_kind[UNCLEAR])
+
+
+def refuse_doubtful(paths: Sequence[str], labels: Sequence[object], masks: Masks) -> None:
+    """Refuse masks that may be images: content tells neither, they are many for their images, or too few images would remain.
+
+    Args:
+        paths, labels: as in `masks_of`.
+        masks: among these files.
 
     Raises:
         UsageError: names --keep-masks and the other remedy.
     """
+    if masks.unclear:
+        mask, image = next(iter(masks.unclear.items()))
+        raise UsageError(
+            f"{len(masks.unclear)} of {len(paths)} files are called masks, such as {shown(paths[mask])} of "
+            f"{shown(paths[image])}, and their content does not tell. Pass --keep-masks to take them as images; if they are "
+            "masks, move them away."
+        )
+    found = masks.found
     n_masks = Counter(str(labels[mask]) for mask in found)
     n_images = Counter(str(labels[image]) for image in set(found.values()))
     n_left = len(paths) - len(found)
@@ -111,17 +157,31 @@ def refuse_class_of_masks(
             raise _of_masks(classes, len(same), Counter(labels)[classes[0]], names)
     if not any(map(_WORD.search, {"/".join(parts_of(path)[:-1]) for path in below_common_folder(paths)})):
         return
-    found = _found(paths, [""] * len(paths))
-    pairs = Counter(
-        (labels[mask], labels[image])
-        for mask, image in found.items()
-        if labels[mask] != labels[image] and parts_of(paths[mask])[:-1] != parts_of(paths[image])[:-1]
-    )
-    sizes = Counter(labels) if pairs else {}
-    for pair, n in pairs.items():
-        if n < _NEARLY_ALL * sizes[pair[0]]:
-            continue
-        raise _of_masks(pair, n, sizes[pair[0]], names)
+    named: dict[tuple[object, object], list[Pair]] = {}
+    for mask, image in _found(paths, [""] * len(paths)).items():
+        if labels[mask] != labels[image] and parts_of(paths[mask])[:-1] != parts_of(paths[image])[:-1]:
+            named.setdefault((labels[mask], labels[image]), []).append((mask, image))
+    sizes = Counter(labels) if named else {}
+    for classes, same in named.items():
+        if len(same) >= _NEARLY_ALL * sizes[classes[0]] and _may_be_masks(same, paths, read):
+            raise _of_masks(classes, len(same), sizes[classes[0]], names)
+
+
+def _may_be_masks(pairs: Sequence[Pair], paths: Sequence[str], read: Read) -> bool:
+    """Whether files that are called masks are such by content, too; "seg" and "band", or "masks" and "gloves", may be classes.
+
+    Args:
+        pairs: what may be a mask, and its image.
+        paths, read: as in `refuse_class_of_masks`.
+    """
+    some = pairs[:: -(-len(pairs) // LOOKED_AT)]
+    kinds = [looks_like(read(mask)) for mask, _ in some]
+    if 2 * kinds.count(IMAGE) > len(kinds):
+        return False
+    if MASK not in kinds or any(map(_IMAGES.fullmatch, parts_of(paths[pairs[0][1]])[:-1])):
+        return True
+    # Drawings of two classes may be both of few colours.
+    return any(looks_like(read(image)) != MASK for _, image in some)
 
 
 def _of_masks(pair: tuple[object, object], n: int, n_files: int, names: Sequence[str] | None) -> UsageError:

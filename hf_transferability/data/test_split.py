@@ -123,8 +123,8 @@ def _images(table: datasets.Dataset, column: str, place: Place | None, options: 
     paths = None if options.keep_masks else masks.stored_paths(table, column)
     if not paths:
         return list(range(len(table)))
-    found = masks.all_masks(paths, [""] * len(paths), reading(table, column, place))
-    return [row for row in range(len(table)) if row not in found]
+    among = masks.find_masks(paths, [""] * len(paths), reading(table, column, place))
+    return [row for row in range(len(table)) if row not in among.found and row not in among.unclear]
 
 
 def overlap_with_test(hashes: np.ndarray, origins: Origins, tested: SplitImages, report: ImageReport) -> Overlap:

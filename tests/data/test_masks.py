@@ -1,8 +1,14 @@
 """Masks beside their images are no images of the class: they are left out and counted, at every door."""
 
+import io
+import re
+
+import numpy as np
+import PIL.Image
 import pytest
 from datasets import Dataset, Features, Image
-from helpers.targets import AB, png, refused
+from helpers.medical import nifti, phantom
+from helpers.targets import AB, mask_png, png, refused
 
 from hf_transferability.data.masks import masks_of
 from hf_transferability.data.targets import load_target
@@ -10,12 +16,14 @@ from hf_transferability.data.targets import load_target
 NOTE = "Masks beside their images are left out; pass --keep-masks to take them as images."
 
 
-def write(folder, *names, n=12):
-    for name in names:
+def write(folder, *names, n=12, photographs=False):
+    """Files of each name: masks where it says so, unless all are to be photographs."""
+    for k, name in enumerate(names):
+        is_mask = not photographs and re.search("mask|_label|_seg|_gt|_Seg", name)
         for i in range(n):
             file = folder / name.format(i)
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(png(i))
+            file.write_bytes(mask_png(i) if is_mask else png(100 * k + i, size=16))
 
 
 def test_masks_beside_images_are_counted_and_may_be_kept(tmp_path):
@@ -60,12 +68,91 @@ def test_a_folder_of_masks_beside_one_of_images(tmp_path):
     ],
 )
 def test_a_class_of_masks(tmp_path, names, message):
-    write(tmp_path, *names)
+    write(tmp_path, *names, photographs=not message)
     if message:
         refused(rf"{message}.* --image-column .* --keep-masks", tmp_path)
     assert len(load_target(tmp_path, sample_size="all", keep_masks=True)) == 12 * len(names)
     if not message:
         assert len(load_target(tmp_path, sample_size="all")) == 12 * len(names)
+
+
+@pytest.mark.parametrize("names", [("seg", "band"), ("masks", "gloves"), ("mask", "img"), ("labels", "stamps"), ("gt", "suv")])
+def test_classes_with_ordinary_words_and_equal_names(tmp_path, names):
+    """Of photographs, and of drawings in black and white; nothing is left out or told."""
+    write(tmp_path / "photographs", *(f"{name}/{{}}.png" for name in names), photographs=True)
+    assert load_target(tmp_path / "photographs", sample_size="all").account.endswith("left out: nothing.")
+    if "img" not in names:
+        write(tmp_path / "drawings", *(f"{name}/{{}}_mask.png" for name in names))
+        assert load_target(tmp_path / "drawings", sample_size="all").account.endswith("left out: nothing.")
+
+
+@pytest.mark.parametrize("name", ["a/gt_{}.png", "a/{}_mask.png", "a/masks/{}.png", "a/{}_label_3.png"])
+def test_photographs_that_are_called_masks_are_images_and_told(tmp_path, name):
+    write(tmp_path, "a/{}.png", "b/{}.png", name, photographs=True)
+    target = load_target(tmp_path, class_level=1, sample_size="all")
+    assert len(target) == 36
+    note = "Files that are called masks but look like images are used (12); move them away if they are masks."
+    assert note in target.provenance["account"]["notes"]
+    assert f"if they are masks, such as {name.format(0).partition('/')[2] if 'masks/' in name else name.format(0)}." in (
+        target.account
+    )
+    streamed = load_target(tmp_path, class_level=1, sample_size=36, streaming=True)
+    assert len(streamed) == 36 and note in streamed.provenance["account"]["notes"]
+    kept = load_target(tmp_path, class_level=1, sample_size="all", keep_masks=True)
+    assert len(kept) == 36 and note not in kept.provenance["account"]["notes"]
+
+
+def test_each_file_is_looked_at(tmp_path):
+    """A photograph among masks stays, an empty or a damaged mask is left out with the others."""
+    write(tmp_path, "a/{}.png", "b/{}.png", "a/{}_mask.png")
+    (tmp_path / "a" / "3_mask.png").write_bytes(png(7, size=16))
+    empty = io.BytesIO()
+    PIL.Image.new("L", (16, 16)).save(empty, "PNG")
+    (tmp_path / "a" / "4_mask.png").write_bytes(empty.getvalue())
+    target = load_target(tmp_path, sample_size="all")
+    assert len(target) == 25
+    assert "11 masks beside their images" in target.account and "look like images are used (1);" in target.account
+    (tmp_path / "a" / "3_mask.png").write_bytes(b"x")
+    assert len(load_target(tmp_path, sample_size="all")) == 24
+
+
+def test_maps_of_many_regions_are_masks(tmp_path):
+    regions = np.kron(np.random.default_rng(0).permutation(256).reshape(16, 16), np.ones((30, 30))).astype(np.uint8)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(regions).save(buffer, "PNG")
+    write(tmp_path, "a/{}.png", "b/{}.png", "a/{}_superpixels.png")
+    for i in range(12):
+        (tmp_path / "a" / f"{i}_superpixels.png").write_bytes(buffer.getvalue())
+    assert len(load_target(tmp_path, sample_size="all")) == 24
+
+
+def test_volumes_are_looked_at_as_well(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(12):
+            scan, organ = (np.stack([phantom(label == "b", 10 * i + k) for k in range(3)], axis=2) for _ in range(2))
+            (tmp_path / label / f"{i}.nii.gz").write_bytes(nifti(scan))
+            (tmp_path / label / f"{i}_seg.nii.gz").write_bytes(nifti((organ > np.median(organ)).astype(np.int16)))
+    assert load_target(tmp_path, sample_size="all").provenance["account"]["left_out"] == {"masks beside their images": 24}
+    for path in tmp_path.rglob("*_seg.nii.gz"):
+        path.write_bytes(path.with_name(path.name.replace("_seg", "")).read_bytes())
+    assert len(load_target(tmp_path, sample_size="all")) == 48
+
+
+def test_what_content_does_not_tell_is_refused_with_a_remedy(tmp_path):
+    write(tmp_path, "a/{}.png", "b/{}.png", "a/{}_mask.png")
+    levels = np.random.default_rng(0).integers(0, 20, (16, 16), dtype=np.uint8) * 9
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(levels).save(buffer, "PNG")
+    for i in range(12):
+        (tmp_path / "a" / f"{i}_mask.png").write_bytes(buffer.getvalue())
+    text = "12 of 36 files are called masks, such as a/0_mask.png of a/0.png, and their content does not tell. Pass"
+    refused(text, tmp_path, sample_size="all")
+    refused("the stream holds masks", tmp_path, sample_size=36, streaming=True)
+    assert len(load_target(tmp_path, sample_size="all", keep_masks=True)) == 36
+    for i in range(12):
+        (tmp_path / "a" / f"{i}_mask.png").unlink()
+    assert len(load_target(tmp_path, sample_size="all")) == 24
 
 
 def test_a_class_of_masks_beside_a_table(tmp_path):
@@ -104,7 +191,7 @@ def test_masks_that_a_table_names(tmp_path):
 
 
 def test_masks_among_embedded_images():
-    cells = [{"bytes": png(i), "path": f"{i // 2}{'_mask' * (i % 2)}.png"} for i in range(48)]
+    cells = [{"bytes": (mask_png if i % 2 else png)(i), "path": f"{i // 2}{'_mask' * (i % 2)}.png"} for i in range(48)]
     features = Features({"image": Image(), "label": AB})
     rows = Dataset.from_dict({"image": cells, "label": [0, 0, 1, 1] * 12}, features=features)
     assert len(load_target(rows, sample_size="all")) == 24

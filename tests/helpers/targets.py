@@ -23,6 +23,15 @@ def png(seed: int, mode: str = "RGB", size: int = 8) -> bytes:
     return buffer.getvalue()
 
 
+def mask_png(seed: int, size: int = 16) -> bytes:
+    """A white region of its own height on black."""
+    pixels = np.zeros((size, size), np.uint8)
+    pixels[2 : 6 + seed % 5, 3 : size // 2] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def table(labels: list, feature, n_images: int | None = None, **more) -> Dataset:
     """A dataset of one random image for each label; `more`: further columns, name=(values, feature)."""
     columns = {"image": [{"bytes": png(i), "path": None} for i in range(len(labels))], "label": labels}
