@@ -4,11 +4,13 @@ The public names are loaded when they are first used, so that importing the pack
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+TYPE_CHECKING = False  # `typing` would keep the program, which is imported below this file, from handling Ctrl-C
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from hf_transferability.choosing.choose import Choice, choose
     from hf_transferability.errors import CheckpointError, JobError, PublishError, TargetError, TransferabilityError, UsageError
     from hf_transferability.metrics import ScoreWarning, all_metrics, score
@@ -59,7 +61,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

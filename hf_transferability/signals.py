@@ -1,10 +1,16 @@
-"""Ctrl-C and a polite kill end the program with one line and the usual exit status, from its first moment on."""
+"""Ctrl-C and a polite kill end the program with one line and the usual exit status, from its first moment on.
+
+Nothing that takes time is imported here: until `install` Python itself answers, with a traceback.
+"""
 
 import os
 import signal
 import sys
-from types import FrameType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
 
 PROGRAM = "hf-transferability"
 _KEPT = "Finished checkpoints are kept; run the same command again to continue."
@@ -58,7 +64,7 @@ def status() -> int:
     return 128 + (_State.number or signal.SIGINT)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(number: int, frame: "FrameType | None") -> None:
     first, _State.number = _State.number is None, number
     if not (first and _State.running):
         _leave()
@@ -74,7 +80,7 @@ def _leave() -> None:
         os._exit(status())
 
 
-def _unraisable(found: Any) -> None:
+def _unraisable(found: "Any") -> None:
     """A signal in the middle of a clean-up, where Python would print a traceback and go on."""
     if found.exc_type is Stopped:
         _leave()

@@ -108,7 +108,8 @@ def _from_table(
     if paths and not options.keep_masks and reader.has_classes:
         masks.refuse_class_of_masks(paths, labels, reader.names, read)
     _check_draw(reader, options)
-    names = group_names(options.group_column, table[options.group_column][:]) if options.group_column is not None else []
+    column = options.group_column
+    names = group_names(column, table[column][:], table.features[column]) if column is not None else []
     groups = group_codes(names) if names else None
     chosen = draw_sample(reader.group_codes(labels), options.sample_size, options.draw, options.seed, groups)
     return Drawn(

@@ -38,7 +38,7 @@ def check_group_column(features: Mapping[str, Any], column: str, others: Sequenc
     raise UsageError(f"`group_column` must hold one text or integer an image; {column} holds {kind}. Choose another column.")
 
 
-def group_names(column: str, values: Sequence[Any]) -> list[str]:
+def group_names(column: str, values: Sequence[Any], feature: Any = None) -> list[str]:
     """The group of every image as a text, so that splits whose columns are of different types can be compared.
 
     These are the dataset's values, which may name patients: they stay in memory, and only codes and counts leave it.
@@ -46,10 +46,14 @@ def group_names(column: str, values: Sequence[Any]) -> list[str]:
     Args:
         column: its name, for errors.
         values: the column of the whole split.
+        feature: of the column; codes of class labels become their names, of which the rules for texts hold.
 
     Raises:
         UsageError: images without a group, or numbers that are not whole.
     """
+    if isinstance(feature, datasets.ClassLabel):
+        names = feature.names
+        values = [names[code] if code is not None and 0 <= code < len(names) else None for code in values]
     missing = [
         row
         for row, value in enumerate(values)

@@ -261,7 +261,7 @@ def groups_of_split(dataset: Any, options: SampleOptions, column: str, token: st
     """
     table = open_dataset(dataset, options, token).table
     check_group_column(table.features, column, ())
-    return group_names(column, table.select_columns([column]).with_format(None)[column][:])
+    return group_names(column, table.select_columns([column]).with_format(None)[column][:], table.features[column])
 
 
 def _options(options: SampleOptions | None, by_name: dict[str, Any]) -> SampleOptions:

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from datasets import Value
+from datasets import ClassLabel, Value
 from helpers.targets import AB, refused, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,3 +141,13 @@ def test_without_a_column_that_could_group_the_remedy_is_a_metadata_file():
     data = table([0, 1] * 12, AB)
     text = r"`group_column` must be a column beside images and labels; got 'PatientID', and there is none.* in a metadata.csv"
     refused(text, data, group_column="PatientID")
+
+
+def test_class_labels_are_groups_by_their_names():
+    """Names that stand for unknown ones, and codes without a name, are missing, as in a column of texts."""
+    for names, codes in ((["NA", "p1", "p2"], [0, 1, 2] * 8), (["p0", "p1"], [-1, 0, 1] * 8)):
+        rows = table([0, 1] * 12, AB, patient=(codes, ClassLabel(names=names)))
+        refused(r"patient is empty.* for 8 of 24 \(first: row 0\)", rows, group_column="patient")
+    rows = table([0, 1] * 12, AB, patient=([0, 1, 2] * 8, ClassLabel(names=["p0", "p1", "p2"])))
+    assert set(load_target(rows, sample_size="all", group_column="patient").group_names) == {"p0", "p1", "p2"}
+    assert groups_of_split(rows, SampleOptions(), "patient")[:3] == ["p0", "p1", "p2"]
