@@ -28,8 +28,8 @@ class NamedSplits:
 def named_splits(files: Sequence[str], classes: Mapping[str, object]) -> NamedSplits:
     """The splits that the names of files tell, in which a word of the file's class counts for nothing.
 
-    They are sure if every name has the word of one split. If only some have one, and both train and test are among them, those
-    for testing are a split, and all others another.
+    They are sure if every name has the word of one split, not all of them short, and some class has several. If only some names
+    have one, and both train and test are among them, those for testing are a split, and all others another.
 
     Args:
         files: their paths.
@@ -37,20 +37,51 @@ def named_splits(files: Sequence[str], classes: Mapping[str, object]) -> NamedSp
     """
     words = {file: _words(file, classes.get(file, "")) for file in files}
     kinds = {file: {KIND_OF[word] for word in found if word in KIND_OF} for file, found in words.items()}
-    if all(len(found) == 1 for found in kinds.values()):
-        splits = {file: next(iter(found)) for file, found in kinds.items()}
-        return NamedSplits(splits if len(set(splits.values())) > 1 else {})
     clear = {file: {KIND_OF[word] for word in found if word in KIND_OF and word not in _SHORT} for file, found in words.items()}
+    if all(len(found) == 1 for found in kinds.values()):
+        return _all_named({file: next(iter(found)) for file, found in kinds.items()}, classes, short=not any(clear.values()))
     tests = [file for file, found in clear.items() if found == {"test"}]
     trains = [file for file, found in clear.items() if found == {"train"}]
     if not (tests and trains):
         return NamedSplits({})
     doubt = (
         f"the names of {len(trains)} files say train and of {len(tests)} test, such as {_shown(trains[0])} and "
-        f"{_shown(tests[0])}, but not those of all {len(files)}. Move the test images into a folder test, or pass "
+        f"{_shown(tests[0])}, but not those of all {len(files)}. Move the files into folders train and test, or pass "
         "--split train (all others) or --split train+test (all)."
     )
     return NamedSplits({file: "test" if clear[file] == {"test"} else "train" for file in files}, doubt)
+
+
+def _all_named(splits: dict[str, str], classes: Mapping[str, object], *, short: bool) -> NamedSplits:
+    """The splits of files that all have the word of one.
+
+    Args:
+        splits: file -> split.
+        classes: as in `named_splits`.
+        short: all words are short.
+    """
+    kinds = sorted(set(splits.values()), key=tuple(KIND_OF.values()).index)
+    if len(kinds) < 2:
+        return NamedSplits({})
+    of_class: dict[str, set[str]] = {}
+    for file, kind in splits.items():
+        if file in classes:
+            of_class.setdefault(str(classes[file]), set()).add(kind)
+    # Numbers to predict are of one file each, which tells nothing.
+    apart = 1 < len(of_class) <= len(splits) / 2 and all(len(found) == 1 for found in of_class.values())
+    if apart and short:  # TS_1 of the class Tuberous_Sclerosis, TR_1 of Trauma
+        return NamedSplits({})
+    if not (apart or short):
+        return NamedSplits(splits)
+    first, other = (next(file for file, kind in splits.items() if kind == wanted) for wanted in kinds[:2])
+    joined = "+".join(kinds)
+    why = "no class has several" if apart else "such short words may mean something else"
+    alone = "" if apart else f"--split {kinds[0]}, or "
+    doubt = (
+        f"the names of all {len(splits)} files may tell splits, such as {_shown(first)} and {_shown(other)}, but {why}. "
+        f"Move the files into folders {' and '.join(kinds)}, or pass {alone}--split {joined} to use all."
+    )
+    return NamedSplits(splits, doubt)
 
 
 def name_notes(files: Sequence[str], labels: Sequence[object]) -> list[str]:

@@ -82,3 +82,34 @@ def test_names_of_embedded_images_are_told():
 def test_short_words_count_only_where_all_names_have_one():
     assert set(named_splits(["tr_1.png", "ts_1.png"], {}).splits.values()) == {"train", "test"}
     assert named_splits(["tr_1.png", "ts_1.png", "1.png"], {}).splits == {}
+
+
+def test_short_words_over_all_classes_are_asked_for(tmp_path):
+    write(tmp_path, *(f"{label}/{word}_{{}}.png" for label in "ab" for word in ("TR", "TS")))
+    text = "names of all 48 files may tell splits, such as a/TR_0.png and a/TS_0.png, but such short words may mean something else"
+    assert "--split train, or --split train+test to use all" in refused(text, tmp_path)
+    assert len(load_target(tmp_path, split="train", sample_size="all")) == 24
+    assert len(load_target(tmp_path, split="train+test", sample_size="all")) == 48
+    for file in sorted(tmp_path.rglob("*.png")):  # the other remedy
+        place = tmp_path / ("train" if file.name.startswith("TR") else "test") / file.parent.name / file.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(place)
+    for label in "ab":
+        (tmp_path / label).rmdir()
+    assert load_target(tmp_path, sample_size="all").account.startswith("splits: test 24, train 24 of 48 image files; used: train")
+
+
+def test_words_of_classes_are_no_splits(tmp_path):
+    """Short for the class, such as TS for tuberous sclerosis, they are none; train of one class and test of another are asked."""
+    write(tmp_path / "short", "tuberous sclerosis/TS_{}.png", "trauma/TR_{}.png")
+    assert load_target(tmp_path / "short", sample_size="all").account.endswith("left out: nothing.")
+    write(tmp_path / "long", "a/train_{}.png", "b/test_{}.png")
+    text = refused("such as a/train_0.png and b/test_0.png, but no class has several", tmp_path / "long")
+    assert text.endswith("or pass --split train+test to use all.")
+    assert len(load_target(tmp_path / "long", split="train+test", sample_size="all")) == 24
+
+
+def test_numbers_to_predict_are_no_classes():
+    names = [f"{'train' if i < 12 else 'test'}_{i}.png" for i in range(24)]
+    found = named_splits(names, {name: 0.5 + i for i, name in enumerate(names)})
+    assert not found.doubt and set(found.splits.values()) == {"train", "test"}
