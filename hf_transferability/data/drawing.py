@@ -13,6 +13,7 @@ from hf_transferability.data.groups import group_codes, group_names
 from hf_transferability.data.image_files import Place, image_bytes
 from hf_transferability.data.labels import LabelReader
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.path_columns import PathColumns, refusing_path_columns
 from hf_transferability.data.repeated_rows import refuse_different, rows_to_use
 from hf_transferability.data.sampling import Reservoir, draw_sample, sample_size
 from hf_transferability.data.split_columns import SplitColumns, refusing_split_column
@@ -140,7 +141,8 @@ def _from_stream(
     reservoir = Reservoir(int(size or 0), options.seed)
     assigning = SplitColumns.of(table.features, options.label_column)
     rows = table.select_columns([image_column, reader.column, *(set(assigning.features) - {image_column, reader.column})])
-    rows = refusing_split_column(rows.with_format(None), assigning)
+    columns = PathColumns.of(assigning.features, (image_column, reader.column))
+    rows = refusing_path_columns(refusing_split_column(rows.with_format(None), assigning), columns)
     reservoir.extend((index, row[image_column], row[reader.column]) for index, row in enumerate(rows))
     drawn = reservoir.shuffled()
     raw = [label for _, _, label in drawn]
@@ -156,7 +158,7 @@ def _from_stream(
     if not options.keep_masks:
         called = _refuse_masks(paths, labels[: len(drawn)], reader, lambda row: _bytes(records[row], place))
     note = _STREAMED.format(" and masks" if any(paths) and not options.keep_masks else "")
-    notes = (note, *called, *assigning.notes())
+    notes = (note, *called, *assigning.notes(), *columns.finish())
     return Drawn(records, labels[: len(drawn)], positions, reservoir.seen, None, examples=called, notes=notes, paths=paths)
 
 

@@ -31,19 +31,20 @@ def is_own_path(text: str) -> bool:
     )
 
 
-def check_own_path(text: str, where: str) -> None:
+def check_own_path(text: str, where: str, remedy: str = "Correct it, or choose another dataset.") -> None:
     """Refuse a path that leads out of the dataset.
 
     Args:
         text: the path or pattern.
         where: the file that names it.
+        remedy: the end of the message.
 
     Raises:
         TargetError: names the file, and the path if it is short.
     """
     if not is_own_path(text):
         shown = repr(text) if len(text) <= 120 else f"a text of {len(text)} characters"
-        raise TargetError(f"{where} names a file outside the dataset: {shown}. Correct it, or choose another dataset.")
+        raise TargetError(f"{where} names a file outside the dataset: {shown}. {remedy}")
 
 
 def check_cards(folder: Path) -> None:

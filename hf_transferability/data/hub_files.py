@@ -158,6 +158,13 @@ def _listing(files: Sequence[str]) -> Listing:
 
 def _refuse_other_places(arrangement: Arrangement, used: dict[str, list[str]], name: str) -> None:
     placed = {split: set(paths) for split, paths in arrangement.splits.items()}
+    endings = {os.path.splitext(path)[1].lower() for paths in used.values() for path in paths}
+    every = (path for paths in placed.values() for path in sorted(paths))
+    if unread := [path for path in every if os.path.splitext(path)[1].lower() not in endings]:  # such as .avif
+        raise UsageError(
+            f"`datasets` does not read {len(unread)} image files of {name}, such as {printable(unread[0][-80:])}. "
+            f"{DOWNLOAD.format(name)}"
+        )
     if {split: set(paths) for split, paths in used.items() if paths} != placed:
         raise _other_splits(name)
     if any(of_class != path.split("/")[-2] for path, of_class in arrangement.classes.items()):

@@ -87,7 +87,8 @@ def image_bytes(record: dict[str, Any] | None, place: Place | None, token: str |
         if not is_inside(path, place):
             raise TargetError(
                 f"the dataset names an image outside itself: {given!r} is neither in its folder nor unpacked from it. "
-                "Embed the images (`push_to_hub`), pass the loaded dataset, or --follow-links for links of your own folder."
+                "Embed the images (`push_to_hub`), write paths relative to its folder, pass the loaded dataset, or "
+                "--follow-links for links of your own folder."
             )
     try:
         content: bytes = hub.call(_read, path, token)

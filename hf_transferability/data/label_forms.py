@@ -5,10 +5,12 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from hf_transferability.data.split_words import is_cohort, split_kind
 from hf_transferability.errors import UsageError
 
 _COPY = re.compile(r"^(?:copy|kopie|backup) (?:of|von) |[ _-]+(?:copy|kopie|old|backup|bak|orig)$| ?\([0-9]+\)$", re.IGNORECASE)
 _MISSING = ("nan", "na", "n/a", "#n/a", "<na>", "null")  # but not "none" and "unknown", which are classes, too
+_NOT = ("no", "not", "non", "un", "in")  # begin the opposite of a word
 _SEPARATORS = ("|", ";", ",", "+")
 
 
@@ -52,6 +54,26 @@ def alike(counts: Mapping[str, int]) -> str:
 def missing_names(counts: Mapping[str, int]) -> str:
     """Classes whose names stand for missing labels, such as "nan"; "" without any."""
     return ", ".join(f"{name!r} ({n})" for name, n in counts.items() if name.strip().lower() in _MISSING)
+
+
+def may_be_parts(counts: Mapping[str, int]) -> str:
+    """Classes called as images for validation or testing, or as a part of a study; "" without any.
+
+    Not one called for training, whose images nothing speaks against, nor one whose opposite is a class, such as valid beside
+    invalid, independent beside dependent, or test beside no_test.
+
+    Args:
+        counts: class -> number of images.
+    """
+    plain = {re.sub(r"[^a-z0-9]", "", name.lower()) for name in counts}
+    found = []
+    for name in counts:
+        if split_kind(name) not in (None, "train") or is_cohort(name):
+            word = re.sub(r"[^a-z0-9]", "", name.lower())
+            opposites = {f"{prefix}{word}" for prefix in _NOT} | {word.removeprefix(prefix) for prefix in _NOT}
+            if not (opposites - {word}) & plain:
+                found.append(name)
+    return ", ".join(found)
 
 
 def copies(counts: Mapping[str, int]) -> str:

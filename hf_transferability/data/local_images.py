@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hf_transferability.data.listing import Listing
 from hf_transferability.data.metadata import Metadata, read_metadata
 from hf_transferability.data.named_images import NOTE, tables_of_images
 from hf_transferability.data.options import SampleOptions
+from hf_transferability.data.path_remedies import same_image
 from hf_transferability.data.unread import split_list_note
 from hf_transferability.errors import TargetError, UsageError
 from hf_transferability.escaping.terminal import printable
@@ -87,7 +88,7 @@ def _read_metadata_folder(
     if metadata is None:
         return None
     if not metadata.rows:
-        raise _no_image_named(listing.metadata[0], metadata)
+        raise _no_image_named(listing.metadata[0], metadata, images)
     rows, columns = metadata.rows, metadata.columns
     labelled = label_column = _label_column(columns, options)
     labels = {path: row.get(label_column) for path, row in rows.items()} if label_column else None
@@ -149,15 +150,17 @@ def _read_metadata_folder(
     return datasets.DatasetDict(tables), account
 
 
-def _no_image_named(table: str, metadata: Metadata) -> TargetError:
+def _no_image_named(table: str, metadata: Metadata, images: Collection[str]) -> TargetError:
     """What is wrong with metadata of which no row names an image of the folder."""
     if not metadata.absent:
         return TargetError(f"{printable(table[-80:])} holds no rows. Write a row for each image, or move it away.")
     slashes = ", and / between folders" if "\\" in metadata.first_absent else ""
+    folder = os.path.dirname(table) or "."
+    same = same_image(metadata.first_absent, {os.path.relpath(image, folder) for image in images})
     return TargetError(
         f"{printable(table[-80:])} names {metadata.absent} files, none of which is an image in the folder, for example "
         f"{printable(metadata.first_absent[-80:]) or 'an empty cell'}. Correct file_name, "
-        f"relative to the metadata file{slashes}."
+        f"relative to the metadata file{slashes}{f', such as {same}' if same else ''}."
     )
 
 

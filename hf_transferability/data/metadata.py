@@ -14,7 +14,8 @@ import pyarrow.parquet
 
 from hf_transferability.data.delimiters import NAMES as NAMES_OF_DELIMITERS
 from hf_transferability.data.delimiters import delimiter_note, delimiter_of
-from hf_transferability.data.foreign import check_own_path
+from hf_transferability.data.foreign import check_own_path, is_own_path
+from hf_transferability.data.path_remedies import cutting, is_of_a_machine
 from hf_transferability.data.text_columns import numbers_of
 from hf_transferability.data.text_encoding import not_utf8
 from hf_transferability.errors import TargetError
@@ -84,7 +85,7 @@ def read_metadata(folder: Path, names: Sequence[str], images: Collection[str]) -
             if _names_several(row) or (number == 0 and _FILE_NAME not in row):
                 return None
             file_name = row.pop(_FILE_NAME, None)
-            path = "" if file_name is None else _inside(name, file_name)
+            path = "" if file_name is None else _inside(name, file_name, files)
             for column in row:
                 kinds.setdefault(column, set()).add(os.path.splitext(name)[1])
             if path not in files:
@@ -183,12 +184,22 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"row {number}", row
 
 
-def _inside(metadata: str, file_name: Any) -> str:
+def _inside(metadata: str, file_name: Any, images: Collection[str]) -> str:
     """The path, relative to the dataset's folder, of a file that a metadata file names.
+
+    Args:
+        metadata: its path.
+        file_name: what it names.
+        images: the image files, relative to the dataset's folder.
 
     Raises:
         TargetError: a URL, an absolute path, or one that leads out of the metadata's folder.
     """
-    name = str(file_name)
+    name, folder = str(file_name), os.path.dirname(metadata)
+    if not is_own_path(name) and is_of_a_machine(name):
+        start, own = cutting([name], {os.path.relpath(image, folder or ".") for image in images})
+        if own:
+            remedy = f"Cut {start} from file_name, which is relative to the metadata file, such as {own}."
+            check_own_path(name, metadata, remedy)
     check_own_path(name, metadata)
-    return os.path.normpath(os.path.join(os.path.dirname(metadata), name))
+    return os.path.normpath(os.path.join(folder, name))

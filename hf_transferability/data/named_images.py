@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_transferability.data.image_files import Place, is_inside
 from hf_transferability.data.listing import TABLES, Listing
+from hf_transferability.data.path_remedies import cutting, is_of_a_machine, same_image
 from hf_transferability.errors import TargetError
 from hf_transferability.escaping.terminal import printable
 
@@ -57,14 +58,33 @@ def refuse_absent(named: Sequence[str] | None, place: Place | None, folder: Path
     """
     if named is None or place is None:
         return
+    _refuse_foreign(named, place, folder, images)
     paths = [path for path in named if path and "::" not in path and is_inside(path, place)]
     if not paths or len(paths) < len(named) or any(map(os.path.exists, paths)):
         return
-    name = os.path.basename(paths[0].replace("\\", "/"))
-    same = [path for path in images if name in (os.path.basename(path), os.path.splitext(os.path.basename(path))[0])]
     shown = printable(os.path.relpath(paths[0], folder)[-80:])
-    remedy = f"such as {printable(same[0][-80:])}" if len(same) == 1 else "with their folders and endings"
+    same = same_image(paths[0], images)
+    remedy = f"such as {same}" if same else "with their folders and endings"
     raise TargetError(
         f"the table names {len(paths)} files, none of which is in the folder, for example {shown}. "
         f"Write their paths relative to {printable(folder.name)}, {remedy}."
+    )
+
+
+def _refuse_foreign(named: Sequence[str], place: Place, folder: Path, images: Sequence[str]) -> None:
+    """Refuse rows of which all name files by the folders of another machine; see `refuse_absent`."""
+    above = f"{folder.parent}{os.sep}"  # where relative paths with ".." lead
+    if not named or not all(
+        is_of_a_machine(path) and not path.startswith(above) and not is_inside(path, place) for path in named
+    ):
+        return
+    start, own = cutting(named, set(images))
+    relative = f"relative to {printable(folder.name)}"
+    if own:
+        remedy = f"Cut {start} from each, so that it is {relative}, such as {own}."
+    else:
+        same = same_image(named[0], images)
+        remedy = f"Write their paths {relative}{f', such as {same}' if same else ''}."
+    raise TargetError(
+        f"the table names {len(named)} files by paths outside the folder, for example {printable(named[0][-80:])}. {remedy}"
     )

@@ -189,7 +189,7 @@ def _with_checked_rows(opened: Opened, options: SampleOptions) -> Opened:
     if not isinstance(opened.table, datasets.Dataset) or "+" in opened.where["split"]:
         return opened
     try:
-        notes = refuse_split_column(opened.table, options.label_column)
+        notes = refuse_split_column(opened.table, options.label_column, _image_column(opened.table, options))
     except UnicodeDecodeError as error:  # JSON is not decoded before
         raise dataset_error(error, str(opened.where["id"]), opened.files) from error
     return replace(opened, account=replace(opened.account, notes=(*opened.account.notes, *notes)))

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hf_transferability.data.path_columns import path_column_notes
 from hf_transferability.data.split_words import is_cohort, kinds_within, may_be_unseen, split_kind
 from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
@@ -141,12 +142,14 @@ class SplitColumns:
         return column in self.several
 
 
-def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> list[str]:
+def refuse_split_column(table: datasets.Dataset, label_column: str | None, image_column: str | None = None) -> list[str]:
     """Refuse a split whose rows a column assigns to several splits; notes on columns that may do so, such as folds.
 
     Args:
         table: one split.
         label_column: as in `SplitColumns.of`.
+        image_column: the column of images or of their paths, which are looked at when they are drawn; None where
+            it is unknown, and no column is looked at for paths.
 
     Raises:
         UsageError: names the column and its values.
@@ -159,7 +162,8 @@ def refuse_split_column(table: datasets.Dataset, label_column: str | None) -> li
             for inner_name, inner, cells in _distinct_rows(name, feature, rows[name], columns.several):
                 columns.take(inner_name, (leaf for cell in cells for leaf in _leaves(inner_name, inner, cell)))
     columns.finish()
-    return columns.notes()
+    notes = columns.notes()
+    return notes if image_column is None else notes + path_column_notes(table, (image_column, label_column))
 
 
 def refusing_split_column(rows: Iterable[dict[str, Any]], columns: SplitColumns) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ from hf_transferability.data.header_flags import header_flags
 from hf_transferability.data.headers import read_header
 from hf_transferability.data.image_files import file_and_folder, image_bytes
 from hf_transferability.data.images import DECODING_VERSION, ImageReport, Images
-from hf_transferability.data.label_forms import alike, copies, missing_names
+from hf_transferability.data.label_forms import alike, copies, may_be_parts, missing_names
 from hf_transferability.data.labels import LabelReader, find_label_column
 from hf_transferability.data.medical.convert import Medical
 from hf_transferability.data.medical.image import one_grey
@@ -29,7 +29,7 @@ from hf_transferability.data.opening import Opened, open_dataset, split_names
 from hf_transferability.data.options import SampleOptions
 from hf_transferability.data.path_notes import path_notes
 from hf_transferability.data.sampling import IMAGES_PER_CLASS, LARGEST_DEFAULT, SMALLEST_SAMPLE
-from hf_transferability.data.split_words import is_cohort, split_kind
+from hf_transferability.data.split_words import split_kind
 from hf_transferability.data.tables import LOGGERS
 from hf_transferability.data.unreadable import dataset_error
 from hf_transferability.errors import TargetError, TransferabilityError, UnknownArgument, UsageError, unknown_name
@@ -281,9 +281,10 @@ def _account(opened: Opened, counts: dict[str, int], drawn: Drawn, reader: Label
         notes.append(f"Classes {names} differ only in case or white space; correct the labels if they are one class.")
     if names := copies(counts):
         notes.append(f"Classes may be copies of others: {names}; move them away if they are.")
-    splits = [name for name in counts if split_kind(name) or is_cohort(name)] if opened.account.class_level else []
-    if splits:
-        notes.append(f"The class {', '.join(splits)} is named as a split; move its folder away if it holds test images.")
+    if opened.account.class_level and options.class_level is None and (names := may_be_parts(counts)):
+        notes.append(
+            f"Folders taken as classes may hold images that are not for training: {names}; move these away if they do."
+        )
     if names := missing_names(counts):
         notes.append(f"The class {names} may stand for missing labels; remove its images if it does.")
     if options.sample_size is None and len(counts) * IMAGES_PER_CLASS > LARGEST_DEFAULT < drawn.available:

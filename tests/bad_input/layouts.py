@@ -53,6 +53,7 @@ def cases(good: SimpleNamespace) -> Iterator[tuple]:
     for words in (("--frame", "1"), ("--frame", "9" * 18), ("--frame", "1", "--skip-corrupt")):
         yield f"frames out of range: {' '.join(words)}", partial(_frames, good, words)
     yield "masks beside images", partial(_masks, (), N), WORKS
+    yield "photographs called masks", partial(_masks, (), 2 * N, png), WORKS
     yield "masks that are kept", partial(_masks, ("--keep-masks",), 2 * N), WORKS
     yield "masks in a stream", partial(_masks, ("--streaming", "--sample-size", str(2 * N)), 0)
     yield "masks only", lambda folder: (class_folders(folder / "d"), _renamed(folder / "d", "_mask"), rank("d"))[2], WORKS
@@ -159,11 +160,15 @@ def _renamed(place: Path, end: str) -> None:
         file.rename(file.with_name(f"{file.stem}{end}.png"))
 
 
-def _masks(words: tuple[str, ...], expected: int, folder: Path) -> int:
+def _masks(words: tuple[str, ...], expected: int, *content_and_folder: Any) -> int:
     """The masks are left out unless they are asked for, and the account says so."""
+    from helpers.targets import mask_png
+
+    *content, folder = content_and_folder
+    draw = content[0] if content else mask_png
     for place in sorted(class_folders(folder / "d").iterdir()):
         for file in sorted(place.iterdir()):
-            file.with_name(f"{file.stem}_mask.png").write_bytes(png(int(file.stem) + 50))
+            file.with_name(f"{file.stem}_mask.png").write_bytes(draw(int(file.stem) + 50))
     status = rank("d", *words)
     if status == 0:
         from hf_transferability.data.targets import load_target

@@ -9,7 +9,7 @@ CHOSEN = {
     "datasets": ("named ~nosuchuser", "named NUL", "card configs data_files: number", "image column: ftp", "image column: NUL", "image column: path of a number", "a fifo image", "card: a circle", "card: aliases", "a link in a circle", "good folder with '--class-level 9'"),
     "layouts": (
         "split in a struct of metadata.jsonl", "split in a JSON text of data.jsonl --streaming", "no split in deep JSON of data.jsonl", "tables called development and holdout", "folders called internal and external", "labels.csv in latin-1",
-        "labels.jsonl in cp1252", "labels.csv beside patients.csv", "class folders in x.tar.gz", "frames out of range: --frame 1 --skip-corrupt", "masks beside images", "masks only", "folders main and test_set below classes", "file names of which some say train and test",
+        "labels.jsonl in cp1252", "labels.csv beside patients.csv", "class folders in x.tar.gz", "frames out of range: --frame 1 --skip-corrupt", "masks beside images", "photographs called masks", "masks only", "folders main and test_set below classes", "file names of which some say train and test",
         "patients called NA",
     ),
     "medical": (

