@@ -114,7 +114,7 @@ def test_a_class_named_as_a_split_is_told(tmp_path):
     write(tmp_path, "tumor/{}.png", "normal/{}.png", "test/{}.png")
     account = load_target(tmp_path, sample_size="all").account
     assert "3 classes (folder level 1): normal: 12 images, test: 12, tumor: 12" in account
-    note = "Folders taken as classes may hold images not for training: test; move these away if they do."
+    note = "Folders taken as classes may hold images that are not for training: test; move these away if they do."
     assert account.endswith(note)
     assert load_target(tmp_path, class_level=1, sample_size="all").account.endswith("left out: nothing.")  # the user says so
 
