@@ -181,7 +181,7 @@ TERMS = {
     "balanced_accuracy": "Mean over the classes of the share of their images that are classified correctly.",
     "average_precision": "Area under the curve of precision against recall, a mean over classes.",
     "ground_truth": "Fine-tuned performance: the test result of the run with the lowest validation loss, as in the paper, "
-    "unless --selection names another rule, such as mean_of_best_5, which is less noisy.",
+    "or by another rule (--selection). For open and open_regnet it is mean_of_best_5, which is less noisy.",
 }
 
 # As tables call them -> the names above.

@@ -24,6 +24,8 @@ from hf_transferability.signals import PROGRAM
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from hf_transferability.reporting.plots.described import Picture
+
 _KNOWN = (
     "Mean percentile of a checkpoint among what was fine-tuned beside it in the studies below: 0 always worst, 1 always "
     "best; in brackets the number of targets. It uses no image of this target and takes no part in the order."
@@ -266,19 +268,28 @@ def _pictures(document: Mapping[str, Any]) -> Iterable[str]:
     from hf_transferability.reporting import plots
 
     yield '<h2>Pictures</h2>\n<div class="pictures">'
-    for picture in plots.described(document):
-        yield _image(picture.figure, picture.text, picture.whole)
+    for picture, narrow in zip(plots.described(document), plots.described(document, narrow=True), strict=True):
+        yield _image(picture, narrow.figure)
     yield "</div>"
 
 
-def _image(figure: "Figure", text: str, whole: bool = False) -> str:
-    """A picture that scrolls sideways where it is wider than the screen; `whole`: with no other beside it."""
+def _image(picture: "Picture", narrow: "Figure") -> str:
+    """A picture in the colours of the page, and narrow on a phone; it scrolls sideways where it is wider than the screen."""
+    from hf_transferability.reporting.plots import darkened
+
+    small, dark = "(max-width: 40rem)", "(prefers-color-scheme: dark)"
+    light = _svg(picture.figure), _svg(narrow)
+    shown = {f"{small} and {dark}": _svg(darkened(narrow)), small: light[1], dark: _svg(darkened(picture.figure))}
+    sources = "".join(f'<source media="{when}" srcset="{content}">' for when, content in shown.items())
+    kind = "wide whole" if picture.whole else "wide"
+    image = f'<picture>{sources}<img alt="{escape(picture.text)}" src="{light[0]}"></picture>'
+    return f'<div class="{kind}" tabindex="0" role="group" aria-label="Picture">{image}</div>'
+
+
+def _svg(figure: "Figure") -> str:
     from hf_transferability.reporting.plots import to_svg
 
-    content = base64.b64encode(to_svg(figure).encode()).decode()
-    image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{content}">'
-    kind = "wide whole" if whole else "wide"
-    return f'<div class="{kind}" tabindex="0" role="region" aria-label="Picture">{image}</div>'
+    return f"data:image/svg+xml;base64,{base64.b64encode(to_svg(figure).encode()).decode()}"
 
 
 def _flags(rows: Sequence[Row]) -> str:

@@ -7,7 +7,7 @@ import gradio as gr
 from hf_transferability.extraction.allocator import share_arenas
 from hf_transferability.space import api, limits, links, texts, uploads, worker
 from hf_transferability.space.benchmark_tab import BenchmarkTab, benchmark_tab, draw_ahead, existing, look
-from hf_transferability.space.parts import AT_ONCE, RESTORED, into_address, show_errors, visitor
+from hf_transferability.space.parts import AT_ONCE, RESTORED, into_address, on_a_phone, show_errors, visitor
 from hf_transferability.space.rank_tab import WORK, RankTab, rank_tab
 
 _KEPT = 1800  # seconds that uploads and downloads stay on disk at most
@@ -102,7 +102,7 @@ def _open_link(page: gr.Blocks, query: gr.Textbox, tabs: gr.Tabs, ranking: RankT
     """Show what the address asks for when the page is opened."""
     outputs = benchmark.look["outputs"]
 
-    def show(text: str) -> list[Any]:
+    def show(text: str, request: gr.Request) -> list[Any]:
         asked = links.asked(text)
         if not asked:
             return [gr.skip()] * (1 + len(ranking.fields) + len(outputs))
@@ -113,7 +113,7 @@ def _open_link(page: gr.Blocks, query: gr.Textbox, tabs: gr.Tabs, ranking: RankT
         if tab == "benchmark":
             wished = links.looked_up(asked)
             view = existing(*wished)
-            looked = look(*view)
+            looked = look(*view, narrow=on_a_phone(request))
             refused = [name for name, wish, found in zip(links.LOOKED_UP, wished, view, strict=True) if wish not in ("", found)]
         if refused:
             gr.Warning(texts.LINK_REFUSED.format(names=", ".join(refused)), duration=None)

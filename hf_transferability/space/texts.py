@@ -43,8 +43,12 @@ input[type=radio]:focus-visible, input[type=range]:focus-visible { outline: 2px 
 .pictures .whole { flex-basis: 100%; max-width: none; }
 .picture .wide { overflow-x: auto; }
 .picture .wide:focus-visible { outline: 2px solid #0072b2; outline-offset: 1px; }
-.picture img { display: block; width: 100%; height: auto; margin: auto; background: #fff; border-radius: .2rem; }
-@media (max-width: 40rem) { .picture .wide::before { content: "Swipe sideways to see all of the picture."; font-size: .8rem; } }
+.dark .picture .wide:focus-visible { outline-color: #56b4e9; }
+.picture img { display: block; width: 100%; height: auto; margin: auto; border-radius: .2rem; }
+.picture img.by-night { display: none; }
+.dark .picture img.by-day { display: none; }
+.dark .picture img.by-night { display: block; }
+@media (max-width: 40rem) { .picture .long::before { content: "Swipe sideways to see all of the picture."; font-size: .8rem; } }
 """
 
 INTRODUCTION = """\

@@ -94,6 +94,25 @@ def test_all_letters_can_be_read_and_are_of_two_fonts(browser, fits, address, vi
     browser.shot(f"colours-{theme}")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["?tab=rank&ranking=example", "?tab=benchmark&benchmark=open"])
+def test_pictures_are_in_the_colours_of_the_page_and_fit_a_phone(browser, fits, address, view, theme):
+    opened_at(browser, address, view, theme)
+    script = """const seen = [...document.querySelectorAll('.picture img')].filter(i => i.offsetParent && i.naturalWidth);
+        return seen.map(image => {
+            const canvas = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d");
+            canvas.drawImage(image, 0, 0, 2, 2, 0, 0, 1, 1);
+            const box = image.closest(".wide");
+            return [canvas.getImageData(0, 0, 1, 1).data[0], box.scrollWidth - box.clientWidth];
+        })"""
+    least = 3 if "ranking" in view else 4
+    found = browser.wait(f"const found = (() => {{ {script} }})(); return found.length >= {least} && found")
+    assert len(found) == least  # of each picture the one in the page's colours alone
+    assert all((red > 250) == (theme == "light") and (red < 40) == (theme == "dark") for red, _ in found)
+    if "ranking" in view:
+        assert [beyond for _, beyond in found] == [0, 0, 0]
+
+
 def test_bold_letters_are_of_the_font_of_the_text(browser, fits):
     """Gradio's own semi-bold has some letters only, so that single words came in another font."""
     script = """const weights = [400, 600, 700];
