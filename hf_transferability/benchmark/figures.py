@@ -20,8 +20,8 @@ class FigureFiles:
         benchmark: the bundled one that gives what no file gives.
         ground_truth, runs, sources: files of these tables, or None.
         scores: a file with a table of scores or a ranking, or None.
-        selection: how fine-tuned performance is taken from the runs; None for the one recommended for a bundled benchmark, which
-            the table over all benchmarks and the page take too, or else for that of the tables.
+        selection: how fine-tuned performance is taken from the runs; None for the recommended one of a bundled benchmark,
+            which the table over all benchmarks and the page take too, or else that of the tables.
         measure: of fine-tuned performance; None for the default.
     """
 

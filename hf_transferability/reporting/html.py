@@ -17,7 +17,7 @@ from hf_transferability.metrics import all_metrics
 from hf_transferability.names import plain_name, to_paste, without_folders
 from hf_transferability.reporting.columns import READING, columns
 from hf_transferability.reporting.page_style import POLICY, SCRIPT, STYLE
-from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words, undefined_reasons
+from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_sentence, undefined_reasons
 from hf_transferability.results import Row, label_alarm, ranked_rows
 from hf_transferability.signals import PROGRAM
 
@@ -80,7 +80,7 @@ def page(document: Mapping[str, Any]) -> str:
     document = _without_paths(document)
     rows: list[Row] = list(document["rows"])
     dataset = document["dataset"].get("id") or "(files)"
-    title = "Ranking of checkpoints" + (f" for {dataset}" if dataset and dataset != "(files)" else "")
+    title = "Ranking of checkpoints" + (f" for the dataset {dataset}" if dataset and dataset != "(files)" else "")
     advice = list((document.get("advice") or {}).get("text") or [])
     decision = [*label_alarm(document), *advice]
     notes = [note for note in document.get("notes", []) if note not in decision]
@@ -200,10 +200,9 @@ def _summary(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
     failed = sum(row["score"] is None for row in rows)
     ranked = bool(ranked_rows(rows))
     outcome = f"{len(rows) - failed} of {len(rows)} candidates {'ranked' if ranked else 'scored'} by {document['metric']}"
-    if ranked:
-        outcome += scenario_in_words(document)
     images = document["dataset"].get("images")
-    return outcome + (f", on {images} images." if images else ".")
+    outcome += f", on {images} images." if images else "."
+    return f"{outcome} {scenario_sentence(document)}".rstrip() if ranked else outcome
 
 
 def _pool_relative(rows: Sequence[Row]) -> Iterable[str]:

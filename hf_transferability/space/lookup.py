@@ -107,7 +107,7 @@ def agreement_table(chosen: Benchmark, selection: str, scenario: str, target: st
 
 
 def _best_first(chosen: Benchmark, selection: str, scenario: str, target: str) -> "pd.DataFrame":
-    titles = {"metric": "metric", "value": "weighted tau", "low": "90 % low", "high": "90 % high", "variant": "kind"}
+    titles = {"metric": "metric", "value": "weighted tau", "low": "90% low", "high": "90% high", "variant": "kind"}
     rows = _agreement(chosen, selection, scenario, target)[list(titles)].rename(columns=titles)
     return rows.sort_values("weighted tau", ascending=False, na_position="last")
 
@@ -122,7 +122,7 @@ def agreement_shown(chosen: Benchmark, selection: str, scenario: str, target: st
 
     rows = _best_first(chosen, selection, scenario, target)  # not rounded yet: a number is rounded once, as in the pictures
     several = rows["metric"].duplicated(keep=False)  # a metric in both of its forms
-    low_and_high = zip(rows["90 % low"], rows["90 % high"], strict=True)
+    low_and_high = zip(rows["90% low"], rows["90% high"], strict=True)
     frame = pd.DataFrame(
         {
             "method": [benchmark_words.method(*row) for row in zip(rows["metric"], rows["kind"], several, strict=True)],

@@ -119,7 +119,7 @@ networks differ in size; 0 to 1, higher is better. The *transferability* score o
 Both say how the candidates that you compare do on your images; neither is an accuracy, and both change when you add or
 remove a candidate.
 
-- **Interval**: 90 %, from ten random half-samples of the images.
+- **Interval**: 90%, from ten random half-samples of the images.
 - **Tie group**: this sample cannot order candidates of one group. Fine-tune each of them, or take more images.
 - **Flags** say why to trust a row less; each is explained below the ranking.
 

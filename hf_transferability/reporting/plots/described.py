@@ -39,7 +39,7 @@ def described(document: Mapping[str, Any], narrow: bool = False) -> Iterator[Pic
     """
     given = dict(document)
     for draw, text in (
-        (scores, "Score of every candidate with its 90 % interval; the table above has the numbers."),
+        (scores, "Score of every candidate with its 90% interval; the table above has the numbers."),
         (components, "The two parts of the score of every candidate, one against the other."),
         (cost, "Score against number of parameters of every candidate."),
         (metric_ranks, "Rank of every candidate by each metric."),

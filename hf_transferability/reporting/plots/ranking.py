@@ -86,7 +86,7 @@ def scores(document: Document, narrow: bool = False) -> "Figure":
     Raises: see `ranking`.
     """
     rows = _rows(document)
-    figure = new_figure(NARROW if narrow else _WIDTH, _height(rows, narrow) + (0.4 if narrow else 0))
+    figure = new_figure(NARROW if narrow else _WIDTH, _height(rows, narrow) + (0.6 if narrow else 0))
     _draw_scores(figure.add_subplot(), document, narrow)
     return figure
 
@@ -217,7 +217,11 @@ def _draw_scores(axes: "Axes", document: Document, narrow: bool = False) -> None
     axes.tick_params(axis="y", length=0)
     _draw_ties(axes, rows, places, slots)
     axes.set_xlabel(_metric_label(document))
-    axes.set_title(plain(_title(document, rows)), fontsize=FONT + 2, loc="left", color=INK)
+    title = plain(_title(document, rows, narrow))
+    if narrow:  # from the left edge of the picture
+        axes.figure.suptitle(title, fontsize=FONT + 2, color=INK, x=0.02, horizontalalignment="left")
+    else:
+        axes.set_title(title, fontsize=FONT + 2, loc="left", color=INK)
     _legend(axes, rows, narrow)
 
 
@@ -321,7 +325,7 @@ def _legend(axes: "Axes", rows: Sequence[Row], narrow: bool) -> None:
 
     if not _scored(rows):
         return
-    handles = [Line2D([], [], color=BLUE, marker="o", linewidth=2, alpha=0.8, label="score with 90 % interval")]
+    handles = [Line2D([], [], color=BLUE, marker="o", linewidth=2, alpha=0.8, label="score with 90% interval")]
     groups = [row["tie_group"] for row in rows if row.get("tie_group") is not None]
     if len(set(groups)) < len(groups):
         handles.append(Line2D([], [], color=ORANGE, linewidth=4, label="cannot be told apart"))
@@ -350,9 +354,10 @@ def _with_unit(metric: "Metric") -> str:
     return metric.label if metric.unit == "none" else f"{metric.label}, {metric.unit}"
 
 
-def _title(document: Document, rows: Sequence[Row]) -> str:
+def _title(document: Document, rows: Sequence[Row], narrow: bool) -> str:
     dataset = plain_name(document["dataset"].get("id") or "(files)")
-    where = f" for {fold_id(dataset, 50).splitlines()[-1]}" if dataset and dataset != "(files)" else ""
+    name = "\n" + fold_id(dataset, 42) if narrow else " " + fold_id(dataset, 50).splitlines()[-1]
+    where = f" for the dataset{name}" if dataset and dataset != "(files)" else ""
     return f"{len(rows)} candidate{'s' * (len(rows) > 1)}{where}"
 
 
