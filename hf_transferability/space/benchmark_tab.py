@@ -56,7 +56,7 @@ def benchmark_tab() -> BenchmarkTab:
         gr.HTML(lookup.leaderboard_figures())
     with gr.Accordion("What the methods are", open=False):
         gr.Markdown(lookup.methods_in_words(), elem_classes="caption")
-    gr.Markdown("### One benchmark", elem_id="one-benchmark")
+    gr.Markdown("## One benchmark", elem_id="one-benchmark")
     with gr.Row(elem_id="benchmark-choices"):
         name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark", scale=2, min_width=300)
         metric = gr.Dropdown([DEFAULT_METRICS[0]], value=DEFAULT_METRICS[0], label="Metric")

@@ -21,6 +21,19 @@ _READ = """() => {
   if (asked.get("ranking") === "example") document.querySelector("#show-example").click();
   if (asked.has("benchmark")) document.querySelector("#one-benchmark").scrollIntoView();
 }"""
+# Names for screen readers where Gradio gives none: the question above radio buttons, and the files of a download.
+_NAMED = """() => {
+  const name = () => {
+    for (const part of document.querySelectorAll("fieldset:not([aria-label])")) {
+      const question = part.querySelector("[data-testid=block-info]");
+      if (question) part.setAttribute("aria-label", question.innerText.trim());
+    }
+    for (const link of document.querySelectorAll("#downloads a[download]:not([aria-label])"))
+      link.setAttribute("aria-label", `Download ${link.download}`);
+  };
+  name();
+  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+}"""
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -41,6 +54,7 @@ def build() -> gr.Blocks:
         about_place.select(None, None, None, js=f"() => ({RESTORED})(location.origin + '{links.ABOUT}')", **_QUIET)
         _open_link(page, query, tabs, ranking, benchmark)
         page.load(None, None, ranking.link, js="() => location.origin + location.pathname + '?tab=rank'", **_QUIET)
+        page.load(None, None, None, js=_NAMED, **_QUIET)
         page.unload(_on_unload)
         gr.api(api.rank_checkpoints, api_name="rank_checkpoints", **WORK)
         for answer in (api.lookup_benchmark, api.list_candidates, api.explain):

@@ -228,7 +228,7 @@ def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[l
             yield [
                 answer.summary(document),
                 gr.Dataframe(answer.table(document), column_widths=answer.widths(document), visible=True),
-                gr.Markdown(f"### What the table says\n\n{answer.legend(document)}", visible=True),
+                gr.Markdown(f"## What the table says\n\n{answer.legend(document)}", visible=True),
                 gr.HTML(f'<div class="pictures">{"".join(drawings)}</div>', visible=True),
                 gr.File(downloads, visible=True),
             ]

@@ -80,12 +80,16 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame", narrow: bool = False) -> 
         panels.append(([f"Fine-tuned performance: {name}", in_words(selection, measures=drawn["measure"]), _COLOUR], grid))
     most = max(len(grid.columns) for _, grid in panels)
     width = max(2.1 + _CELL[True] * most, NARROW) if narrow else max(2.6 + _CELL[False] * most, 6)
-    titles = ["\n".join(_folded(text, width) for text in texts) for texts, _ in panels]
+    alone = narrow and len(panels) == 1  # its title begins at the edge of the picture
+    titles = ["\n".join(_folded(text, width + (_NAMES - 0.4) * alone) for text in texts) for texts, _ in panels]
     heights = [0.27 * len(grid) + 1.3 + 0.19 * title.count("\n") for title, (_, grid) in zip(titles, panels, strict=True)]
     figure = new_figure(width, sum(heights))
     for axes, title, (_, grid) in zip(_stacked(figure, heights), titles, panels, strict=True):
         _draw_map(axes, grid)
-        axes.set_title(plain(title), fontsize=FONT + 1, loc="left", color=INK)
+        if alone:
+            figure.suptitle(plain(title), fontsize=FONT + 1, color=INK, x=0.02, horizontalalignment="left")
+        else:
+            axes.set_title(plain(title), fontsize=FONT + 1, loc="left", color=INK)
     return figure
 
 
@@ -199,7 +203,7 @@ def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None, narr
     left.axvline(0, color=GREY, linewidth=0.8)
     left.set_yticks([-place for place in range(len(names))], [plain(name) for name in names])
     left.set_ylim(-len(names) + 0.4, 0.6)
-    left.set_xlabel("weighted Kendall tau with fine-tuned performance")
+    left.set_xlabel("weighted Kendall tau" + " with fine-tuned performance" * (not narrow))
     tidy(left)
     left.tick_params(axis="y", length=0)
     left.set_title("mean over targets", fontsize=FONT + 1, loc="left", color=INK)

@@ -35,6 +35,8 @@ def pixels(figure):
 def benchmark(draw):
     def drawn(narrow):
         tables = bundled.load("scores", "paper"), bundled.load("ground_truth", "paper")
+        if draw is plots.agreement_chart:
+            return draw(bundled.load("agreement", "paper"), narrow=narrow)
         if draw is plots.ground_truth_heatmap:
             return draw(tables[1], narrow=narrow)
         return draw(*tables, "source_dataset", "logme", narrow=narrow)
@@ -55,6 +57,7 @@ FIGURES = {
     "metric_ranks": lambda narrow: plots.metric_ranks(ranking_of(6), narrow=narrow),
     "leaderboard": lambda narrow: plots.leaderboard(bundled_leaderboard(), narrow=narrow),
     "ground_truth_heatmap": benchmark(plots.ground_truth_heatmap),
+    "agreement_chart": benchmark(plots.agreement_chart),
     "score_against_auc": benchmark(plots.score_against_auc),
 }
 
@@ -92,7 +95,7 @@ def test_narrow_pictures_are_narrower_and_hold_the_same(name):
 
     wide, narrow = (FIGURES[name](each) for each in (False, True))
     assert narrow.get_figwidth() < wide.get_figwidth()
-    assert narrow.get_figwidth() <= (4.9 if name not in ("ground_truth_heatmap", "leaderboard") else 8)
+    assert narrow.get_figwidth() <= (4.9 if name not in ("ground_truth_heatmap", "leaderboard", "agreement_chart") else 8)
     narrow.draw_without_rendering()
     box = narrow.get_tightbbox()
     assert box.x0 >= -0.02 and box.x1 <= narrow.get_figwidth() + 0.02  # nothing is cut
