@@ -189,7 +189,7 @@ def resampled(statistic: str, scores: Any, performance: Any, counts: np.ndarray,
 
 
 def interval(values: Any) -> tuple[float, float] | None:
-    """The middle 90 % of the values that are not NaN; None where those are fewer than half."""
+    """The middle 90% of the values that are not NaN; None where those are fewer than half."""
     values = np.asarray(values, dtype=float)
     defined = values[~np.isnan(values)]
     if len(defined) < 2 or len(defined) < len(values) / 2:

@@ -118,7 +118,7 @@ def compare(
         seed: decides everything random.
 
     Returns:
-        Per scenario, method and target, and for the mean over targets: every statistic with its 90 % interval. For methods and
+        Per scenario, method and target, and for the mean over targets: every statistic with its 90% interval. For methods and
         baselines the interval comes from resampled sources (the same ones for all targets), for "random" from random orders,
         for "split_half" from random divisions of the runs.
 

@@ -69,7 +69,7 @@ class ScenarioRows:
             self._record(metric, variant, statistic, outcomes, orientation)
 
     def add_random(self) -> None:
-        """What a random order is expected to reach, and the middle 90 % of what it does."""
+        """What a random order is expected to reach, and the middle 90% of what it does."""
         # Every order takes room and time for all pairs of sources; of many sources the spread is narrow and needs fewer orders.
         largest = max(len(pool.performance) for pool in self.pools)
         orders = min(len(self._counts), max(_PAIRS // largest**2, 100))

@@ -20,7 +20,8 @@ class FigureFiles:
         benchmark: the bundled one that gives what no file gives.
         ground_truth, runs, sources: files of these tables, or None.
         scores: a file with a table of scores or a ranking, or None.
-        selection: how fine-tuned performance is taken from the runs; None for the benchmark's own.
+        selection: how fine-tuned performance is taken from the runs; None for the recommended one of a bundled benchmark,
+            which the table over all benchmarks and the page take too, or else that of the tables.
         measure: of fine-tuned performance; None for the default.
     """
 
@@ -80,7 +81,8 @@ def read_figures(files: FigureFiles, scenarios: Sequence[str] = (), targets: Seq
     """
     truth, runs = _ground_truth(files)
     sources = tables.read(files.sources, "sources") if files.sources else bundled.load("sources", files.benchmark)
-    chosen, choice_notes = ground_truth.choose(truth, runs, files.selection, files.measure)
+    recommended = None if files.ground_truth or files.runs else bundled.selection(files.benchmark)
+    chosen, choice_notes = ground_truth.choose(truth, runs, files.selection or recommended, files.measure)
     if not files.scores:
         return Figures(truth, runs, bundled.load("scores", files.benchmark), sources, chosen, choice_notes)
     scenario, target = (names[0] if len(names) == 1 else None for names in (scenarios, targets))

@@ -252,7 +252,7 @@ def reliability(
         statistic: one of agreement.STATISTICS, or spearman.
 
     Returns:
-        Columns scenario, target, value (mean over the divisions; NaN where undefined), low, high (the middle 90 % of the
+        Columns scenario, target, value (mean over the divisions; NaN where undefined), low, high (the middle 90% of the
         divisions), n_sources.
     """
     import pandas as pd

@@ -28,7 +28,7 @@ def formula(parts: Mapping[str, np.ndarray]) -> np.ndarray:
 
     With r(.) = (average rank, 1 the lowest, minus 1/2) / (number of candidates that have a value): e is the mean of
     r(feature quality) and r(LogME) over those that a candidate has, and s = r(number of parameters) among the candidates
-    that have e. Size counts if the numbers of any two of these differ by more than 5 %. If one of them is not known, size
+    that have e. Size counts if the numbers of any two of these differ by more than 5%. If one of them is not known, size
     counts for none: some with size and some without could not be compared, and a rank among the known ones alone would
     move with what is unknown.
 

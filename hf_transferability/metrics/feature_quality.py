@@ -33,7 +33,7 @@ _VARIANCE_OF_HALVES = 0.9999  # the axes beyond it hardly take part within these
 # Where so few axes hold so much of the variance, the optimiser needs its iterations to turn them down: half-samples are exact.
 _FEW_AXES, _DOMINANT = 5, 0.99
 # A squared distance from the centre: float32 rounds the distances of images that far out to about 0.01, and the
-# probabilities of neighbours, which fall with exp(-distance), to 1 %.
+# probabilities of neighbours, which fall with exp(-distance), to 1%.
 _LARGEST_IN_FLOAT32 = 2e4
 _LARGEST_SAMPLE = 4000  # above this a seeded subsample: time and memory grow with the square
 

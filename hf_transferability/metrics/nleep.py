@@ -45,7 +45,7 @@ def nleep(*, features: Any, labels: Any, variant: str = "default", seed: int = 0
     classes.
 
     In nats per image, at most 0 (published: a share, 0 to 1); comparable between candidates on one sample. With p(v|i)
-    the posterior of component v for image i, among 5 per class after a PCA that keeps 80 % of the variance, and P(y|v)
+    the posterior of component v for image i, among 5 per class after a PCA that keeps 80% of the variance, and P(y|v)
     the empirical conditional: mean_i log sum_v p(v|i) P(y_i|v). The mixture is fitted on the same images, so the value
     is optimistic: compare it with the value that shuffled labels give.
 

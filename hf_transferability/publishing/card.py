@@ -101,7 +101,7 @@ def _body(repo_id: str, present: Collection[str], plot: bool) -> str:
     parts = [
         f"# {name}\n\nWhich pretrained checkpoint should be fine-tuned on a medical image dataset? These are results of "
         "transferability metrics, which answer that without fine-tuning, and of fine-tuning, which tells how right they were, "
-        "in the tables of `hf-transferability`, a Python package.",
+        "in the tables of `hf-transferability`, a Python package (how to get it is said below).",
         f'```python\nfrom datasets import load_dataset\n\nload_dataset("{repo_id}", "{example}", split="train")\n```',
         "The only split is called train because that is where `datasets` looks first; nothing here is for training.",
     ]
@@ -137,6 +137,13 @@ def _body(repo_id: str, present: Collection[str], plot: bool) -> str:
         f"hf-transferability benchmark publish {repo_id} FILE ...\n```\n\n"
         "Without write access this opens a pull request. No row is lost: your rows are merged by their keys into the newest "
         "rows."
+    )
+    parts.append(
+        "## The package\n\nThe tables are parquet files, which `datasets`, pandas and others read without it. "
+        "`hf-transferability` is on no package index, so take no package of that name from one. Who has a checkout of its "
+        "repository installs it there, with Python 3.11 or newer:\n\n```sh\npython3 -m venv .venv && .venv/bin/pip install .\n"
+        "```\n\nA Space or a metric that was published with it holds it as a wheel: download that, then "
+        "`pip install ./hf_transferability-*.whl`. If you have neither, ask in the Community tab of this dataset."
     )
     parts.append(
         "## Licence\n\nOnly numbers, settings and names are here: no images, no weights. Figures with a `citation` belong to "

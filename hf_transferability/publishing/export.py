@@ -176,7 +176,7 @@ def section(rows: Sequence[Mapping[str, Any]], source_url: str | None = None) ->
         "results": source_url,
     }
     lines = [f"- {name}: {markdown.text(fact.removeprefix(f'{name} '))}" for name, fact in facts.items() if fact]
-    table = markdown.table(("metric", "score", "90 % interval", "pool", "form"), shown)
+    table = markdown.table(("metric", "score", "90% interval", "pool", "form"), shown)
     return f"## Transferability to {markdown.text(first['target'])}\n\n{_ABOUT}\n\n{table}\n\n" + "\n".join(lines) + "\n"
 
 
@@ -184,7 +184,7 @@ def _facts(row: Mapping[str, Any]) -> dict[str, str]:
     """What a score was computed from, in words."""
     pool, config, flags = row["pool"], row["dataset_config"], row["flags"]
     facts = {
-        "interval": f"90 % interval {_interval(row)}" if _interval(row) else "",
+        "interval": f"90% interval {_interval(row)}" if _interval(row) else "",
         "pool": f"scaled over {pool}" if pool else "",
         "sample": f"{row['sample_size']:.0f} images of split {row['split']}{f' of {config}' if config else ''}, {row['draw']}, "
         f"seed {row['sample_seed']:.0f}",

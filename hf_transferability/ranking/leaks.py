@@ -126,7 +126,7 @@ def _checked(candidate: Candidate, target: Target, hashes: dict[str, np.ndarray]
         for name, positions in seen.items()
         if len(positions)
     ]
-    detail = f"{'; '.join(details)} ({100 * share:.0f} %)" if details else None
+    detail = f"{'; '.join(details)} ({100 * share:.0f}%)" if details else None
     return replace(candidate, facts={**candidate.facts, "seen_share": share}, seen_images=detail)
 
 

@@ -23,7 +23,7 @@ class MetricScores:
 
     Attributes:
         values: scores, None where undefined.
-        intervals: [low, high] of 90 %, None where undefined.
+        intervals: [low, high] of 90%, None where undefined.
         halves: scores on each half-sample, [n_halves][n_candidates].
     """
 
@@ -234,7 +234,7 @@ def _value(candidate: Candidate, key: str, half: int | None = None) -> Value:
 
 
 def _interval(value: float | None, halves: Sequence[float | None], reachable: tuple[float, float]) -> list[float] | None:
-    """Student's 90 % interval from the half-samples, without what the score cannot reach."""
+    """Student's 90% interval from the half-samples, without what the score cannot reach."""
     if value is None or len(halves) < 2:
         return None
     low, high = reachable

@@ -84,7 +84,7 @@ def rank(
         scenario: for transferability: "source_dataset", "architecture", or "auto", which looks whether the candidates
             share one architecture.
         variant: "default" or "published", for the metrics that have both.
-        intervals: 90 % intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
+        intervals: 90% intervals and tie groups from ten half-samples, at two to ten times the cost of the metrics.
         floor: also the highest value of each metric in five shuffles of the labels.
         race: all candidates on a part of the sample, and those that may be among the best on all of it (`ranking.race`).
         keep: with race, how many candidates at least are scored on the whole sample.

@@ -23,7 +23,7 @@ SHORT = {
 READING = {
     "rank": "1 is the candidate to try first; equal scores share a rank.",
     "score": "higher is better; it predicts how candidates compare after fine-tuning, not how accurate they will be.",
-    "90% interval": "where the score lies in 90 % of cases, from ten random halves of the images.",
+    "90% interval": "where the score lies in 90% of cases, from ten random halves of the images.",
     "tie group": "these images cannot order candidates of one group: fine-tune each of them, or take more images.",
     "first share": "in how many of the ten halves the candidate came first; several firsts share a half.",
     "known elsewhere (targets)": "how it did where others fine-tuned it on other targets: 1 always best, 0 always worst.",

@@ -32,7 +32,7 @@ def print_table(comparison: "Comparison", stream: TextIO) -> None:
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "no"
         shown = MEAN if len(targets) > 1 else targets[0]
         what = f"mean over {len(targets)} targets" if len(targets) > 1 else f"target {one_line(targets[0])}"
-        print(f"\nscenario {scenario}, {what}, {span} sources{' each' * (len(targets) > 1)}; 90 % intervals\n", file=stream)
+        print(f"\nscenario {scenario}, {what}, {span} sources{' each' * (len(targets) > 1)}; 90% intervals\n", file=stream)
         lines = [["metric", *_titles(scenario_rows)], *_summary(scenario_rows[scenario_rows.target == shown])]
         if len(targets) == 1:  # no mean, so no number of targets
             lines = [[name, *rest] for name, _, *rest in lines]

@@ -161,13 +161,13 @@ TERMS = {
     "regret": "Fine-tuned performance that is lost by fine-tuning only the first candidates of an order (regret@1, @3, @5) "
     "instead of the best one. 0 is perfect. The intervals come from resampled targets.",
     "split_half": "The noise ceiling: how well one random half of the fine-tuning runs predicts the ground truth from the "
-    "other half, with the middle 90 % of 50 divisions. Where it is low, no metric can be judged. Runs that share one draw of "
+    "other half, with the middle 90% of 50 divisions. Where it is low, no metric can be judged. Runs that share one draw of "
     "training images differ by less than runs on other draws would. A perfect metric could exceed it, "
     "since the ground truth of all runs is less noisy than that of a half.",
     "mean_rank_elsewhere": "A baseline that looks at no image of the target: the mean rank of a source on the other targets.",
     "parameter_count": "A baseline that looks at no image of the target: more parameters count as better.",
     "feature_width": "A baseline that looks at no image of the target: more features count as better.",
-    "random": "The mean of what random orders reach, with the middle 90 % of them.",
+    "random": "The mean of what random orders reach, with the middle 90% of them.",
     "imagenet_top1": "A baseline that looks at no image of the target: a higher top-1 accuracy on ImageNet counts as better.",
     "kendall_tau": "Kendall tau between the order by a metric and that by fine-tuned performance; all exchanges count alike.",
     "pearson": "Pearson's correlation between a metric's values and fine-tuned performance: of values, not of orders.",
@@ -181,7 +181,7 @@ TERMS = {
     "balanced_accuracy": "Mean over the classes of the share of their images that are classified correctly.",
     "average_precision": "Area under the curve of precision against recall, a mean over classes.",
     "ground_truth": "Fine-tuned performance: the test result of the run with the lowest validation loss, as in the paper, "
-    "unless --selection names another rule, such as mean_of_best_5, which is less noisy.",
+    "or by another rule (--selection). For open and open_regnet it is mean_of_best_5, which is less noisy.",
 }
 
 # As tables call them -> the names above.
@@ -189,7 +189,7 @@ ALIASES = {
     "90%_interval": "interval", "update_ratio": "feature_update_ratio", "features": "n_features", "commit": "revision",
     "weighted_tau": "tau_w", "weighted_kendall_tau": "tau_w", "kendall": "kendall_tau", "noise_ceiling": "split_half",
     "regret@1": "regret", "regret@3": "regret", "regret@5": "regret", "regret_at_1": "regret", "regret_at_3": "regret",
-    "regret_at_5": "regret", "failed": "error", "kind": "variant", "90_%_low": "interval", "90_%_high": "interval",
+    "regret_at_5": "regret", "failed": "error", "kind": "variant", "90%_low": "interval", "90%_high": "interval",
     "known_elsewhere_(targets)": "known_elsewhere", "tie": "tie_group", "license": "licence",
     "candidates": "candidate", "used": "splits", "agreement": "tau_w", "half_samples": "half_sample", "targets": "target",
     "ranked_by": "metric", "ranked": "metric", "flag": "flags",

@@ -17,12 +17,14 @@ from hf_transferability.metrics import all_metrics
 from hf_transferability.names import plain_name, to_paste, without_folders
 from hf_transferability.reporting.columns import READING, columns
 from hf_transferability.reporting.page_style import POLICY, SCRIPT, STYLE
-from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_in_words, undefined_reasons
+from hf_transferability.reporting.terminal import flag_in_words, flag_meanings, scenario_sentence, undefined_reasons
 from hf_transferability.results import Row, label_alarm, ranked_rows
 from hf_transferability.signals import PROGRAM
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from hf_transferability.reporting.plots.described import Picture
 
 _KNOWN = (
     "Mean percentile of a checkpoint among what was fine-tuned beside it in the studies below: 0 always worst, 1 always "
@@ -78,7 +80,7 @@ def page(document: Mapping[str, Any]) -> str:
     document = _without_paths(document)
     rows: list[Row] = list(document["rows"])
     dataset = document["dataset"].get("id") or "(files)"
-    title = "Ranking of checkpoints" + (f" for {dataset}" if dataset and dataset != "(files)" else "")
+    title = "Ranking of checkpoints" + (f" for the dataset {dataset}" if dataset and dataset != "(files)" else "")
     advice = list((document.get("advice") or {}).get("text") or [])
     decision = [*label_alarm(document), *advice]
     notes = [note for note in document.get("notes", []) if note not in decision]
@@ -198,10 +200,9 @@ def _summary(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
     failed = sum(row["score"] is None for row in rows)
     ranked = bool(ranked_rows(rows))
     outcome = f"{len(rows) - failed} of {len(rows)} candidates {'ranked' if ranked else 'scored'} by {document['metric']}"
-    if ranked:
-        outcome += scenario_in_words(document)
     images = document["dataset"].get("images")
-    return outcome + (f", on {images} images." if images else ".")
+    outcome += f", on {images} images." if images else "."
+    return f"{outcome} {scenario_sentence(document)}".rstrip() if ranked else outcome
 
 
 def _pool_relative(rows: Sequence[Row]) -> Iterable[str]:
@@ -266,19 +267,28 @@ def _pictures(document: Mapping[str, Any]) -> Iterable[str]:
     from hf_transferability.reporting import plots
 
     yield '<h2>Pictures</h2>\n<div class="pictures">'
-    for picture in plots.described(document):
-        yield _image(picture.figure, picture.text, picture.whole)
+    for picture, narrow in zip(plots.described(document), plots.described(document, narrow=True), strict=True):
+        yield _image(picture, narrow.figure)
     yield "</div>"
 
 
-def _image(figure: "Figure", text: str, whole: bool = False) -> str:
-    """A picture that scrolls sideways where it is wider than the screen; `whole`: with no other beside it."""
+def _image(picture: "Picture", narrow: "Figure") -> str:
+    """A picture in the colours of the page, and narrow on a phone; it scrolls sideways where it is wider than the screen."""
+    from hf_transferability.reporting.plots import darkened
+
+    small, dark = "(max-width: 40rem)", "(prefers-color-scheme: dark)"
+    light = _svg(picture.figure), _svg(narrow)
+    shown = {f"{small} and {dark}": _svg(darkened(narrow)), small: light[1], dark: _svg(darkened(picture.figure))}
+    sources = "".join(f'<source media="{when}" srcset="{content}">' for when, content in shown.items())
+    kind = "wide whole" if picture.whole else "wide"
+    image = f'<picture>{sources}<img alt="{escape(picture.text)}" src="{light[0]}"></picture>'
+    return f'<div class="{kind}" tabindex="0" role="group" aria-label="Picture">{image}</div>'
+
+
+def _svg(figure: "Figure") -> str:
     from hf_transferability.reporting.plots import to_svg
 
-    content = base64.b64encode(to_svg(figure).encode()).decode()
-    image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{content}">'
-    kind = "wide whole" if whole else "wide"
-    return f'<div class="{kind}" tabindex="0" role="region" aria-label="Picture">{image}</div>'
+    return f"data:image/svg+xml;base64,{base64.b64encode(to_svg(figure).encode()).decode()}"
 
 
 def _flags(rows: Sequence[Row]) -> str:

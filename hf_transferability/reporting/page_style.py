@@ -47,7 +47,7 @@ td.flags { white-space: normal; min-width: 7rem; }
 .pictures .wide { flex: 1 1 30rem; min-width: 0; max-width: 40rem; }
 .pictures .whole { flex-basis: 100%; max-width: none; }
 .pictures .whole img { min-width: 42rem; }
-img { display: block; width: 100%; height: auto; min-width: 30rem; max-width: 62rem; background: #fff; border-radius: .2rem; }
+img { display: block; width: 100%; height: auto; min-width: 30rem; max-width: 62rem; border-radius: .2rem; }
 details { margin: .8rem 0; border-bottom: 1px solid var(--line); }
 summary { cursor: pointer; font-size: 1.1rem; font-weight: 600; padding: .3rem 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .5rem 0; }
@@ -60,6 +60,7 @@ footer { margin-top: 2.5rem; color: var(--faint); font-size: .87rem; }
   dd { margin-bottom: .4rem; }
   td.name { min-width: 8rem; max-width: 9rem; }
   .swipe { display: block; }
+  img, .pictures .whole img { min-width: 18.5rem; max-width: 36rem; }
 }
 @media print { .wide { overflow: visible; } table { font-size: .7rem; } }
 """

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from hf_transferability.escaping.terminal import one_line, printable
 from hf_transferability.metrics import FLAGS, all_metrics
+from hf_transferability.names import SCENARIOS
 from hf_transferability.reporting.columns import SHORT, Column, columns, common_flags
 from hf_transferability.reporting.explanations import FLAG_WORDS
 from hf_transferability.reporting.layout import Layout, fitted
@@ -21,6 +22,10 @@ TIE_NOTE = (
 )
 _GAP = 2
 _UNLIMITED = 10_000  # characters; a file has no width
+
+_SCENARIOS = dict(
+    zip(SCENARIOS, ("one architecture with other source datasets", "different architectures"), strict=True)
+)  # as the page calls them
 
 
 def print_table(
@@ -104,6 +109,16 @@ def scenario_in_words(ranking: Mapping[str, Any]) -> str:
     if ranking["metric"] in names:
         return f", scenario {ranking['scenario']}"
     return f" ({', '.join(names)}: scenario {ranking['scenario']})" if names else ""
+
+
+def scenario_sentence(ranking: Mapping[str, Any]) -> str:
+    """The scenario as a sentence, for whatever of a ranking depends on it; nothing where nothing does."""
+    metrics = all_metrics()
+    names = [name for name in ranking["rows"][0] if name in metrics and metrics[name].uses_scenario]
+    if not names or ranking["scenario"] not in _SCENARIOS:
+        return ""
+    labels = " and ".join(metrics[name].label for name in names)
+    return f"For {labels} they are taken as {_SCENARIOS[ranking['scenario']]}."
 
 
 def flag_meanings(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:

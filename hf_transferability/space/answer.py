@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from hf_transferability.benchmark.advice import FIRST, NEXT
 from hf_transferability.escaping import markdown
 from hf_transferability.metrics import all_metrics
-from hf_transferability.names import SCENARIOS
 from hf_transferability.reporting.columns import READING, common_flags, count, decimals, flag_cells
 from hf_transferability.reporting.explanations import FLAG_WORDS
-from hf_transferability.reporting.terminal import flag_meanings
+from hf_transferability.reporting.terminal import flag_meanings, scenario_sentence
 from hf_transferability.results import Row, label_alarm
 from hf_transferability.signals import PROGRAM
 from hf_transferability.space.texts import code
@@ -36,9 +35,6 @@ _WIDTHS = {
 _METRIC_WIDTH = 130
 _CLASSES = 12  # that are named
 _LINE = 76  # characters
-_SCENARIOS = dict(
-    zip(SCENARIOS, ("one architecture with other source datasets", "different architectures"), strict=True)
-)  # as `rank_tab` calls them
 
 
 def summary(document: Document) -> str:
@@ -46,7 +42,9 @@ def summary(document: Document) -> str:
     where, rows = document["dataset"], document["rows"]
     ranked = sum(row["score"] is not None for row in rows)
     metric = all_metrics()[document["metric"]].label if document["metric"] in all_metrics() else document["metric"]
-    lines = [f"**{ranked} of {len(rows)} candidates ranked by {markdown.text(metric)}.**{_scenario(document)}"]
+    lines = [
+        f"**{ranked} of {len(rows)} candidates ranked by {markdown.text(metric)}.** {scenario_sentence(document)}".rstrip()
+    ]
     if where.get("images"):
         lines.append(f"Ranked on {where['images']} images of {code(where['id'])}, drawn with seed {where.get('seed', 0)}.")
     if account := where.get("account"):
@@ -127,16 +125,6 @@ def _metric_titles(document: Document) -> dict[str, str]:
     """The metrics of a ranking beside the one that it is sorted by, with what tables call them."""
     metrics = all_metrics()
     return {name: metrics[name].label for name in document["rows"][0] if name in metrics and name != document["metric"]}
-
-
-def _scenario(document: Document) -> str:
-    """What was taken to differ between the candidates, where a number of the table depends on it."""
-    metrics = all_metrics()
-    names = [name for name in document["rows"][0] if name in metrics and metrics[name].uses_scenario]
-    if not names or document["scenario"] not in _SCENARIOS:
-        return ""
-    labels = " and ".join(metrics[name].label for name in names)
-    return f" For {labels} they are taken as {_SCENARIOS[document['scenario']]}."
 
 
 def _data(account: Mapping[str, Any]) -> str:

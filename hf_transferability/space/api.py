@@ -1,8 +1,10 @@
 """What the page offers to programs (`gradio_client`) and to MCP clients; docs/space.md has an example of each.
 
-Gradio passes what it is given, of any type, so these functions check it.
+Gradio passes what it is given, of any type, so these functions check it. It shows their docstrings to MCP clients, of each
+argument the first line only, so that each has one line. Programs get answers as they are, MCP clients as JSON.
 """
 
+import json
 from typing import Any, Literal
 
 import gradio as gr
@@ -36,13 +38,14 @@ def rank_checkpoints(
 ) -> dict[str, Any]:
     """Rank pretrained checkpoints by how well they should do on an image dataset after fine-tuning, without fine-tuning them.
 
+    It takes minutes. A checkpoint that fails is a row with its reason under "error". Candidates of one "tie_group" cannot be
+    told apart by these images; "advice" says what to do next, and "account" in "dataset" which images and classes were used.
+
     Args:
         dataset: Hub id (OWNER/NAME) of a public dataset of labelled images, of at most 1.5 GB.
-        checkpoints: Hub ids (OWNER/NAME or OWNER/NAME@REVISION) of at most 6 public checkpoints of at most 100 million
-            parameters each.
+        checkpoints: Hub ids (OWNER/NAME or OWNER/NAME@REVISION) of at most 6 public checkpoints of at most 100M parameters.
         sample_size: images to draw, 12 to 500.
-        scenario: for transferability, whether the checkpoints differ in their source dataset or in their architecture; auto
-            looks.
+        scenario: for transferability, whether checkpoints differ in source dataset or architecture; auto looks.
         metric: name of the metric that the rows are sorted by, such as consensus, transferability, logme or knn.
         label_column: column of the labels, where the dataset does not tell.
         image_column: column of the images, where there are several.
@@ -54,14 +57,14 @@ def rank_checkpoints(
         request: filled in by Gradio.
 
     Returns:
-        The ranking: rows, best first, with score, interval, tie group, flags and errors; scenario, notes and versions; and
-        dataset, whose account says which images and classes there are, which are used, and what is left out.
+        "rows", best first, with score, interval, flags and error; "advice", "notes", "dataset", "scenario", "versions".
     """
     reading = {
         "split": split, "image_column": image_column, "label_column": label_column, "group_column": group_column,
         "class_level": class_level, "window": window, "keep_masks": keep_masks,
     }  # fmt: skip
-    return show_errors(_rank, str)(dataset, checkpoints, sample_size, scenario, metric, reading, visitor(request))
+    ranked = show_errors(_rank, str)(dataset, checkpoints, sample_size, scenario, metric, reading, visitor(request))
+    return _for_caller(ranked, request)
 
 
 def _rank(
@@ -91,29 +94,38 @@ def lookup_benchmark(
     target: str = "mean",
     benchmark: str = "",
     selection: str = "",
+    pairs: bool = True,
+    request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """Look up how well transferability metrics agree with fine-tuned performance in a benchmark of (medical) images.
 
+    "agreement" is the weighted Kendall tau, with its interval, of every metric, of baselines that look at no target image, and
+    of the noise ceiling. "pairs" are source, target, score and fine-tuned performance. "benchmarks" and "selections" say what
+    there is.
+
     Args:
         scenario: whether the candidates differ in their source dataset or in their architecture.
-        metric: name of the metric whose scores are given beside fine-tuned performance.
+        metric: name of the metric whose scores are given in pairs.
         target: name of a target dataset, or mean for all.
         benchmark: name of the benchmark, such as paper or open; empty for the first. The answer lists all names.
-        selection: how fine-tuned performance is taken from the runs: lowest_validation_loss, as in the paper, or, where the
-            benchmark has it, mean_of_best_5, which is less noisy; empty for the benchmark's first.
+        selection: how fine-tuned performance is taken from the runs, one of "selections"; empty for the benchmark's first.
+        pairs: false leaves "pairs" out, which for all targets are some 20,000 characters.
+        request: filled in by Gradio.
 
     Returns:
-        "agreement": weighted Kendall tau with interval of every metric, of baselines that look at no target image, and of the
-        noise ceiling; "pairs": source, target, score and fine-tuned test AUC; "benchmarks" and "selections": what there is.
+        "agreement", "pairs", "benchmark", "benchmarks", "selection", "selections", "scenario", "target", "metric", "notice".
     """
-    return show_errors(_lookup, str)(scenario, metric, target, benchmark, selection)
+    found = show_errors(_lookup, str)(scenario, metric, target, benchmark, selection, pairs)
+    return _for_caller(found, request)
 
 
-def _lookup(scenario: str, metric: str, target: str, benchmark: str, selection: str) -> dict[str, Any]:
+def _lookup(scenario: str, metric: str, target: str, benchmark: str, selection: str, pairs: bool) -> dict[str, Any]:
     given = {"scenario": scenario, "metric": metric, "target": target, "benchmark": benchmark, "selection": selection}
     for name, value in given.items():
         arguments.text(name, value)
-    return lookup.lookup_benchmark(scenario, metric, target, benchmark, selection)
+    arguments.flag("pairs", pairs)
+    found = lookup.lookup_benchmark(scenario, metric, target, benchmark, selection)
+    return found if pairs else {name: value for name, value in found.items() if name != "pairs"}
 
 
 def list_candidates(
@@ -123,10 +135,13 @@ def list_candidates(
     task: str = "",
     search: str = "",
     limit: int = 20,
+    request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """List pretrained checkpoints to rank, from a bundled catalogue.
 
-    A checkpoint of which a filter's fact is unknown is left out.
+    A checkpoint of which a filter's fact is unknown is left out. "candidates" have the fields of the catalogue (id, domain,
+    parameters, licence, ...), null where unknown; "more" says how many others pass; "unknown", how many might, as a fact of
+    them is unknown.
 
     Args:
         domain: medical, general, pathology, radiology, ophthalmology, dermatology or biomedical; empty for all.
@@ -135,13 +150,13 @@ def list_candidates(
         task: the Hub's name of a task, such as image-classification; empty for any.
         search: words of the id; empty for any.
         limit: most checkpoints, at least 1.
+        request: filled in by Gradio.
 
     Returns:
-        "candidates": the fields of the catalogue (id, domain, parameters, licence, ...), null where unknown; "more": how many
-        others pass; "unknown": how many might, as a fact of them is unknown.
+        "candidates", "more" and "unknown".
     """
-
-    return show_errors(_candidates, str)(domain, max_parameters, licence, task, search, limit)
+    found = show_errors(_candidates, str)(domain, max_parameters, licence, task, search, limit)
+    return _for_caller(found, request)
 
 
 def _candidates(domain: str, max_parameters: str, licence: str, task: str, search: str, limit: int) -> dict[str, Any]:
@@ -174,3 +189,10 @@ def explain(name: str) -> str:
 def _explain(name: str) -> str:
     arguments.text("name", name, empty=False)
     return explanations.explain(name)
+
+
+def _for_caller(answer: dict[str, Any], request: gr.Request | None) -> Any:
+    """The answer as it is; for MCP clients, whom Gradio sends `str` of it, as JSON instead of in Python's notation."""
+    if request is None or request.headers.get("x-gradio-user") != "mcp":  # as Gradio names who calls
+        return answer
+    return json.dumps(answer, ensure_ascii=False, allow_nan=False)

@@ -14,9 +14,19 @@ from hf_transferability.ranking.choices import DEFAULT_METRICS
 from hf_transferability.reporting import benchmark_words
 from hf_transferability.space import benchmarks, links, lookup, texts
 from hf_transferability.space.benchmarks import FIRST
-from hf_transferability.space.parts import AT_ONCE, SCENARIOS, drawing, drawn, into_address, link, pictures, show_errors
+from hf_transferability.space.parts import (
+    AT_ONCE,
+    SCENARIOS,
+    drawing,
+    drawn,
+    into_address,
+    link,
+    on_a_phone,
+    pictures,
+    show_errors,
+)
 
-_KEPT = 512  # pictures, of some 60 kB each
+_KEPT = 256  # pictures, of some 80 kB each
 # What a picture shows, for those who cannot see it.
 _OVERVIEW = "Agreement of every method with fine-tuned performance in all bundled benchmarks; the table below has the numbers."
 _AGREEMENT = "Agreement of every metric with fine-tuned performance, with its interval and by target; the table has the means."
@@ -46,7 +56,7 @@ def benchmark_tab() -> BenchmarkTab:
         gr.HTML(lookup.leaderboard_figures())
     with gr.Accordion("What the methods are", open=False):
         gr.Markdown(lookup.methods_in_words(), elem_classes="caption")
-    gr.Markdown("### One benchmark", elem_id="one-benchmark")
+    gr.Markdown("## One benchmark", elem_id="one-benchmark")
     with gr.Row(elem_id="benchmark-choices"):
         name = gr.Dropdown([FIRST], value=FIRST, label="Benchmark", scale=2, min_width=300)
         metric = gr.Dropdown([DEFAULT_METRICS[0]], value=DEFAULT_METRICS[0], label="Metric")
@@ -68,7 +78,7 @@ def benchmark_tab() -> BenchmarkTab:
     places = [pictures(label) for label in ("Agreement", "The metric against fine-tuned performance", "Fine-tuned performance")]
     asked: list[Any] = [name, scenario, selection, metric, target]
     shown: dict[str, Any] = {
-        "fn": show_errors(look), "inputs": asked, "outputs": [*asked, address, summary, table, legend, *places, overview],
+        "fn": show_errors(_on_choice), "inputs": asked, "outputs": [*asked, address, summary, table, legend, *places, overview],
         "api_visibility": "private", **AT_ONCE,
     }  # fmt: skip
     into_address(gr.on([item.input for item in asked], **shown), address)
@@ -86,8 +96,12 @@ def existing(name: str, scenario: str, selection: str, metric: str, target: str)
     return benchmark.name, scenario, selection, metric, _one_of(["mean", *targets], target)
 
 
-def look(*wished: str) -> list[Any]:
-    """What the tab shows of a benchmark; arguments as for `existing`."""
+def _on_choice(request: gr.Request, *wished: str) -> list[Any]:
+    return look(*wished, narrow=on_a_phone(request))
+
+
+def look(*wished: str, narrow: bool = False) -> list[Any]:
+    """What the tab shows of a benchmark; arguments as for `existing`, and whether pictures are narrow, for a phone."""
     name, scenario, selection, metric, target = view = existing(*wished)
     names = [(bundled.title(each) or each, each) for each in benchmarks.shown()[0]]
     benchmark = lookup.chosen_benchmark(name)
@@ -105,10 +119,10 @@ def look(*wished: str) -> list[Any]:
         lookup.benchmark_summary(*chosen, target),
         lookup.agreement_shown(*chosen, target),
         lookup.agreement_legend(*chosen, target),
-        _picture(_AGREEMENT, lookup.agreement_picture, *chosen),
-        _picture(_SCORES.format(metric=benchmark_words.method(metric)), lookup.scores_picture, *chosen, metric, target),
-        _picture(_PERFORMANCE, lookup.performance_picture, *chosen),
-        _picture(_OVERVIEW, lookup.leaderboard_picture),
+        _picture(narrow, _AGREEMENT, lookup.agreement_picture, *chosen),
+        _picture(narrow, _SCORES.format(metric=benchmark_words.method(metric)), lookup.scores_picture, *chosen, metric, target),
+        _picture(narrow, _PERFORMANCE, lookup.performance_picture, *chosen),
+        _picture(narrow, _OVERVIEW, lookup.leaderboard_picture),
     ]
 
 
@@ -117,10 +131,10 @@ def _one_of(known: Sequence[str], wished: str) -> str:
 
 
 @lru_cache(_KEPT)
-def _picture(text: str, draw: Callable[..., Any], *what: Any) -> str:
-    """A picture as the browser gets it, drawn once for all visitors."""
+def _picture(narrow: bool, text: str, draw: Callable[..., Any], *what: Any) -> str:
+    """A picture as the browser gets it, drawn once for all visitors; narrow for a phone."""
     with drawing():
-        return drawn(draw(*what), text)
+        return drawn(draw(*what, narrow=narrow), text)
 
 
 def draw_ahead() -> threading.Thread:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas.io.formats.style import Styler
 
-_KEPT = 512  # answers and pictures that are kept; a picture of the page has some 30 kB
+_KEPT = 512  # answers that are kept
 
 
 def chosen_benchmark(name: str = "") -> Benchmark:
@@ -107,7 +107,7 @@ def agreement_table(chosen: Benchmark, selection: str, scenario: str, target: st
 
 
 def _best_first(chosen: Benchmark, selection: str, scenario: str, target: str) -> "pd.DataFrame":
-    titles = {"metric": "metric", "value": "weighted tau", "low": "90 % low", "high": "90 % high", "variant": "kind"}
+    titles = {"metric": "metric", "value": "weighted tau", "low": "90% low", "high": "90% high", "variant": "kind"}
     rows = _agreement(chosen, selection, scenario, target)[list(titles)].rename(columns=titles)
     return rows.sort_values("weighted tau", ascending=False, na_position="last")
 
@@ -122,7 +122,7 @@ def agreement_shown(chosen: Benchmark, selection: str, scenario: str, target: st
 
     rows = _best_first(chosen, selection, scenario, target)  # not rounded yet: a number is rounded once, as in the pictures
     several = rows["metric"].duplicated(keep=False)  # a metric in both of its forms
-    low_and_high = zip(rows["90 % low"], rows["90 % high"], strict=True)
+    low_and_high = zip(rows["90% low"], rows["90% high"], strict=True)
     frame = pd.DataFrame(
         {
             "method": [benchmark_words.method(*row) for row in zip(rows["metric"], rows["kind"], several, strict=True)],
@@ -210,26 +210,28 @@ def leaderboard_figures() -> str:
     return f"<div {about}><table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
 
 
-def leaderboard_picture() -> "Figure":
+def leaderboard_picture(narrow: bool = False) -> "Figure":
     """Agreement of every metric and baseline in every bundled benchmark."""
-    return plots.leaderboard(bundled_leaderboard())
+    return plots.leaderboard(bundled_leaderboard(), narrow)
 
 
-def agreement_picture(chosen: Benchmark, selection: str, scenario: str) -> "Figure":
+def agreement_picture(chosen: Benchmark, selection: str, scenario: str, narrow: bool = False) -> "Figure":
     """Agreement of every metric.
 
     Raises:
         UsageError: no such selection or scenario.
     """
-    return plots.agreement_chart(_agreement(chosen, selection, scenario), scenario)
+    return plots.agreement_chart(_agreement(chosen, selection, scenario), scenario, narrow)
 
 
-def performance_picture(chosen: Benchmark, selection: str, scenario: str) -> "Figure":
+def performance_picture(chosen: Benchmark, selection: str, scenario: str, narrow: bool = False) -> "Figure":
     """Fine-tuned performance of every source and target."""
-    return plots.ground_truth_heatmap(_truth(chosen, selection, scenario))
+    return plots.ground_truth_heatmap(_truth(chosen, selection, scenario), narrow)
 
 
-def scores_picture(chosen: Benchmark, selection: str, scenario: str, metric: str, target: str = "mean") -> "Figure":
+def scores_picture(
+    chosen: Benchmark, selection: str, scenario: str, metric: str, target: str = "mean", narrow: bool = False
+) -> "Figure":
     """One metric against fine-tuned performance.
 
     Raises:
@@ -237,7 +239,7 @@ def scores_picture(chosen: Benchmark, selection: str, scenario: str, metric: str
     """
     _check_metric(chosen, selection, scenario, metric)
     truth = _truth(chosen, selection, scenario, target)
-    return plots.score_against_auc(chosen.scores, truth, scenario, metric, sources=chosen.sources)
+    return plots.score_against_auc(chosen.scores, truth, scenario, metric, sources=chosen.sources, narrow=narrow)
 
 
 def choices(chosen: Benchmark, selection: str, scenario: str) -> tuple[list[str], list[str]]:

@@ -7,7 +7,7 @@ import gradio as gr
 from hf_transferability.extraction.allocator import share_arenas
 from hf_transferability.space import api, limits, links, texts, uploads, worker
 from hf_transferability.space.benchmark_tab import BenchmarkTab, benchmark_tab, draw_ahead, existing, look
-from hf_transferability.space.parts import AT_ONCE, RESTORED, into_address, show_errors, visitor
+from hf_transferability.space.parts import AT_ONCE, RESTORED, into_address, on_a_phone, show_errors, visitor
 from hf_transferability.space.rank_tab import WORK, RankTab, rank_tab
 
 _KEPT = 1800  # seconds that uploads and downloads stay on disk at most
@@ -20,6 +20,19 @@ _READ = """() => {
   const asked = new URLSearchParams(location.search);
   if (asked.get("ranking") === "example") document.querySelector("#show-example").click();
   if (asked.has("benchmark")) document.querySelector("#one-benchmark").scrollIntoView();
+}"""
+# Names for screen readers where Gradio gives none: the question above radio buttons, and the files of a download.
+_NAMED = """() => {
+  const name = () => {
+    for (const part of document.querySelectorAll("fieldset:not([aria-label])")) {
+      const question = part.querySelector("[data-testid=block-info]");
+      if (question) part.setAttribute("aria-label", question.innerText.trim());
+    }
+    for (const link of document.querySelectorAll("#downloads a[download]:not([aria-label])"))
+      link.setAttribute("aria-label", `Download ${link.download}`);
+  };
+  name();
+  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
 }"""
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -41,6 +54,7 @@ def build() -> gr.Blocks:
         about_place.select(None, None, None, js=f"() => ({RESTORED})(location.origin + '{links.ABOUT}')", **_QUIET)
         _open_link(page, query, tabs, ranking, benchmark)
         page.load(None, None, ranking.link, js="() => location.origin + location.pathname + '?tab=rank'", **_QUIET)
+        page.load(None, None, None, js=_NAMED, **_QUIET)
         page.unload(_on_unload)
         gr.api(api.rank_checkpoints, api_name="rank_checkpoints", **WORK)
         for answer in (api.lookup_benchmark, api.list_candidates, api.explain):
@@ -102,7 +116,7 @@ def _open_link(page: gr.Blocks, query: gr.Textbox, tabs: gr.Tabs, ranking: RankT
     """Show what the address asks for when the page is opened."""
     outputs = benchmark.look["outputs"]
 
-    def show(text: str) -> list[Any]:
+    def show(text: str, request: gr.Request) -> list[Any]:
         asked = links.asked(text)
         if not asked:
             return [gr.skip()] * (1 + len(ranking.fields) + len(outputs))
@@ -113,7 +127,7 @@ def _open_link(page: gr.Blocks, query: gr.Textbox, tabs: gr.Tabs, ranking: RankT
         if tab == "benchmark":
             wished = links.looked_up(asked)
             view = existing(*wished)
-            looked = look(*view)
+            looked = look(*view, narrow=on_a_phone(request))
             refused = [name for name, wish, found in zip(links.LOOKED_UP, wished, view, strict=True) if wish not in ("", found)]
         if refused:
             gr.Warning(texts.LINK_REFUSED.format(names=", ".join(refused)), duration=None)

@@ -14,6 +14,7 @@ import gradio as gr
 
 from hf_transferability.errors import TransferabilityError
 from hf_transferability.escaping.html import text as escape
+from hf_transferability.reporting import plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +40,8 @@ RESTORED = """(link) => {
   if (theme) query.set("__theme", theme);
   history.replaceState(history.state, "", location.pathname + (query.size ? `?${query}` : ""));
 }"""
-_PER_INCH = (64, 104)  # pixels of the page for an inch of a picture, at least and at most
+_PER_INCH = (61, 104)  # pixels of the page for an inch of a picture, at least and at most
+_PHONE = 300  # pixels of the page for a picture on a phone
 _CODE = re.compile(r"`([^`]*)`")
 _DRAWING = threading.Lock()  # Matplotlib's fonts are shared between threads
 
@@ -59,25 +61,34 @@ def pictures(label: str, **options: Any) -> gr.HTML:
     return gr.HTML(label=label, show_label=False, elem_classes="picture", **options)
 
 
+def on_a_phone(request: gr.Request | None) -> bool:
+    """Whether who asks is on a phone, which gets narrow pictures; both for everybody would take twice as long to draw."""
+    return request is not None and "Mobi" in request.headers.get("user-agent", "")
+
+
 def drawn(figure: "Figure", text: str, whole: bool = True) -> str:
-    """A picture as HTML, which scrolls sideways where it is wider than the screen.
+    """A picture as HTML, in the colours of the page, which scrolls sideways where it is wider than the screen.
 
     Args:
-        figure: of matplotlib.
+        figure: of matplotlib; its colours are changed.
         text: what it shows, for those who cannot see it.
         whole: with no other picture beside it.
     """
+    least, most = (round(scale * figure.get_figwidth()) for scale in _PER_INCH)
+    width, height = figure.get_size_inches() * figure.dpi
+    # The size keeps the page from moving when the picture arrives; letters have nearly one size in all pictures.
+    size = f'width="{round(width)}" height="{round(height)}" style="min-width: {least}px; max-width: {most}px"'
+    images = [f'<img class="by-day" alt="{escape(text)}" {size} src="{_webp(figure)}">']
+    figure.set_layout_engine("none")  # everything has its place by now
+    images.append(f'<img class="by-night" alt="{escape(text)}" {size} src="{_webp(plots.darkened(figure))}">')
+    kind = "wide" + " whole" * whole + " long" * (least > _PHONE)
+    return f'<div class="{kind}" tabindex="0" role="group" aria-label="Picture">{"".join(images)}</div>'
+
+
+def _webp(figure: "Figure") -> str:
     content = io.BytesIO()
     figure.savefig(content, format="webp")
-    data = base64.b64encode(content.getvalue()).decode()
-    kind = "wide whole" if whole else "wide"
-    inches, height = figure.get_size_inches()
-    pixels, high = round(inches * figure.dpi), round(height * figure.dpi)
-    # The size keeps the page from moving when the picture arrives; letters have nearly one size in all pictures.
-    low, most = (round(scale * inches) for scale in _PER_INCH)
-    size = f'width="{pixels}" height="{high}" style="min-width: {low}px; max-width: {most}px"'
-    image = f'<img alt="{escape(text)}" {size} src="data:image/webp;base64,{data}">'
-    return f'<div class="{kind}" tabindex="0" role="region" aria-label="Picture">{image}</div>'
+    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def link(name: str) -> gr.Textbox:

@@ -21,6 +21,7 @@ from hf_transferability.space.parts import (
     drawn,
     into_address,
     link,
+    on_a_phone,
     pictures,
     plain,
     show_errors,
@@ -221,12 +222,13 @@ def _answered(work_of: Callable[..., work.Document]) -> Callable[..., Iterator[l
         document = show_errors(work_of)(*inputs, tell=tell, visitor=visitor(request))
         with tempfile.TemporaryDirectory(prefix="hf-transferability-answer-", ignore_cleanup_errors=True) as folder:
             with drawing():
-                drawings = [drawn(each.figure, each.text, each.whole) for each in plots.described(document)]
+                shown = plots.described(document, on_a_phone(request))
+                drawings = [drawn(each.figure, each.text, each.whole) for each in shown]
                 downloads = work.write_files(document, folder)
             yield [
                 answer.summary(document),
                 gr.Dataframe(answer.table(document), column_widths=answer.widths(document), visible=True),
-                gr.Markdown(f"### What the table says\n\n{answer.legend(document)}", visible=True),
+                gr.Markdown(f"## What the table says\n\n{answer.legend(document)}", visible=True),
                 gr.HTML(f'<div class="pictures">{"".join(drawings)}</div>', visible=True),
                 gr.File(downloads, visible=True),
             ]

@@ -11,10 +11,13 @@ from hf_transferability.space import limits
 
 STYLE = """
 #summary { min-height: 7rem; scroll-margin-top: 1rem; }
+/* Gradio's "Error", and what closes it, beside the message that says which. */
+#summary [data-testid=status-tracker] .error, #summary [data-testid=status-tracker] .clear-status { display: none; }
 #summary code, #benchmark-summary code { overflow-wrap: anywhere; }
 .prose pre > code { display: block; white-space: pre-wrap; overflow-wrap: anywhere; padding-right: 1.5rem; }
 #legend, #legend li, .caption, .caption li { font-size: .9rem; }
-#one-benchmark { scroll-margin-top: 1rem; }
+#one-benchmark { scroll-margin-top: 1rem; overflow: visible !important; }
+#downloads .label-clear-button { display: none; }
 #agreement { max-width: 46rem; }
 #ranking p, #agreement p, .picture { font-family: var(--font); }
 #state p { margin: 0 0 .2rem; font-size: .9rem; overflow-wrap: anywhere; }
@@ -43,8 +46,12 @@ input[type=radio]:focus-visible, input[type=range]:focus-visible { outline: 2px 
 .pictures .whole { flex-basis: 100%; max-width: none; }
 .picture .wide { overflow-x: auto; }
 .picture .wide:focus-visible { outline: 2px solid #0072b2; outline-offset: 1px; }
-.picture img { display: block; width: 100%; height: auto; margin: auto; background: #fff; border-radius: .2rem; }
-@media (max-width: 40rem) { .picture .wide::before { content: "Swipe sideways to see all of the picture."; font-size: .8rem; } }
+.dark .picture .wide:focus-visible { outline-color: #56b4e9; }
+.picture img { display: block; width: 100%; height: auto; margin: auto; border-radius: .2rem; }
+.picture img.by-night { display: none; }
+.dark .picture img.by-day { display: none; }
+.dark .picture img.by-night { display: block; }
+@media (max-width: 40rem) { .picture .long::before { content: "Swipe sideways to see all of the picture."; font-size: .8rem; } }
 """
 
 INTRODUCTION = """\
@@ -76,7 +83,7 @@ demo, or let the form below be filled in with a dataset and checkpoints of the H
 """
 
 LIMITS = f"""\
-### Limits
+## Limits
 
 At most {limits.CHECKPOINTS} checkpoints, of {in_short(limits.PARAMETERS)} parameters each and
 {limits.CHECKPOINT_BYTES / 1e9:.0f} GB together, {limits.IMAGES} images from a dataset of
@@ -115,7 +122,7 @@ networks differ in size; 0 to 1, higher is better. The *transferability* score o
 Both say how the candidates that you compare do on your images; neither is an accuracy, and both change when you add or
 remove a candidate.
 
-- **Interval**: 90 %, from ten random half-samples of the images.
+- **Interval**: 90%, from ten random half-samples of the images.
 - **Tie group**: this sample cannot order candidates of one group. Fine-tune each of them, or take more images.
 - **Flags** say why to trust a row less; each is explained below the ranking.
 
@@ -137,8 +144,9 @@ removed as soon as they are ranked, and files for download after half an hour.
 
 ## For programs
 
-The page is also an API (`gradio_client`), and offers tools to MCP clients: `rank_checkpoints`, `lookup_benchmark`,
-`list_candidates` and `explain`. See "Use via API" at the foot of the page.
+The page is also an API for `gradio_client`, and offers tools to MCP clients at `gradio_api/mcp/` below its address:
+`rank_checkpoints`, `lookup_benchmark`, `list_candidates` and `explain`. On a wide screen, "Use via API or MCP" at the foot of
+the page has their arguments.
 
 ## Report a problem
 

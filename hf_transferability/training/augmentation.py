@@ -9,7 +9,7 @@ _GROUP_SIZE = 8  # images that share one random draw of each change, which makes
 class Augmentation:
     """Horizontal flip, random resized crop, rotation by 0 to 5 degrees, sharpness, autocontrast and equalisation.
 
-    The paper (arXiv 2412.20172) names these six changes. Their strengths are our choice: crops of 60 to 100 % of the area,
+    The paper (arXiv 2412.20172) names these six changes. Their strengths are our choice: crops of 60 to 100% of the area,
     doubled sharpness, and the last three with probability 1/2 each. Groups of 8 images in a batch share one random draw;
     batches are shuffled.
 

@@ -30,6 +30,7 @@ import psutil
 from gradio_client import Client
 
 from hf_transferability.provenance import hardware
+from hf_transferability.space.work import READING
 
 _QUESTIONS = [
     ("paper", "source_dataset", "transferability"), ("paper", "architecture", "logme"), ("open", "source_dataset", "consensus"),
@@ -88,7 +89,8 @@ def _ranked(browser: httpx.Client, events: tuple[int, int], session: str, files:
     uploaded = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in paths]
     told = {"data": [uploaded], "fn_index": events[0], "session_hash": session}
     browser.post("/gradio_api/run/predict", json=told).raise_for_status()
-    data = [True, uploaded, "", [], 200, "auto", "consensus", "", "", "", "", None, ""]
+    reading = [{"class_level": None, "keep_masks": False}.get(name, "") for name in READING]
+    data = [True, uploaded, "", [], 200, "auto", "consensus", *reading]
     words = {"data": data, "fn_index": events[1], "session_hash": session}
     browser.post("/gradio_api/queue/join", json=words).raise_for_status()
     with browser.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as lines:

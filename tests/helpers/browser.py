@@ -32,12 +32,16 @@ class Browser:
         options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        self.agent = ""
         self.resize(width)
 
     def resize(self, width):
         self.width = width
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.agent = self.agent or self.run("return navigator.userAgent")
+        named = self.agent + " Mobile" * (width < 600)
+        self.driver.execute_cdp_cmd("Emulation.setUserAgentOverride", {"userAgent": named})
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)

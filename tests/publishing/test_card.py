@@ -22,6 +22,7 @@ def test_the_card(hub, paper):
     assert f"]({card.PLOT})" in text
     assert hub.store.read(files[card.PLOT]).startswith(b"\x89PNG")
     assert all(part in text for part in ('load_dataset("lab/paper", "scores"', "## Licence", "@article{juodelyte2024"))
+    assert all(part in text for part in ("## The package", "is on no package index", "pip install .\n"))
     assert all(part in text for part in ("## How far to trust it", "## Report a problem", "Cite this dataset as `lab/paper`"))
 
 

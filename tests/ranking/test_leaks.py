@@ -70,7 +70,7 @@ def checked(target, tmp_path, monkeypatch):
 def test_images_of_the_source_are_counted(checked, images):
     candidate, notes = checked({"lab/source": images[10:]}, "lab/source")
     assert candidate.facts["seen_share"] == 0.5
-    assert candidate.seen_images == "10 of 20 images are among 30 of lab/source (50 %)"
+    assert candidate.seen_images == "10 of 20 images are among 30 of lab/source (50%)"
     assert notes == []
 
 

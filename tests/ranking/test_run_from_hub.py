@@ -229,7 +229,7 @@ def test_the_leak_check_streams_the_source_that_a_card_names(shell, hub, made, p
     done = shell("alice/data", "lab/seen", "lab/fresh", "--leak-check", "100")
     assert done.status == 0
     assert done.rows["lab/seen"]["seen_share"] == 1
-    assert "36 of 36 images are among 36 of lab/source (100 %)" in done.rows["lab/seen"]["flag_details"]["seen_images"]
+    assert "36 of 36 images are among 36 of lab/source (100%)" in done.rows["lab/seen"]["flag_details"]["seen_images"]
     assert (done.rows["lab/fresh"]["seen_share"], "seen_images" in done.rows["lab/fresh"]["flags"]) == (0, False)
     for name in ("lab/gone", "secret"):
         assert f"leak check: {name} cannot be compared: dataset {name}" in done.err

@@ -100,7 +100,7 @@ def test_every_word_of_a_benchmark_is_explained():
     words |= {*agreement["metric"], *agreement["variant"], *agreement["statistic"]}
     assert {"lowest_validation_loss", "split_half", "weighted_tau", "ceiling", "mean_of_3_seeds", "tmi"} <= words
     words |= {f"{name}_{part}" for name, metric in all_metrics().items() for part in metric.components}
-    words |= {"kendall_tau", "pearson", "regret_at_1", "mean_of_best_7", "friedman", "interval_level", "90 % low", "kind"}
+    words |= {"kendall_tau", "pearson", "regret_at_1", "mean_of_best_7", "friedman", "interval_level", "90% low", "kind"}
     assert "ncti_seli" in words
     for word in words:
         assert explain(word)

@@ -15,7 +15,7 @@ from hf_transferability.reporting import html
 class Reader(HTMLParser):
     """Tags with their attributes, the text between them, and whether every tag is closed."""
 
-    EMPTY = ("meta", "img", "wbr", "link", "br")
+    EMPTY = ("meta", "img", "source", "wbr", "link", "br")
 
     def __init__(self, page):
         super().__init__()
@@ -79,6 +79,10 @@ def test_it_needs_no_network_and_its_only_script_is_its_own(page):
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(images) == 4
     assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
+    sources = [attributes for tag, attributes in page.tags if tag == "source"]
+    media = ["(max-width: 40rem) and (prefers-color-scheme: dark)", "(max-width: 40rem)", "(prefers-color-scheme: dark)"]
+    assert [source["media"] for source in sources] == media * len(images)
+    assert len({image["src"] for image in images} | {source["srcset"] for source in sources}) == 4 * len(images)
     assert {tag for tag, _ in page.tags} & {"link", "iframe", "object", "b"} == set()
     assert [tag for tag, _ in page.tags].count("script") == 1
     assert not any(name.startswith("on") or name == "href" for _, attributes in page.tags for name in attributes)

@@ -18,14 +18,21 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory, make_target, make_checkpoint):
-    """A Hub with alice/data, alice/one, alice/two, and alice/private, which the token of the page's owner could read."""
+    """A Hub with alice/data, alice/one, alice/two, alice/broken, and alice/private, which the page's owner could read."""
     with LoopbackHub(tmp_path_factory.mktemp("hub"), tokens={"hf_owner": {"alice/private"}}) as running:
         running.commit("dataset", "alice/data", make_target())
         running.commit("dataset", "alice/columns", _columns(tmp_path_factory.mktemp("columns")))
         running.commit("model", "alice/one", make_checkpoint(seed=0))
         running.commit("model", "alice/two", make_checkpoint(resnet_config(width=4), seed=1))
+        running.commit("model", "alice/broken", _broken(make_checkpoint(seed=3)))
         running.commit("model", "alice/private", make_checkpoint(seed=2), private=True)
         yield running
+
+
+def _broken(folder: Path) -> Path:
+    """A checkpoint whose configuration cannot be read."""
+    (folder / "config.json").write_text("{")
+    return folder
 
 
 def _columns(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 Skipped where chromium or selenium is not installed.
 """
 
+import itertools
 import re
 import time
 
@@ -94,6 +95,25 @@ def test_all_letters_can_be_read_and_are_of_two_fonts(browser, fits, address, vi
     browser.shot(f"colours-{theme}")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["?tab=rank&ranking=example", "?tab=benchmark&benchmark=open"])
+def test_pictures_are_in_the_colours_of_the_page_and_fit_a_phone(browser, fits, address, view, theme):
+    opened_at(browser, address, view, theme)
+    script = """const seen = [...document.querySelectorAll('.picture img')].filter(i => i.offsetParent && i.naturalWidth);
+        return seen.map(image => {
+            const canvas = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d");
+            canvas.drawImage(image, 0, 0, 2, 2, 0, 0, 1, 1);
+            const box = image.closest(".wide");
+            return [canvas.getImageData(0, 0, 1, 1).data[0], box.scrollWidth - box.clientWidth];
+        })"""
+    least = 3 if "ranking" in view else 4
+    found = browser.wait(f"const found = (() => {{ {script} }})(); return found.length >= {least} && found")
+    assert len(found) == least  # of each picture the one in the page's colours alone
+    assert all((red > 250) == (theme == "light") and (red < 40) == (theme == "dark") for red, _ in found)
+    if "ranking" in view:
+        assert [beyond for _, beyond in found] == [0, 0, 0]
+
+
 def test_bold_letters_are_of_the_font_of_the_text(browser, fits):
     """Gradio's own semi-bold has some letters only, so that single words came in another font."""
     script = """const weights = [400, 600, 700];
@@ -171,6 +191,8 @@ def test_errors_are_plain_text(browser, fits, address):
     browser.click("Rank")
     assert "dataset must be a Hub id, OWNER/NAME; got '/etc/<b>passwd'." in browser.toast()
     assert "`" not in browser.run("return document.querySelector('#state').innerText")
+    pills = "return [...document.querySelectorAll('[data-testid=status-tracker] .error')].map(e => e.offsetParent !== null)"
+    assert browser.wait(f"const found = (() => {{ {pills} }})(); return found.length && found") == [False]
 
 
 def test_benchmarks_are_told_in_words_and_their_table_is_whole(browser, fits, address):
@@ -235,3 +257,32 @@ def test_the_numbers_of_the_overview_are_a_table_for_screen_readers(browser, fit
     browser.wait("return document.querySelector('.figures')?.offsetParent")
     assert browser.run("return document.querySelectorAll('.figures tbody th[scope=row]').length") > 15
     assert browser.unnamed() == []
+
+
+@pytest.mark.parametrize("view", ["?tab=rank&ranking=example", "?tab=benchmark&benchmark=open", "?tab=about"])
+def test_a_screen_reader_finds_titles_in_order_and_names_of_questions_and_downloads(browser, fits, address, view):
+    opened_at(browser, address, view)
+    if "about" not in view:
+        browser.wait("return document.querySelectorAll('.picture img').length >= 6")
+    levels = browser.run(
+        "return [...document.querySelectorAll('h1, h2, h3, h4')].filter(h => h.offsetParent).map(h => +h.tagName[1])"
+    )
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    questions = browser.run(
+        "return [...document.querySelectorAll('fieldset')].filter(f => f.offsetParent).map(f => f.ariaLabel)"
+    )
+    assert all(questions) and ("What the candidates differ in" in questions) == ("about" not in view)
+    if "ranking" in view:
+        links = browser.wait("const found = [...document.querySelectorAll('#downloads a')]; return found.length && found")
+        assert [link.accessible_name for link in links] == [f"Download ranking.{kind}" for kind in ("json", "csv", "html")]
+    before = None
+    for _ in range(60):  # every stop of the keyboard is a control, a table or a picture
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        stop = browser.driver.switch_to.active_element
+        if stop == before or stop.tag_name == "body":
+            break
+        before = stop
+        assert stop.tag_name in ("button", "input", "textarea", "a") or stop.aria_role in ("gridcell", "group", "grid"), (
+            stop.get_attribute("outerHTML")[:200]
+        )

@@ -56,7 +56,7 @@ def test_pictures_are_drawn_once_for_all_visitors_and_ahead_of_them(monkeypatch)
     for name in ("agreement_chart", "score_against_auc", "ground_truth_heatmap", "leaderboard"):
         monkeypatch.setattr(lookup.plots, name, lambda *figures, **more: pytest.fail("drawn again"))
     *_, overview = shown = benchmark_tab.look(*[""] * 5)
-    assert overview.count('src="data:image/webp;base64,') == 1
+    assert overview.count('src="data:image/webp;base64,') == 2  # by day and by night
     drawn = [item for item in shown if isinstance(item, str) and "<img" in item]
     assert len({re.search(r'alt="([^"]{30,})"', item)[1] for item in drawn}) == len(drawn) == 4
 

@@ -1,6 +1,7 @@
 """The page as programs see it: typed functions over gradio_client, and nothing of one visitor in another's answer."""
 
 import gc
+import json
 import os
 import re
 import signal
@@ -171,18 +172,22 @@ def test_what_a_program_gives_wrongly_is_named(client, name, values, text):
 def test_examples_of_the_guide_run(address, at_hub, quick_work, capsys):
     at_hub.faults.clear()
     guide = (ROOT / "docs" / "space.md").read_text("utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-    for written, here in {
-        "http://127.0.0.1:7860": address, "hf-vision/chest-xray-pneumonia": "alice/data", "microsoft/resnet-18": "alice/one",
-        "timm/resnet18.a1_in1k": "alice/two",
-    }.items():  # fmt: skip
-        assert written in example
-        example = example.replace(written, here)
-    exec(compile(example.replace("sample_size=200", "sample_size=24"), "docs/space.md", "exec"), {})
-    printed = capsys.readouterr().out
-    assert "alice/one" in printed
-    assert re.search(r"^0\.\d+$", printed, re.MULTILINE)
-    assert "tie_group (column)" in printed
+    examples = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert len(examples) == 2  # for gradio_client and for MCP
+    for example in examples:
+        for written, here in {
+            "http://127.0.0.1:7860": address.rstrip("/"), "hf-vision/chest-xray-pneumonia": "alice/data",
+            "microsoft/resnet-18": "alice/one", "timm/resnet18.a1_in1k": "alice/two", '"sample_size": 200': '"sample_size": 24',
+            "sample_size=200": "sample_size=24",
+        }.items():  # fmt: skip
+            assert written in example or "sample_size" in written
+            example = example.replace(written, here)
+        exec(compile(example, "docs/space.md", "exec"), {})
+        printed = capsys.readouterr().out
+        assert "alice/one" in printed and "alice/two" in printed
+        if "gradio_client" in example:
+            assert re.search(r"^0\.\d+$", printed, re.MULTILINE)
+            assert "tie_group (column)" in printed
 
 
 def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page():
@@ -196,7 +201,8 @@ def test_what_a_chosen_benchmark_lacks_is_replaced_on_the_page():
     assert "in all bundled benchmarks" in overview
 
 
-def test_functions_are_tools_for_mcp_clients(address, at_hub):
+def told(address, *calls):
+    """What an MCP client is told: the page's tools by name, and its answers to calls of a name and arguments."""
     pytest.importorskip("mcp", reason="mcp is not installed: pip install 'hf-transferability[space]'")
     import anyio
     from mcp import ClientSession
@@ -209,15 +215,33 @@ def test_functions_are_tools_for_mcp_clients(address, at_hub):
         ):
             await session.initialize()
             tools = {tool.name: tool for tool in (await session.list_tools()).tools}
-            wanted = {"scenario": "architecture", "metric": "leep", "target": "bloodmnist"}
-            looked_up = await session.call_tool("lookup_benchmark", wanted)
-            refused = await session.call_tool("rank_checkpoints", {"dataset": "/etc", "checkpoints": ["alice/one"]})
-            listed = await session.call_tool("list_candidates", {"domain": "pathology", "limit": 3})
-            explained = await session.call_tool("explain", {"name": "tie_group"})
-            return tools, looked_up, refused, listed, explained
+            return tools, *[await session.call_tool(*call) for call in calls]
 
-    tools, looked_up, refused, listed, explained = anyio.run(talk)
-    assert listed.content[0].text.count("'id': ") == 3
+    return anyio.run(talk)
+
+
+def of_json(answer):
+    """The answer of a tool as an MCP client without Python reads it: one text of strict JSON."""
+
+    def refuse(constant):
+        pytest.fail(f"{constant} is no JSON")
+
+    (content,) = answer.content
+    assert not answer.isError
+    return json.loads(content.text, parse_constant=refuse)
+
+
+def test_functions_are_tools_for_mcp_clients(address, at_hub):
+    wanted = {"scenario": "architecture", "metric": "leep", "target": "bloodmnist"}
+    tools, looked_up, short, refused, listed, explained = told(
+        address,
+        ("lookup_benchmark", wanted),
+        ("lookup_benchmark", wanted | {"target": "mean", "pairs": False}),
+        ("rank_checkpoints", {"dataset": "/etc", "checkpoints": ["alice/one"]}),
+        ("list_candidates", {"domain": "pathology", "limit": 3}),
+        ("explain", {"name": "tie_group"}),
+    )
+    assert len(of_json(listed)["candidates"]) == 3
     assert "(column)" in explained.content[0].text
     assert set(tools) == {"rank_checkpoints", "lookup_benchmark", "list_candidates", "explain"}
     inputs = tools["rank_checkpoints"].inputSchema["properties"]
@@ -225,10 +249,47 @@ def test_functions_are_tools_for_mcp_clients(address, at_hub):
     assert inputs["checkpoints"]["items"]["type"] == "string"
     assert "public" in inputs["dataset"]["description"]
     assert "without fine-tuning" in tools["rank_checkpoints"].description
-    assert not looked_up.isError
-    assert "bloodmnist" in looked_up.content[0].text
+    assert {pair["target"] for pair in of_json(looked_up)["pairs"]} == {"bloodmnist"}
+    assert "pairs" not in of_json(short) and len(short.content[0].text) < 4000
     assert refused.isError
     assert "must be a Hub id" in refused.content[0].text
+
+
+def test_tools_are_described_in_whole_sentences(address):
+    """Gradio shows of each argument's description its first line only."""
+    (tools,) = told(address)
+    for tool in tools.values():
+        assert tool.description.endswith(".") and ". Returns: " in tool.description
+        for name, schema in tool.inputSchema["properties"].items():
+            assert schema["description"].endswith("."), (tool.name, name)
+
+
+def test_an_mcp_client_ranks_checkpoints_of_a_hub(address, at_hub, quick_work):
+    """One of which cannot be loaded; the answer is what the command line writes."""
+    asked = {"dataset": "alice/data", "checkpoints": ["alice/two", "alice/broken", "alice/one"], "sample_size": 36}
+    _, answer, by_knn = told(
+        address,
+        ("rank_checkpoints", asked),
+        ("rank_checkpoints", asked | {"checkpoints": ["alice/two", "alice/one"], "metric": "knn"}),
+    )
+    document = of_json(answer)
+    *ranked, failed = document["rows"]
+    assert [row["rank"] for row in ranked] == [1, 2]
+    assert {row["checkpoint"] for row in ranked} == {"alice/one", "alice/two"}
+    assert [row["score"] for row in ranked] == sorted((row["score"] for row in ranked), reverse=True)
+    assert failed["checkpoint"] == "alice/broken" and failed["score"] is failed["rank"] is None
+    assert "config.json" in failed["error"]
+    shown = {"interval", "tie_group", "first_share", "consensus", "transferability", "feature_quality", "logme", "parameters"}
+    for row in ranked:
+        assert shown <= {name for name, value in row.items() if value is not None}
+        assert "pool_of_two" in row["flags"]
+        assert row["score"] == row["consensus"] and row["error"] is None
+    assert document["advice"]["first"] == ranked[0]["checkpoint"]
+    assert document["dataset"]["account"]["classes"] == {"class 0": 12, "class 1": 12, "class 2": 12}
+    assert not any(marks in answer.content[0].text for marks in ("<div", "<img", "base64", "/tmp", '"path"'))
+    assert len(answer.content[0].text) < 12_000  # some thousand of an agent's tokens
+    (first, second) = of_json(by_knn)["rows"]
+    assert first["score"] == first["knn"] >= second["knn"] == second["score"]
 
 
 def test_the_app_unpacks_the_wheel_that_lies_beside_it(tmp_path):

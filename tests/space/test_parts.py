@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from hf_transferability.errors import UsageError
-from hf_transferability.reporting.plots.style import new_figure
-from hf_transferability.space.parts import drawing, drawn, plain, show_errors
+from hf_transferability.reporting.plots.style import NARROW, new_figure
+from hf_transferability.space.parts import drawing, drawn, on_a_phone, plain, show_errors
 
 
 class Figure:
@@ -70,3 +70,37 @@ def test_a_picture_has_its_size_before_it_is_there():
     content = re.search(r"base64,([^\"]+)", html)[1]
     assert Image.open(io.BytesIO(base64.b64decode(content))).size == (width, height)
     assert "max-width: 520px" in html  # letters of a small picture are not larger than those of a wide one
+
+
+def test_a_picture_comes_in_the_colours_of_both_themes_with_one_text_each():
+    html = drawn(new_figure(4.9, 3), "nothing <b>")
+    pictures = {
+        kind: Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB").getpixel((2, 2))
+        for kind, content in re.findall(r'<img class="(by-\w+)" alt="nothing &lt;b&gt;" [^>]*base64,([^"]+)"', html)
+    }
+    assert set(pictures) == {"by-day", "by-night"}
+    assert min(pictures["by-day"]) > 250 and max(pictures["by-night"]) < 32
+
+
+@pytest.mark.parametrize(("inches", "scrolls"), [(NARROW, False), (10, True)])
+def test_a_narrow_picture_fits_a_phone_and_a_wide_one_says_that_it_scrolls(inches, scrolls):
+    html = drawn(new_figure(inches, 3), "nothing")
+    assert ('class="wide whole long"' in html) == scrolls
+    assert (int(re.search(r"min-width: (\d+)px", html)[1]) > 302) == scrolls  # what the page has at 390 pixels
+
+
+@pytest.mark.parametrize(
+    ("agent", "phone"),
+    [
+        (
+            "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36",
+            True,
+        ),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36", False),
+        (None, False),
+    ],
+)
+def test_a_phone_says_that_it_is_one(agent, phone):
+    request = gr.Request(headers={"user-agent": agent} if agent else {})
+    assert on_a_phone(request) == phone
+    assert not on_a_phone(None)

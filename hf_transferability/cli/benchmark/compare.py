@@ -53,7 +53,7 @@ def _compare(options: argparse.Namespace) -> int:
             figures.scores,
             sources=figures.known_sources,
             runs=figures.runs,
-            selection=options.selection,
+            selection=str(figures.chosen["selection"].iloc[0]),
             measure=options.measure,
             scenarios=options.scenario,
             targets=options.target,

@@ -117,7 +117,7 @@ def _worst(board: "Leaderboard", metric: str) -> str:
 
 _BLOCKS = (
     ("weighted tau", _tau, _worst),
-    ("90 % interval of it, low and high", _interval, None),
+    ("90% interval of it, low and high", _interval, None),
     ("regret: what fine-tuning only the first loses, in the column's measure", _regret, None),
 )
 _DESCRIPTION = ("column", "targets", "candidates", "regret in", "candidates differ in")

@@ -6,6 +6,7 @@ Colours are Okabe and Ito's and cividis, which people with any kind of colour vi
 """
 
 from hf_transferability.reporting.plots.benchmark import agreement_chart, ground_truth_heatmap, score_against_auc
+from hf_transferability.reporting.plots.dark import darkened
 from hf_transferability.reporting.plots.described import described
 from hf_transferability.reporting.plots.leaderboard import leaderboard
 from hf_transferability.reporting.plots.rank_map import metric_ranks
@@ -17,6 +18,7 @@ __all__ = [
     "check_picture",
     "components",
     "cost",
+    "darkened",
     "described",
     "ground_truth_heatmap",
     "leaderboard",

@@ -21,7 +21,11 @@ from hf_transferability.reporting.plots.style import (
     FONT,
     GREY,
     INK,
+    NARROW,
+    ON_DARK,
+    ON_PALE,
     ORANGE,
+    PAPER,
     VERMILLION,
     as_cells,
     new_figure,
@@ -38,11 +42,12 @@ if TYPE_CHECKING:
 
 _COLOUR = "colour: worst to best of each target"
 _LETTERS, _NAMES = 12.5, 2.3  # letters of a title in an inch, and inches of the names beside a map
+_CELL = {False: 0.62, True: 0.46}  # inches of a cell's width; True: of a narrow picture
 _MOST_NUMBERS = 1000  # cells of a map; more would take a minute to write and could not be read
 SCENARIO_NAMES = {"source_dataset": "candidates differ in source dataset", "architecture": "candidates differ in architecture"}
 
 
-def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
+def ground_truth_heatmap(ground_truth: "pd.DataFrame", narrow: bool = False) -> "Figure":
     """Fine-tuned performance of every source on every target, one map per benchmark and scenario.
 
     The colour is scaled within each target, from its worst source to its best, because targets differ more than sources do; the
@@ -52,6 +57,7 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
     Args:
         ground_truth: a table of that name. Of several selections of a benchmark and scenario the paper's is drawn, or else the
             first; of several figures of one source and target (of other checkpoints or samples) the newest.
+        narrow: for a phone, as far as the number of targets allows it.
 
     Raises:
         UsageError: an empty table, or matplotlib is not installed.
@@ -72,13 +78,18 @@ def ground_truth_heatmap(ground_truth: "pd.DataFrame") -> "Figure":
         grid.index = [benchmark_words.source(str(each), str(scenario)) for each in grid.index]
         grid.columns = [benchmark_words.target(str(each)) for each in grid.columns]
         panels.append(([f"Fine-tuned performance: {name}", in_words(selection, measures=drawn["measure"]), _COLOUR], grid))
-    width = max(2.6 + 0.62 * max(len(grid.columns) for _, grid in panels), 6)
-    titles = ["\n".join(_folded(text, width) for text in texts) for texts, _ in panels]
+    most = max(len(grid.columns) for _, grid in panels)
+    width = max(2.1 + _CELL[True] * most, NARROW) if narrow else max(2.6 + _CELL[False] * most, 6)
+    alone = narrow and len(panels) == 1  # its title begins at the edge of the picture
+    titles = ["\n".join(_folded(text, width + (_NAMES - 0.4) * alone) for text in texts) for texts, _ in panels]
     heights = [0.27 * len(grid) + 1.3 + 0.19 * title.count("\n") for title, (_, grid) in zip(titles, panels, strict=True)]
     figure = new_figure(width, sum(heights))
     for axes, title, (_, grid) in zip(_stacked(figure, heights), titles, panels, strict=True):
         _draw_map(axes, grid)
-        axes.set_title(plain(title), fontsize=FONT + 1, loc="left", color=INK)
+        if alone:
+            figure.suptitle(plain(title), fontsize=FONT + 1, color=INK, x=0.02, horizontalalignment="left")
+        else:
+            axes.set_title(plain(title), fontsize=FONT + 1, loc="left", color=INK)
     return figure
 
 
@@ -89,6 +100,7 @@ def score_against_auc(
     metric: str,
     variant: str | None = None,
     sources: "pd.DataFrame | None" = None,
+    narrow: bool = False,
 ) -> "Figure":
     """A metric's scores against fine-tuned performance, one small picture per target, with the weighted Kendall tau.
 
@@ -98,20 +110,21 @@ def score_against_auc(
         metric: which of the scores; one that is formed from others over the pool may be missing in the table.
         variant: "default" or "published"; by default the first that the table has.
         sources: a table of that name, for a metric that takes the networks' sizes into account.
+        narrow: for a phone.
 
     Raises:
         UsageError: no rows of such a scenario, metric and variant, or matplotlib is not installed.
     """
     drawn_pools = _pools_with(scores, ground_truth, scenario, metric, variant, sources)
-    columns = min(len(drawn_pools), 4)
+    columns = min(len(drawn_pools), 2 if narrow else 4)
     lines = math.ceil(len(drawn_pools) / columns)
-    figure = new_figure(max(2.9 * columns, 4.5), 2.5 * lines + 0.6)
+    figure = new_figure(NARROW if narrow else max(2.9 * columns, 4.5), 2.5 * lines + 0.6)
     cells = figure.subplots(lines, columns, squeeze=False).ravel()
     points, sign = [], 1
     for axes, (pool, used) in zip(cells, drawn_pools, strict=False):
         values, performance = pool.scored(metric, used)
         sign = pool.orientation(metric, used)
-        axes.plot(values, performance, "o", color=BLUE, markersize=5, markeredgecolor="white", markeredgewidth=0.5)
+        axes.plot(values, performance, "o", color=BLUE, markersize=5, markeredgecolor=PAPER, markeredgewidth=0.5)
         axes.margins(0.2)
         tidy(axes, "both")
         axes.tick_params(labelsize=FONT - 2)
@@ -132,7 +145,7 @@ def score_against_auc(
         axes.set_visible(False)
     lower = " (lower counts as better, as in the paper)" if sign < 0 else ""
     shown = f"{benchmark_words.method(metric)}{lower}; {SCENARIO_NAMES.get(scenario, scenario)}"
-    figure.supxlabel(plain(shown), fontsize=FONT + 1)
+    figure.supxlabel(plain(shown.replace("; ", ";\n") if narrow else shown), fontsize=FONT + 1)
     figure.supylabel(f"fine-tuned performance (test {unit(pool.measure for pool, _ in drawn_pools)})", fontsize=FONT + 1)
     settle(figure)
     for axes, places, texts in points:
@@ -140,7 +153,7 @@ def score_against_auc(
     return figure
 
 
-def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "Figure":
+def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None, narrow: bool = False) -> "Figure":
     """Weighted Kendall tau of every metric with fine-tuned performance: per target at the right, its mean at the left.
 
     Baselines, which look at no target image, are orange. The dashed line is the noise ceiling: how well one half of the
@@ -150,6 +163,7 @@ def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "
         agreement: a table of that name, as `benchmark.compare` makes it; its weighted tau is drawn, the first of several
             selections.
         scenario: one of the table's; by default its first.
+        narrow: for a phone, with the targets below the mean.
 
     Raises:
         UsageError: no such rows, or matplotlib is not installed.
@@ -170,8 +184,12 @@ def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "
     average = means["value"].reindex(kinds.index).fillna(grid.mean(axis=1)).dropna().sort_values(ascending=False)
     names = [name for name in average.index if kinds[name] != CEILING]
     ceilings = [name for name in average.index if kinds[name] == CEILING]
-    figure = new_figure(5.2 + 0.62 * len(grid.columns), 0.3 * len(average) + 2.0)
-    left, right = figure.subplots(1, 2, width_ratios=[4.4, 0.6 * len(grid.columns) + 0.4])
+    if narrow:
+        figure = new_figure(max(2.1 + _CELL[True] * len(grid.columns), NARROW), 0.57 * len(average) + 4.2)
+        left, right = figure.subplots(2, 1)
+    else:
+        figure = new_figure(5.2 + _CELL[False] * len(grid.columns), 0.3 * len(average) + 2.0)
+        left, right = figure.subplots(1, 2, width_ratios=[4.4, 0.6 * len(grid.columns) + 0.4])
     for place, name in enumerate(names):
         colour = ORANGE if kinds[name] == BASELINE else BLUE
         if name in grid.index:
@@ -185,12 +203,12 @@ def agreement_chart(agreement: "pd.DataFrame", scenario: str | None = None) -> "
     left.axvline(0, color=GREY, linewidth=0.8)
     left.set_yticks([-place for place in range(len(names))], [plain(name) for name in names])
     left.set_ylim(-len(names) + 0.4, 0.6)
-    left.set_xlabel("weighted Kendall tau with fine-tuned performance")
+    left.set_xlabel("weighted Kendall tau" + " with fine-tuned performance" * (not narrow))
     tidy(left)
     left.tick_params(axis="y", length=0)
     left.set_title("mean over targets", fontsize=FONT + 1, loc="left", color=INK)
     _draw_agreement_map(right, grid.reindex([name for name in (*names, *ceilings) if name in grid.index]))
-    _agreement_legend(figure, bool(ceilings), any(kinds[name] == BASELINE for name in names))
+    _agreement_legend(figure, bool(ceilings), any(kinds[name] == BASELINE for name in names), narrow)
     return figure
 
 
@@ -229,7 +247,7 @@ def _draw_map(axes: "Axes", grid: "pd.DataFrame") -> None:
     axes.imshow(np.ma.masked_invalid(shares), cmap="cividis", vmin=0, vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(values) if values.size <= _MOST_NUMBERS else ():
         if np.isfinite(value):
-            colour = "white" if shares[i, j] < 0.55 else INK
+            colour = ON_DARK if shares[i, j] < 0.55 else ON_PALE
             axes.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=FONT - 1, color=colour)
     _cell_axes(axes, list(grid.index), list(grid.columns))
 
@@ -239,7 +257,8 @@ def _draw_agreement_map(axes: "Axes", grid: "pd.DataFrame") -> None:
     axes.imshow(np.ma.masked_invalid(values), cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         text = _hundredths(value) if np.isfinite(value) else "–"
-        axes.text(j, i, text, ha="center", va="center", fontsize=FONT - 1, color="white" if abs(value) > 0.7 else INK)
+        colour = (ON_DARK if abs(value) > 0.7 else ON_PALE) if np.isfinite(value) else GREY
+        axes.text(j, i, text, ha="center", va="center", fontsize=FONT - 1, color=colour)
     _cell_axes(axes, list(grid.index), list(grid.columns))
     axes.set_title("per target", fontsize=FONT + 1, loc="left", color=INK)
 
@@ -251,7 +270,7 @@ def _cell_axes(axes: "Axes", rows: list[str], columns: list[str]) -> None:
     as_cells(axes, len(columns), len(rows))
 
 
-def _agreement_legend(figure: "Figure", ceiling: bool, baselines: bool) -> None:
+def _agreement_legend(figure: "Figure", ceiling: bool, baselines: bool, narrow: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -262,7 +281,8 @@ def _agreement_legend(figure: "Figure", ceiling: bool, baselines: bool) -> None:
         handles.insert(1, Line2D([], [], color=ORANGE, marker="o", linewidth=2.5, label="baseline without target images"))
     if ceiling:
         handles.append(Line2D([], [], color=VERMILLION, linestyle="--", label="noise ceiling of the ground truth"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=FONT - 1, frameon=False)
+    columns = 1 if narrow else len(handles)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=FONT - 1, frameon=False)
 
 
 def _folded(text: str, width: float) -> str:

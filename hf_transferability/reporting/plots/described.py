@@ -14,26 +14,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, what it shows in words, and whether it needs the full width of a page."""
+    """A picture for pages.
+
+    Attributes:
+        figure: the picture.
+        text: what it shows, for those who cannot see it.
+        whole: whether it needs the full width of a page.
+    """
 
     figure: "Figure"
     text: str
     whole: bool = False
 
 
-def described(document: Mapping[str, Any]) -> Iterator[Picture]:
+def described(document: Mapping[str, Any], narrow: bool = False) -> Iterator[Picture]:
     """The pictures of a ranking that say something.
 
     Args:
         document: what `Ranking.to_dict()` gives.
+        narrow: for a phone.
 
     Raises:
         UsageError: matplotlib is not installed, or there are no rows.
     """
-    yield Picture(
-        scores(dict(document)), "Score of every candidate with its 90 % interval; the table above has the numbers.", whole=True
-    )
+    given = dict(document)
     for draw, text in (
+        (scores, "Score of every candidate with its 90% interval; the table above has the numbers."),
         (components, "The two parts of the score of every candidate, one against the other."),
         (cost, "Score against number of parameters of every candidate."),
         (metric_ranks, "Rank of every candidate by each metric."),
@@ -41,7 +47,9 @@ def described(document: Mapping[str, Any]) -> Iterator[Picture]:
         if draw is cost and not costs_differ(document["rows"]):
             continue
         try:
-            figure = draw(dict(document))
+            figure = draw(given, narrow=narrow)
         except UsageError:  # nothing to draw, for example without gradient norms
+            if draw is scores:
+                raise
             continue
-        yield Picture(figure, text, whole=draw is metric_ranks)
+        yield Picture(figure, text, whole=draw in (scores, metric_ranks))

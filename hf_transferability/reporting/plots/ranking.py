@@ -11,8 +11,10 @@ from hf_transferability.reporting.plots.style import (
     FONT,
     GREY,
     INK,
+    NARROW,
     ORANGE,
     PALE,
+    PAPER,
     SKY,
     VERMILLION,
     log_if_wide,
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 COSTS = {"parameters": "parameters", "seconds": "seconds of this run"}
 _WIDTH = 10.0  # inches
-_NAME = 52  # letters of a name's line
+_NAME = {False: 52, True: 22}  # letters of a name's line; True: of a narrow picture, here and below
+_REASON = {False: 84, True: 34}  # letters of why a candidate has no score
+_SIZE = {False: (7.0, 5.2), True: (NARROW, 4.4)}  # inches of a picture of points
 _LINE = 0.17  # inches
 _PAIR = 4.6  # inches, height of the two pictures side by side
 _SAME_SIZE = 1.05  # networks whose sizes differ by less than this factor have one size
@@ -72,26 +76,31 @@ def ranking(document: Document) -> "Figure":
     return figure
 
 
-def scores(document: Document) -> "Figure":
+def scores(document: Document, narrow: bool = False) -> "Figure":
     """Every candidate's score and 90 % interval, best first; candidates that cannot be told apart are joined at the right.
 
-    Args, Raises: see `ranking`.
+    Args:
+        document: see `ranking`.
+        narrow: for a phone.
+
+    Raises: see `ranking`.
     """
-    figure = new_figure(_WIDTH, _height(_rows(document)))
-    _draw_scores(figure.add_subplot(), document)
+    rows = _rows(document)
+    figure = new_figure(NARROW if narrow else _WIDTH, _height(rows, narrow) + (0.6 if narrow else 0))
+    _draw_scores(figure.add_subplot(), document, narrow)
     return figure
 
 
-def components(document: Document) -> "Figure":
+def components(document: Document, narrow: bool = False) -> "Figure":
     """Two parts that a score is made of, one named point per candidate, coloured by the score of the ranking.
 
     They are those of the metric that the rows are sorted by; where it is not made of two others, of one in the table that is.
 
-    Args, Raises: see `ranking`; also a UsageError where no candidate has both.
+    Args, Raises: see `scores`; also a UsageError where no candidate has both.
     """
     if not _with_parts(document):
         raise UsageError("no candidate has two parts of a score to draw. Rank by consensus or transferability.")
-    figure = new_figure(7, 5.2)
+    figure = new_figure(*_SIZE[narrow])
     axes = figure.add_subplot()
     points, texts = _draw_components(axes, document)
     settle(figure)
@@ -99,12 +108,13 @@ def components(document: Document) -> "Figure":
     return figure
 
 
-def cost(document: Document, by: str = "parameters") -> "Figure":
+def cost(document: Document, by: str = "parameters", narrow: bool = False) -> "Figure":
     """Score against cost, one named point per candidate; a line joins those that no cheaper candidate beats.
 
     Args:
         document: see `ranking`.
         by: "parameters" or "seconds".
+        narrow: for a phone.
 
     Raises:
         UsageError: see `ranking`; also where no candidate has both, or for another cost.
@@ -113,7 +123,7 @@ def cost(document: Document, by: str = "parameters") -> "Figure":
         raise UsageError(unknown_name("by", by, COSTS))
     if not _costs(_rows(document), by):
         raise UsageError(f"no candidate has both a score and its {by}. Rank checkpoints instead of files.")
-    figure = new_figure(7, 5.2)
+    figure = new_figure(*_SIZE[narrow])
     axes = figure.add_subplot()
     points, texts = _draw_cost(axes, document, by)
     settle(figure)
@@ -165,22 +175,22 @@ def costs_differ(rows: Sequence[Row]) -> bool:
     return bool(values) and max(values) > _SAME_SIZE * min(values)
 
 
-def _folded(rows: Sequence[Row]) -> list[str]:
-    return [fold_id(name, _NAME) for name in short_names(rows)]
+def _folded(rows: Sequence[Row], narrow: bool) -> list[str]:
+    return [fold_id(name, _NAME[narrow]) for name in short_names(rows)]
 
 
-def _slots(rows: Sequence[Row]) -> list[float]:
+def _slots(rows: Sequence[Row], narrow: bool) -> list[float]:
     """Height of each row of the picture of scores, in inches: that of its name."""
-    return [_LINE * (name.count("\n") + 1) + 0.08 for name in _folded(rows)]
+    return [_LINE * (name.count("\n") + 1) + 0.08 for name in _folded(rows, narrow)]
 
 
-def _height(rows: Sequence[Row]) -> float:
-    return sum(_slots(rows)) + 1.25
+def _height(rows: Sequence[Row], narrow: bool = False) -> float:
+    return sum(_slots(rows, narrow)) + 1.25
 
 
-def _draw_scores(axes: "Axes", document: Document) -> None:
+def _draw_scores(axes: "Axes", document: Document, narrow: bool = False) -> None:
     rows = _rows(document)
-    slots = _slots(rows)
+    slots = _slots(rows, narrow)
     places = [-(sum(slots[:i]) + slots[i] / 2) for i in range(len(rows))]
     for row, place in zip(rows, places, strict=True):
         if row["score"] is None:
@@ -192,22 +202,27 @@ def _draw_scores(axes: "Axes", document: Document) -> None:
     if not _scored(rows):
         axes.set_xlim(0, 1)
         axes.set_xticks([])
+    most = _REASON[narrow]
     for row, place in zip(rows, places, strict=True):
         if row["score"] is None:
             why = "failed: " + " ".join(str(row["error"]).split()) if row["error"] else "no score"
             why = "untrained" if row.get("untrained") and not row["error"] else why
             axes.annotate(
-                plain(why if len(why) <= 84 else f"{why[:83]}…"), (0.01, place), xycoords=("axes fraction", "data"),
+                plain(why if len(why) <= most else f"{why[: most - 1]}…"), (0.01, place), xycoords=("axes fraction", "data"),
                 fontsize=FONT, color=VERMILLION if row["error"] else GREY, va="center",
             )  # fmt: skip
     ranks = ["" if row["rank"] is None else f"{row['rank']}  " for row in rows]
-    axes.set_yticks(places, [f"{rank}{plain(name)}" for rank, name in zip(ranks, _folded(rows), strict=True)])
+    axes.set_yticks(places, [f"{rank}{plain(name)}" for rank, name in zip(ranks, _folded(rows, narrow), strict=True)])
     tidy(axes)
     axes.tick_params(axis="y", length=0)
     _draw_ties(axes, rows, places, slots)
     axes.set_xlabel(_metric_label(document))
-    axes.set_title(plain(_title(document, rows)), fontsize=FONT + 2, loc="left", color=INK)
-    _legend(axes, rows)
+    title = plain(_title(document, rows, narrow))
+    if narrow:  # from the left edge of the picture
+        axes.figure.suptitle(title, fontsize=FONT + 2, color=INK, x=0.02, horizontalalignment="left")
+    else:
+        axes.set_title(title, fontsize=FONT + 2, loc="left", color=INK)
+    _legend(axes, rows, narrow)
 
 
 def _draw_ties(axes: "Axes", rows: Sequence[Row], places: Sequence[float], slots: Sequence[float]) -> None:
@@ -282,7 +297,7 @@ def _draw_cost(
     axes.set_xlabel(COSTS[by])
     axes.set_ylabel(plain(f"{document['metric']} score"))
     tidy(axes, "both")
-    axes.set_title("Score against cost (line: the best up to that cost)", fontsize=FONT + 2, loc="left", color=INK)
+    axes.set_title("Score against cost (line: best up to that cost)", fontsize=FONT + 2, loc="left", color=INK)
     return [(row[by], row["score"]) for row in rows], _texts(document, rows)
 
 
@@ -301,25 +316,26 @@ def _marker(row: Row) -> dict[str, Any]:
     doubtful = any(flag in row.get("flags", ()) for flag in _DOUBTS)
     return {
         "marker": "o", "markersize": 6, "linestyle": "none", "color": BLUE,
-        "markerfacecolor": "white" if doubtful else BLUE, "markeredgecolor": BLUE, "zorder": 3,
+        "markerfacecolor": PAPER if doubtful else BLUE, "markeredgecolor": BLUE, "zorder": 3,
     }  # fmt: skip
 
 
-def _legend(axes: "Axes", rows: Sequence[Row]) -> None:
+def _legend(axes: "Axes", rows: Sequence[Row], narrow: bool) -> None:
     from matplotlib.lines import Line2D
 
     if not _scored(rows):
         return
-    handles = [Line2D([], [], color=BLUE, marker="o", linewidth=2, alpha=0.8, label="score with 90 % interval")]
+    handles = [Line2D([], [], color=BLUE, marker="o", linewidth=2, alpha=0.8, label="score with 90% interval")]
     groups = [row["tie_group"] for row in rows if row.get("tie_group") is not None]
     if len(set(groups)) < len(groups):
         handles.append(Line2D([], [], color=ORANGE, linewidth=4, label="cannot be told apart"))
     if any(flag in row.get("flags", ()) for row in rows for flag in _DOUBTS):
         handles.append(
-            Line2D([], [], linestyle="none", marker="o", markerfacecolor="white", markeredgecolor=BLUE,
+            Line2D([], [], linestyle="none", marker="o", markerfacecolor=PAPER, markeredgecolor=BLUE,
                    label="at the level of shuffled labels, or trained on the target")
         )  # fmt: skip
-    axes.figure.legend(handles=handles, loc="outside lower right", ncols=len(handles), fontsize=FONT - 1, frameon=False)
+    columns = 1 if narrow else len(handles)
+    axes.figure.legend(handles=handles, loc="outside lower right", ncols=columns, fontsize=FONT - 1, frameon=False)
 
 
 def _metric_label(document: Document) -> str:
@@ -338,9 +354,10 @@ def _with_unit(metric: "Metric") -> str:
     return metric.label if metric.unit == "none" else f"{metric.label}, {metric.unit}"
 
 
-def _title(document: Document, rows: Sequence[Row]) -> str:
+def _title(document: Document, rows: Sequence[Row], narrow: bool) -> str:
     dataset = plain_name(document["dataset"].get("id") or "(files)")
-    where = f" for {fold_id(dataset, 50).splitlines()[-1]}" if dataset and dataset != "(files)" else ""
+    name = "\n" + fold_id(dataset, 42) if narrow else " " + fold_id(dataset, 50).splitlines()[-1]
+    where = f" for the dataset{name}" if dataset and dataset != "(files)" else ""
     return f"{len(rows)} candidate{'s' * (len(rows) > 1)}{where}"
 
 

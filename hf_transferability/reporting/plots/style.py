@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 # Okabe and Ito 2008, https://jfly.uni-koeln.de/color/
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-INK, GREY, PALE = "#222222", "#6b6b6b", "#d9d9d9"
+PAPER, INK, GREY, PALE = "#ffffff", "#222222", "#6b6b6b", "#d9d9d9"
+# Letters on coloured cells. No other part has these colours, so that `dark`, which goes by the colour, leaves them as they are.
+ON_DARK, ON_PALE = "#fefefe", "#212121"
 FONT = 9  # points, of names and numbers
 DPI = 150
+NARROW = 4.9  # inches, of a picture that fits a phone with letters of the same size
 _PAD = 0.09  # inches around each part of a picture
 FORMATS = (".png", ".svg")
 
@@ -44,7 +47,7 @@ def new_figure(width: float, height: float) -> "Figure":
         raise UsageError(
             f"matplotlib has no backend {shown(os.environ.get('MPLBACKEND'))}, as MPLBACKEND asks. Unset MPLBACKEND."
         ) from error
-    figure = Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=_PAD, h_pad=_PAD), facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=_PAD, h_pad=_PAD), facecolor=PAPER)
     FigureCanvasAgg(figure)
     return figure
 
@@ -76,7 +79,7 @@ def as_cells(axes: "Axes", n_columns: int, n_rows: int) -> None:
         spine.set_visible(False)
     axes.set_xticks(np.arange(n_columns + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(n_rows + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.grid(which="minor", color=PAPER, linewidth=1.5)
     axes.tick_params(which="minor", length=0)
 
 
@@ -113,7 +116,7 @@ def place_labels(
     inside = np.array([frame.x0, frame.y0, frame.x1, frame.y1])
     taken = [np.array([*(centre - 4 * scale), *(centre + 4 * scale)]) for centre in centres]
     missing = 0
-    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}  # so that no line runs through a name
+    ground = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 0.6}  # so that no line runs through a name
     for centre, choices in zip(centres, texts, strict=True):
         sizes = {text: _size(axes, text, renderer) for text in choices}
         for text, distance in [(text, reach) for reach in reaches for text in choices]:

@@ -72,7 +72,9 @@ def test_the_whole_picture_leaves_out_what_is_not_there():
     document = ranking_of(3)
     assert Ranking(**document).plot().get_size_inches().tolist() == plots.ranking(document).get_size_inches().tolist()
     titles = [axes.get_title(loc="left") for axes in plots.ranking(document).axes]
-    assert {"3 candidates for x-rays", "What the score is made of"} < {title.replace("owner/", "") for title in titles}
+    assert {"3 candidates for the dataset x-rays", "What the score is made of"} < {
+        title.replace("owner/", "") for title in titles
+    }
     assert any(title.startswith("Score against cost") for title in titles)
     for row in document["rows"]:
         row["parameters"] = 1000
