@@ -1,9 +1,8 @@
 """Progress reports of long runs on stderr: one live panel on a terminal, plain lines elsewhere; by default none from Python."""
 
 import contextlib
+import copy
 import os
-import statistics
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING, TextIO
 
 from hf_transferability.errors import UsageError, shown
 from hf_transferability.escaping.terminal import printable
+from hf_transferability.heartbeat import SILENCE, Heartbeat
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 CACHED = "from the cache"  # the outcome of a candidate that needed no work
-_SILENCE = 20.0  # seconds without a line after which a log is told that the work goes on
 _BARS_OF_DATASETS = ("starting", "reading the dataset", "reading images")  # stages in which it draws its own while it downloads
 _LARGE = 10**7  # bytes; smaller downloads get no line of their own
+_UNNAMED = "working"  # what is done between two stages
 
 
 class Progress:
@@ -113,6 +113,7 @@ class _Work:
         number, size: place of the current candidate, from 1, and how many there are; 0 before the first.
         name: of the current candidate; "" between candidates.
         stage, unit, total, done: of the current stage; "" and None where there is none or nothing to count.
+        arriving: the file that is downloaded, with its bytes that are here and all of them; None where there is none.
         durations: seconds of each candidate that needed work.
     """
 
@@ -124,17 +125,19 @@ class _Work:
     unit: str = ""
     total: int | None = None
     done: int = 0
-    stage_began: float = 0.0
+    arriving: tuple[str, int, int] | None = None
+    stage_began: float = field(default_factory=time.monotonic)
     finished: int = 0
     cached: int = 0
     durations: list[float] = field(default_factory=list)
 
     def start(self, number: int, size: int, name: str) -> None:
         self.number, self.size, self.name, self.began = number, size, name, time.monotonic()
-        self.stage = ""
+        self.start_stage("", None, "")
 
     def start_stage(self, name: str, total: int | None, unit: str) -> None:
         self.stage, self.total, self.unit, self.done, self.stage_began = name, total, unit, 0, time.monotonic()
+        self.arriving = None
 
     def finish(self, outcome: str) -> float:
         """End the candidate; returns its seconds."""
@@ -144,7 +147,8 @@ class _Work:
             self.cached += 1
         else:
             self.durations.append(seconds)
-        self.name = self.stage = ""
+        self.name = ""
+        self.start_stage("", None, "")
         return seconds
 
     @property
@@ -161,7 +165,7 @@ class _Work:
             return of_stage
         spent = time.monotonic() - self.began
         if self.durations:
-            each = statistics.mean(self.durations)
+            each = sum(self.durations) / len(self.durations)
             current = max(each - spent, 0.0) if of_stage is None else of_stage
         elif of_stage is None:
             return None
@@ -171,8 +175,11 @@ class _Work:
 
     def in_words(self) -> str:
         """The current stage, how far it is and how long the rest may take."""
-        parts = [self.stage]
-        if self.total and self.done:
+        parts = [self.stage or _UNNAMED]
+        if self.arriving is not None:
+            name, here, size = self.arriving
+            parts.append(f"{_megabytes(here)[:-3]} of {_megabytes(size)} of {name}")
+        elif self.total and self.done:
             parts.append(f"{self.done} of {self.total} {self.unit}".rstrip())
         parts += filter(None, [self.speed()])
         parts.append(f"{_clock(time.monotonic() - (self.began if self.name else self.stage_began))} so far")
@@ -186,22 +193,31 @@ class _Work:
 
 
 class Lines(Progress):
-    """One plain line per checkpoint and stage, for logs and pipes, and one whenever there was none for a while.
+    """One plain line per checkpoint and stage, for logs and pipes, and from `watch` to `close` one whenever there was none for
+    a while, also between two stages. The first stage watches.
 
     Args:
         stream: where they go.
         silence: seconds without a line after which one says how far the work is.
     """
 
-    def __init__(self, stream: TextIO, silence: float = _SILENCE):
+    def __init__(self, stream: TextIO, silence: float = SILENCE):
         self._stream: TextIO | None = stream
-        self._silence = silence
         self._work = _Work()
         self._place = ""
         self._download = ("", "")
-        self._last = time.monotonic()
-        self._closed = threading.Event()
-        self._watch: threading.Thread | None = None
+        self._heartbeat = Heartbeat(self._go_on, silence)
+
+    def watch(self, what: str = "") -> None:
+        """From now on nothing is silent for long; `what` is done until the first stage, and is not said before."""
+        self._place = ""
+        self._work.name = ""
+        self._work.start_stage(what, None, "")
+        self._heartbeat.start()
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, no line comes by itself: something is printed that must stay in one piece."""
+        return self._heartbeat.held()
 
     def note(self, text: str) -> None:
         self._print(text)
@@ -213,15 +229,16 @@ class Lines(Progress):
     def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
         self._work.start_stage(name, total, unit)
         self._print(f"{self._place}{name}" + (f" ({total})" if total else ""))
-        if self._watch is None:
-            self._watch = threading.Thread(target=self._break_silence, daemon=True)
-            self._watch.start()
+        self._heartbeat.start()
 
     def advance(self, done: int) -> None:
         self._work.done = done
 
     def download(self, file: str, done: int, total: int | None) -> None:
-        if (self._place, file) != self._download and (total or 0) >= _LARGE:
+        if (total or 0) < _LARGE:
+            return
+        self._work.arriving = (file, done, total or 0) if done < (total or 0) else None
+        if (self._place, file) != self._download:
             self._download = self._place, file
             self._print(f"{self._place}downloading {file} ({_megabytes(total)})")
 
@@ -230,21 +247,13 @@ class Lines(Progress):
         self._place = ""
 
     def close(self) -> None:
-        self._closed.set()
-        if self._watch is not None:
-            self._watch.join(1)
+        self._heartbeat.stop()
 
-    def _break_silence(self) -> None:
-        """Say how far the work is whenever nothing was said for a while, until the end."""
-        while not self._closed.wait(max(self._last + self._silence - time.monotonic(), 0.01)):
-            if time.monotonic() - self._last >= self._silence:
-                if self._work.stage:
-                    self._print(f"{self._place}{self._work.in_words()}")
-                else:
-                    self._last = time.monotonic()
+    def _go_on(self) -> None:
+        self._print(f"{self._place}{copy.copy(self._work).in_words()}")  # of one moment, as the work goes on
 
     def _print(self, text: str) -> None:
-        self._last = time.monotonic()
+        self._heartbeat.heard()
         if self._stream is None:
             return
         try:
@@ -314,7 +323,7 @@ class Panel(Progress):
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        work = self._work
+        work = copy.copy(self._work)  # of one moment, as the work goes on
         grid = Table.grid(padding=(0, 2, 0, 0))
         if work.size and work.unit != "candidates":  # a stage that counts candidates has a bar of its own
             cached = f"{work.cached} {CACHED}" if work.cached else ""
@@ -358,7 +367,17 @@ def shorten(name: str, width: int = 32) -> str:
 
 def reporter(stream: TextIO) -> Progress:
     """A panel if the stream is a terminal that can move its cursor, lines otherwise; nothing except in the first process."""
-    if os.environ.get("RANK", "0") != "0":
+    if not _is_first():
         return NullProgress()
+    return lines_for(stream) or Panel(stream)
+
+
+def lines_for(stream: TextIO) -> Lines | None:
+    """Lines, in the first process and unless the stream is a terminal that can move its cursor."""
     movable = stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
-    return Panel(stream) if movable else Lines(stream)
+    return Lines(stream) if _is_first() and not movable else None
+
+
+def _is_first() -> bool:
+    """Whether this is the one that reports, of the processes that were started together."""
+    return os.environ.get("RANK", "0") == "0"

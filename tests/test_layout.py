@@ -8,8 +8,8 @@ import hf_transferability
 PACKAGE = Path(hf_transferability.__file__).parent
 # From the ground floor up; docs/architecture.md says what each holds.
 ORDER = [
-    "errors", "arguments", "escaping", "signals", "quiet", "names", "progress", "results", "files", "provenance", "machine",
-    "metrics", "agreement", "hub", "data", "checkpoints", "benchmark", "catalogue", "reporting", "extraction",
+    "errors", "arguments", "escaping", "signals", "quiet", "names", "heartbeat", "progress", "results", "files", "provenance",
+    "machine", "metrics", "agreement", "hub", "data", "checkpoints", "benchmark", "catalogue", "reporting", "extraction",
     "accelerated", "ranking", "training", "publishing", "jobs", "choosing", "demo", "evaluate_module", "registration", "space",
     "cli",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ import time
 import pytest
 from helpers.screen import Screen
 
+from hf_transferability.heartbeat import Heartbeat
 from hf_transferability.progress import CACHED, Lines, NullProgress, Panel, reporter
 
 
@@ -46,41 +47,76 @@ def test_control_characters_of_foreign_names_are_written_as_escapes():
     assert stream.getvalue() == "class \\x1b[31mred, caf\u00e9\n"
 
 
-def test_a_log_is_told_how_far_the_work_is_when_nothing_else_was_said():
+@pytest.fixture
+def clock(monkeypatch):
+    """A time in seconds that only the test moves, as an item."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def a_log(clock, monkeypatch):
+    """Lines, and what makes time pass and gives what was said meanwhile; the thread that breaks the silence is the test."""
+    monkeypatch.setattr(Heartbeat, "start", lambda self: None)
     output = io.StringIO()
-    lines = Lines(output, silence=0.05)
+    lines = Lines(output, silence=20)
+
+    def said_in(seconds: float) -> list[str]:
+        output.truncate(output.seek(0))
+        for _ in range(round(seconds)):
+            clock[0] += 1
+            lines._heartbeat.beat()
+        return output.getvalue().splitlines()
+
+    return lines, said_in
+
+
+def test_a_log_is_told_how_far_the_work_is_when_nothing_else_was_said(a_log):
+    lines, said_in = a_log
     lines.start(2, 3, "owner/name")
     lines.stage("extracting features", 500)
+    assert not said_in(19)
     lines.advance(200)
-    time.sleep(0.2)
+    assert said_in(1) == [
+        "[2/3] owner/name: extracting features, 200 of 500 images, 10 images per second, 20 s so far, about 1:20 left"
+    ]
+    assert len(said_in(100)) == 5
+
+
+def test_no_moment_is_silent_for_long(a_log):
+    """Whatever is done between, before and after the stages, which nobody has announced."""
+    lines, said_in = a_log
+    lines.watch()
+    assert said_in(40) == ["working, 20 s so far", "working, 40 s so far"]
+    lines.start(1, 2, "owner/name")
+    assert said_in(20) == ["[1/2] owner/name: working, 20 s so far"]
+    lines.stage("loading")
+    assert said_in(20) == ["[1/2] owner/name: loading, 40 s so far"]
     lines.finish("extracted")
-    said = output.getvalue()
-    time.sleep(0.15)
-    assert output.getvalue() == said  # between candidates there is nothing to say
-    lines.stage("scoring", 3, "candidates")
-    lines.close()
-    closed = output.getvalue()
-    time.sleep(0.15)
-    assert output.getvalue() == closed
-    first, *later = [line for line in said.splitlines() if line.startswith("[2/3] owner/name: extracting features")]
-    assert first.endswith("(500)")
-    assert len(later) >= 2
-    for part in ("200 of 500 images", "images per second", " so far, about ", " left"):
-        assert part in later[0]
+    assert said_in(40) == ["working, 20 s so far", "working, 40 s so far"]
+    lines.watch("finishing")
+    assert said_in(20) == ["finishing, 20 s so far"]
 
 
-def test_work_without_steps_is_not_silent_either():
-    output = io.StringIO()
-    lines = Lines(output, silence=0.05)
+def test_a_long_download_says_how_much_has_arrived(a_log):
+    lines, said_in = a_log
+    lines.start(1, 1, "owner/name")
+    lines.stage("loading")
+    lines.download("model.safetensors", 20_000_000, 125_900_000)
+    assert said_in(20) == ["[1/1] owner/name: loading, 20.0 of 125.9 MB of model.safetensors, 20 s so far"]
+    lines.download("model.safetensors", 125_900_000, 125_900_000)
+    assert said_in(20) == ["[1/1] owner/name: loading, 40 s so far"]
+
+
+def test_lines_that_are_closed_say_nothing_by_themselves(a_log):
+    lines, said_in = a_log
     lines.stage("trying every checkpoint")
-    time.sleep(0.15)
     lines.close()
-    assert output.getvalue().splitlines()[1] == "trying every checkpoint, 0 s so far"
+    assert not said_in(60)
 
 
-def test_the_time_that_is_left_follows_from_the_candidates_before(monkeypatch):
-    clock = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+def test_the_time_that_is_left_follows_from_the_candidates_before(clock):
     output = io.StringIO()
     work = Lines(output)._work  # the thread that breaks the silence is not started
     work.start(1, 4, "a")

@@ -30,6 +30,7 @@ from hf_transferability.cli import (
     space,
     streams,
 )
+from hf_transferability.cli.output import never_silent
 from hf_transferability.errors import TransferabilityError, UsageError, nearest, shown
 from hf_transferability.escaping.terminal import printable
 
@@ -138,7 +139,8 @@ def _run(words: list[str]) -> int:
         parser.error("an option holds too many nested values")
     _check_environment()
     _quiet_libraries()
-    return options.run(options)
+    with never_silent():
+        return options.run(options)
 
 
 def _explained(error: Exception) -> str:

@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from hf_transferability.cli.options import add_loading, add_sample, load_options, number
-from hf_transferability.cli.output import print_published, reported
+from hf_transferability.cli.output import print_published, printing, reported
 from hf_transferability.cli.streams import say
 from hf_transferability.files import FORMATS
 from hf_transferability.names import expanded
@@ -108,11 +108,12 @@ def _print(choice: "Choice", form: str) -> None:
     from hf_transferability import files
     from hf_transferability.reporting.terminal import print_figures, print_notes
 
-    if form == "json":
-        print(files.to_json(choice.to_dict()))
-        return
-    print_notes(choice.lines, sys.stdout)
-    titles, rows = choice.table
-    if rows:
-        print()
-        print_figures(titles, rows, sys.stdout)
+    with printing():
+        if form == "json":
+            print(files.to_json(choice.to_dict()))
+            return
+        print_notes(choice.lines, sys.stdout)
+        titles, rows = choice.table
+        if rows:
+            print()
+            print_figures(titles, rows, sys.stdout)

@@ -13,7 +13,7 @@ from hf_transferability.cli.options import (
     positive,
     seed,
 )
-from hf_transferability.cli.output import reported
+from hf_transferability.cli.output import printing, reported
 from hf_transferability.cli.streams import say
 from hf_transferability.names import SCENARIOS
 
@@ -136,7 +136,8 @@ def _print(truth: "pd.DataFrame", runs: "pd.DataFrame") -> None:
         say(f"note: {note}")
     for failure in summary.failures:
         say(f"failed: {failure}")
-    print(f"test AUC on {one_line(summary.target)}: mean over the classes, one versus rest; 0.5 for guessing\n")
-    terminal.print_figures(TITLES, summary.lines, sys.stdout)
-    print()
-    terminal.print_notes(summary.notes, sys.stdout)
+    with printing():
+        print(f"test AUC on {one_line(summary.target)}: mean over the classes, one versus rest; 0.5 for guessing\n")
+        terminal.print_figures(TITLES, summary.lines, sys.stdout)
+        print()
+        terminal.print_notes(summary.notes, sys.stdout)

@@ -12,7 +12,7 @@ from hf_transferability.errors import UsageError
 
 if TYPE_CHECKING:
     from hf_transferability.cli.options import OutputOptions
-    from hf_transferability.progress import Progress
+    from hf_transferability.progress import Lines, Progress
     from hf_transferability.publishing.publish import Published
     from hf_transferability.ranking.result import Ranking
 
@@ -41,6 +41,41 @@ def check_files(output: "OutputOptions") -> None:
         html.check_page(output.report)
 
 
+class _Command:
+    """The command that runs."""
+
+    lines: "Lines | None" = None  # what it reports, where stderr takes plain lines
+
+
+@contextlib.contextmanager
+def never_silent() -> Iterator[None]:
+    """Inside, stderr gets a line whenever it had none for a while, whatever the command does; a terminal gets none."""
+    from hf_transferability.progress import lines_for
+
+    _Command.lines = lines = lines_for(sys.stderr)
+    if lines is not None:
+        lines.watch()
+    try:
+        yield
+    finally:
+        silent_from_now()
+
+
+def silent_from_now() -> None:
+    """End `never_silent`: the command has ended, or it waits for others for as long as they like."""
+    lines, _Command.lines = _Command.lines, None
+    if lines is not None:
+        lines.close()
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[None]:
+    """Inside, a result is printed on stdout, into which no line falls, also where stderr leads to the same place."""
+    with contextlib.nullcontext() if _Command.lines is None else _Command.lines.alone():
+        yield
+        sys.stdout.flush()
+
+
 @contextlib.contextmanager
 def working(what: str) -> Iterator[None]:
     """Inside, stderr says what is done and for how long: for work without steps that could be counted."""
@@ -54,9 +89,13 @@ def reported() -> Iterator["Progress"]:
     """Inside, the work's progress is shown on stderr."""
     from hf_transferability.progress import reporter
 
-    progress = reporter(sys.stderr)
+    lines = _Command.lines
+    progress = reporter(sys.stderr) if lines is None else lines
     with contextlib.ExitStack() as stack:
-        stack.callback(progress.close)
+        if lines is None:
+            stack.callback(progress.close)
+        else:
+            stack.callback(lines.watch, "finishing")  # files, pictures and what is published have no stages
         progress.stage("starting")
         from hf_transferability.hub import reported_downloads
 
@@ -82,14 +121,15 @@ def print_result(
     """
     from hf_transferability import files
 
-    if options.format == "json":
-        print(files.to_json(document))
-    elif options.format == "csv":
-        print(files.to_csv(document["rows"]), end="")
-    elif options.format == "markdown":
-        show_markdown()
-    else:
-        show_table()
+    with printing():
+        if options.format == "json":
+            print(files.to_json(document))
+        elif options.format == "csv":
+            print(files.to_csv(document["rows"]), end="")
+        elif options.format == "markdown":
+            show_markdown()
+        else:
+            show_table()
     if options.output:
         files.save(document if to_save is None else to_save, options.output)
         say(f"written: {options.output}")
@@ -119,15 +159,15 @@ def print_document(document: dict[str, Any], output: "OutputOptions", width: int
     """Print a ranking's document and write its files; the arguments are those of `print_ranking`."""
     from hf_transferability import files
 
-    if output.format == "json":
-        print(files.to_json(document))
-    elif output.format == "csv":
-        print(files.to_csv(document["rows"]), end="")
-    else:
-        from hf_transferability.reporting.terminal import print_table
+    with printing():
+        if output.format == "json":
+            print(files.to_json(document))
+        elif output.format == "csv":
+            print(files.to_csv(document["rows"]), end="")
+        else:
+            from hf_transferability.reporting.terminal import print_table
 
-        print_table(document, sys.stdout, failures_shown=_streams_are_one(), wide=output.wide, width=width)
-    sys.stdout.flush()
+            print_table(document, sys.stdout, failures_shown=_streams_are_one(), wide=output.wide, width=width)
     if output.output:
         files.save(document, output.output)
     if output.plot:

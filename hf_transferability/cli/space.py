@@ -5,6 +5,7 @@ import importlib.util
 from typing import Any
 
 from hf_transferability.cli.options import add_publishing, check_publishing, port
+from hf_transferability.cli.output import silent_from_now
 from hf_transferability.errors import UsageError
 
 
@@ -34,5 +35,6 @@ def _space(options: argparse.Namespace) -> int:
             raise UsageError(f"the page needs {package}. Install it: pip install 'hf-transferability[space]'.")
     from hf_transferability.space.page import launch
 
+    silent_from_now()
     launch(options.host, options.port)
     return 0
