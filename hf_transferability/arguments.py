@@ -99,7 +99,7 @@ def _is_encodable(path: str) -> bool:
 
 def checked_names(function: F) -> F:
     """The function, with an error of this package for a keyword argument that it does not have."""
-    known = [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind.name != "VAR_KEYWORD"]
+    known = names_of(function)
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
@@ -109,6 +109,11 @@ def checked_names(function: F) -> F:
         return function(*arguments, **options)
 
     return call  # type: ignore[return-value]
+
+
+def names_of(function: Callable[..., Any]) -> list[str]:
+    """The names of the arguments that a function has itself."""
+    return [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind.name != "VAR_KEYWORD"]
 
 
 def unknown_argument(function: str, name: str, known: Iterable[str]) -> UnknownArgument:

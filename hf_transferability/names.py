@@ -7,12 +7,12 @@ import contextlib
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hf_transferability.arguments import unknown_argument
+from hf_transferability.arguments import names_of, unknown_argument
 
 SCENARIOS = ("source_dataset", "architecture")  # what differs between the candidates of a pool
 VARIANTS = ("default", "published")  # of a metric: its correct form, or the one of the paper's tables
@@ -163,11 +163,11 @@ def _cut(name: str, width: int, head: int) -> str:
     return name if len(name) <= width else f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
 
 
-def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tuple[Any, ...]:
+def split_options(function: Callable[..., Any], options: Mapping[str, Any], *kinds: type) -> tuple[Any, ...]:
     """Keyword arguments divided among dataclasses by their fields; one instance of each.
 
     Args:
-        function: name of the function that was called, for the error.
+        function: the one that was called, for the error, which may mean one of its own arguments.
         options: the keyword arguments.
         *kinds: dataclasses without a field in common.
 
@@ -177,7 +177,7 @@ def split_options(function: str, options: Mapping[str, Any], *kinds: type) -> tu
     known = {kind: [field.name for field in fields(kind)] for kind in kinds}
     all_names = [name for names in known.values() for name in names]
     if unknown := [name for name in options if name not in all_names]:
-        raise unknown_argument(function, unknown[0], all_names)
+        raise unknown_argument(function.__name__, unknown[0], [*names_of(function), *all_names])
     return tuple(kind(**{name: options[name] for name in names if name in options}) for kind, names in known.items())
 
 

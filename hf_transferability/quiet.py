@@ -8,31 +8,56 @@ import contextlib
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
-
-_lock = threading.Lock()
-_inside = 0
-_saved: warnings.catch_warnings | None = None
+from collections.abc import Callable, Iterator
 
 
-@contextlib.contextmanager
-def without_warnings() -> Iterator[None]:
+class _Filters:
+    """Filters that hold while a block of any thread is open.
+
+    Args:
+        set_them: sets them.
+    """
+
+    def __init__(self, set_them: Callable[[], None]):
+        self._set = set_them
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved: warnings.catch_warnings | None = None
+
+    @contextlib.contextmanager
+    def block(self) -> Iterator[None]:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                self._set()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if self._inside == 0 and self._saved is not None:
+                    self._saved.__exit__(None, None, None)
+                    self._saved = None
+
+
+_nothing = _Filters(lambda: warnings.simplefilter("ignore"))
+_not_sklearn = _Filters(lambda: warnings.filterwarnings("ignore", module=r"sklearn\b"))
+
+
+def without_warnings() -> contextlib.AbstractContextManager[None]:
     """A block in which no warning is shown or raised, in any thread."""
-    global _inside, _saved
-    with _lock:
-        _inside += 1
-        if _inside == 1:
-            _saved = warnings.catch_warnings()
-            _saved.__enter__()
-            warnings.simplefilter("ignore")
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0 and _saved is not None:
-                _saved.__exit__(None, None, None)
-                _saved = None
+    return _nothing.block()
+
+
+def without_warnings_of_sklearn() -> contextlib.AbstractContextManager[None]:
+    """A block in which no warning of scikit-learn is shown or raised, in any thread: for all of what several threads score.
+
+    Libraries that load a network meanwhile save and restore the filters, too, and take those of `without_warnings` back while
+    its block is still open. What they save within this block has these.
+    """
+    return _not_sklearn.block()
 
 
 class _OtherThreads(logging.Filter):

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from hf_transferability.quiet import without_log, without_warnings
+from hf_transferability.quiet import without_log, without_warnings, without_warnings_of_sklearn
 
 
 def test_filters_come_back_when_blocks_of_two_threads_overlap():
@@ -26,6 +26,23 @@ def test_filters_come_back_when_blocks_of_two_threads_overlap():
     assert warnings.filters == before
     with pytest.raises(UserWarning, match="shown"):
         warnings.warn("shown", UserWarning, stacklevel=1)
+
+
+def test_another_library_that_restores_the_filters_meanwhile_lets_no_warning_of_sklearn_through():
+    """As torch does in the main thread while a metric is computed in another."""
+    module = "sklearn.model_selection._split"
+    before = warnings.filters[:]
+    with without_warnings_of_sklearn():
+        other = warnings.catch_warnings()
+        other.__enter__()
+        with without_warnings():
+            other.__exit__(None, None, None)
+            warnings.warn_explicit("a class has 3 members", UserWarning, "file.py", 1, module)
+            with pytest.raises(UserWarning, match="mine"):
+                warnings.warn_explicit("mine", UserWarning, "file.py", 1, "mine.module")
+    assert warnings.filters == before
+    with pytest.raises(UserWarning, match="a class"):
+        warnings.warn_explicit("a class has 3 members", UserWarning, "file.py", 1, module)
 
 
 def test_an_error_inside_ends_the_block():

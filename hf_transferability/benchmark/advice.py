@@ -28,7 +28,8 @@ CHANCE = 0.8  # of having the best candidate among those that are fine-tuned
 _FEWEST_TARGETS = 10  # distinct ones that must have enough sources for a size of pool
 _MOST_POOLS = 300  # of one target; a seeded draw where more can be made
 _SEED = 0
-RUNS = 12  # of fine-tuning for each candidate, as `finetune` does them: 6 settings with 2 seeds
+SETTINGS, SEEDS = 6, 2  # of fine-tuning for each candidate, as `finetune` does it
+RUNS = SETTINGS * SEEDS
 
 
 def advise(
@@ -98,7 +99,8 @@ def advise(
         if skipped := [row["checkpoint"] for row in taken if row not in of_use]:
             lines.append(f"left out of the command, as flagged no_relation: {_shortened(skipped)}.")
         needed = "" if has_test_split else MAKE_TEST_SPLIT
-        runs = f"fine-tune in {RUNS * len(of_use)} runs, or let `choose` keep to a budget of minutes: "
+        each = f" ({RUNS} for each: {SETTINGS} settings with {SEEDS} seeds)"
+        runs = f"fine-tune in {RUNS * len(of_use)} runs{each}, or let `choose` keep to a budget of minutes: "
         lines.append(f"{NEXT}{needed}{runs}{command}")
     return {
         "text": lines, "first": first, "not_told_apart": tied, "fine_tune": count, "command": command, "evidence": evidence,

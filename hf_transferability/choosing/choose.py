@@ -104,7 +104,7 @@ def choose(
         TargetError: a dataset that cannot be read.
         TypeError: an unknown option.
     """
-    sample, load = split_options("choose", options, SampleOptions, LoadOptions)
+    sample, load = split_options(choose, options, SampleOptions, LoadOptions)
     arguments.text("dataset", dataset, path=True)
     arguments.text("folder", folder, path=True)
     checkpoints = arguments.texts("checkpoints", checkpoints, paths=True)

@@ -112,7 +112,7 @@ def rank(
         TargetError: a dataset that cannot be read.
         TypeError: an unknown option.
     """
-    sample, load = split_options("rank", options, SampleOptions, LoadOptions)
+    sample, load = split_options(rank, options, SampleOptions, LoadOptions)
     checkpoints, metrics = arguments.texts("checkpoints", checkpoints, paths=True), arguments.texts("metrics", metrics)
     known = arguments.texts("known", known, paths=True)
     flags = {"intervals": intervals, "floor": floor, "race": race, "part": part}

@@ -10,6 +10,7 @@ from hf_transferability.data.targets import Labelled
 from hf_transferability.extraction.cache import Arrays, Cache
 from hf_transferability.machine import free_memory, usable_cores
 from hf_transferability.metrics._accelerator import lent
+from hf_transferability.quiet import without_warnings_of_sklearn
 from hf_transferability.ranking.scoring import Request, Scores, add_floors, few_threads, score_candidate
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class Scorers:
         self._accelerator: OnDevice | None = None
 
     def __enter__(self) -> Self:
-        self._limits.enter_context(few_threads())  # once for all: each thread would restore what another one has set
+        # Once for all: each thread would restore what another one has set.
+        self._limits.enter_context(few_threads())
+        self._limits.enter_context(without_warnings_of_sklearn())
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -186,7 +186,7 @@ def _reading_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], LoadOp
     Raises:
         UnknownArgument: an option that is the protocol's.
     """
-    sample, load_options = split_options("run_grid", options, SampleOptions, LoadOptions)
+    sample, load_options = split_options(run_grid, options, SampleOptions, LoadOptions)
     if decided := [name for name in (*DRAWING, "image_size") if name in options]:
         raise UnknownArgument(
             f"run_grid() got an unexpected keyword argument {decided[0]!r}. Set it in `protocol` or `split_names`."

@@ -176,7 +176,7 @@ def _reading_options(reading: Mapping[str, Any]) -> SampleOptions:
     """
     known = ("split", *SampleOptions.reading_names())
     if unknown := [name for name in reading if name not in known]:
-        raise arguments.unknown_argument("pretrain", unknown[0], list(known))
+        raise arguments.unknown_argument("pretrain", unknown[0], [*arguments.names_of(pretrain), *known])
     return SampleOptions(**reading, sample_size="all")
 
 

@@ -40,10 +40,8 @@ def test_three_lines_that_a_person_can_act_on():
     assert found["evidence"]["chance_of_best"][count - 1] >= advice.CHANCE
     assert chance.startswith(f"chance that the best is among the first {count}: ")
     assert "benchmarks" in chance
-    assert (
-        command
-        == f"next: fine-tune in {advice.RUNS * count} runs, or let `choose` keep to a budget of minutes: {found['command']}"
-    )
+    runs = f"fine-tune in {12 * count} runs (12 for each: 6 settings with 2 seeds)"
+    assert command == f"next: {runs}, or let `choose` keep to a budget of minutes: {found['command']}"
     assert found["command"].startswith("hf-transferability finetune --dataset 'my data' --checkpoint a/one --checkpoint two ")
     assert found["command"].count("--checkpoint") == count
     assert all(len(line.split()) <= 25 for line in (first, chance))
@@ -69,7 +67,7 @@ def test_it_says_which_candidates_its_command_leaves_out():
 def test_runs_are_those_of_finetune():
     defaults = inspect.signature(run_grid).parameters
     settings = grid_settings(defaults["grid"].default, n_classes=2)
-    assert len(settings) * defaults["seeds"].default == advice.RUNS
+    assert (len(settings), defaults["seeds"].default) == (advice.SETTINGS, advice.SEEDS)
 
 
 def test_a_clear_first_and_no_dataset_to_name():
@@ -118,7 +116,7 @@ def test_sizes_that_are_not_known_make_the_order_less_certain():
 
 def test_a_dataset_without_test_split_needs_one_first():
     found = advise(rows(*"abc"), "consensus", "default", "architecture", "data", has_test_split=False)
-    told = "next: make a test split (folders train/CLASS and test/CLASS), then fine-tune in 24 runs, "
+    told = "next: make a test split (folders train/CLASS and test/CLASS), then fine-tune in 24 runs (12 for each: "
     assert found["text"][-1].startswith(told)
     assert found["text"][-1].endswith(found["command"])
 

@@ -235,6 +235,9 @@ def test_a_dead_network_is_a_row_that_names_the_cause(target, pool, cache, tmp_p
         ({"seed": -1}, "must be a whole number, from 0 to"),
         ({"draw": "nonsense"}, "must be one of random"),
         ({"metrics": "logme"}, "must be a list of names"),
+        ({"metric": "logme"}, "unexpected keyword argument 'metric'. Did you mean metrics?"),
+        ({"label_colum": "label"}, "Did you mean label_column?"),
+        ({"nonsense": 1}, "Leave it out"),
     ],
 )
 def test_wrong_arguments_name_the_right_ones(target, pool, options, text):
