@@ -49,15 +49,18 @@ def pool(name: str) -> list[str]:
 
 
 def candidates(checkpoints: Sequence[str], pools: Sequence[str]) -> list[str]:
-    """Checkpoints named one by one and those of pools, each once.
+    """Checkpoints named one by one, and those of pools that are not among them, each once.
+
+    One that is named twice is here twice: `rank` leaves it out and says so.
 
     Raises:
         UsageError: nothing is named at all.
     """
-    ids = [*checkpoints, *(checkpoint for name in pools for checkpoint in pool(name))]
+    of_pools = dict.fromkeys(checkpoint for name in pools for checkpoint in pool(name))
+    ids = [*checkpoints, *(checkpoint for checkpoint in of_pools if checkpoint not in checkpoints)]
     if not ids:
         raise UsageError("No candidates: name checkpoints, or a pool such as `--candidates medical`.")
-    return list(dict.fromkeys(ids))
+    return ids
 
 
 def _hint(source: str, colon: str) -> str:

@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
         allow_abbrev=False,
     )
     plot.set_defaults(run=_plot)
-    plot.add_argument("ranking", metavar="RANKING.json", help="written by --output")
+    plot.add_argument("ranking", metavar="RANKING.json", help="written by --output, or a folder of `choose`")
     plot.add_argument(
         "--output", metavar="FILE", help="a .png or .svg file (default: beside the ranking, with the ending .png)"
     )
@@ -24,10 +24,11 @@ def add(commands: Any) -> None:
 
 def _plot(options: argparse.Namespace) -> int:
     from hf_transferability.reporting import plots
-    from hf_transferability.reporting.saved import read_ranking
+    from hf_transferability.reporting.saved import find_ranking, read_ranking
 
-    document = read_ranking(options.ranking)
-    path = Path(options.output or Path(options.ranking).with_suffix(".png"))
+    ranking = find_ranking(options.ranking)
+    document = read_ranking(ranking)
+    path = Path(options.output or ranking.with_suffix(".png"))
     plots.check_picture(path)
     plots.save(plots.ranking(document), path)
     say(f"written: {path}")

@@ -8,6 +8,7 @@ from hf_transferability.cli.options import OutputOptions, load_options, number, 
 from hf_transferability.cli.output import print_ranking, reported, share
 from hf_transferability.cli.streams import say
 from hf_transferability.errors import UsageError
+from hf_transferability.names import first_of_each
 
 
 def add_jobs(group: argparse._ActionsContainer) -> None:
@@ -35,7 +36,12 @@ def rank_by_jobs(options: argparse.Namespace, checkpoints: list[str]) -> int:
     from hf_transferability.checkpoints.options import LoadOptions
     from hf_transferability.data.options import SampleOptions
     from hf_transferability.jobs.plan import JobOptions, Request, make_plan
+    from hf_transferability.ranking.notes import repeated
 
+    kept = first_of_each(checkpoints)
+    for note in repeated(checkpoints, kept):
+        say(note)
+    checkpoints = [checkpoints[number] for number in kept]
     if not options.push_to:
         raise UsageError("`jobs` must have a dataset for their results; got none. Add --push-to OWNER/NAME.")
     if options.race:

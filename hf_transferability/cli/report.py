@@ -16,16 +16,17 @@ def add(commands: Any) -> None:
         allow_abbrev=False,
     )
     report.set_defaults(run=_report)
-    report.add_argument("ranking", metavar="RANKING.json", help="written by --output")
+    report.add_argument("ranking", metavar="RANKING.json", help="written by --output, or a folder of `choose`")
     report.add_argument("--output", metavar="FILE", help="a .html file (default: beside the ranking, with the ending .html)")
 
 
 def _report(options: argparse.Namespace) -> int:
     from hf_transferability.reporting import html
-    from hf_transferability.reporting.saved import read_ranking
+    from hf_transferability.reporting.saved import find_ranking, read_ranking
 
-    document = read_ranking(options.ranking)
-    path = Path(options.output or Path(options.ranking).with_suffix(".html"))
+    ranking = find_ranking(options.ranking)
+    document = read_ranking(ranking)
+    path = Path(options.output or ranking.with_suffix(".html"))
     html.check_page(path)
     html.save(document, path)
     say(f"written: {path}")

@@ -52,5 +52,5 @@ def refuse_absent(reasons: Mapping[int, str], n_images: int, named: Callable[[in
     skipped = "" if len(absent) == n_images else " Or pass --skip-corrupt to leave these out."
     raise UsageError(
         f"`{what}` must be in every file; {len(absent)} of {n_images} have no {what} {number}, such as {named(position)}, "
-        f"whose last is {int(count) - 1}. {remedy(found[0])}{skipped}"
+        f"whose last is {int(count) - 1}; all count from 0. {remedy(found[0])}{skipped}"
     )

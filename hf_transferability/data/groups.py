@@ -63,8 +63,8 @@ def group_names(column: str, values: Sequence[Any], feature: Any = None) -> list
         words = sorted({values[row].strip() for row in missing if isinstance(values[row], str)} - {""})
         raise UsageError(
             f"`group_column` must name a group for every image; {column} is empty{f' or {words[0]!r}' if words else ''} for "
-            f"{len(missing)} of {len(values)} (first: row {missing[0]}). Fill it in, with a name for each that is not known, "
-            "or remove those rows."
+            f"{len(missing)} of {len(values)} (first: row {missing[0]}; rows count from 0). Fill it in, with a name for each "
+            "that is not known, or remove those rows."
         )
     if any(isinstance(value, float) and not (abs(value) <= _LARGEST_EXACT and value.is_integer()) for value in values):
         raise UsageError(

@@ -41,8 +41,8 @@ def find_label_column(features: datasets.Features, requested: str | None, image_
     others = [name for name in features if name != image_column]
     if not others:
         raise UsageError(
-            f"the dataset must have labels beside its column {image_column}; there are none. "
-            "A folder of images needs one sub-folder for each of at least two classes."
+            f"the dataset must have labels beside its column {image_column}; got none, as folders name classes only where "
+            "there are two or more. Make one sub-folder for each class."
         )
     raise UsageError(
         f"`label_column` must be named: which of the columns {', '.join(others)} holds the labels cannot be told from their "
@@ -132,12 +132,13 @@ class LabelReader:
         if missing:
             raise UsageError(
                 f"`{self.column}` must have a label for every image; got none (null, empty, or -1 of named classes) for "
-                f"{len(set(missing))} of {len(values)} (first: row {missing[0]}). Remove those rows or choose another split."
+                f"{len(set(missing))} of {len(values)} (first: row {missing[0]}; rows count from 0). Remove those "
+                "rows or choose another split."
             )
         if unknown:
             raise UsageError(
                 f"`{self.column}` must hold codes of its {len(self.names or ())} class names; got {unknown[0][1]} in row "
-                f"{unknown[0][0]}. Correct the dataset's features."
+                f"{unknown[0][0]}; rows count from 0. Correct the dataset's features."
             )
 
     def settle(self, values: Sequence) -> list:

@@ -181,7 +181,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     table = pyarrow.parquet.read_table(path)
     for number, row in enumerate(table.to_pylist()):
-        yield f"row {number}", row
+        yield f"row {number} (counted from 0)", row
 
 
 def _inside(metadata: str, file_name: Any, images: Collection[str]) -> str:

@@ -5,7 +5,7 @@ downloads with their sha256, and `messages` turns errors into sentences for the 
 """
 
 from hf_transferability.hub.cached import Snapshot
-from hf_transferability.hub.messages import explain, explain_name
+from hf_transferability.hub.messages import explain, explain_name, is_unknown, may_be_id
 from hf_transferability.hub.reading import (
     dataset_head,
     download,
@@ -31,6 +31,8 @@ __all__ = [
     "explain_name",
     "fetch",
     "is_connection_error",
+    "is_unknown",
+    "may_be_id",
     "pull_request_with_safetensors",
     "remove_damaged_files",
     "reported_downloads",

@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import validate_repo_id
 
 from hf_transferability.errors import first_line
 from hf_transferability.hub.cached import cached_commits
@@ -99,6 +100,20 @@ def explain_name(error: Exception, kind: str, name: str) -> str:
         return f"there is no folder {name}, and no such {kind} on the Hub.{similar} {login}"
     no_folder = f"there is no folder {name}.{similar}"
     return no_folder if caused_by(error, HFValidationError) else f"{no_folder} If it is on the Hub: {of_hub}"
+
+
+def may_be_id(name: str) -> bool:
+    """Whether a name has the form of a Hub id."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def is_unknown(error: Exception) -> bool:
+    """Whether an error comes from a name that the Hub does not know, or that is no id."""
+    return caused_by(error, RepositoryNotFoundError, HFValidationError) and not caused_by(error, GatedRepoError)
 
 
 def explain_publishing(error: Exception, repo_id: str, kind: str = "dataset", dry_run: bool = False) -> str:

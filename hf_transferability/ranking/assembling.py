@@ -19,7 +19,7 @@ from hf_transferability.ranking.race import Dropped, dropped_rows
 from hf_transferability.ranking.result import Ranking
 from hf_transferability.ranking.rows import metric_versions, ranked
 from hf_transferability.ranking.scenario import choose_scenario
-from hf_transferability.results import label_alarm
+from hf_transferability.results import Row, label_alarm
 
 
 def assemble_ranking(
@@ -48,8 +48,8 @@ def assemble_ranking(
         p_value: of a candidate's features against shuffled labels, by its name; see `label_check`.
 
     Returns:
-        The ranking, and what to tell the user, with the path of a local folder, which the ranking does not hold: its notes,
-        and its advice.
+        The ranking, and what to tell the user, with the path of a local folder, which the ranking does not hold: those of its
+        notes that no flag stands for, and its advice.
     """
     sorting, where = part.metrics[0], part.dataset
     scenario, notes = choose_scenario(scenario, part.candidates)
@@ -69,10 +69,16 @@ def assemble_ranking(
     )
     if alarm:
         advice, advice_here = without_conclusions(advice), None
-    told, advised = list(notes), advice_here["text"] if advice_here else []
+    told = [note for note in notes if not _is_of_a_flag(note, rows)]
+    advised = advice_here["text"] if advice_here else []
     notes += advice["text"] if advice else []
     versions = metric_versions(part.keys, part.metrics)
     ranking = Ranking(
         rows, where, scenario, sorting, notes, versions, part.versions, advice=advice, known=cited, label_check=label_check
     )
     return ranking, told, advised
+
+
+def _is_of_a_flag(note: str, rows: Sequence[Row]) -> bool:
+    """Whether a note says what a flag of the rows does, which the table explains below."""
+    return any(f": {flag}: " in note for row in rows for flag in row["flags"])

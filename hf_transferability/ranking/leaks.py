@@ -91,7 +91,7 @@ def _names(candidate: Candidate) -> list[str]:
 def _hashes(
     name: str, sample: SampleOptions, largest: int, cache: Cache, token: str | None, progress: Progress
 ) -> SourceHashes:
-    progress.stage(f"comparing images with {name}", largest)
+    progress.stage(f"comparing images with up to {largest} of {name}")  # how many it has, a stream does not say
     opened = open_source(name, token)
     key = {"kind": "source images", "dataset": name, "largest": largest, "where": opened.where}
     key |= {"reading": reading(sample), "hashing": HASHING_VERSION}
@@ -157,9 +157,10 @@ def with_test_overlap(
     """
     if target.hashes is None or not has_another_test_split(target):
         return list(candidates), [], []
-    progress.stage("comparing images with the test split", largest)
+    progress.stage("reading the test split")
     try:
         tested = read_test_images(dataset, sample, largest, token)
+        progress.stage("comparing images with the test split", len(tested.images))
         key = {"kind": "test images", "images": tested.key, "hashing": HASHING_VERSION}
         if (stored := cache.read_json(key)) is None:
             cache.write_json(key, stored := tested.images.inspect(progress.advance).to_dict())

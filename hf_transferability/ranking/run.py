@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transferability import arguments
 from hf_transferability.benchmark.known import KnownResults
+from hf_transferability.checkpoints.missing import missing
 from hf_transferability.checkpoints.options import LoadOptions
 from hf_transferability.data.duplicates import HASHING_VERSION
 from hf_transferability.data.images import ImageReport
@@ -35,7 +36,7 @@ from hf_transferability.ranking.estimates import estimated
 from hf_transferability.ranking.known import read_known
 from hf_transferability.ranking.label_check import candidate_p_value
 from hf_transferability.ranking.leaks import with_leaks, with_test_overlap
-from hf_transferability.ranking.notes import repeated
+from hf_transferability.ranking.notes import few, repeated
 from hf_transferability.ranking.parts import Part
 from hf_transferability.ranking.pipeline import scored_candidates
 from hf_transferability.ranking.race import Raced, run_race
@@ -123,6 +124,7 @@ def rank(
     progress = reports if state.is_main_process else NullProgress()
     for note in repeated([str(name) for name in checkpoints], first_of_each(checkpoints)):
         progress.note(note)
+    _tell_missing(names, load, part, state, progress)
     run = _Run(metrics, scenario, variant, HALVES * intervals, floor, tuple(known), leak_check, part, keep * race)
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
@@ -305,6 +307,19 @@ def _check_arguments(
         raise UsageError(unknown_name("batches", batches, BATCHES))
     check_metrics(metrics)
     return names
+
+
+def _tell_missing(names: Sequence[str], load: LoadOptions, part: bool, state: Processes, progress: Progress) -> None:
+    """Say which candidates lead nowhere before images are read; each becomes a row, unless there is no other.
+
+    Raises:
+        UsageError: all of them, in every process; a part of a pool may be of such candidates alone.
+    """
+    found: dict[str, str] = state.broadcast(missing(names, load) if state.is_main_process else None)
+    if len(found) == len(names) and not part:
+        raise UsageError(few([*found.values()], 3, " "))
+    for reason in found.values():
+        progress.note(f"this candidate fails: {reason}")
 
 
 def _choose_metrics(metrics: Sequence[str], target: Target) -> list[str]:

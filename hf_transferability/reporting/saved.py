@@ -8,6 +8,22 @@ from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
 from hf_transferability.reporting.ranking_form import misfit
 
+RANKING = "ranking.json"  # in the folders of `choose` and `demo --keep`
+
+
+def find_ranking(path: str | Path) -> Path:
+    """The file of a saved ranking: the path itself, or in a folder such as `choose` and `demo` write its ranking.json.
+
+    Raises:
+        UsageError: a folder without one.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if not (path / RANKING).is_file():
+        raise UsageError(f"{path} is a folder without {RANKING}. Name a ranking that was saved with --output FILE.json.")
+    return path / RANKING
+
 
 def read_ranking(path: str | Path) -> dict[str, Any]:
     """The document of a ranking that `rank`, `score` or `Ranking.save` wrote as .json.

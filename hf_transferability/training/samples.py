@@ -100,7 +100,7 @@ class Pool:
         except UsageError:
             raise
         except Exception as error:  # decoders raise many types for a damaged file
-            row = f"{self.target.named(position)} of split {self.target.provenance['split']}"
+            row = f"{self.target.named(position)} (counted from 0) of split {self.target.provenance['split']}"
             name, what_to_do = plain_name(self.target.provenance["id"]), remedy(str(error)) or "Repair or remove it."
             raise TargetError(f"{row} of {name} cannot be decoded: {error}. {what_to_do}") from error
         return functional.resize(image, list(self.size), antialias=True)

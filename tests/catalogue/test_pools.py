@@ -47,6 +47,7 @@ def test_a_file_may_name_folders_with_spaces(tmp_path):
 def test_ids_and_pools_mix_and_each_is_taken_once(tmp_path):
     (tmp_path / "list").write_text("a/b\nc/d\n")
     assert candidates(["c/d", "e/f"], [str(tmp_path / "list")]) == ["c/d", "e/f", "a/b"]
+    assert candidates(["c/d", "c/d"], [str(tmp_path / "list")] * 2) == ["c/d", "c/d", "a/b"]  # `rank` says so
 
 
 @pytest.mark.parametrize(

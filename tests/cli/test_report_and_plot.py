@@ -41,9 +41,17 @@ def test_what_is_not_a_ranking_is_refused_in_our_own_words(tmp_path, capsys):
         said = capsys.readouterr().err
         assert re.search(r"x\.json must be a ranking saved as \.json; (.* is not as in one|it is no JSON)\. Save it", said)
         assert not re.search("Errno|codec|Expecting|char 0|Error", said)
-    for name in (tmp_path / "none.json", tmp_path):
-        assert main(["plot", str(name)]) == 2
-        assert f"there is no file {name}. Name a ranking" in capsys.readouterr().err
+    assert main(["plot", str(tmp_path / "none.json")]) == 2
+    assert f"there is no file {tmp_path / 'none.json'}. Name a ranking" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "ending"), [("report", ".html"), ("plot", ".png")])
+def test_a_folder_stands_for_the_ranking_in_it(saved, command, ending, capsys):
+    assert main([command, str(saved.parent)]) == 0
+    assert f"written: {saved.with_suffix(ending)}" in capsys.readouterr().err
+    saved.unlink()
+    assert main([command, str(saved.parent)]) == 2
+    assert f"{saved.parent} is a folder without ranking.json. Name a ranking" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

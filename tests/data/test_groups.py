@@ -51,7 +51,7 @@ def test_a_stratified_draw_keeps_the_shares_of_classes(images, size, seed):
 @pytest.mark.parametrize("word", ["NA", "nan", "None", "unknown", "N/A", "null", "?", " "])
 def test_words_for_an_unknown_patient_are_no_group(word):
     names = [word if i % 3 == 0 else f"p{i}" for i in range(24)]
-    text = r"`group_column` must name a group for every image; patient is empty.* for 8 of 24 \(first: row 0\). Fill it in"
+    text = r"`group_column` must name a group for every image; patient is empty.* for 8 of 24 \(first: row 0; rows count from 0\). Fill it in"
     assert (repr(word) in refused(text, table([0, 1] * 12, AB, patient=(names, Value("string"))), group_column="patient")) == (
         bool(word.strip())
     )
@@ -112,7 +112,7 @@ def test_numbers_and_texts_name_the_same_groups():
     [
         ("person", PATIENTS, Value("string"), "`group_column` must be .*patient"),
         ("label", PATIENTS, Value("string"), "must not be the column of images or labels"),
-        ("patient", [*PATIENTS[:-2], None, " "], Value("string"), r"empty for 2 of 40 \(first: row 38\)"),
+        ("patient", [*PATIENTS[:-2], None, " "], Value("string"), r"empty for 2 of 40 \(first: row 38; rows count from 0\)"),
         ("patient", [0.5] * 40, Value("float64"), "holds fractions"),
         ("patient", [float("inf")] * 40, Value("float64"), "holds fractions or numbers too large"),
         ("patient", [2.0**60] * 40, Value("float64"), "numbers too large to be exact"),

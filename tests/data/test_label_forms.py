@@ -85,7 +85,7 @@ def test_which_texts_look_like_several_labels(values, separator):
 @pytest.mark.parametrize("empty", ["", "  "])
 def test_an_empty_text_is_a_missing_label(empty):
     refused(
-        r"got none .* for 8 of 24 \(first: row 1\)",
+        r"got none .* for 8 of 24 \(first: row 1; rows count from 0\)",
         table(["b", empty, "m"] * 8, Value("string")),
     )
 

@@ -108,7 +108,7 @@ def test_classes_that_a_table_turned_into_floats_are_not_taken_for_numbers():
 )
 def test_missing_labels_are_refused(values, feature):
     data = table(values * 8, feature)
-    text = r"must have a label for every image; got none \(null, empty, or -1 of named classes\) for 8 of 24 \(first: row 0\)"
+    text = r"must have a label for every image; got none \(null, empty, or -1 of named classes\) for 8 of 24 \(first: row 0; rows count from 0\)"
     refused(text, data)
     refused("got none", data.to_iterable_dataset(), sample=24)
 
@@ -124,7 +124,7 @@ def test_a_code_below_zero_may_mean_no_label(values, told):
 def test_labels_beyond_the_declared_classes_are_refused():
     data = table([0, 5] * 12, Value("int64"))
     wrong = Dataset(data.data.table, info=datasets.DatasetInfo(features=Features({"image": datasets.Image(), "label": AB})))
-    refused("`label` must hold codes of its 2 class names; got 5 in row 1", wrong)
+    refused("`label` must hold codes of its 2 class names; got 5 in row 1; rows count from 0", wrong)
 
 
 def test_one_class_and_too_few_images_are_refused():

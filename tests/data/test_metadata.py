@@ -84,7 +84,10 @@ def test_numbers_in_texts_are_asked_about_and_can_be_predicted(tmp_path):
     refused("label holds the text 'NA', which is no number", folder, task="regression")
 
 
-@pytest.mark.parametrize(("kind", "where"), [("csv", "line 2 and .* line 26"), ("parquet", "row 0 and .* row 24")])
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [("csv", "line 2 and .* line 26"), ("parquet", r"row 0 \(counted from 0\) and .* row 24 \(counted from 0\)")],
+)
 def test_two_rows_that_differ_are_refused_by_place(tmp_path, kind, where):
     rows = [{"label": "ab"[i % 2]} for i in range(24)]
     write(tmp_path, [*rows, {"label": "b", "file_name": "0.png"}], kind)

@@ -123,9 +123,12 @@ def test_datasets_that_cannot_be_opened(tmp_path, make_target):
 
 
 def test_imagefolder_without_classes(tmp_path):
-    for i in range(24):
-        (tmp_path / f"{i}.png").write_bytes(png(i))
-    refused("must have labels beside its column image.*one sub-folder for each", tmp_path)
+    for place in (tmp_path / "none", tmp_path / "one" / "a"):
+        place.mkdir(parents=True)
+        for i in range(24):
+            (place / f"{i}.png").write_bytes(png(i))
+    for folder in ("none", "one"):  # `datasets` too takes one folder for no class
+        refused("got none, as folders name classes only where there are two or more", tmp_path / folder)
 
 
 def test_real_datasets(shared):

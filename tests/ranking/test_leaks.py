@@ -214,6 +214,7 @@ def test_images_of_the_test_split_are_flagged(test, overlap, images, make_checkp
     progress = Notes()
     options = {"cache_dir": tmp_path / "cache", "intervals": False, "progress": progress}
     ranking = rank(data, [make_checkpoint(seed=0)], **options)
+    assert ("comparing images with the test split", len(test)) in progress.stages
     details = ranking.rows[0]["flag_details"]
     assert ("in_test_split" in ranking.rows[0]["flags"]) == bool(overlap)
     if overlap:
@@ -262,10 +263,14 @@ def test_a_test_split_that_cannot_be_read_is_a_note(images, make_checkpoint, tmp
 
 
 class Notes(NullProgress):
-    """Keeps the notes."""
+    """Keeps the notes, and the stages with their numbers of steps."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.stages: list[tuple[str, int | None]] = []
+
+    def stage(self, name: str, total: int | None = None, unit: str = "images") -> None:
+        self.stages.append((name, total))
 
     def note(self, text: str) -> None:
         self.notes.append(text)

@@ -93,10 +93,40 @@ def test_a_failing_candidate_is_a_row_and_the_rest_is_ranked(target, pool, cache
 def test_where_nothing_could_be_read_nothing_is_scored(target, pool, cache, tmp_path, monkeypatch):
     told, progress = [], NullProgress()
     monkeypatch.setattr(progress, "stage", lambda name, total=None, unit="": told.append((name, total)))
-    rank(target, [tmp_path / "nowhere"], cache_dir=cache, progress=progress)
+    (tmp_path / "empty").mkdir()
+    rank(target, [tmp_path / "empty"], cache_dir=cache, progress=progress)
     assert told and [stage for stage in told if stage[0] == "scoring"] == []
     rank(target, [tmp_path / "nowhere", *pool], cache_dir=cache, progress=progress)
     assert [stage for stage in told if stage[0] == "scoring"] == [("scoring", len(pool))]
+
+
+def test_candidates_that_lead_nowhere_are_told_before_images_are_read(target, pool, cache, tmp_path, monkeypatch):
+    told, progress = [], NullProgress()
+    monkeypatch.setattr(progress, "stage", lambda name, total=None, unit="": told.append(name))
+    monkeypatch.setattr(progress, "note", told.append)
+    nowhere = [str(tmp_path / "no" / "where"), "a/folder/that/is/none"]
+    with pytest.raises(UsageError, match=r"there is no folder .*where\. Check the path\. 'a/folder/that/is/none' is neither"):
+        rank(target, nowhere, cache_dir=cache, progress=progress)
+    assert told == []
+    rows = rank(target, [*pool, nowhere[0]], cache_dir=cache, progress=progress).rows
+    assert told[:2] == [f"this candidate fails: there is no folder {nowhere[0]}. Check the path.", "reading the dataset"]
+    assert (rows[-1]["checkpoint"], rows[-1]["error"]) == (nowhere[0], f"there is no folder {nowhere[0]}. Check the path.")
+
+
+def test_a_candidate_that_is_named_twice_is_told(target, pool, cache, monkeypatch):
+    told, progress = [], NullProgress()
+    monkeypatch.setattr(progress, "note", told.append)
+    rank(target, [*pool, pool[0]], cache_dir=cache, progress=progress)
+    assert f"{pool[0]} means what was named before, so each is ranked once." in told
+
+
+def test_what_a_flag_below_the_table_says_is_not_told_twice(target, pool, cache, monkeypatch):
+    told, progress = [], NullProgress()
+    monkeypatch.setattr(progress, "note", told.append)
+    result = rank(target, pool[:2], cache_dir=cache, progress=progress)
+    assert all("pool_of_two" in row["flags"] for row in result.rows)
+    assert any("pool_of_two" in note for note in result.notes)
+    assert not any("pool_of_two" in note for note in told)
 
 
 def test_an_unexpected_failure_of_one_candidate_leaves_the_rest(target, pool, cache, monkeypatch):
