@@ -13,8 +13,8 @@ from hf_transferability.names import expanded, similar_folder
 def missing(names: Sequence[str], options: LoadOptions) -> dict[str, str]:
     """The names that stand for nothing, each with the reason; what it leaves out may still fail.
 
-    A path that leads nowhere is missing, and so is what can be no Hub id. The Hub is asked only about an id that is spelt nearly
-    like a folder beside it.
+    A path that leads nowhere is missing, and so is what can be no Hub id. The Hub is asked only about an id that is spelt
+    nearly like a folder beside it.
 
     Args:
         names: Hub ids or paths.

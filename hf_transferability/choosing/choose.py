@@ -1,5 +1,6 @@
 """From a dataset and candidates to one recommendation: the ranking, short runs of those that may be the best, the decision."""
 
+import io
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,6 +58,18 @@ class Choice:
     cost: dict[str, float] = field(default_factory=dict)
     run: dict[str, Any] | None = None
     files: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """The answer as `choose` prints it."""
+        from hf_transferability.reporting.terminal import print_figures, print_notes
+
+        stream = io.StringIO()
+        print_notes(self.lines, stream)
+        titles, rows = self.table
+        if rows:
+            stream.write("\n")
+            print_figures(titles, rows, stream)
+        return stream.getvalue().rstrip("\n")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the ranking, ready for JSON."""

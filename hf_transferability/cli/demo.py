@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_transferability.cli.options import OutputOptions, add_output, seed, taken
-from hf_transferability.cli.output import check_files, print_ranking, reported
+from hf_transferability.cli.output import check_files, print_ranking, printing, reported
+from hf_transferability.cli.streams import say
 from hf_transferability.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,8 +63,19 @@ def _demo(options: argparse.Namespace) -> int:
     stream = sys.stdout if output.format == "table" else sys.stderr
     if aucs:
         _print_aucs(ranking, aucs, stream)
-    print(f"\n{verifying.conclusion(ranking.rows, aucs)}", file=stream)
+    with printing():
+        print(f"\n{verifying.conclusion(ranking.rows, aucs)}", file=stream)
+    for line in _what_next(bool(aucs), options.keep):
+        say(line)
     return status
+
+
+def _what_next(verified: bool, kept: str | None) -> list[str]:
+    """What a newcomer may try now."""
+    verify = [] if verified else ["next: add --verify to fine-tune each checkpoint, and see which order was right."]
+    keep = [] if kept else ["next: add --keep DIR to keep the images, the checkpoints and ranking.json, which were temporary."]
+    own = "next: hf-transferability rank FOLDER microsoft/resnet-18 timm/resnet18.tv_in1k, with your images in FOLDER/CLASS."
+    return [*verify, *keep, own]
 
 
 def _print_aucs(ranking: "Ranking", aucs: Mapping[str, float], stream: TextIO) -> None:

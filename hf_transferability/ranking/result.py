@@ -44,6 +44,18 @@ class Ranking:
     label_check: dict[str, Any] | None = None
     part: Part | None = field(default=None, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        """The table, as `rank` prints it, and what to do."""
+        from hf_transferability.reporting.terminal import table_text
+
+        return table_text(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        from hf_transferability.reporting.html import fragment
+
+        return fragment(self.to_dict())
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return {

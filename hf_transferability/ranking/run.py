@@ -318,8 +318,8 @@ def _tell_missing(names: Sequence[str], load: LoadOptions, part: bool, state: Pr
     found: dict[str, str] = state.broadcast(missing(names, load) if state.is_main_process else None)
     if len(found) == len(names) and not part:
         raise UsageError(few([*found.values()], 3, " "))
-    for reason in found.values():
-        progress.note(f"this candidate fails: {reason}")
+    for why in found.values():
+        progress.note(f"this candidate fails: {why}")
 
 
 def _choose_metrics(metrics: Sequence[str], target: Target) -> list[str]:

@@ -147,8 +147,8 @@ LINES = {
     "chance": "How often the best candidate was among the first so many of this order, in the bundled benchmarks, where "
     "fine-tuned performance is known. Beside it is what a random order reaches. Your data may differ from theirs.",
     "next": "The command that fine-tunes the candidates worth it, reading the data as before. It makes 12 runs for each: "
-    "6 settings with 2 seeds (--grid, --seeds), of at most 200 epochs. A ranking does not train, so it cannot tell the minutes: "
-    "`hf-transferability choose` measures a step of training, keeps to a budget of minutes, and recommends one candidate. "
+    "6 settings with 2 seeds (--grid, --seeds), of at most 200 epochs. A ranking does not train, so it cannot tell the "
+    "minutes: `hf-transferability choose` measures a step of training, keeps to a budget, and recommends one candidate. "
     "PATH/TO stands for your own folder.",
     "compare": "Other metrics put other candidates first. The agreement is the mean weighted Kendall tau of their orders "
     "with this one: 1 is the same order, 0 is chance. Fine-tune the first of each.",

@@ -117,6 +117,26 @@ def page(document: Mapping[str, Any]) -> str:
     )
 
 
+def fragment(document: Mapping[str, Any]) -> str:
+    """A ranking as a part of another page, such as a notebook: table, failures, and what to do. No script, style or picture.
+
+    Args:
+        document: the result of `Ranking.to_dict()`.
+    """
+    if not document["rows"]:
+        return "<p>A ranking of no candidates.</p>"
+    document = _without_paths(document)
+    rows: list[Row] = list(document["rows"])
+    decision = [*label_alarm(document), *((document.get("advice") or {}).get("text") or [])]
+    parts = [
+        f"<p>{escape(_summary(document, rows))}</p>",
+        _table(document, rows, wide=False),
+        _failures(rows),
+        _decision(decision),
+    ]
+    return "\n".join(filter(None, parts))
+
+
 def _without_paths(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document with the last part of every local path, in names, notes and error texts: a page is passed on."""
     given = [str(row["checkpoint"]) for row in document["rows"]]
@@ -223,8 +243,8 @@ def _metrics_in_words(rows: Sequence[Row]) -> list[tuple[str, str]]:
     return [(metrics[name].label, metrics[name].summary) for name in rows[0] if name in metrics]
 
 
-def _table(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    found = columns(rows, str(document["metric"]), wide=True)
+def _table(document: Mapping[str, Any], rows: Sequence[Row], wide: bool = True) -> str:
+    found = columns(rows, str(document["metric"]), wide)
     # A narrow screen shows the first columns, so what one decides by comes before the numbers of the metrics.
     places = {title: place for place, title in enumerate(_FIRST)}
     shown_columns = sorted(found, key=lambda column: places.get(column.title, len(places)))

@@ -21,7 +21,7 @@ def find_ranking(path: str | Path) -> Path:
     if not path.is_dir():
         return path
     if not (path / RANKING).is_file():
-        raise UsageError(f"{path} is a folder without {RANKING}. Name a ranking that was saved with --output FILE.json.")
+        raise UsageError(f"{path} is a folder without ranking.json. Name a ranking that was saved with --output FILE.json.")
     return path / RANKING
 
 

@@ -1,5 +1,6 @@
 """Tables on a terminal: a ranking with its failures and flags, and the rows, figures and notes of other commands."""
 
+import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -34,6 +35,7 @@ def print_table(
     failures_shown: bool = False,
     wide: bool = False,
     width: int | None = None,
+    brief: bool = False,
 ) -> None:
     """Print a ranking as a table that fits the terminal, and below it what its words mean.
 
@@ -44,6 +46,7 @@ def print_table(
             is not printed again.
         wide: also the columns that the default table leaves out.
         width: characters; default those of the terminal, and no limit in a file, where names and titles stay whole.
+        brief: without the meanings of flags.
     """
     console = _console(stream, width)
     rows = ranking["rows"]
@@ -59,7 +62,7 @@ def print_table(
             console.print()
         titles = [layout.title(column) for column in block]
         console.print(_table(block, titles, layout.gap, console.width))
-    below = [_legend(layout), TIE_NOTE if _tied(rows) else ""]
+    below = [_legend(layout), _zero(rows), TIE_NOTE if _tied(rows) else ""]
     below += [f"{', '.join(names)}: {reason}" for reason, names in undefined_reasons(rows).items()]
     if any(below):
         console.print()
@@ -69,7 +72,23 @@ def print_table(
         if row["error"] and not (failures_shown and row["n_features"] is None):
             console.print()
             _print_wrapped(f"failed: {row['checkpoint']}: {row['error']}", console)
-    _print_flags(rows, console)
+    if not brief:
+        _print_flags(rows, console)
+
+
+def table_text(ranking: Mapping[str, Any], width: int = 100) -> str:
+    """A ranking as text: table, failures, and what to do; no meanings of flags.
+
+    Args:
+        ranking: the document that `Ranking.to_dict()` returns.
+        width: characters of a line, but for a command, which stays in one piece.
+    """
+    if not ranking["rows"]:
+        return "a ranking of no candidates"
+    stream = io.StringIO()
+    print_table(ranking, stream, width=width, brief=True)
+    lines = [printable(line) for line in (ranking.get("advice") or {}).get("text") or ()]
+    return "\n".join([stream.getvalue(), *lines]).rstrip("\n")
 
 
 def _legend(layout: Layout) -> str:
@@ -84,6 +103,13 @@ def _legend(layout: Layout) -> str:
     if layout.left_out:
         lines.append(f"No room for: {', '.join(layout.left_out)}; add --wide.")
     return " ".join(lines)
+
+
+def _zero(rows: Sequence[dict[str, Any]]) -> str:
+    """What a paper's score of 0 means, where one is in the table."""
+    if all(row.get("transferability") != 0 for row in rows):
+        return ""
+    return "transferability 0: last of this pool in one of its two parts, which are multiplied."
 
 
 def _print_flags(rows: Sequence[dict[str, Any]], console: Console) -> None:

@@ -56,6 +56,8 @@ def test_after_a_stop_no_finished_step_is_repeated(target, pool, cache, tmp_path
     monkeypatch.setattr(one_run, "fine_tune", ends)
     monkeypatch.setattr(passes, "extract", lambda *given, **options: extracts.append(given))
     choice = choose(target, pool, tmp_path, budget=1000, cache_dir=cache)
+    assert repr(choice).startswith(f"- {choice.lines[0]}\n")
+    assert str(pool[0]) in repr(choice)
     assert instant_runs[: len(done)] == done and sorted(instant_runs) == sorted(pool * 2) and extracts == []
     assert (choice.cost["short_run_seconds"], choice.cost["earlier_short_run_seconds"]) == (360.0, 180.0)
     assert choice.cost["extraction_seconds"] == 0 < choice.cost["cached_extraction_seconds"]

@@ -41,6 +41,7 @@ def test_it_is_kept_and_verified(run, small):
     orders = re.findall(r"^(.*?) +-?[01]\.\d\d +-?[01]\.\d\d +(?:yes|no) *$", done.out, re.MULTILINE)
     assert orders[0] == "consensus"
     assert {"transferability", "feature quality", "logme"} <= set(orders)
+    assert not re.search("add --(verify|keep)", done.err)  # as both were given
     assert re.search(r"\nThe ranking was (right|wrong): a is best after fine-tuning", done.out)
 
 
@@ -57,10 +58,17 @@ def test_names_are_plain_and_the_table_fits_100_columns(run, small, monkeypatch,
     assert max(map(len, table)) <= 100
     assert [title for title in ("tie", "paper", "qual", "ratio", "logme", "size") if title not in table[0].split()] == []
     assert re.match(r"Fine-tune \S+ .*first: .*\.$", done.out.splitlines()[-1])
+    hints = [line for line in done.err.splitlines() if line.startswith("next: ")]
+    assert [re.search("--verify|--keep DIR|rank FOLDER", line)[0] for line in hints] == [
+        "--verify",
+        "--keep DIR",
+        "rank FOLDER",
+    ]
 
 
 def test_json_is_all_that_stdout_holds(run, small):
     done = run("demo", "--verify", "--format", "json")
-    assert "hf-transferability rank" not in done.err  # the folders are gone by then
+    assert "hf-transferability rank /" not in done.err  # the folders are gone by then
+    assert str(small) not in done.err
     assert len(json.loads(done.out)["rows"]) == 3
     assert "agreement" in done.err

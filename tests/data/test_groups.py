@@ -51,7 +51,7 @@ def test_a_stratified_draw_keeps_the_shares_of_classes(images, size, seed):
 @pytest.mark.parametrize("word", ["NA", "nan", "None", "unknown", "N/A", "null", "?", " "])
 def test_words_for_an_unknown_patient_are_no_group(word):
     names = [word if i % 3 == 0 else f"p{i}" for i in range(24)]
-    text = r"`group_column` must name a group for every image; patient is empty.* for 8 of 24 \(first: row 0; rows count from 0\). Fill it in"
+    text = r"must name a group for every image; patient is empty.* for 8 of 24 \(first: row 0; rows count from 0\). Fill it in"
     assert (repr(word) in refused(text, table([0, 1] * 12, AB, patient=(names, Value("string"))), group_column="patient")) == (
         bool(word.strip())
     )

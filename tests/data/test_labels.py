@@ -108,7 +108,8 @@ def test_classes_that_a_table_turned_into_floats_are_not_taken_for_numbers():
 )
 def test_missing_labels_are_refused(values, feature):
     data = table(values * 8, feature)
-    text = r"must have a label for every image; got none \(null, empty, or -1 of named classes\) for 8 of 24 \(first: row 0; rows count from 0\)"
+    text = r"must have a label for every image; got none \(null, empty, or -1 of named classes\) for 8 of 24 "
+    text += r"\(first: row 0; rows count from 0\)"
     refused(text, data)
     refused("got none", data.to_iterable_dataset(), sample=24)
 

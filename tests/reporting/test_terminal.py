@@ -91,3 +91,10 @@ def test_of_many_numbers_behind_a_flag_the_metrics_are_named():
     details = [f"logme: rank {i} to 9 of 12; nleep: standard deviation 0.{i}; gain 2" for i in range(1, 5)]
     rows = [{"checkpoint": detail, "flags": ["unstable"], "flag_details": {"unstable": detail}} for detail in details]
     assert dict(terminal.flag_meanings(rows))["unstable"].endswith("(logme, nleep)")
+
+
+def test_a_paper_score_of_0_is_explained_where_there_is_one():
+    document = ranking_of(3)
+    assert "transferability 0:" not in printed(document)
+    document["rows"][2]["transferability"] = 0.0
+    assert "transferability 0: last of this pool in one of its two parts" in printed(document)
