@@ -43,6 +43,7 @@ class Work:
         gradients: whether a metric needs gradient norms.
         store: preprocessed images that candidates of one image processor share; None where there is one candidate.
         downloads: finds and downloads the next candidate meanwhile; None, and in all but the main process: when its turn comes.
+        missing: candidates that lead nowhere, with the reason that the user has been told already.
         kept: networks that stay loaded because a later pass of the same run may need them; None to keep none.
     """
 
@@ -57,6 +58,7 @@ class Work:
     load: LoadOptions = field(default_factory=LoadOptions)
     store: PixelStore | None = None
     downloads: Downloads | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
     kept: NetworkCache | None = None
 
 

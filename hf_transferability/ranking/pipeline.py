@@ -41,7 +41,8 @@ def scored_candidates(
                 scorers.use_device(work.state.accelerator)
             futures.append(scorers.score(entries[-1].read) if score else None)
             outcome = CACHED if entries[-1].cached else "extracted"
-            work.progress.finish(outcome if error is None else f"FAILED: {error}")
+            failed = "FAILED, as said above" if error == work.missing.get(name) else f"FAILED: {error}"
+            work.progress.finish(outcome if error is None else failed)
         n_scored = sum(future is not None for future in futures)
         if n_scored:
             work.progress.stage("scoring", n_scored, "candidates")

@@ -124,12 +124,13 @@ def rank(
     progress = reports if state.is_main_process else NullProgress()
     for note in repeated([str(name) for name in checkpoints], first_of_each(checkpoints)):
         progress.note(note)
-    _tell_missing(names, load, part, state, progress)
+    absent = _tell_missing(names, load, part, state, progress)
     run = _Run(metrics, scenario, variant, HALVES * intervals, floor, tuple(known), leak_check, part, keep * race)
     cache = Cache(cache_dir)
     progress.stage("reading the dataset")
     target, elsewhere = _read(dataset, sample, load, run, cache, skip_corrupt, state, progress)
-    work = Work(target, cache, state, progress, use_cache=use_cache, batches=batches, micro_batch=micro_batch, load=load)
+    how = {"use_cache": use_cache, "batches": batches, "micro_batch": micro_batch, "load": load, "missing": absent}
+    work = Work(target, cache, state, progress, **how)
     return _ranking(dataset, names, work, run, elsewhere, sample)
 
 
@@ -309,8 +310,11 @@ def _check_arguments(
     return names
 
 
-def _tell_missing(names: Sequence[str], load: LoadOptions, part: bool, state: Processes, progress: Progress) -> None:
+def _tell_missing(names: Sequence[str], load: LoadOptions, part: bool, state: Processes, progress: Progress) -> dict[str, str]:
     """Say which candidates lead nowhere before images are read; each becomes a row, unless there is no other.
+
+    Returns:
+        Name -> reason.
 
     Raises:
         UsageError: all of them, in every process; a part of a pool may be of such candidates alone.
@@ -320,6 +324,7 @@ def _tell_missing(names: Sequence[str], load: LoadOptions, part: bool, state: Pr
         raise UsageError(few([*found.values()], 3, " "))
     for why in found.values():
         progress.note(f"this candidate fails: {why}")
+    return found
 
 
 def _choose_metrics(metrics: Sequence[str], target: Target) -> list[str]:
