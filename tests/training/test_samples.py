@@ -101,7 +101,8 @@ def test_a_corrupt_image_is_named(target):
     splits = Splits(target, 16)
     pool = splits.pools["train"]
     pool.target.images.encoded[3] = b"no image"
-    with pytest.raises(TargetError, match=rf"row {pool.target.positions[3]} of split train .* cannot be decoded.*Repair"):
+    place = rf"row {pool.target.positions[3]} \(counted from 0\) of split train"
+    with pytest.raises(TargetError, match=rf"{place} .* cannot be decoded.*Repair"):
         pool.pixels(torch.tensor([3]))
 
 
