@@ -46,7 +46,8 @@ def test_json_and_csv_are_all_that_stdout_holds(run):
     assert rows[0]["error"] is None
     assert rows[3]["score"] is None
     assert rows[3]["error"] == "there is no folder ./none. Check the path."
-    assert "./none: FAILED: there is no folder" in done.err
+    assert "\nthis candidate fails: there is no folder ./none. Check the path.\n" in done.err  # before any image is read
+    assert "./none: FAILED, as said above" in done.err
 
     done = run("rank", "target", "a", "b", "./none", "--format", "csv")
     assert done.status == 1
