@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_transferability import files
 from hf_transferability.benchmark import tables
+from hf_transferability.benchmark.ranking_form import check_ranking
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
 
@@ -52,6 +53,8 @@ def read_scores(
     ranking = _ranking(Path(path))
     if ranking is None:
         return GivenScores(_named_as(tables.read(path, "scores"), ground_truth), [], None)
+    if "dataset" in ranking:  # .json, which holds all of a ranking
+        check_ranking(ranking, str(path), whole=False)
     dataset = str((ranking.get("dataset") or {}).get("id") or "")
     target = target or _match(dataset, sorted(ground_truth.target.unique()))
     if target is None:
@@ -116,7 +119,7 @@ def read_document(path: str | Path) -> dict[str, Any] | None:
     """What a .json file holds if it can be a ranking and no table: an object with rows."""
     try:
         document = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None  # the reader of tables says what is wrong
     return document if isinstance(document, dict) and "rows" in document else None
 

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hf_transferability.benchmark.ranking_form import check_ranking
 from hf_transferability.errors import UsageError
-from hf_transferability.escaping.terminal import printable
-from hf_transferability.reporting.ranking_form import misfit
 
 RANKING = "ranking.json"  # in the folders of `choose` and `demo --keep`
 
@@ -40,8 +39,5 @@ def read_ranking(path: str | Path) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} must be a ranking saved as .json; it is no JSON. Save it with --output FILE.json.") from error
-    if (place := misfit(document)) is not None:
-        raise UsageError(
-            f"{path} must be a ranking saved as .json; {printable(place)} is not as in one. Save it with --output FILE.json."
-        )
+    check_ranking(document, str(path))
     return document

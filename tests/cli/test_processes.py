@@ -149,7 +149,7 @@ def test_a_killed_run_goes_on_where_it_stopped(start, run, made, tmp_path):
             del row["seconds"], row["date"]
     assert got == expected
     # Nothing is left of the killed run that could be taken for a result.
-    assert all(path.suffix in (".safetensors", ".json", ".part") for path in (made / "killed").iterdir())
+    assert all(path.suffix in (".safetensors", ".entry", ".part") for path in (made / "killed").iterdir())
 
 
 def test_a_reader_that_goes_away(start, made):

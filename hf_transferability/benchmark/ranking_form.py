@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from hf_transferability.errors import UsageError
+from hf_transferability.escaping.terminal import printable
 from hf_transferability.metrics import all_metrics
 
 TEXT, FLAG = str, bool
@@ -37,19 +39,32 @@ _DOCUMENT = {
 _NEEDED = ("dataset", "scenario", "metric", "rows")
 
 
-def misfit(document: Any) -> str | None:
-    """The first place where a document is not as a saved ranking, such as "rows[3].score"; None where it is one.
+def check_ranking(document: Any, origin: str, *, whole: bool = True) -> None:
+    """Refuse a document that is not as a saved ranking. Fields that are not known here may hold anything.
 
-    Fields that are not known here may hold anything.
+    Args:
+        document: what the file holds.
+        origin: the file, for the error.
+        whole: False where fields may be absent.
+
+    Raises:
+        UsageError: with the first place that is not as in a ranking, such as rows[3].score.
     """
+    if (place := _first_misfit(document, whole)) is not None:
+        raise UsageError(
+            f"{origin} must be a ranking saved as .json; {printable(place)} is not as in one. Save it with --output FILE.json."
+        )
+
+
+def _first_misfit(document: Any, whole: bool) -> str | None:
     if not isinstance(document, dict):
         return "the whole"
-    for name in _NEEDED:
-        if not document.get(name):
-            return name
+    absent = next((name for name in _NEEDED if not document.get(name)), None) if whole else None
+    if absent is not None:
+        return absent
     row = {**_ROW, **dict.fromkeys(all_metrics(), _NUMBER_OR_NONE)}
     found = _misfit(document, {**_DOCUMENT, "rows": [row]}, "")
-    if found is not None:
+    if found is not None or not whole:
         return found
     for number, each in enumerate(document["rows"]):
         for name in _NEEDED_IN_ROWS:
