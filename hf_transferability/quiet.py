@@ -12,43 +12,52 @@ from collections.abc import Callable, Iterator
 
 
 class _Filters:
-    """Filters that hold while a block of any thread is open.
+    """Filters that hold while a block of any thread is open, of several kinds, which may overlap in any order."""
 
-    Args:
-        set_them: sets them.
-    """
-
-    def __init__(self, set_them: Callable[[], None]):
-        self._set = set_them
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._inside = 0
+        self._open: list[Callable[[], None]] = []
         self._saved: warnings.catch_warnings | None = None
 
     @contextlib.contextmanager
-    def block(self) -> Iterator[None]:
+    def block(self, set_them: Callable[[], None]) -> Iterator[None]:
+        """Inside, the filters hold that `set_them` sets."""
         with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                self._saved = warnings.catch_warnings()
-                self._saved.__enter__()
-                self._set()
+            self._open.append(set_them)
+            self._set()
         try:
             yield
         finally:
             with self._lock:
-                self._inside -= 1
-                if self._inside == 0 and self._saved is not None:
-                    self._saved.__exit__(None, None, None)
-                    self._saved = None
+                self._open.remove(set_them)
+                self._set()
+
+    def _set(self) -> None:
+        """Go back to the filters before the first block, and from there to those of the blocks that are open."""
+        if self._saved is not None:
+            self._saved.__exit__(None, None, None)
+            self._saved = None
+        if self._open:
+            self._saved = warnings.catch_warnings()
+            self._saved.__enter__()
+            for set_them in self._open:
+                set_them()
 
 
-_nothing = _Filters(lambda: warnings.simplefilter("ignore"))
-_not_sklearn = _Filters(lambda: warnings.filterwarnings("ignore", module=r"sklearn\b"))
+_filters = _Filters()
+
+
+def _nothing() -> None:
+    warnings.simplefilter("ignore")
+
+
+def _not_sklearn() -> None:
+    warnings.filterwarnings("ignore", module=r"sklearn\b")
 
 
 def without_warnings() -> contextlib.AbstractContextManager[None]:
     """A block in which no warning is shown or raised, in any thread."""
-    return _nothing.block()
+    return _filters.block(_nothing)
 
 
 def without_warnings_of_sklearn() -> contextlib.AbstractContextManager[None]:
@@ -57,7 +66,7 @@ def without_warnings_of_sklearn() -> contextlib.AbstractContextManager[None]:
     Libraries that load a network meanwhile save and restore the filters, too, and take those of `without_warnings` back while
     its block is still open. What they save within this block has these.
     """
-    return _not_sklearn.block()
+    return _filters.block(_not_sklearn)
 
 
 class _OtherThreads(logging.Filter):

@@ -40,6 +40,7 @@ def test_threads_of_openmp_wait_shortly_unless_the_user_says_otherwise(settings,
 
 INTERRUPTED = """
 import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
 after, number = 0, int(sys.argv[1])
 def hook(event, arguments):
     global after

@@ -45,6 +45,17 @@ def test_another_library_that_restores_the_filters_meanwhile_lets_no_warning_of_
         warnings.warn_explicit("a class has 3 members", UserWarning, "file.py", 1, module)
 
 
+def test_blocks_of_two_kinds_that_overlap_leave_the_filters_as_they_were():
+    before = list(warnings.filters)
+    first, second = without_warnings(), without_warnings_of_sklearn()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert ("ignore", None, Warning, None, 0) not in warnings.filters
+    second.__exit__(None, None, None)
+    assert list(warnings.filters) == before
+
+
 def test_an_error_inside_ends_the_block():
     before = warnings.filters[:]
     with pytest.raises(ZeroDivisionError), without_warnings():

@@ -31,7 +31,7 @@ _ROW = {
     "variant": TEXT, "training_datasets": [TEXT], "layers": [TEXT], "untrained": FLAG,
 }  # fmt: skip
 _LABEL_CHECK = {"p_value": _NUMBER_OR_NONE, "alarm": _TEXT_OR_NONE}
-_KNOWN = {"studies": {...: {...: (TEXT, NUMBER, FLAG, NOTHING)}}, "left_out": [TEXT]}
+_KNOWN = {"studies": {...: TEXT}, "left_out": [TEXT]}
 _DOCUMENT = {
     "dataset": _DATASET, "scenario": TEXT, "metric": TEXT, "notes": [TEXT], "metric_versions": {...: NUMBER},
     "versions": {...: TEXT}, "advice": (_ADVICE, NOTHING), "label_check": (_LABEL_CHECK, NOTHING), "known": (_KNOWN, NOTHING),

@@ -11,13 +11,14 @@ from hf_transferability.errors import UsageError
 from hf_transferability.quiet import without_warnings
 
 MASK, IMAGE, UNCLEAR = "mask", "image", "unclear"
+_FEW, _FLAT_ONLY = "few colours", "flat"  # why a file looks like a mask
 _FEW_COLOURS = 8  # of a mask
 _MANY_COLOURS = 32  # of an image
 _NEAR = 32  # grey levels, of a mask that was stored as JPEG
 _APART = 4  # times so many, between the two colours of such a mask
 _NEARLY_ALL = 0.95  # of its pixels have one of the two
 _ONE_COLOUR = 0.995  # more of one is no mask, but nearly blank
-_FLAT = 0.9  # of all pixels of a map of many regions have the colour of the one before; photographs have noise
+_SAME = 0.9  # of all pixels of a map of many regions have the colour of the one before; photographs have noise
 _MOST_PIXELS = 50_000_000
 _MOST_COUNTED = 1_000_000  # of these
 _GLANCE = 10_000  # of these, in which a photograph already has many colours
@@ -29,11 +30,23 @@ def size_and_colours(encoded: bytes) -> tuple[tuple[int, int], int] | None:
     return None if pixels is None else ((pixels.shape[1], pixels.shape[0]), _colours(pixels))
 
 
-def looks_like(encoded: bytes) -> str:
+def looks_like(encoded: bytes, image: bytes | None = None) -> str:
     """MASK, IMAGE or UNCLEAR, for a file whose name says that it is a mask; of a volume the middle slice.
 
     A mask of one colour is empty. One of many colours is a map of many regions, such as superpixels.
+
+    Args:
+        encoded: the file.
+        image: what it may be the mask of: where that has as few colours, or is as flat, as a drawing is, nothing is told.
     """
+    kind = _kind(encoded)
+    if kind in (IMAGE, UNCLEAR):
+        return kind
+    other = None if image is None else _kind(image)
+    return UNCLEAR if other in (_FEW, kind) else MASK
+
+
+def _kind(encoded: bytes) -> str:
     try:
         pixels = _pixels(Medical().convert(encoded, SampleOptions()))
     except UsageError:  # the library that reads it is not installed
@@ -41,8 +54,10 @@ def looks_like(encoded: bytes) -> str:
     if pixels is None:
         return UNCLEAR
     n_colours = _colours(pixels)
-    if n_colours > 0 or _is_flat(pixels):
-        return MASK
+    if n_colours > 0:
+        return _FEW
+    if _is_flat(pixels):
+        return _FLAT_ONLY
     return IMAGE if n_colours == 0 else UNCLEAR
 
 
@@ -77,7 +92,7 @@ def _distinct(pixels: np.ndarray) -> int:
     if pixels.shape[1] == 1:
         return len(np.unique(pixels))
     red, green, blue = pixels.astype(np.int32).T
-    return int(np.count_nonzero(np.bincount(red << 16 | green << 8 | blue)))
+    return len(np.unique(red << 16 | green << 8 | blue))
 
 
 def _has_two(pixels: np.ndarray) -> bool:
@@ -97,4 +112,4 @@ def _is_flat(pixels: np.ndarray) -> bool:
     same = pixels[:, 1:] == pixels[:, :-1]
     if same.ndim == 3:
         same = same.all(axis=2)
-    return bool(same.size and same.mean() >= _FLAT)
+    return bool(same.size and same.mean() >= _SAME)

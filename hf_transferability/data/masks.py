@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import datasets
@@ -87,20 +87,46 @@ def masks_of(paths: Sequence[str], labels: Sequence[object]) -> dict[int, int]:
 def find_masks(paths: Sequence[str], labels: Sequence[object], read: Read) -> Masks:
     """The masks that both names and content tell, and those that content tells alone; see `masks_by_content`.
 
-    A file that cannot be read, or whose content tells nothing, is taken as the others that are called masks, if these agree.
+    Files that are called masks are judged by kinds, such as those that end in "_mask": by some of each kind, and by all where
+    these differ. Files that look like images are used where few images have one; where most have, nothing is told, as they may
+    be soft masks.
 
     Args:
         paths, labels: as in `masks_of`.
         read: the encoded image of a row.
     """
     named = masks_of(paths, labels)
-    looks = {mask: looks_like(read(mask)) for mask in named}
+    n_images = Counter(str(labels[i]) for i in range(len(paths)) if i not in named)
+    by_kind: dict[str, dict[int, int]] = {MASK: {}, IMAGE: {}, UNCLEAR: {}}
+    for pairs in _kinds_of_names(paths, named).values():
+        looks = _looks(pairs, read)
+        several = 2 * len(pairs) >= sum(n_images[label] for label in {str(labels[mask]) for mask, _ in pairs})
+        for mask, image in pairs:
+            kind = UNCLEAR if looks[mask] == IMAGE and (several or MASK in looks.values()) else looks[mask]
+            by_kind[kind][mask] = image
+    found = by_kind[MASK] | masks_by_content(paths, labels, named, read)
+    return Masks(found, sorted(by_kind[IMAGE]), by_kind[UNCLEAR])
+
+
+def _kinds_of_names(paths: Sequence[str], named: Mapping[int, int]) -> dict[tuple[str, str], list[Pair]]:
+    """The masks by name, with their images, by what their names have beside those of the images."""
+    kinds: dict[tuple[str, str], list[Pair]] = {}
+    for mask, image in named.items():
+        *folders, stem = parts_of(paths[mask])
+        rest = re.sub(r"[0-9]+", "", stem.replace(parts_of(paths[image])[-1], "", 1))
+        kinds.setdefault((rest, "" if rest or not folders else folders[-1]), []).append((mask, image))
+    return kinds
+
+
+def _looks(pairs: Sequence[Pair], read: Read) -> dict[int, str]:
+    """What each of the masks of one kind looks like. What tells nothing, such as a damaged file, is taken as the others are."""
+    some = pairs[:: -(-len(pairs) // LOOKED_AT)]
+    looks = {mask: looks_like(read(mask), read(image)) for mask, image in some}
+    if len(set(looks.values()) - {UNCLEAR}) > 1:
+        looks = {mask: looks_like(read(mask), read(image)) for mask, image in pairs}
     sure = set(looks.values()) - {UNCLEAR}
     others = sure.pop() if len(sure) == 1 else UNCLEAR
-    looks = {mask: others if kind == UNCLEAR else kind for mask, kind in looks.items()}
-    by_kind = {kind: {mask: named[mask] for mask in named if looks[mask] == kind} for kind in (MASK, IMAGE, UNCLEAR)}
-    found = by_kind[MASK] | masks_by_content(paths, labels, named, read)
-    return Masks(found, list(by_kind[IMAGE]), by_kind[UNCLEAR])
+    return {mask: others if looks.get(mask, UNCLEAR) == UNCLEAR else looks[mask] for mask, _ in pairs}
 
 
 def refuse_doubtful(paths: Sequence[str], labels: Sequence[object], masks: Masks) -> None:

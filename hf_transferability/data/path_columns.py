@@ -1,5 +1,6 @@
-"""Text columns beside images and labels whose values are paths, of which the folders may name splits."""
+"""Text columns beside images and labels whose values are paths of files, of which the folders may name splits."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ from hf_transferability.errors import UsageError
 from hf_transferability.escaping.terminal import printable
 
 _ROWS = 10_000  # read at once
+_ENDING = r"\.[A-Za-z][A-Za-z0-9]{1,4}"
+_FILE = re.compile(rf"{_ENDING}$")
 _MOST_FOLDERS = 100_000  # of a column; more are no folders of a dataset
 
 
@@ -45,7 +48,11 @@ class PathColumns:
         known = self.folders[column]
         if known is None:
             return
-        known |= {_folder(value) for value in values if value and len(value) <= LONGEST_PATH}
+        given = [value for value in values if value]
+        if not all(len(value) <= LONGEST_PATH and _FILE.search(value) for value in given):
+            self.folders[column] = None  # other texts, such as "train/test"
+            return
+        known |= {_folder(value) for value in given}
         if len(known) > _MOST_FOLDERS:
             self.folders[column] = None
 
@@ -115,8 +122,8 @@ def refusing_path_columns(rows: Iterable[dict[str, Any]], columns: PathColumns) 
 
 
 def _folder_paths(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The cells with one letter in place of each file's name, of which few are distinct."""
-    return pc.replace_substring_regex(cells, r"[^/\\]+$", "x")
+    """The cells with one name in place of each file's, of which few are distinct."""
+    return pc.replace_substring_regex(cells, rf"[^/\\]*{_ENDING}$", "x.png")
 
 
 def _folder(value: str) -> str:

@@ -204,7 +204,7 @@ def test_nested_folders_ask_for_the_level(name, tmp_path):
     folders, text = NESTED[name]
     images(tmp_path, *folders)
     assert "Pass --class-level N" in refused(f"`class_level` must be named, because folders are nested: .*{text}", tmp_path)
-    target = load_target(tmp_path, class_level=1)
+    target = load_target(tmp_path, class_level=1, keep_masks=True)  # which are photographs here
     assert target.class_names == ["benign", "malignant"]
     assert "(folder level 1)" in target.account
 

@@ -31,6 +31,10 @@ def test_numbers_are_groups_too():
         (PATIENTS, "hospital", "string"),
         ([f"p{i}" for i in range(40)], "patient", "string"),  # one image each
         (["case", "control"] * 20, "case", "string"),
+        ([None, *PATIENTS[1:]], "patient", "string"),  # which --group-column would refuse
+        ([i // 5 + 0.5 for i in range(40)], "case", "float64"),
+        ([i // 5 for i in range(40)], "volume", "int64"),  # a measurement
+        (["CT", "MR", "US", "XR", "PET"] * 8, "exam", "string"),
         (np.linspace(0, 1, 40).round(1).tolist(), "lesion", "bool"),
     ],
 )

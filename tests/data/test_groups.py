@@ -147,7 +147,7 @@ def test_class_labels_are_groups_by_their_names():
     """Names that stand for unknown ones, and codes without a name, are missing, as in a column of texts."""
     for names, codes in ((["NA", "p1", "p2"], [0, 1, 2] * 8), (["p0", "p1"], [-1, 0, 1] * 8)):
         rows = table([0, 1] * 12, AB, patient=(codes, ClassLabel(names=names)))
-        refused(r"patient is empty.* for 8 of 24 \(first: row 0\)", rows, group_column="patient")
+        refused(r"patient is empty.* for 8 of 24 \(first: row 0; rows", rows, group_column="patient")
     rows = table([0, 1] * 12, AB, patient=([0, 1, 2] * 8, ClassLabel(names=["p0", "p1", "p2"])))
     assert set(load_target(rows, sample_size="all", group_column="patient").group_names) == {"p0", "p1", "p2"}
     assert groups_of_split(rows, SampleOptions(), "patient")[:3] == ["p0", "p1", "p2"]

@@ -15,7 +15,8 @@ def with_source(paths, name="source"):
 
 
 @pytest.mark.parametrize(
-    "path", ["{split}/x/{i}.png", "data/{split}/{i}.png", "/d/y/{split}/{i}.png", "C:\\y\\{split}\\{i}.png", "{split}_set/{i}"]
+    "path",
+    ["{split}/x/{i}.png", "data/{split}/{i}.png", "/d/y/{split}/{i}.png", "C:\\y\\{split}\\{i}.png", "{split}_set/{i}.dcm"],
 )
 def test_folders_that_are_all_splits_are_refused(path):
     rows = with_source([path.format(split="test" if i % 3 else "train", i=i) for i in range(24)])
@@ -44,6 +45,8 @@ def test_folders_of_which_some_may_be_splits_are_told(path, splits):
         [f"{'train' if i % 2 else 'bus'}/{i}.png" for i in range(24)],
         [f"mass in the right lung and/or effusion {i}" for i in range(24)],
         [f"test {i}" for i in range(24)],
+        [f"{'test/A' if i % 2 else 'training/B'}" for i in range(24)],
+        [["train/test", "test/retest", "val/other"][i % 3] for i in range(24)],
         [None] * 24,
         ["x" * 5000] * 24,
     ],

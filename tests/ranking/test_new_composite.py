@@ -112,4 +112,4 @@ def test_images_are_ranked_by_it_and_every_door_shows_it(make_target, make_check
     titles = [column.title for column in columns(result.rows, result.metric)]
     assert titles[:4] == ["rank", "checkpoint", "score", "90% interval"]
     assert "knn" in titles
-    assert f"ranked by {NAME}, scenario architecture" in html.page(result.to_dict())
+    assert f"ranked by {NAME}, on 48 images." in html.page(result.to_dict())
