@@ -12,18 +12,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from bad_input.made import NO_CHECKPOINT
 from hf_transferability.cli import main
 
-READ = "there is no folder ./none"
+READ = "has no config.json"
 
 
 def rank(dataset: str, *words: str) -> int:
-    """0 if the dataset was read (the row of the checkpoint says that it is missing), else the status of the error."""
+    """0 if the dataset was read (the row of the checkpoint says that it is none), else the status of the error."""
     import contextlib
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        status = main(["rank", dataset, "./none", "--cache-dir", "arrays", "--format", "json", *words])
+        status = main(["rank", dataset, NO_CHECKPOINT, "--cache-dir", "arrays", "--format", "json", *words])
     print(said.getvalue())
     return 0 if status == 1 and READ in said.getvalue() else status
 

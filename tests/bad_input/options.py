@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+from bad_input.made import NO_CHECKPOINT
 from hf_transferability.cli import main
 
 NUMBERS = (
@@ -38,7 +39,7 @@ def finetune(good: SimpleNamespace, words: tuple[str, ...], folder: Path) -> int
         "--dataset",
         str(good.dataset),
         "--checkpoint",
-        "./none",
+        NO_CHECKPOINT,
         "--output",
         "out",
         "--seeds",
@@ -189,12 +190,12 @@ def _other_commands(good: SimpleNamespace) -> Iterator[tuple]:
             yield f"{name} of {content[:20]!r}", partial(_saved, name, content)
     for option in ("--seed", "--sample-size", "--micro-batch", "--max-pixels", "--class-level"):
         for value in ("²", "9" * 5000, str(2**64), "-1", "x"):
-            words = ["rank", str(good.dataset), "./none", "--cache-dir", "arrays", option, value]
+            words = ["rank", str(good.dataset), NO_CHECKPOINT, "--cache-dir", "arrays", option, value]
             yield f"rank {option} {value[:24]!r}", partial(command, words)
     for value in ("nan,1", "1", "a,b", "2,1", "1,inf", "", ",", "1,2,3", "0,1e400"):
         yield (
             f"rank --window {value!r}",
-            partial(command, ["rank", str(good.dataset), "./none", "--cache-dir", "arrays", f"--window={value}"]),
+            partial(command, ["rank", str(good.dataset), NO_CHECKPOINT, "--cache-dir", "arrays", f"--window={value}"]),
         )
     for output in (
         "/dev/full",

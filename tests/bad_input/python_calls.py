@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 import hf_transferability as package
+from bad_input.made import NO_CHECKPOINT
 
 N = 24
 
@@ -55,7 +56,7 @@ def _rank(good: SimpleNamespace) -> Iterator[tuple]:
         )
 
     for name, make in VALUES.items():
-        yield f"rank({name}, ...)", partial(call, lambda m=make: ranked(m(), ["./none"]))
+        yield f"rank({name}, ...)", partial(call, lambda m=make: ranked(m(), [NO_CHECKPOINT]))
         yield f"rank(..., {name})", partial(call, lambda m=make: ranked(dataset, m())), HARMLESS
     for option in OPTIONS:
         for name in (
@@ -77,7 +78,7 @@ def _rank(good: SimpleNamespace) -> Iterator[tuple]:
         ):
             yield (
                 f"rank({option}={name})",
-                partial(call, lambda o=option, m=VALUES[name]: ranked(dataset, ["./none"], **{o: m()})),
+                partial(call, lambda o=option, m=VALUES[name]: ranked(dataset, [NO_CHECKPOINT], **{o: m()})),
                 HARMLESS,
             )
     for window in (
@@ -94,9 +95,9 @@ def _rank(good: SimpleNamespace) -> Iterator[tuple]:
         np.zeros(2),
         {1: 2},
     ):
-        yield f"rank(window={window!r})", partial(call, lambda w=window: ranked(dataset, ["./none"], window=w))
+        yield f"rank(window={window!r})", partial(call, lambda w=window: ranked(dataset, [NO_CHECKPOINT], window=w))
     for option in ("metric", "sead", "splits", "windows", "nosuch", "Seed"):
-        yield f"rank({option}=1)", partial(call, lambda o=option: ranked(dataset, ["./none"], **{o: 1}))
+        yield f"rank({option}=1)", partial(call, lambda o=option: ranked(dataset, [NO_CHECKPOINT], **{o: 1}))
 
 
 def _good() -> dict[str, Any]:
@@ -228,11 +229,18 @@ def _others(good: SimpleNamespace) -> Iterator[tuple]:
         yield f"save({name})", partial(call, lambda m=make: ranking().save(m()))
         yield f"run_grid({name}, ...)", partial(call, lambda m=make: run_grid(m(), [str(good.checkpoint)], "out"))
         yield f"run_grid(..., {name})", partial(call, lambda m=make: run_grid(str(good.dataset), m(), "out"))
-        yield f"run_grid(grid={name})", partial(call, lambda m=make: run_grid(str(good.dataset), ["./none"], "out", grid=m()))
-        yield f"run_grid(folder={name})", partial(call, lambda m=make: run_grid(str(good.dataset), ["./none"], m())), HARMLESS
+        yield (
+            f"run_grid(grid={name})",
+            partial(call, lambda m=make: run_grid(str(good.dataset), [NO_CHECKPOINT], "out", grid=m())),
+        )
+        yield (
+            f"run_grid(folder={name})",
+            partial(call, lambda m=make: run_grid(str(good.dataset), [NO_CHECKPOINT], m())),
+            HARMLESS,
+        )
         yield (
             f"run_grid(seeds={name})",
-            partial(call, lambda m=make: run_grid(str(good.dataset), ["./none"], "out", seeds=m(), grid="small")),
+            partial(call, lambda m=make: run_grid(str(good.dataset), [NO_CHECKPOINT], "out", seeds=m(), grid="small")),
             HARMLESS,
         )
         yield f"pretrain({name}, ...)", partial(call, lambda m=make: pretrain(m(), str(good.checkpoint), "out"))
@@ -256,7 +264,7 @@ def _others(good: SimpleNamespace) -> Iterator[tuple]:
         "undecodable": b"\xff",
     }.items():
         yield f"a local copy whose configuration is {name}", partial(_local_copy, config), HARMLESS
-    yield "run_grid(epoch=1)", partial(call, lambda: run_grid(str(good.dataset), ["./none"], "out", epoch=1))
+    yield "run_grid(epoch=1)", partial(call, lambda: run_grid(str(good.dataset), [NO_CHECKPOINT], "out", epoch=1))
     yield "pretrain(nosuch=1)", partial(call, lambda: pretrain([str(good.dataset)], str(good.checkpoint), "out", nosuch=1))
 
 
