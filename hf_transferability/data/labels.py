@@ -41,8 +41,8 @@ def find_label_column(features: datasets.Features, requested: str | None, image_
     others = [name for name in features if name != image_column]
     if not others:
         raise UsageError(
-            f"the dataset must have labels beside its column {image_column}; got none, as folders name classes only where "
-            "there are two or more. Make one sub-folder for each class."
+            f"the dataset must have labels beside its column {image_column}; got none: folders name classes only where images "
+            "of two or more are there. Add the folder of another class, or a metadata.csv with labels."
         )
     raise UsageError(
         f"`label_column` must be named: which of the columns {', '.join(others)} holds the labels cannot be told from their "

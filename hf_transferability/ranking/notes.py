@@ -35,9 +35,10 @@ def repeated(names: Sequence[str], kept: Sequence[int]) -> list[str]:
     return [f"{few(others, 3)} {verb} what was named before, so each is ranked once."] if others else []
 
 
-def few(names: Sequence[str], shown: int, separator: str = ", ") -> str:
-    """The first so many, and how many more."""
-    return separator.join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+def few(names: Sequence[str], shown: int, separator: str = ", ", of: str = "") -> str:
+    """The first so many, and how many more, of what if that is not clear."""
+    more = f"{separator if of else ' '}and {len(names) - shown} more{of}"
+    return separator.join(names[:shown]) + (more if len(names) > shown else "")
 
 
 def disagreement(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
@@ -65,10 +66,13 @@ def disagreement(ordered: Sequence[Row], metrics: Sequence[str]) -> list[str]:
         taus.append(weighted_tau(values, places))
     if len(firsts) < 2:
         return []
-    others = [f"{checkpoint} by {few(names, 1)}" for checkpoint, names in firsts.items() if checkpoint != first]
-    notes = [
-        f"compare what other metrics put first: {few(others, 2, '; ')} (mean agreement with {metrics[0]} {np.mean(taus):.2f})."
+    others = [
+        f"{checkpoint} by {few(names, 1, of=' metrics' * (len(names) > 2))}"
+        for checkpoint, names in firsts.items()
+        if checkpoint != first
     ]
+    agreement = f"mean agreement with {metrics[0]} {np.mean(taus):.2f}"
+    notes = [f"compare what other metrics put first: {few(others, 2, '; ', ' checkpoints')} ({agreement})."]
     if lacking:
         notes.append(f"not compared, as they lack a value for some candidate: {', '.join(lacking)}.")
     return notes

@@ -46,7 +46,7 @@ def print_table(
             is not printed again.
         wide: also the columns that the default table leaves out.
         width: characters; default those of the terminal, and no limit in a file, where names and titles stay whole.
-        brief: without the meanings of flags.
+        brief: only the names of flags, without their meanings.
     """
     console = _console(stream, width)
     rows = ranking["rows"]
@@ -72,8 +72,12 @@ def print_table(
         if row["error"] and not (failures_shown and row["n_features"] is None):
             console.print()
             _print_wrapped(f"failed: {row['checkpoint']}: {row['error']}", console)
+    flags = list(dict.fromkeys(flag for row in rows for flag in row["flags"]))
     if not brief:
         _print_flags(rows, console)
+    elif flags:
+        console.print()
+        _print_wrapped(f"flags: {', '.join(flags)} (`hf-transferability explain FLAG` says what to do about one).", console)
 
 
 def table_text(ranking: Mapping[str, Any], width: int = 100) -> str:

@@ -128,7 +128,7 @@ def test_imagefolder_without_classes(tmp_path):
         for i in range(24):
             (place / f"{i}.png").write_bytes(png(i))
     for folder in ("none", "one"):  # `datasets` too takes one folder for no class
-        refused("got none, as folders name classes only where there are two or more", tmp_path / folder)
+        refused("got none: folders name classes only where images of two or more are there", tmp_path / folder)
 
 
 def test_real_datasets(shared):

@@ -64,7 +64,7 @@ def test_many_that_differ_are_counted():
         name: [0.1 * i for i in order] for name, order in zip("pqrs", ([1, 3, 2], [1, 4, 2], [1, 5, 3], [1, 2, 9]), strict=True)
     }
     (note,) = notes.disagreement(by_metrics(transferability=[0.9, 0.5, 0.1], **values), ["transferability", *values])
-    assert "b by p and 2 more; c by s (" in note
+    assert "b by p, and 2 more metrics; c by s (" in note
     assert len(note.split()) <= 25
 
 

@@ -21,6 +21,13 @@ def test_a_ranking_is_shown_as_its_table_with_what_to_do():
     assert any(line.startswith("failed: broken/<b>0: model") for line in lines)
     assert lines[-2:] == ["first: <b>a</b>.", f"next: run {'x' * 200}"]  # a command stays in one piece
     assert "{" not in shown
+    assert "flags: " not in shown
+
+
+def test_the_flags_are_named_and_how_to_read_them():
+    ranking = a_ranking()
+    ranking.rows[0]["flags"] = ["n<=d", "alone"]
+    assert "flags: n<=d, alone (`hf-transferability explain FLAG` says what to do about one)." in repr(ranking)
 
 
 def test_a_notebook_shows_the_table_with_all_names_escaped():
