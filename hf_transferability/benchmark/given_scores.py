@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_transferability import files
 from hf_transferability.benchmark import tables
-from hf_transferability.benchmark.ranking_form import check_ranking
+from hf_transferability.benchmark.ranking_schema import check_ranking
 from hf_transferability.errors import UsageError
 from hf_transferability.metrics import all_metrics
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hf_transferability.benchmark.ranking_form import check_ranking
+from hf_transferability.benchmark.ranking_schema import check_ranking
 from hf_transferability.errors import UsageError
 
 RANKING = "ranking.json"  # in the folders of `choose` and `demo --keep`

@@ -6,7 +6,7 @@ import pytest
 from helpers.rankings import ranking_of
 
 from hf_transferability import errors
-from hf_transferability.benchmark.ranking_form import check_ranking
+from hf_transferability.benchmark.ranking_schema import check_ranking
 from hf_transferability.ranking.candidates import Candidate
 from hf_transferability.ranking.known import read_known, with_known
 from hf_transferability.reporting.saved import find_ranking, read_ranking
@@ -24,7 +24,7 @@ def test_a_ranking_with_results_that_are_known_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_another_form_is_named_by_its_place(whole):
+def test_what_does_not_fit_the_schema_is_named_by_its_place(whole):
     document = json.loads(json.dumps(ranking_of(2))) | {"known": {"studies": {"mine": 3}, "left_out": []}}
     with pytest.raises(errors.UsageError, match=r"r\.json must be a ranking saved as \.json; known\.studies\.mine is not"):
         check_ranking(document, "r.json", whole=whole)

@@ -1,4 +1,4 @@
-"""The form of a saved ranking: what its fields hold, so that one that was changed by hand is refused, not drawn wrongly."""
+"""The schema of a saved ranking: what its fields hold, so that one that was changed by hand is refused, not drawn wrongly."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ _NEEDED = ("dataset", "scenario", "metric", "rows")
 
 
 def check_ranking(document: Any, origin: str, *, whole: bool = True) -> None:
-    """Refuse a document that is not as a saved ranking. Fields that are not known here may hold anything.
+    """Refuse a document that does not fit the schema. Fields that are not known here may hold anything.
 
     Args:
         document: what the file holds.
@@ -73,22 +73,22 @@ def _first_misfit(document: Any, whole: bool) -> str | None:
     return None if document["metric"] in all_metrics() else "metric"
 
 
-def _misfit(value: Any, form: Any, place: str) -> str | None:
-    if isinstance(form, tuple):
-        found = [_misfit(value, each, place) for each in form]
+def _misfit(value: Any, schema: Any, place: str) -> str | None:
+    if isinstance(schema, tuple):
+        found = [_misfit(value, each, place) for each in schema]
         return None if None in found else max((each for each in found if each is not None), key=len)
-    if form == NUMBER:
+    if schema == NUMBER:
         return None if isinstance(value, int | float) and not isinstance(value, bool) else place
-    if form == PAIR:
+    if schema == PAIR:
         return place if not isinstance(value, list) or len(value) != 2 else _misfit(value, [NUMBER], place)
-    if isinstance(form, type):
-        return None if isinstance(value, form) else place
-    if not isinstance(value, type(form)):
+    if isinstance(schema, type):
+        return None if isinstance(value, schema) else place
+    if not isinstance(value, type(schema)):
         return place
-    if isinstance(form, list):
-        parts = [(each, form[0], f"{place}[{number}]") for number, each in enumerate(value)]
-    elif ... in form:
-        parts = [(each, form[...], f"{place}.{name}") for name, each in value.items()]
+    if isinstance(schema, list):
+        parts = [(each, schema[0], f"{place}[{number}]") for number, each in enumerate(value)]
+    elif ... in schema:
+        parts = [(each, schema[...], f"{place}.{name}") for name, each in value.items()]
     else:
-        parts = [(value[name], each, f"{place}.{name}".lstrip(".")) for name, each in form.items() if name in value]
+        parts = [(value[name], each, f"{place}.{name}".lstrip(".")) for name, each in schema.items() if name in value]
     return next((found for found in (_misfit(*part) for part in parts) if found is not None), None)
